@@ -110,9 +110,21 @@ settle: $(RUN_READY) ## Wait for the proof of a dataplane on a cluster: make set
 restore: $(RUN_READY) ## Restore a cluster to its state before a run that was terminated: make restore ENVIRONMENT=prod
 	@$(call command,restore)
 
+.PHONY: import
+import: $(RUN_READY) ## Import what other tools measured: make import FILES=folder NAME=itnext PATTERN='{dataplane}/{visit}/{topology}.json'
+	@$(call command,import)
+
 .PHONY: report
 report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=name (default: the latest).
 	@$(call command,report)
+
+.PHONY: compare
+compare: $(RUN_READY) ## Compare two runs, or all of two labels: make compare A=latest~1 B=latest, or A=label=before B=label=after
+	@$(call command,compare)
+
+.PHONY: site
+site: $(RUN_READY) ## Write static pages of all runs, or bring them up to date: make site RESULTS=s3://bucket SITE=/srv/www (default: in the store).
+	@$(call command,site)
 
 .PHONY: query
 query: $(RUN_READY) ## Query the store: make query SQL="select * from runs", or make query QUESTION=trend.

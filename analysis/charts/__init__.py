@@ -2,7 +2,8 @@
 
 The module of a chart has `TITLE`, `READING` (how to read it), `EMPTY` (why there may be nothing to draw) and `ORDER`
 (its place in the report), `frame(data)`, which returns the rows to show, and `chart(frame, look)`, which draws them.
-`KEY = True` puts the key of dataplanes beside it. Modules whose name begins with an underscore are shared code.
+`KEY = True` puts the key of dataplanes beside it, and `SECTION` names the section of the report that it belongs to.
+Modules whose name begins with an underscore are shared code.
 """
 
 import importlib
@@ -64,6 +65,7 @@ def _of_module(name: str) -> Chart:
         frame=module.frame,
         draw=module.chart,
         key=getattr(module, "KEY", False),
+        section=getattr(module, "SECTION", ""),
     )
 
 

@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from analysis import charts, flags, formatting
 from analysis.charts import Data, Drawing
+from analysis.domain import IMPORTED
 from analysis.report import interactive, limits, page, tables
 from analysis.stats import metrics, run
 from analysis.stats.comparison import Comparison
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
-from analysis.summary import change_groups
+from analysis.summary import at_scale, change_groups
 from analysis.summary.summary import Summary
 
 _PAGE: Final = page.environment()
@@ -22,6 +23,9 @@ _PAGE: Final = page.environment()
 
 REPORT: Final = "report.html"
 INTERACTIVE: Final = "report-interactive.html"
+
+_SHOWN: Final = frozenset({"dataplanes", "cells", "tools", "factors", IMPORTED})
+"""Parameters that stand elsewhere on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) 
     Raises:
         BadInput: there is no such run.
     """
-    data = Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes)
+    data = Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
     report, drawings = _report(data, summary)
     context = _shared(data, summary) | interactive.context(data, drawings, summary)
     return Pages(report, _PAGE.get_template("interactive.html.j2").render(context))
@@ -65,7 +69,7 @@ def _shared(data: Data, summary: Summary) -> dict[str, Any]:
         "run": data.run,
         "summary": summary,
         "style": Markup(page.themes() + page.side_colours(data.run.arms)),  # noqa: S704 - own file and checked colours
-        "key": page.key(data, summary),
+        "key": page.key(data.run, summary),
         "title": _title(data.run),
     }
 
@@ -73,25 +77,25 @@ def _shared(data: Data, summary: Summary) -> dict[str, Any]:
 def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
     """The report, and its charts."""
     about = data.run
-    drawings = charts.draw_all(charts.catalogue(), data)
+    drawn = charts.draw_all([c for c in charts.catalogue() if not c.section or summary.curves], data)
+    drawings = [drawing for drawing in drawn if not drawing.chart.section]
     html = _PAGE.get_template("page.html.j2").render(
         _shared(data, summary),
         first=drawings[0],
         drawings=drawings[1:],
         table=page.answer_table(summary),
+        scale=_scale(summary, [drawing for drawing in drawn if drawing.chart.section]),
         groups=_groups(summary),
         changes=changes_by_kind(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
-        parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
-        ),
+        parameters=tables.flat({name: value for name, value in about.parameters.items() if name not in _SHOWN}),
         limits={**limits.limitations(about), **_left_out(data.con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
     )
-    return html, drawings
+    return html, drawn
 
 
 def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
@@ -103,6 +107,17 @@ def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 def _title(about: StoredRun) -> str:
     at = f"{about.started_at:%-d %B %Y, %H:%M} UTC" if about.started_at else "time unknown"
     return f"{about.environment}, {at}"
+
+
+def _scale(summary: Summary, drawings: list[Drawing]) -> dict[str, Any]:
+    """The section on the scale: its sentence, its pictures, and each curve in figures."""
+    groups = at_scale.groups_of(summary)
+    return {
+        "sentence": at_scale.first_sentence(groups),
+        "confidence": at_scale.confidence(groups),
+        "drawings": drawings,
+        "groups": groups,
+    }
 
 
 def _groups(summary: Summary) -> list[dict[str, Any]]:

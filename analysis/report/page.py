@@ -8,10 +8,9 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from analysis.charts import Data
 from analysis.charts._theme import INKS, SHAPES
 from analysis.console.sanitizing import strip_controls
-from analysis.stats.run import RunArm
+from analysis.stats.run import RunArm, StoredRun
 from analysis.summary import wording
 from analysis.summary.summary import Summary
 
@@ -88,13 +87,12 @@ def side_colours(arms: Iterable[RunArm]) -> str:
     return f"{keys}@media screen and (prefers-color-scheme:dark){{{sides}}}"
 
 
-def key(data: Data, summary: Summary) -> list[dict[str, Any]]:
+def key(about: StoredRun, summary: Summary | None) -> list[dict[str, Any]]:
     """The key to colours and shapes, the baseline first; titles are those of the answer."""
     rows = []
-    for arm in data.run.arms:
-        side = data.side(arm)
-        title = summary.answer.title(arm.name) if summary.answer else arm.title
-        glyph = _GLYPHS[SHAPES[side["shape"] % len(SHAPES)]]
+    for arm in about.arms:
+        title = summary.answer.title(arm.name) if summary and summary.answer else arm.title
+        glyph = _GLYPHS[SHAPES[about.shape(arm) % len(SHAPES)]]
         rows.append({"dataplane": arm.title, "title": title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
     return rows
 

@@ -53,7 +53,7 @@ NODE_USAGE: Final = _node_usage()
 
 SIGN: Final = pa.struct(
     [
-        _field("moment", pa.string(), "", "before or after the trials"),
+        _field("moment", pa.string(), "", "before or after the trials; or a scale, as typed, whose size was counted"),
         _field("node", pa.string()),
         _field("looked_at", pa.string()),
         _field("seen", pa.string()),
@@ -73,8 +73,8 @@ RUNS: Final = (
     _RUN,
     Column("started_at", TIMESTAMP, "", "when the run was validated"),
     Column("finished_at", TIMESTAMP, "", "when its rows were last collected"),
-    Column("environment", pa.string(), "", "lab, or the name of a cluster; environments are never compared"),
-    Column("trigger", pa.string(), "", "local, nightly or submitted"),
+    Column("environment", pa.string(), "", "lab, a cluster's name, or imported:NAME; environments are never compared"),
+    Column("trigger", pa.string(), "", "local, nightly, submitted or imported"),
     Column("seed", pa.int64(), "1", "of the random order"),
     Column("parameters", pa.string(), "JSON", "the settings in force, and the dataplanes with title and colour"),
     Column("provenance", pa.string(), "JSON", "kernel, CPU, versions, MTU, offloads and the like"),
@@ -89,9 +89,9 @@ VISITS: Final = (
     Column("round", pa.int32(), "1", "the block: each round visits every dataplane once, in random order"),
     Column("dataplane_requested", pa.string(), "", "the dataplane of the plan, with its +label if it has one"),
     Column("dataplane_observed", pa.string(), "", "what carried the traffic, by the evidence; null if that is unclear"),
-    Column("proof", pa.string(), "", "proven, disproven or unproven"),
+    Column("proof", pa.string(), "", "proven, disproven or unproven; null: imported, never looked at"),
     Column("proof_reason", pa.string(), "", "why it is not proven; null if it is"),
-    Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last"),
+    Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last, and of each scale"),
     Column("changes", pa.list_(pa.string()), "", "what configure did, as commands"),
     Column("started_at", TIMESTAMP, "", "when the switch began"),
     Column("switch_s", pa.float64(), "s", "from the first change until the last was made"),
@@ -179,7 +179,15 @@ TRIALS: Final = (
     Column("programming_worst_s", pa.float64(), "s", "the latest; null where one never came"),
     Column("programming_observed", pa.int64(), "1", "how many changes the percentiles rest on, of all nodes"),
     Column("programming_failed", pa.int64(), "1", "changes that were accepted and never worked"),
+    Column(
+        "felix_memory_bytes", pa.int64(), "B", "of Felix, on the measured node with more; null: its metrics are off"
+    ),
+    Column("kube_proxy_memory_bytes", pa.int64(), "B", "likewise of kube-proxy; null where none runs"),
+    Column("felix_cpu_ratio", pa.float64(), "1", "CPUs that Felix used while changes were timed"),
+    Column("kube_proxy_cpu_ratio", pa.float64(), "1", "likewise kube-proxy"),
+    Column("kernel_memory_bytes", pa.int64(), "B", "slabs, virtual areas and per-CPU memory of a node's kernel"),
     Column("clock_skew_s", pa.float64(), "s", "the most by which clocks of the nodes and the API server may differ"),
+    Column("imported_from", pa.string(), "", "the file of another tool that it was read from; null: measured here"),
 )
 
 SAMPLES: Final = (

@@ -11,8 +11,9 @@ from analysis.console.documents import DocumentModel, Grid, grid_of
 from analysis.stats.comparison import Comparison, Verdict
 from analysis.stats.path_metric import PathMetric
 from analysis.stats.regressions import LevelChange, Status
-from analysis.summary import wording
+from analysis.summary import at_scale, wording
 from analysis.summary.answer import Answer
+from analysis.summary.at_scale import CurveLine
 from analysis.summary.standings import Standing
 from analysis.summary.summary import Outcome, Summary
 from analysis.summary.traffic import Claim, TrafficKind
@@ -73,6 +74,8 @@ class AnswerItem(_Item):
     command: str
     """That measures more rounds; empty where none would help."""
     notes: tuple[str, ...]
+    scale: str
+    """The scale that the table is of, the run's largest; empty in a run of one scale."""
 
 
 class _PathItem(_Item):
@@ -88,6 +91,14 @@ class _PathItem(_Item):
     tool: str
     transport: str
     direction: str
+    services: int
+    """Unused Services while it was measured."""
+    endpoints: int
+    """Of each of them."""
+    policies: int
+    """NetworkPolicies on the measured pods that match nothing."""
+    churn_per_s: float
+    """Endpoints changed per second."""
     path: str
     """As the report names it."""
 
@@ -133,6 +144,38 @@ class ChangeItem(_PathItem):
     low: float | None
     high: float | None
     flagged: bool
+    text: str
+
+
+class CurvePointItem(_Item):
+    """A figure at one scale of a curve. A figure that is not known is null."""
+
+    at: float
+    """How much of the factor."""
+    value: float | None
+    change: float | None
+    """From the first point; the interval is its own."""
+    low: float | None
+    high: float | None
+    visits: int
+    """In how many both were measured."""
+    flagged: bool
+
+
+class CurveItem(_PathItem):
+    """A figure of one dataplane along one factor of the scale; the scale beside its path is that of the first point."""
+
+    dataplane: str
+    factor: str
+    """The field of the scale that varies."""
+    fixed: str
+    """The other factors that vary in the run, in words."""
+    margin_ratio: float
+    points: tuple[CurvePointItem, ...]
+    since: float | None
+    """The smallest value of the factor from which on all surely differ from the first point; null: there is none."""
+    until: float | None
+    """The largest one below it up to which all are the same within the margin."""
     text: str
 
 
@@ -186,6 +229,10 @@ class RunDocument(DocumentModel):
     """Null where nothing was compared."""
     comparisons: tuple[ComparisonItem, ...]
     changes: tuple[ChangeItem, ...]
+    curves: tuple[CurveItem, ...]
+    """How each figure moves with the scale; none in a run of one scale."""
+    at_scale: tuple[str, ...]
+    """The same in sentences, the surest change first."""
     failures: tuple[FailureItem, ...]
     skipped: tuple[SkippedItem, ...]
     flags: tuple[FlagItem, ...]
@@ -199,7 +246,7 @@ _PATH: Final = tuple(_PathItem.model_fields)
 
 def run_document(summary: Summary, report: str) -> RunDocument:
     """The document of a run, whose report is at this address."""
-    answer = summary.answer
+    answer, groups = summary.answer, at_scale.groups_of(summary)
     return RunDocument(
         run_id=summary.run_id,
         environment=summary.environment,
@@ -218,6 +265,8 @@ def run_document(summary: Summary, report: str) -> RunDocument:
         answer=_answer(answer) if answer and answer.kinds else None,
         comparisons=tuple(map(_comparison, summary.comparisons)),
         changes=tuple(map(_change, summary.changes)),
+        curves=tuple(_curve(line) for group in groups for line in group.lines),
+        at_scale=tuple(group.sentence for group in groups),
         failures=tuple(FailureItem(reason=f.reason, trials=f.count, where=f.where) for f in summary.failures),
         skipped=tuple(SkippedItem(**asdict(skipped)) for skipped in summary.skipped),
         flags=tuple(FlagItem(**asdict(flag)) for flag in summary.flags),
@@ -243,6 +292,7 @@ def _answer(answer: Answer) -> AnswerItem:
         advice=certainty.advice,
         command=certainty.command,
         notes=answer.notes,
+        scale=answer.scale,
     )
 
 
@@ -284,6 +334,26 @@ def _change(change: LevelChange) -> ChangeItem:
         high=_finite(change.high),
         flagged=change.nights_flagged > 0,
         text=change.extent,
+    )
+
+
+def _curve(line: CurveLine) -> CurveItem:
+    curve, bend = line.curve, line.curve.bend
+    return CurveItem(
+        **_path(curve),
+        **{name: getattr(curve, name) for name in ("dataplane", "factor", "fixed", "margin_ratio")},
+        points=tuple(
+            CurvePointItem(
+                at=point.at,
+                visits=point.visits,
+                flagged=bool(point.doubt.mark),
+                **{name: _finite(getattr(point, name)) for name in ("value", "change", "low", "high")},
+            )
+            for point in curve.values
+        ),
+        since=bend.since if bend else None,
+        until=bend.until if bend else None,
+        text=line.answer,
     )
 
 

@@ -2,8 +2,9 @@
 
 from analysis.console.markdown import code, escape, link, table
 from analysis.console.sanitizing import strip_controls
-from analysis.summary import wording
+from analysis.summary import at_scale, wording
 from analysis.summary.answer import Answer
+from analysis.summary.at_scale import CurveGroup
 from analysis.summary.summary import Summary
 from analysis.summary.traffic import TrafficCell
 
@@ -22,6 +23,9 @@ def to_markdown(summary: Summary, report: str = "") -> str:
         command = f" {code(certainty.command)}" if certainty.command else ""
         paragraphs += [_table(answer), f"{escape(certainty.basis)} {escape(certainty.advice)}{command}"]
         paragraphs += map(escape, [*answer.notes, wording.legend(answer)])
+    if groups := at_scale.groups_of(summary):
+        paragraphs += [escape(at_scale.first_sentence(groups)), *map(_curves, groups)]
+        paragraphs += [escape(at_scale.confidence(groups))]
     paragraphs += [
         escape(summary.disclaimer or ""),
         f"Run {code(summary.run_id)}. {link('Report', report) if report else ''}",
@@ -33,6 +37,11 @@ def _table(answer: Answer) -> str:
     rows = [[escape(kind.title), *(_cell(answer, cell) for cell in kind.cells)] for kind in answer.kinds]
     costs = [[escape(name), *map(escape, texts)] for name, texts in wording.cost_rows(answer)]
     return table(["", *(escape(side.title) for side in answer.sides)], [*rows, *costs])
+
+
+def _curves(group: CurveGroup) -> str:
+    rows = [[escape(text) for text in (line.title, *line.values, line.answer)] for line in group.lines]
+    return table([escape(group.where), *map(escape, group.scales), "from the first to the last"], rows)
 
 
 def _cell(answer: Answer, cell: TrafficCell) -> str:

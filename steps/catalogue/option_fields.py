@@ -74,6 +74,8 @@ class Option:
         name: as typed: the flag, and in capitals the variable of `make`; by default the field's name without its unit.
         changes_method: whether it changes what one trial measures, so that runs that differ in it are not compared.
             A run stored before the option existed counts as one with its default.
+        quantity: the trials whose figures are another quantity where it differs, so that `compare` leaves them out, by
+            how `TOOL TRANSPORT` begins; `""` begins all. Other options are conditions, which a comparison names first.
         hint: its possible values, in short; by default derived from type and bounds.
         only: where it can be given, if not everywhere.
         form: its description in Argo's form, if it has a field of its own there. The others share the field `options`.
@@ -90,6 +92,7 @@ class Option:
     name: str = ""
     aliases: tuple[str, ...] = ()
     changes_method: bool = True
+    quantity: tuple[str, ...] = ()
     hint: str = ""
     only: Place | None = None
     form: str = ""

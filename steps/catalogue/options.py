@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
-from analysis.domain import MARGIN_RATIO
+from analysis.domain import IMPORTED, MARGIN_RATIO
 from steps.catalogue import factors
 from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
@@ -44,7 +44,11 @@ class Settings(StrictModel):
             lab={"smoke": 1, "quick": 1, "standard": 1, "thorough": 2},
             cluster={"smoke": 2, "quick": 2, "standard": 24, "thorough": 8},
         ),
-        Option(help="Seconds of one trial, a whole number from 1.", too_low=' (iperf3 reads it as "for ever")'),
+        Option(
+            help="Seconds of one trial, a whole number from 1.",
+            too_low=' (iperf3 reads it as "for ever")',
+            quantity=("",),
+        ),
     ]
     repetitions: Annotated[
         int,
@@ -95,7 +99,7 @@ class Settings(StrictModel):
             changes_method=False,
         ),
     ] = ""
-    streams: Annotated[int, Field(ge=1, le=128), Option(help="Parallel iperf3 streams.")] = 1
+    streams: Annotated[int, Field(ge=1, le=128), Option(help="Parallel iperf3 streams.", quantity=("iperf3 ",))] = 1
     offered_bps: Annotated[
         float | None,
         Field(ge=1, le=1e13),
@@ -104,12 +108,15 @@ class Settings(StrictModel):
             help="UDP rate of all streams together, such as 500M; no limit if empty.",
             hint="such as 500M, 0 for no limit",
             read=read_rate,
+            quantity=("iperf3 udp",),
         ),
     ] = None
     omit_s: Annotated[
         int,
         Field(ge=0, le=600),
-        Option(help="Seconds at the beginning of each trial that iperf3 leaves out of its figures."),
+        Option(
+            help="Seconds at the beginning of each trial that iperf3 leaves out of its figures.", quantity=("iperf3 ",)
+        ),
     ] = 0
     idle_s: Annotated[
         float,
@@ -130,14 +137,16 @@ class Settings(StrictModel):
         Field(ge=16, le=1_048_576),
         Option(
             help="Bytes of each write or datagram; if empty iperf3's own for TCP, what fits the MTU for UDP, and 64 "
-            "for requests."
+            "for requests.",
+            quantity=("iperf3 ", "sockperf"),
         ),
     ] = None
     loss_bound_ratio: Annotated[
         float,
         Field(gt=0, lt=1),
         Option(
-            help="Share of datagrams that may be lost at the rate that a ladder looks for, such as 0.001 for 0.1 %."
+            help="Share of datagrams that may be lost at the rate that a ladder looks for, such as 0.001 for 0.1 %.",
+            quantity=("ladder",),
         ),
     ] = 0.001
     congestion_control: Annotated[
@@ -215,11 +224,15 @@ _RECORDED: Final = frozenset(
         "repeats",
         "looks",
         "factors",
+        IMPORTED,
     }
 )
 """What a stored run has beside its settings: their outcome."""
 
 NOT_METHOD: Final = _RECORDED | {"scales"} | {option.field for option in OPTIONS if not option.changes_method}
+
+QUANTITIES: Final = {option.field: option.quantity for option in OPTIONS if option.quantity}
+"""Field -> the trials whose figures are another quantity where it differs, by how `TOOL TRANSPORT` begins."""
 
 
 def defaults(profile: str, environment: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from steps.collect.trial_rows import sample_rows, trial_row
 from steps.collect.visit_rows import read_visit, visit_row
 from steps.domain import Trial, Visit
 from steps.proof import return_path
-from steps.settings import schedule
+from steps.settings import schedule, turn_order
 from steps.tools import bounds
 
 Row = dict[str, object]
@@ -64,7 +64,7 @@ def run_rows(
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
         rows: list[Row] = []
         # the documents of one topology alone are in memory at one time
-        for _, group in groupby(sorted(visit.trials, key=_topology), _topology):
+        for _, group in groupby(sorted(visit.trials, key=turn_order.step_of), turn_order.step_of):
             found = [(trial, *_trial(raw_directory, visit, trial, run.settings.omit_s)) for trial in group]
             measured = [(trial, document) for trial, document, _ in found if document is not None]
             doubted = return_path.of_siblings(measured, visit.dataplane)
@@ -79,10 +79,6 @@ def run_rows(
     cast("Row", tables["runs"][0]["parameters"]).update(look_parameters(planned, looks), planned_visits=len(planned))
     fitting.fit(tables, run.run_id)
     return tables
-
-
-def _topology(trial: Trial) -> str:
-    return trial.topology
 
 
 def _run(directory: Path) -> documents.RunDocument:
@@ -126,7 +122,12 @@ def _trial(
     directory: Path, visit: Visit, trial: Trial, omit_s: int
 ) -> tuple[documents.TrialDocument | None, str | None]:
     """A trial's document, or why it can't be used; neither where the trial never ran."""
-    path = directory / documents.visit_directory(visit.visit) / trial.topology / documents.trial_name(trial.trial)
+    path = (
+        directory
+        / documents.visit_directory(visit.visit)
+        / turn_order.step_of(trial)
+        / documents.trial_name(trial.trial)
+    )
     try:
         document = documents.read_document(path, documents.TrialDocument, most_bytes(trial, omit_s))
     except FileNotFoundError:

@@ -29,10 +29,11 @@ def stored_runs(results: str) -> FindRun:
 
     def find(run_id: str) -> Parameters:
         # imported here, since most runs continue none and should not wait for Parquet
+        from analysis.store.selection import one_run  # noqa: PLC0415
         from analysis.store.store import Store  # noqa: PLC0415
 
         store = Store(results)
-        for runs in store.inventory(run_id=run_id).runs.values():
+        for runs in store.inventory(run_id=run_id, choice=one_run(run_id)).runs.values():
             for row in runs.select(["run_id", "parameters"]).to_pylist():
                 if row["run_id"] == run_id and row["parameters"]:
                     found: Parameters = json.loads(row["parameters"])

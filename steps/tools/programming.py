@@ -28,6 +28,24 @@ LOST: Final = "changes-failed"
 _Number = Annotated[int, Meta(ge=0, le=2**53)]
 
 
+class Agents(msgspec.Struct, frozen=True):
+    """The memory and the CPUs of agents, by their columns of `trials`: the larger of the measured nodes' figures.
+
+    None can't be read.
+    """
+
+    felix_memory_bytes: _Number | None = None
+    kube_proxy_memory_bytes: _Number | None = None
+    kernel_memory_bytes: _Number | None = None
+    felix_cpu_ratio: Seconds | None = None
+    kube_proxy_cpu_ratio: Seconds | None = None
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """Those that could be read."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
 class Times(msgspec.Struct, frozen=True):
     """What was timed.
 
@@ -40,6 +58,7 @@ class Times(msgspec.Struct, frozen=True):
         duration_s: of all of it.
         clock_skew_s: the most by which the clocks that the times rest on may differ; None: they rest on one.
         error: the last failure, a sentence; None: there was none.
+        agents: what the dataplane's agents and the kernel held afterwards, and used meanwhile.
     """
 
     p50_s: Seconds | None
@@ -50,6 +69,7 @@ class Times(msgspec.Struct, frozen=True):
     duration_s: Seconds
     clock_skew_s: Seconds | None = None
     error: str | None = None
+    agents: Agents = Agents()
 
 
 class Timed(msgspec.Struct, frozen=True):
@@ -69,7 +89,7 @@ class Timed(msgspec.Struct, frozen=True):
         times = self.times
         figures = (times.p50_s, times.p99_s, times.worst_s, times.observed, times.failed)
         skew = {} if times.clock_skew_s is None else {"clock_skew_s": times.clock_skew_s}
-        return dict(zip(self.names, figures, strict=True)) | skew
+        return dict(zip(self.names, figures, strict=True)) | skew | times.agents.columns
 
     @property
     def flags(self) -> tuple[str, ...]:

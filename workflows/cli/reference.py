@@ -16,6 +16,7 @@ from analysis.console.documents import DocumentModel, schema, schema_name
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
 from analysis.sql.answer_document import QueryDocument
+from analysis.summary.contrast_document import CompareDocument
 from analysis.summary.document import RunDocument
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, defaults
@@ -114,7 +115,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
-DOCUMENTS: Final = (RunDocument, QueryDocument, PlanDocument, PreflightDocument)
+DOCUMENTS: Final = (RunDocument, CompareDocument, QueryDocument, PlanDocument, PreflightDocument)
 """What the verbs print with --format=json or yaml."""
 
 

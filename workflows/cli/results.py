@@ -31,6 +31,9 @@ from workflows.cli import summary_table, uncollected
 from workflows.cli.opened_store import open_store
 from workflows.flags.common import AsOwner, Format, Results
 
+_LATEST = "select arg_max(run_id, coalesce(started_at, '0001-01-01 00:00:00+00'::timestamptz)) as run_id from runs"
+"""A run whose time is unknown, as of an imported one, counts as the earliest."""
+
 
 def report_again(
     *,
@@ -181,7 +184,7 @@ def _print_left_out(found: Sequence[LeftOut]) -> None:
 
 
 def _latest(store: Store, con: database.Connection) -> str:
-    (name,) = database.query(con, "select arg_max(run_id, started_at) as run_id from runs")["run_id"].to_pylist()
+    (name,) = database.query(con, _LATEST)["run_id"].to_pylist()
     if name is None and (found := database.left_out(con)):
         raise Unsupported("\n".join(sentences(found)))
     if name is None:

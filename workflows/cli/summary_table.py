@@ -18,7 +18,7 @@ from analysis.summary.document import comparison_grid, run_document
 from analysis.summary.markdown import to_markdown
 from analysis.summary.standings import ARROWS
 from analysis.summary.summary import Summary
-from workflows.cli import answer_table
+from workflows.cli import answer_table, curve_table
 
 BESIDE = tuple(metric for metric in COMPARED if metric.beside)
 """The metrics shown beside the leading ones. The report has them all."""
@@ -87,6 +87,7 @@ def print_summary(summary: Summary, console: Terminal) -> None:
         console.print(doubt, style="yellow", soft_wrap=True)
     if summary.answer is not None:
         answer_table.print_answer(summary.answer, console)
+    curve_table.print_curves(summary, console)
     _print_comparisons(summary, console)
     _print_levels(summary, console)
     _print_changes(summary, console)
@@ -104,8 +105,8 @@ def print_summary(summary: Summary, console: Terminal) -> None:
 
 def _print_comparisons(summary: Summary, console: Terminal) -> None:
     """Print a heading for each path and a row for each dataplane, in 80 columns."""
-    leading = [c for metric in LEADING for c in summary.of(metric.name)]
-    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in summary.of(metric.name)}
+    leading = [c for metric in LEADING for c in summary.answered(metric.name)]
+    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in summary.answered(metric.name)}
     if not leading:
         return
     console.print()
