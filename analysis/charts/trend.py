@@ -9,7 +9,7 @@ import pyarrow as pa
 from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
-from analysis.domain import Cell
+from analysis.domain import CELL, Cell
 from analysis.stats.metrics import THROUGHPUT
 from analysis.stats.regressions import LevelChange
 
@@ -24,7 +24,7 @@ EMPTY = (
 )
 ORDER = 95
 KEY = True
-SQL = """
+SQL = f"""
     with this as (select environment, parameters->>'$.profile' as profile, started_at from runs where run_id = $run_id),
     latest as (
         select r.run_id, r.started_at from runs as r, this
@@ -33,17 +33,17 @@ SQL = """
         order by r.started_at desc limit 60
     ),
     means as (
-        select l.run_id, l.started_at, m.topology, m.tool, m.transport, m.direction, m.dataplane,
+        select l.run_id, l.started_at, {CELL}, m.dataplane,
                avg(ln(m.received_bps)) as log,
                bool_or(marks(m.flags, 'throughput')) or count(*) > count(m.received_bps) as flagged
         from measurements as m join latest as l using (run_id)
         where m.received_bps > 0 or voids(m.flags, 'throughput') group by all
     )
     select m.* exclude (log, flagged), m.flagged or b.flagged as flagged, (exp(m.log - b.log) - 1) * 100 as value
-    from means as m join means as b using (run_id, topology, tool, transport, direction)
+    from means as m join means as b using (run_id, {CELL})
     where b.dataplane = $baseline and m.dataplane <> $baseline and m.log is not null and b.log is not null
     order by m.started_at, m.dataplane
-"""
+"""  # noqa: S608 - the columns of a cell
 
 _HEIGHT = 110
 _LABEL_HEIGHT = 12
@@ -97,7 +97,7 @@ def _marks(data: Data, rows: list[Row], changes: Iterable[LevelChange]) -> list[
         at = change.began_at.isoformat() if change.began_at else ""
         if change.status == "suspected" or change.gradual or at not in nights:
             continue
-        path = data.path({name: getattr(change, name) for name in Cell._fields})
+        path = data.run.path(change.cell)
         here = nights.index(at)
         taken = {m["place"] for m in marks if m["path"] == path and abs(nights.index(m["at"]) - here) < len(nights) / 3}
         place = next(place for place in range(len(marks) + 1) if place not in taken)

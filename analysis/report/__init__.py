@@ -1,64 +1,101 @@
-"""The report: one HTML file without scripts or external references, the headline first."""
+"""The report: one HTML file without scripts or external references, the headline first; and an interactive one."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
 from markupsafe import Markup
 
 from analysis import charts, flags, formatting
-from analysis.charts import Data
-from analysis.report import limits, page, tables
+from analysis.charts import Data, Drawing
+from analysis.domain import IMPORTED
+from analysis.report import interactive, limits, page, tables
 from analysis.stats import metrics, run
 from analysis.stats.comparison import Comparison
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
-from analysis.summary import change_groups
+from analysis.summary import at_scale, change_groups
 from analysis.summary.summary import Summary
 
 _PAGE: Final = page.environment()
 
 
+REPORT: Final = "report.html"
+INTERACTIVE: Final = "report-interactive.html"
+
+_SHOWN: Final = frozenset({"dataplanes", "cells", "tools", "factors", IMPORTED})
+"""Parameters that stand elsewhere on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The report of a run, and the interactive one beside it: an HTML document each."""
+
+    report: str
+    interactive: str
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The pages by the names of their files, the report first."""
+        return {REPORT: self.report, INTERACTIVE: self.interactive}
+
+
 def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str:
-    """The report of a run.
+    """The report of a run, without the interactive one; see `render_pages`."""
+    return _report(Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes), summary)[0]
+
+
+def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> Pages:
+    """The pages of a run.
 
     Args:
         con: a connection with the views of `analysis.sql.database`.
         run_id: the run.
         summary: its summary.
 
-    Returns:
-        One HTML document.
-
     Raises:
         BadInput: there is no such run.
     """
-    about = run.load_run(con, run_id)
-    data = Data(con, about, summary.comparisons, summary.changes)
-    drawings = charts.draw_all(charts.catalogue(), data)
-    return _PAGE.get_template(
-        "page.html.j2"
-    ).render(
-        run=about,
-        summary=summary,
-        style=Markup(page.themes() + page.side_colours(about.arms)),  # noqa: S704 - own file and checked colours
+    data = Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
+    report, drawings = _report(data, summary)
+    context = _shared(data, summary) | interactive.context(data, drawings, summary)
+    return Pages(report, _PAGE.get_template("interactive.html.j2").render(context))
+
+
+def _shared(data: Data, summary: Summary) -> dict[str, Any]:
+    """What both pages have."""
+    return {
+        "run": data.run,
+        "summary": summary,
+        "style": Markup(page.themes() + page.side_colours(data.run.arms)),  # noqa: S704 - own file and checked colours
+        "key": page.key(data.run, summary),
+        "title": _title(data.run),
+    }
+
+
+def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
+    """The report, and its charts."""
+    about = data.run
+    drawn = charts.draw_all([c for c in charts.catalogue() if not c.section or summary.curves], data)
+    drawings = [drawing for drawing in drawn if not drawing.chart.section]
+    html = _PAGE.get_template("page.html.j2").render(
+        _shared(data, summary),
         first=drawings[0],
         drawings=drawings[1:],
-        key=page.key(about, summary),
         table=page.answer_table(summary),
+        scale=_scale(summary, [drawing for drawing in drawn if drawing.chart.section]),
         groups=_groups(summary),
         changes=changes_by_kind(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
-        parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
-        ),
-        limits={**limits.limitations(about), **_left_out(con)},
+        parameters=tables.flat({name: value for name, value in about.parameters.items() if name not in _SHOWN}),
+        limits={**limits.limitations(about), **_left_out(data.con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
-        title=_title(about),
     )
+    return html, drawn
 
 
 def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
@@ -70,6 +107,17 @@ def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 def _title(about: StoredRun) -> str:
     at = f"{about.started_at:%-d %B %Y, %H:%M} UTC" if about.started_at else "time unknown"
     return f"{about.environment}, {at}"
+
+
+def _scale(summary: Summary, drawings: list[Drawing]) -> dict[str, Any]:
+    """The section on the scale: its sentence, its pictures, and each curve in figures."""
+    groups = at_scale.groups_of(summary)
+    return {
+        "sentence": at_scale.first_sentence(groups),
+        "confidence": at_scale.confidence(groups),
+        "drawings": drawings,
+        "groups": groups,
+    }
 
 
 def _groups(summary: Summary) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ def key(about: StoredRun, summary: Summary | None) -> list[dict[str, Any]]:
     for arm in about.arms:
         title = summary.answer.title(arm.name) if summary and summary.answer else arm.title
         glyph = _GLYPHS[SHAPES[about.shape(arm) % len(SHAPES)]]
-        rows.append({"title": title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
+        rows.append({"dataplane": arm.title, "title": title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
     return rows
 
 

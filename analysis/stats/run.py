@@ -10,12 +10,10 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, HOST_PATH, LAB, Cell, Variant
+from analysis.domain import CELL, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
+from analysis.stats import scales
 from analysis.store.left_out import LeftOut
-
-OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Colours of dataplanes without a recorded one. Okabe and Ito, "Color Universal Design", 2008."""
 
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 """Colours are written into the page's style, so nothing else may be taken for one."""
@@ -49,7 +47,8 @@ class RecordedPath:
 class StoredRun:
     """A run without its figures.
 
-    `cells` are in the order of the plan. `variants`: (tool, transport) -> variant. `paths`: topology -> as recorded.
+    `cells` are in the order of the plan, each from its smallest scale to its largest. `variants`: (tool,
+    transport) -> variant. `paths`: topology -> as recorded.
     """
 
     run_id: str
@@ -75,26 +74,55 @@ class StoredRun:
         """Whether these are figures of the lab."""
         return self.environment == LAB
 
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales at which it measured, the smallest first."""
+        return tuple(sorted({cell.scale for cell in self.cells}))
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What varied between its scales; nothing in a run of one scale, whose paths do not name it."""
+        return scales.varied(cell.scale for cell in self.cells)
+
+    @property
+    def imported(self) -> dict[str, Any] | None:
+        """What is known of the import of a run that another tool measured; None: it was measured by this program."""
+        found = self.parameters.get(IMPORTED)
+        if self.environment.startswith(f"{IMPORTED}:"):
+            return found if isinstance(found, dict) else {}
+        return None
+
     def path(self, cell: Cell, title: str = "") -> str:
-        """The name of a cell's path: its topology, the variant unless `title` names it, and the direction if needed.
+        """The name of a cell's path: topology, the variant unless `title` names it, direction and scale if needed.
 
         Args:
             cell: the cell.
             title: of the metric that is shown beside the path.
         """
+        path, scale = self.unscaled_path(cell, title), scales.describe(cell.scale, self.factors)
+        return f"{path}, {scale}" if scale else path
+
+    def unscaled_path(self, cell: Cell, title: str = "") -> str:
+        """As `path`, without the scale."""
         name = self.variant(cell).name
-        both = sum(other.path == cell.path for other in self.cells) > 1
-        return formatting.cell(
-            cell.topology, "" if name in title.split() else name, cell.direction, both_directions=both
-        )
+        shown = "" if name in title.split() else name
+        return formatting.cell(cell.topology, shown, cell.direction, both_directions=self._is_both_ways(cell))
+
+    def _is_both_ways(self, cell: Cell) -> bool:
+        """Whether the run measured the path in both directions."""
+        return len({other.direction for other in self.cells if other.unscaled[:3] == cell.unscaled[:3]}) > 1
+
+    def cell(self, row: Mapping[str, Any]) -> Cell:
+        """The cell of a row of `trials`; of a trial that recorded no scale, as before there were several, the run's."""
+        found, known = Cell.of(row), self.scales
+        return found.at(known[0]) if row.get("services") is None and len(known) == 1 else found
 
     def traffic(self, cell: Cell) -> str:
         """A cell as a kind of traffic, in plain words: `in-cluster Service, TCP`.
 
         Empty between the nodes' own networks, where no dataplane is in the path.
         """
-        path = self._recorded_path(cell.topology)
-        both = sum(other.path == cell.path for other in self.cells) > 1
+        path, both = self._recorded_path(cell.topology), self._is_both_ways(cell)
         way = {"reverse": " download", "forward": " upload" if both else ""}.get(cell.direction, f" {cell.direction}")
         variant = self.variant(cell)
         return "" if path.host_network else f"{path.title}, {variant.title or variant.name}{way}"
@@ -176,8 +204,11 @@ def load_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]])
     measured: dict[str, list[Cell]] = {}
     for row in query_rows(
         con,
-        f"""select run_id, {CELL}, min(trial) as first from trials
-            where run_id in (select unnest($runs::varchar[])) group by all order by first""",  # noqa: S608 - a cell's columns
+        f"""with cells as (
+                select * replace (coalesce(services, max(services) over (partition by run_id)) as services) from trials
+                where run_id in (select unnest($runs::varchar[]))
+            )
+            select run_id, {CELL}, min(trial) as first from cells group by all order by first""",  # noqa: S608 - its columns
         runs=runs,
     ):
         measured.setdefault(row["run_id"], []).append(Cell.of(row))
@@ -255,9 +286,11 @@ def _skipped(parameters: dict[str, Any]) -> dict[str, str]:
 
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
-    """The measured cells: those planned in their order, then the others."""
-    planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and {*Cell._fields} <= c.keys()]
-    return tuple(c for c in dict.fromkeys([*planned, *measured]) if c in measured)
+    """The measured cells: those planned in their order, then the others; at each of its scales, the smallest first."""
+    named = {*Cell._fields} - {*Scale._fields}
+    planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and named <= c.keys()]
+    places = {cell: place for place, cell in enumerate(dict.fromkeys(c.unscaled for c in [*planned, *measured]))}
+    return tuple(sorted({*measured}, key=lambda cell: (places[cell.unscaled], cell.scale)))
 
 
 def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], Variant]:

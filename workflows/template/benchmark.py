@@ -6,6 +6,7 @@
     visit:      begin -> stay -> end, if it failed
     stay:       configure -> settle
                 configure -> prepare -> measure the host network and each topology, by turns
+                             prepare -> scale, which changes the scale between their turns, if there are several
                              prepare -> clear -> clear again, if it failed
                 settle, if it fails -> retreat to what ran before
     on exit:    restore -> collect and report, if the run did not reach them -> notify
@@ -55,10 +56,11 @@ from steps.tasks.look import ROUNDS, STOP, look
 from steps.tasks.measure import measure
 from steps.tasks.notify import notify
 from steps.tasks.preflight import preflight
-from steps.tasks.prepare import prepare
+from steps.tasks.prepare import SCALED, prepare
 from steps.tasks.report import report
 from steps.tasks.restore import restore
 from steps.tasks.retreat import retreat
+from steps.tasks.scale import scale
 from steps.tasks.settle import settle
 from steps.tasks.snapshot import snapshot
 from steps.tasks.validate import validate
@@ -134,6 +136,12 @@ def _stay() -> DAG:
             with_param="{{tasks.prepare.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
             depends="configure && prepare",
+        )
+        scale(
+            name="scale",
+            arguments=arguments,
+            depends="configure && prepare",
+            when=f"{{{{tasks.prepare.outputs.parameters.scaled}}}} == {SCALED}",
         )
         cleared = {**arguments, "prepared": "{{tasks.prepare.status}}"}
         clear(name="clear", arguments=cleared, depends=_over("configure", "prepare"))
