@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.site import Written, write_site
+from analysis.stats.contrast_figures import Compared
 from analysis.stats.regressions import LevelChange
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.store import Store
@@ -111,9 +112,9 @@ def fill(store: Store, nights: int) -> None:
         put(store, run_id, night, verdict=verdict(run_id))
 
 
-def build(store: Store, site: Path | str, **options: Any) -> Written:  # noqa: ANN401 - of the function
+def build(store: Store, site: Path | str) -> Written:
     """Bring a site up to date; every run has one method."""
-    return write_site(store, ObjectStorage(str(site)), lambda _: {}, **options)
+    return write_site(store, ObjectStorage(str(site)), Compared(lambda _: {}, {}))
 
 
 class Parsed(HTMLParser):

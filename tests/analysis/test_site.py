@@ -32,12 +32,12 @@ def site(tmp_path: Path) -> Path:
 def test_every_link_leads_to_a_file(store: Store, site: Path, tmp_path: Path) -> None:
     put(store, "labelled-1", 4, label="before", verdict=verdict("labelled-1"))
     put(store, "labelled-2", 5, label="after", verdict=verdict("labelled-2"))
-    store.write_report("night-01", "<p>whole</p>", "whole", latest=False)
+    store.write_report("night-01", {"report.html": "<p>whole</p>"}, latest=False)
     for place in (site, tmp_path / "results" / "site"):
-        build(store, place, compare=lambda *_: "<p>compared</p>")
+        build(store, place)
         pages = [name for name in files(place) if name.endswith(".html") and "reports/" not in name]
         assert len(pages) == 1 + 1 + 1 + 1 + 1 + 5  # index, environment, trends, labels, comparison, runs
-        for name in pages:
+        for name in (name for name in pages if "comparisons/" not in name):
             for link in page(place, name).links:
                 target = link.partition("#")[0]
                 assert not target or (place / name).parent.joinpath(target).is_file(), (name, link)
@@ -93,7 +93,7 @@ def test_page_that_is_gone_is_written_again(store: Store, site: Path) -> None:
 
 
 def test_pages_of_removed_runs_go_and_other_files_stay(store: Store, site: Path) -> None:
-    store.write_report("night-01", "<p>", "p", latest=False)
+    store.write_report("night-01", {"report.html": "<p>"}, latest=False)
     build(store, site)
     (site / "runs/own.html").write_text("somebody's")
     (site / "robots.txt").write_text("somebody's")
@@ -110,9 +110,9 @@ def test_pages_of_removed_runs_go_and_other_files_stay(store: Store, site: Path)
 
 
 def test_report_that_is_written_again_is_copied_again(store: Store, site: Path) -> None:
-    store.write_report("night-01", "<p>old", "p", latest=False)
+    store.write_report("night-01", {"report.html": "<p>old"}, latest=False)
     build(store, site)
-    store.write_report("night-01", "<p>new", "p", latest=False)
+    store.write_report("night-01", {"report.html": "<p>new"}, latest=False)
     report = Path(store.location("reports/night-01/report.html"))
     os.utime(report, (1, 1))
     assert build(store, site).written == 1
@@ -124,7 +124,7 @@ def test_hostile_text_is_text_and_never_a_path(store: Store, site: Path, tmp_pat
     put(store, "bad-2", 7, environment=HOSTILE, label="x", verdict=verdict("bad-2", headline=HOSTILE))
     put(store, "empty", 8, environment=None, verdict=verdict("empty"))
     outside = set(tmp_path.iterdir())
-    build(store, site, compare=lambda *_: "<p>")
+    build(store, site)
     assert {*outside, site} == set(tmp_path.iterdir())
     clean = HOSTILE.removesuffix("\u202e")
     for name in files(site):
@@ -196,19 +196,30 @@ def test_trend_that_can_not_be_queried_costs_its_own_page(
 def test_labels_are_compared_each_with_the_one_before(store: Store, site: Path) -> None:
     for night, label in enumerate(["one", "two", "two", "three"], 10):
         put(store, f"run-{night}", night, label=label, verdict=verdict(f"run-{night}"))
-    asked = []
-
-    def compare(_: object, old: list[str], new: list[str]) -> str:
-        asked.append((list(old), list(new)))
-        if "run-10" in old:
-            raise BadInput("their methods differ")
-        return "<p>compared</p>"
-
-    assert build(store, site, compare=compare).broken == ()
-    assert asked == [(["run-11", "run-12"], ["run-13"]), (["run-10"], ["run-11", "run-12"])]
+    assert build(store, site).broken == ()
     labels = page(site, "labels/prod.html")
-    assert "two against three" in labels.text
-    assert "their methods differ" in page(site, names.comparison("prod", "one", "two")).text
+    assert [link for link in labels.links if "comparisons/" in link] == [
+        f"../{names.comparison('prod', 'two', 'three')}",
+        f"../{names.comparison('prod', 'one', 'two')}",
+    ]
+    assert "three against two" in labels.text
+    compared = page(site, names.comparison("prod", "two", "three")).text
+    assert "label=two" in compared
+    assert "run-13" in compared
+
+
+def test_labels_that_can_not_be_compared_have_a_page_that_says_why(
+    store: Store, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BadInput("A and B have no dataplane in common")
+
+    monkeypatch.setattr("analysis.site.comparisons.contrast_groups", refuse)
+    for night, label in enumerate(["one", "two"], 10):
+        put(store, f"run-{night}", night, label=label, verdict=verdict(f"run-{night}"))
+    assert build(store, site).broken == ()
+    assert "A and B have no dataplane in common." in page(site, names.comparison("prod", "one", "two")).text
+    assert build(store, site).written == 0
 
 
 def test_unfinished_build_is_completed_by_the_next(
@@ -273,7 +284,7 @@ def test_trend_has_a_chart_for_each_metric_with_its_change(
 
     def remember(charts: list[Chart], data: Data) -> list[Drawing]:
         drawn.extend((chart.title, chart.frame(data).to_pylist()) for chart in charts)
-        return [Drawing(chart, ()) for chart in charts]
+        return [Drawing(chart, (), {}) for chart in charts]
 
     monkeypatch.setattr("analysis.charts.draw_all", remember)
     put(store, "night-03", 3, verdict=verdict("night-03", changes=(change("night-02", 2),)))

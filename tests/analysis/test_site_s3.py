@@ -36,7 +36,7 @@ def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Store:
                 s3.delete_file(found.path)
     store = Store("s3://results/of/us")
     fill(store, 2)
-    store.write_report("night-01", "<p>whole</p>", "whole", latest=True)
+    store.write_report("night-01", {"report.html": "<p>whole</p>"}, latest=True)
     return store
 
 
