@@ -16,9 +16,17 @@ def tcp(
     bps: float = 9 * GIGA, *, version: str = "3.16", at: int = NOON, cookie: str = "", **changed: object
 ) -> dict[str, Any]:
     """A test over TCP of ten seconds."""
-    start = {"protocol": "TCP", "num_streams": 1, "blksize": 131072, "omit": 0, "duration": 10, "bytes": 0, "blocks": 0}
+    start: dict[str, Any] = {
+        "protocol": "TCP",
+        "num_streams": 1,
+        "blksize": 131072,
+        "omit": 0,
+        "duration": 10,
+        "bytes": 0,
+        "blocks": 0,
+    }
     start |= {"reverse": 0} | changed
-    streams = int(start["num_streams"])
+    streams = start["num_streams"]
     sums = [
         {
             "start": 0,
