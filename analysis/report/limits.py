@@ -71,6 +71,26 @@ _METHOD: Final = (
     "A failed trial is a row with its reason; it is never counted as zero.",
 )
 
+CONTRAST_METHOD: Final = (
+    (
+        "Rounds of A and of B are no pairs: a contrast is the difference of two independent means. A ratio to the "
+        "baseline is taken inside each round of its own run, so that drift falls out, and is then compared between "
+        "the sides."
+    ),
+    (
+        "With several runs a side each run is one value, a night, and the noise is the scatter inside the sides. With "
+        "one run a side it is how far nights of that environment scatter, where seven comparable ones are stored; else "
+        "the scatter of its visits, which says nothing of how one moment differs from another."
+    ),
+    (
+        "Variances of ratios are moderated by those of the others, as inside a run; those of figures themselves are "
+        "not, since the drift of a machine is common to all of them. Margins and outcomes are those of a run's own "
+        "comparisons."
+    ),
+    "All intervals of the quoted metrics hold the truth together in 95 % of comparisons.",
+    "Figures are compared by their logarithms, UDP loss in percentage points.",
+)
+
 
 def limitations(about: StoredRun) -> dict[str, tuple[str, ...]]:
     """Heading -> sentences."""

@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,9 +20,12 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import table_views
+from analysis.sql.view_statements import VIEWS
 from analysis.store.file_content import first_line_of_error
-from analysis.store.integrity.audit import ALWAYS, EVERY
+from analysis.store.integrity.audit import ALWAYS, EVERY, Extent
 from analysis.store.left_out import LeftOut
+from analysis.store.schema import TABLES
+from analysis.store.selection import Choice, every_run, latest_runs, of_environment, one_run
 from analysis.store.store import Store
 
 Connection = duckdb.DuckDBPyConnection
@@ -60,7 +63,9 @@ class Question:
     sql: str
 
 
-def connect(store: Store, *, run_id: str | None = None, asking: str | None = None) -> Connection:
+def connect(
+    store: Store, *, run_id: str | None = None, asking: str | None = None, choice: Choice = every_run
+) -> Connection:
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
 
     The views show whole runs only; the table `left_out` lists the others, and why. Times have a zone, UTC; fetch
@@ -69,8 +74,8 @@ def connect(store: Store, *, run_id: str | None = None, asking: str | None = Non
     Args:
         store: where the results are. An empty one gives the same views, without rows.
         run_id: a run that is to be reported: each of its files is compared with its digest.
-        asking: the SQL to come. Samples are many, and compared with their digests only if it names them, or if it is
-            None, unknown.
+        asking: the SQL to come, of which each table is there. None: it is not known. Empty: any but of samples.
+        choice: the runs that it is about; the views of visits, trials and samples may lack all others.
 
     Returns:
         A connection to a database in memory, which is the caller's to close.
@@ -78,11 +83,21 @@ def connect(store: Store, *, run_id: str | None = None, asking: str | None = Non
     Raises:
         Unsupported: the store can't be read.
     """
-    digested = EVERY if asking is None or "samples" in asking.lower() else ALWAYS
     try:
-        return _opened(store, digested, run_id)
+        return _opened(store, _extent(asking, run_id), choice)
     except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
         raise Unsupported(f"can't read {store.url}: {first_line_of_error(error)}; {_remedy(error)}") from error
+
+
+def _extent(asking: str | None, run_id: str | None) -> Extent:
+    """What is read for this SQL: samples are many, and in few questions."""
+    if asking is None:
+        return Extent(EVERY, EVERY, run_id)
+    words = set(re.findall(r"\w+", asking.lower()))
+    if "samples" in words:
+        return Extent(EVERY, EVERY, run_id)
+    about_all = words and ("left_out" in words or words.isdisjoint({*TABLES, "usable_trials", *VIEWS}))
+    return Extent(EVERY if about_all else ALWAYS, ALWAYS, run_id)
 
 
 def _remedy(error: Exception) -> str:
@@ -92,7 +107,7 @@ def _remedy(error: Exception) -> str:
 
 
 @retry(retry=retry_if_exception_type((duckdb.IOException, FileNotFoundError)), stop=TRIES, reraise=True)
-def _opened(store: Store, digested: Collection[str], run_id: str | None) -> Connection:
+def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
     with contextlib.ExitStack() as stack:
         con = duckdb.connect(
             config={
@@ -104,7 +119,8 @@ def _opened(store: Store, digested: Collection[str], run_id: str | None) -> Conn
         )
         stack.callback(con.close)
         con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
-        table_views.create(con, store, store.inventory(digested, run_id))
+        inventory = store.inventory(extent.digested, extent.run_id, tables=extent.tables, choice=choice)
+        table_views.create(con, store, inventory, sorted(extent.tables))
         stack.pop_all()
     return con
 
@@ -166,6 +182,16 @@ def answer_question(con: Connection, name: str, **parameters: object) -> pa.Tabl
         )
     values = {parameter: parameters.get(parameter) for parameter in question.parameters}
     return query(con, question.sql, values)
+
+
+def choice_of(name: str, **parameters: object) -> Choice:
+    """The runs that a question with these parameters is about, for `connect`."""
+    known = {question.name: question.parameters for question in questions()}
+    if "run_id" in known.get(name, ()):
+        given = parameters.get("run_id")
+        return latest_runs if given is None else one_run(str(given))
+    environment = parameters.get("environment")
+    return every_run if environment is None else of_environment(str(environment))
 
 
 def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:

@@ -13,7 +13,6 @@ from analysis.sql import view_statements
 from analysis.store.inventory import Inventory, StoredFile
 from analysis.store.left_out import table as left_out_table
 from analysis.store.migrations import migrated_relation
-from analysis.store.names import CHILDREN
 from analysis.store.parquet import content_digest
 from analysis.store.schema import SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
@@ -25,14 +24,25 @@ _TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 2
 """What Python can have. A time outside of it, stored by mistake, is null: it must not end an analysis of other runs."""
 
 
-def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory) -> None:
-    """Create the tables and views of the runs that count, and the table `left_out` of the others."""
+_SHAPES: Final[dict[tuple[str, int], tuple[str, str]]] = {}
+"""By table and version: the columns as they are selected, and a null of each one's type. DuckDB names the types."""
+
+
+def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, tables: Iterable[str]) -> None:
+    """Create the tables and views of the runs that count, and the table `left_out` of the others.
+
+    Args:
+        con: an empty database.
+        store: where the files are.
+        inventory: the runs, and the files to read for them.
+        tables: those of visits, trials and samples that were checked; there is no view of another.
+    """
     con.execute("set TimeZone = 'UTC'")
     con.register("left_out_now", left_out_table(inventory.left_out))
     con.execute("create table left_out as select * from left_out_now")
     con.unregister("left_out_now")
     _create_runs(con, inventory)
-    for table in CHILDREN:
+    for table in tables:
         stored = [
             migrated_relation(_complete(con, table, version, rows), table, version)
             for version, rows in _stored(con, store, table, inventory.parts[table])
@@ -61,12 +71,15 @@ def _complete(con: duckdb.DuckDBPyConnection, table: str, version: int, rows: st
 
 def _shaped(con: duckdb.DuckDBPyConnection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
     """A query for all of the stored rows with just the columns of the schema; a missing column is null."""
-    schema = arrow_schema(table, version)
-    shape = con.from_arrow(schema.empty_table())
-    columns = ", ".join(
-        f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
-    )
-    names = ", ".join(_with_valid_times(f'"{field.name}"', field.type) + f' as "{field.name}"' for field in schema)
+    if (table, version) not in _SHAPES:
+        schema = arrow_schema(table, version)
+        shape = con.from_arrow(schema.empty_table())
+        columns = ", ".join(
+            f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
+        )
+        names = ", ".join(_with_valid_times(f'"{field.name}"', field.type) + f' as "{field.name}"' for field in schema)
+        _SHAPES[table, version] = names, columns
+    names, columns = _SHAPES[table, version]
     rows = "".join(f" union all by name select * from {source}" for source in stored)
     return f"select {names} from (select {columns} where false{rows})"
 
@@ -87,7 +100,7 @@ def _stored(
     con: duckdb.DuckDBPyConnection, store: Store, table: str, parts: Iterable[StoredFile]
 ) -> list[tuple[int, str]]:
     """What to select a table's stored rows from, with their version, in as few reads as possible."""
-    whole: dict[int, list[StoredFile]] = {}
+    whole: list[list[StoredFile]] = []
     sources: list[tuple[int, str]] = []
     for part in parts:
         if part.only is not None:
@@ -95,10 +108,18 @@ def _stored(
             rows = _read(con, store, table, part.version, [part])
             sources.append((part.version, f"(select * from {rows} where run_id in ({counting}))"))
         else:
-            whole.setdefault(part.version, []).append(part)
-    for version, found in whole.items():
-        sources.append((version, _read(con, store, table, version, found)))
+            _add_alike(whole, part)
+    sources += [(found[0].version, _read(con, store, table, found[0].version, found)) for found in whole]
     return sources
+
+
+def _add_alike(groups: list[list[StoredFile]], part: StoredFile) -> None:
+    """Put a file into the group of those with the same columns, so that DuckDB need not open each to learn them."""
+    for group in groups:
+        if group[0].version == part.version and group[0].schema == part.schema:
+            group.append(part)
+            return
+    groups.append([part])
 
 
 def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int, parts: list[StoredFile]) -> str:
@@ -112,7 +133,7 @@ def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int
     paths = [files.folder.path_for_libraries(name) if files.folder else files.path(name) for name in names]
     if files.local and not any(map(_PATTERN.search, paths)):
         named = ", ".join(map(_quoted, paths))
-        return f"read_parquet([{named}], union_by_name = true, hive_partitioning = false, filename = false)"
+        return f"read_parquet([{named}], hive_partitioning = false, filename = false)"
     schema = arrow_schema(table, version)
     dataset = pyarrow.dataset.dataset(
         paths, filesystem=files.filesystem, format="parquet", schema=schema, partitioning=None

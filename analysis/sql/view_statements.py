@@ -12,8 +12,13 @@ from analysis.store.schema import NODE_USAGE
 VIEWS: Final = ("measurements", "visit_means", "node_usage", "idle_usage", "evidence", "latest_runs")
 """The views, each in `views/NAME.sql`; each comes after those that it reads."""
 
-MACROS: Final = ("geometric_mean", "counts", "chosen_run")
+Effect = Literal["voids", "marks"]
+
+MACROS: Final = ("geometric_mean", "scale_text", "counts", "chosen_run")
 """Functions that views and questions use, each in `views/NAME.sql`."""
+
+_NAMES: Final = "list_transform(coalesce(flags, []), lambda flag: split_part(flag, ':', 1))"
+"""The names of a trial's flags; behind a colon stands what a flag is about."""
 
 
 def statements() -> Iterator[str]:
@@ -22,18 +27,32 @@ def statements() -> Iterator[str]:
     `voids(flags, kind)` and `marks(flags, kind)` are those of `analysis.flags`; `usable_trials` is `trials` without
     void figures.
     """
-    names = "list_transform(coalesce(flags, []), lambda f: split_part(f, ':', 1))"
-    yield f"create macro voids(flags, kind) as list_has_any({names}, {_by_kind('voids')})"
+    yield f"create macro flag_names(flags) as {_NAMES}"
+    yield f"create macro voids(flags, kind) as list_has_any(flag_names(flags), {_by_kind('voids')})"
     yield (
-        f"create macro marks(flags, kind) as list_has_any({names}, {_by_kind('marks')}) "
-        f"or not list_has_all({_list(BY_NAME)}, {names})"
+        f"create macro marks(flags, kind) as list_has_any(flag_names(flags), {_by_kind('marks')}) "
+        f"or not list_has_all({_list(BY_NAME)}, flag_names(flags))"
     )
-    kinds = {name: metric.kind for metric in METRICS for name in metric.columns}
-    columns = [_usable(f"t.{name}", name, kind) for name, kind in kinds.items()]
-    columns.append(f"list_transform(t.nodes, lambda n: {_usable_node()}) as nodes")
-    yield f"create view usable_trials as select * replace ({', '.join(columns)}) from trials as t"
-    for name in ("geometric_mean", "counts", *VIEWS, "chosen_run"):  # which reads a view
+    yield f"create view usable_trials as {_usable_trials()}"
+    for name in ("geometric_mean", "scale_text", "counts", *VIEWS, "chosen_run"):  # which reads a view
         yield _from_file(name)
+
+
+def _usable_trials() -> str:
+    """The trials without void figures.
+
+    Each effect of the flags is worked out once a row, and not once a figure: DuckDB expands a view wherever it is
+    used, and what it then reads through are these expressions.
+    """
+    kinds = {name: metric.kind for metric in METRICS for name in metric.columns}
+    usable = [f"case when not void_{kind} then t.{name} end as {name}" for name, kind in kinds.items()]
+    usable.append(f"list_transform(t.nodes, lambda n: {_usable_node()}) as nodes")
+    effects = [f"list_has_any(names, {_effect(kind, 'voids')}) as void_{kind}" for kind in KINDS]
+    hidden = ", ".join(["names", *(f"void_{kind}" for kind in KINDS)])
+    return (
+        f"select * exclude ({hidden}) replace ({', '.join(usable)}) "
+        f"from (select *, {', '.join(effects)} from (select *, {_NAMES} as names from trials)) as t"
+    )
 
 
 def _from_file(name: str) -> str:
@@ -47,15 +66,20 @@ def _flagged_trials() -> Iterator[str]:
     """For each kind of metric, how many trials are in its figures with a flag, or left out because of one."""
     kinds = {metric.kind for metric in METRICS}
     for kind in (kind for kind in KINDS if kind in kinds):
-        yield f"count(*) filter (marks(flags, '{kind}') and not voids(flags, '{kind}')) as {kind}_flagged"
-        yield f"count(*) filter (voids(flags, '{kind}')) as {kind}_left_out"
+        void = f"list_has_any(names, {_effect(kind, 'voids')})"
+        marked = f"(list_has_any(names, {_effect(kind, 'marks')}) or not list_has_all({_list(BY_NAME)}, names))"
+        yield f"count(*) filter ({marked} and not {void}) as {kind}_flagged"
+        yield f"count(*) filter ({void}) as {kind}_left_out"
 
 
-def _by_kind(effect: Literal["voids", "marks"]) -> str:
-    cases = " ".join(
-        f"when '{kind}' then {_list(flag.name for flag in FLAGS if kind in getattr(flag, effect))}" for kind in KINDS
-    )
+def _by_kind(effect: Effect) -> str:
+    cases = " ".join(f"when '{kind}' then {_effect(kind, effect)}" for kind in KINDS)
     return f"case kind {cases} end"
+
+
+def _effect(kind: Kind, effect: Effect) -> str:
+    """The flags that have this effect on figures of this kind."""
+    return _list(flag.name for flag in FLAGS if kind in getattr(flag, effect))
 
 
 def _list(names: Iterable[str]) -> str:
@@ -63,17 +87,11 @@ def _list(names: Iterable[str]) -> str:
     return f"[{quoted}]::varchar[]"
 
 
-def _usable(expression: str, name: str, kind: Kind) -> str:
-    return f"case when not voids(t.flags, '{kind}') then {expression} end as {name}"
-
-
 def _usable_node() -> str:
     kinds: dict[str, Kind] = {name: kind for kind, names in NODE_FIELDS.items() for name in names}
     fields = [NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)]
     parts = (
-        f"{name} := case when not voids(t.flags, '{kinds[name]}') then n.{name} end"
-        if name in kinds
-        else f"{name} := n.{name}"
+        f"{name} := case when not void_{kinds[name]} then n.{name} end" if name in kinds else f"{name} := n.{name}"
         for name in fields
     )
     return f"struct_pack({', '.join(parts)})"

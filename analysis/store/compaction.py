@@ -1,22 +1,27 @@
-"""Packing: once a store has many runs, most of them become one file a table instead of one a run and table.
+"""Packing: of the runs that a store has had for a while, one file a table has many, instead of one a run and table.
 
-A query over a thousand nights then opens some dozen files. The packed rows of `runs/` are written last, and the files
-that they replace are deleted after that, so a kill at any moment loses nothing.
+Whoever stores a run packs, after it: `Store.write_tables`. Runs of one environment and schema version share files, so
+that a question about an environment opens those of no other. Once eight files of like size have gathered, their rows,
+visits and trials are merged into one, so the number of files grows with the logarithm of the runs; samples, a hundred
+times as many, stay where they were packed first. A query over a thousand nights then opens some dozen files.
+
+New files are written first, the rows of `runs/` after all others, and what they replace is deleted at the end. A kill
+at any moment loses nothing and shows nothing twice, since of a run's rows only the last one counts.
 """
 
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import log
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.errors import Problem
-from analysis.store.integrity.audit import EVERY, audit
+from analysis.store.integrity.audit import ALWAYS, WHOLE, Extent, audit
 from analysis.store.integrity.stock import read_rows
 from analysis.store.integrity.unnamed import REST_S, runs_in, unreferenced_files
 from analysis.store.inventory import Inventory
@@ -30,29 +35,38 @@ from analysis.store.parquet import (
 )
 from analysis.store.run_entries import FILES, RunEntry
 
-PACK_AT: Final = 64
+PACK_AT: Final = 32
 """Most runs are packed once so many have files of their own."""
 
 KEEP_LOOSE: Final = 8
 """So many of the runs written last are not packed: they are often written again, with their verdict."""
 
-ROW_GROUP: Final = 65536
-"""Rows of a group; small enough that a query for one run skips the others."""
+MERGE_AT: Final = 8
+"""So many packs of like size are merged."""
+
+ROW_GROUP: Final = {"visits": 8192, "trials": 8192, "samples": 65536}
+"""Rows of a group; few enough that a query for some runs skips groups, and that several threads share a file."""
 
 PROMOTE: Final = {"promote_options": "permissive"}
 """For joining tables whose files differ by a column: what one lacks is null."""
 
+Kind = tuple[int, str | None]
+"""What the runs of a pack have in common: schema version and environment."""
 
-def compact(files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP_LOOSE) -> int:
+
+def compact(
+    files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP_LOOSE, merge_at: int = MERGE_AT
+) -> int:
     """Pack the runs of a store if there are enough of them. The caller holds the store's lock.
 
     Args:
         files: the store's.
         pack_at: leave it if fewer runs than this have files of their own.
         keep_loose: how many of the runs written last to leave as they are.
+        merge_at: how many packs of like size to merge.
 
     Returns:
-        How many runs were packed.
+        How many runs were packed that had files of their own.
 
     Raises:
         Unsupported: the store can't be read or written.
@@ -60,37 +74,107 @@ def compact(files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP
     if sum(run_of_file(file.name) is not None for file in files.list("runs")) < pack_at:
         return 0
     stock = read_rows(files)
+    loose = _loose(stock, keep_loose, files.local)
     # What is damaged stays as it is, so that its run can be repaired; in a packed copy the damage would be hidden.
-    checked = audit(files, stock.counting, EVERY)
-    bad = checked.faults.keys() | checked.gone
-    packed = 0
-    for version, entries in _chosen(stock, bad, keep_loose, files.local).items():
-        try:
-            packed += _pack(files, version, entries, checked.schemas)
-        except FileNotFoundError:
-            continue  # another process packed or rewrote one of them; the next write tries again
+    packed = _pack(files, stock, loose, {child for entry in loose for child in entry.children}, WHOLE)
+    stock = read_rows(files)
+    for entries in _mergeable(stock, merge_at, files.local):
+        stale = _with_stale_rows(stock, entries)
+        joined = {c for entry in entries for c in entry.children if c in stale or c.partition("/")[0] in ALWAYS}
+        _pack(files, stock, entries, joined, WHOLE if stale else Extent(ALWAYS, ALWAYS))
     _sweep(files)
     return packed
 
 
-def _chosen(
-    stock: Inventory,
-    bad: AbstractSet[str],
-    keep_loose: int,
-    local: bool,  # noqa: FBT001 - files.local
-) -> dict[int, list[RunEntry]]:
-    """The entries to pack, by schema version, by run."""
-    loose = sorted(
-        (entry for entry in stock.counting if run_of_file(entry.name.partition("/")[2]) is not None),
+def _loose(stock: Inventory, keep_loose: int, local: bool) -> list[RunEntry]:  # noqa: FBT001 - files.local
+    """The entries with rows of their own to pack: more than one of a kind."""
+    found = sorted(
+        (entry for entry in stock.counting if not is_packed(entry.name)),
         key=lambda entry: entry.written_at,
     )
-    rested = datetime.now(UTC) - timedelta(seconds=REST_S)
-    chosen: dict[int, list[RunEntry]] = defaultdict(list)
-    for entry in loose[: max(0, len(loose) - keep_loose)]:
-        # A bucket has no lock, so only what nobody has written for an hour is packed there.
-        if (local or entry.written_at < rested) and bad.isdisjoint(entry.children):
-            chosen[entry.version].append(entry)
-    return {version: sorted(found, key=lambda e: e.run_id) for version, found in chosen.items() if len(found) > 1}
+    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
+    environments = _environments(stock)
+    for entry in _rested(found[: max(0, len(found) - keep_loose)], local):
+        kinds[entry.version, environments[entry.run_id]].append(entry)
+    return [entry for entries in kinds.values() if len(entries) > 1 for entry in entries]
+
+
+def _rested(entries: Iterable[RunEntry], local: bool) -> list[RunEntry]:  # noqa: FBT001 - files.local
+    """Those that may be packed: a bucket has no lock, so there only what nobody has written for an hour."""
+    before = datetime.now(UTC) - timedelta(seconds=REST_S)
+    return [entry for entry in entries if local or entry.written_at < before]
+
+
+def _environments(stock: Inventory) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for rows in stock.runs.values():
+        names = rows["environment"].to_pylist() if "environment" in rows.column_names else [None] * rows.num_rows
+        found.update(zip(rows["run_id"].to_pylist(), names, strict=True))
+    return found
+
+
+def _mergeable(stock: Inventory, merge_at: int, local: bool) -> list[list[RunEntry]]:  # noqa: FBT001 - files.local
+    """The entries of packs that are to be merged: enough of like size and kind."""
+    environments = _environments(stock)
+    entries_of: dict[str, list[RunEntry]] = defaultdict(list)
+    for entry in stock.counting:
+        if is_packed(entry.name):
+            entries_of[entry.name].append(entry)
+    alike: dict[tuple[int, frozenset[Kind]], list[str]] = defaultdict(list)
+    for name, entries in sorted(entries_of.items()):
+        if len(_rested(entries, local)) == len(entries):
+            kinds = frozenset((entry.version, environments[entry.run_id]) for entry in entries)
+            alike[int(log(len(entries), MERGE_AT)), kinds].append(name)
+    return [[e for name in names for e in entries_of[name]] for names in alike.values() if len(names) >= merge_at]
+
+
+def _with_stale_rows(stock: Inventory, entries: Iterable[RunEntry]) -> set[str]:
+    """The files of these packs in which runs have rows that were written again since.
+
+    A merge drops the old rows of `runs/` that tell which they are.
+    """
+    names = {entry.name for entry in entries}
+    replaced = (entry for entry in stock.entries if entry.name in names and entry not in stock.counting)
+    return {child for entry in replaced for child in entry.children}
+
+
+def _pack(
+    files: ObjectStorage, stock: Inventory, entries: Sequence[RunEntry], joined: Collection[str], extent: Extent
+) -> int:
+    """Pack those of these runs whose files are sound and can be joined; returns how many they are.
+
+    Args:
+        files: the store's.
+        stock: its rows.
+        entries: the runs to pack.
+        joined: those of their files whose rows go into new ones.
+        extent: what of their files is checked before.
+    """
+    checked = audit(files, entries, extent)
+    bad = checked.faults.keys() | checked.gone
+    environments = _environments(stock)
+    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
+    for entry in sorted(entries, key=lambda entry: entry.run_id):
+        if bad.isdisjoint(entry.children):
+            kinds[entry.version, environments[entry.run_id]].append(entry)
+    packed: list[RunEntry] = []
+    for (version, _), found in kinds.items():
+        # a FileNotFoundError: another process packed or rewrote one of them; the next write tries again
+        with contextlib.suppress(FileNotFoundError):
+            packed += _write_pack(files, version, found, joined, checked.schemas)
+    for name in _replaced_rows(stock, packed):
+        files.delete(name)
+    if files.local:  # in a bucket a writer may just now name them in a new row; there the sweep takes them, later
+        _delete_replaced(files, joined)
+    return len(packed)
+
+
+def _replaced_rows(stock: Inventory, packed: Iterable[RunEntry]) -> set[str]:
+    """The files of `runs/` all of whose rows are packed now, or were replaced by rows that count."""
+    done, counting = set(packed), {entry.run_id for entry in stock.counting}
+    names = {entry.name for entry in done}
+    kept = {e.name for e in stock.entries if e not in done and (e in stock.counting or e.run_id not in counting)}
+    return names - kept - {one.file for one in stock.left_out}
 
 
 def _joinable(entries: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> list[RunEntry]:
@@ -98,40 +182,43 @@ def _joinable(entries: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> 
     joined: dict[str, pa.Schema] = {}
     chosen = []
     for entry in entries:
-        own = {name.partition("/")[0]: schemas[name] for name in (entry.name, *entry.children)}
+        own = {name.partition("/")[0]: schemas[name] for name in (entry.name, *entry.children) if name in schemas}
         with contextlib.suppress(pa.ArrowException):
             joined |= {t: pa.unify_schemas([joined.get(t, schema), schema], **PROMOTE) for t, schema in own.items()}
             chosen.append(entry)
     return chosen
 
 
-def _pack(files: ObjectStorage, version: int, found: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> int:
-    """Pack those of these runs that can be joined; returns how many they are."""
-    rows_of = dict(read_runs(files, [entry.name for entry in found]))
+def _write_pack(
+    files: ObjectStorage,
+    version: int,
+    found: Sequence[RunEntry],
+    joined: Collection[str],
+    schemas: Mapping[str, pa.Schema],
+) -> list[RunEntry]:
+    """Write a pack of those of these runs that can be joined, its row last; returns them."""
+    rows_of = dict(read_runs(files, sorted({entry.name for entry in found})))
     entries = _joinable(found, {**schemas, **{name: rows.schema for name, rows in rows_of.items()}})
     stem = f"{PACKED}{len(entries)}-runs-v{version}"
-    packs: dict[str, bytes] = {}
+    names: dict[str, str] = {}
     for table in CHILDREN:
         runs_of: dict[str, list[str]] = defaultdict(list)
         for entry in entries:
             for child in entry.children:
-                if child.startswith(f"{table}/"):
+                if child in joined and child.startswith(f"{table}/"):
                     runs_of[child].append(entry.run_id)
         if runs_of:
-            content = to_parquet(_row_groups(files, runs_of, schemas))
-            packs[file_name(table, stem, content_digest(content))] = content
+            content = to_parquet(_row_groups(files, runs_of, schemas, ROW_GROUP[table]))
+            name = file_name(table, stem, content_digest(content))
+            files.put(name, content)
+            names |= dict.fromkeys(runs_of, name)
     rows = [rows_of[entry.name].filter(pc.equal(rows_of[entry.name]["run_id"], entry.run_id)) for entry in entries]
     whole = pa.concat_tables(rows, **PROMOTE)
     place = whole.column_names.index(FILES)
-    children = pa.array([sorted(packs)] * whole.num_rows, pa.list_(pa.string()))
-    content = to_parquet([whole.set_column(place, FILES, children)])
-    for name, pack_content in packs.items():
-        files.put(name, pack_content)
+    children = [sorted(names.get(child, child) for child in entry.children) for entry in entries]
+    content = to_parquet([whole.set_column(place, FILES, pa.array(children, pa.list_(pa.string())))])
     files.put(file_name("runs", stem, content_digest(content)), content)
-    for entry in entries:
-        files.delete(entry.name)
-    _delete_replaced(files, {child for entry in entries for child in entry.children})
-    return len(entries)
+    return entries
 
 
 def _delete_replaced(files: ObjectStorage, children: Collection[str]) -> None:
@@ -145,7 +232,7 @@ def _delete_replaced(files: ObjectStorage, children: Collection[str]) -> None:
 
 
 def _row_groups(
-    files: ObjectStorage, runs_of: Mapping[str, Sequence[str]], schemas: Mapping[str, pa.Schema]
+    files: ObjectStorage, runs_of: Mapping[str, Sequence[str]], schemas: Mapping[str, pa.Schema], least_rows: int
 ) -> Iterator[pa.Table]:
     """The rows of these runs in groups, all with one schema: files may differ by a column.
 
@@ -153,6 +240,7 @@ def _row_groups(
         files: the store's.
         runs_of: the files to read, and of each the runs whose rows are wanted; a packed file has others as well.
         schemas: of these files.
+        least_rows: of a group but the last.
     """
     schema = pa.unify_schemas([schemas[name] for name in runs_of], **PROMOTE)
     waiting: list[pa.Table] = [schema.empty_table()]
@@ -161,7 +249,7 @@ def _row_groups(
         if is_packed(name):
             table = table.filter(pc.is_in(table["run_id"], pa.array(runs, pa.string())))
         waiting.append(table)
-        if sum(table.num_rows for table in waiting) >= ROW_GROUP:
+        if sum(table.num_rows for table in waiting) >= least_rows:
             yield pa.concat_tables(waiting, **PROMOTE)
             waiting = [schema.empty_table()]
     if len(waiting) > 1:
@@ -169,24 +257,26 @@ def _row_groups(
 
 
 def _sweep(files: ObjectStorage) -> None:
-    """Delete what killed writers left: replaced files, and half-written ones.
+    """Delete what killed writers left: replaced files, and half-written ones. In a bucket, all that packing replaced.
 
     A file of a run without a sound row is kept: it may be all that is left of what was measured.
     """
     stock = read_rows(files)
     entries = {entry.run_id: entry for entry in stock.counting}
-    now = time.time()
+    before_s = time.time() - REST_S
+    runs_of: dict[str, frozenset[str]] = {}
     for name, file in unreferenced_files(files, stock).items():
-        if now - file.modified_s <= REST_S:
-            continue
         with contextlib.suppress(Problem, FileNotFoundError):
-            runs = runs_in(files, name)
-            if runs and runs <= entries.keys() and _are_whole(files, [entries[run_id] for run_id in runs]):
-                files.delete(name)
+            if file.modified_s < before_s and (runs := runs_in(files, name)) and runs <= entries.keys():
+                runs_of[name] = runs
+    replaced = [entries[run_id] for run_id in frozenset().union(*runs_of.values())]
+    checked = audit(files, replaced, WHOLE)
+    bad = checked.faults.keys() | checked.gone
+    if not files.local:  # a writer who read the former row may just now name a file again that was replaced
+        bad |= {f"{t}/{file.name}" for t in CHILDREN for file in files.list(t) if file.modified_s >= before_s}
+    whole = {entry.run_id for entry in replaced if bad.isdisjoint(entry.children)}
+    for name, runs in runs_of.items():
+        if runs <= whole:
+            files.delete(name)
     for table in ("runs", *CHILDREN):
         files.sweep_temporary(table, REST_S)
-
-
-def _are_whole(files: ObjectStorage, entries: Sequence[RunEntry]) -> bool:
-    checked = audit(files, entries, EVERY)
-    return not checked.faults and not checked.gone

@@ -1,8 +1,8 @@
 """Which rows of `runs/` count at one moment, and which files to read for them. Opens no file."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import pyarrow as pa
@@ -22,11 +22,13 @@ class StoredFile:
         name: with its folder.
         version: the schema version of its rows.
         only: the runs whose rows count; None: all of its rows do.
+        schema: its columns; None before it is checked.
     """
 
     name: str
     version: int
     only: tuple[str, ...] | None
+    schema: pa.Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Inventory:
     entries: tuple[RunEntry, ...]
     counting: frozenset[RunEntry]
     left_out: tuple[LeftOut, ...] = ()
+
+    def narrowed(self, names: Collection[str], schemas: Mapping[str, pa.Schema]) -> "Inventory":
+        """The inventory with none but these files to read, each with its columns."""
+        parts = {
+            table: tuple(replace(file, schema=schemas[file.name]) for file in files if file.name in names)
+            for table, files in self.parts.items()
+        }
+        return replace(self, parts=parts)
 
 
 Found = Sequence[tuple[str, pa.Table]]

@@ -53,7 +53,7 @@ NODE_USAGE: Final = _node_usage()
 
 SIGN: Final = pa.struct(
     [
-        _field("moment", pa.string(), "", "before or after the trials"),
+        _field("moment", pa.string(), "", "before or after the trials; or a scale, as typed, whose size was counted"),
         _field("node", pa.string()),
         _field("looked_at", pa.string()),
         _field("seen", pa.string()),
@@ -91,7 +91,7 @@ VISITS: Final = (
     Column("dataplane_observed", pa.string(), "", "what carried the traffic, by the evidence; null if that is unclear"),
     Column("proof", pa.string(), "", "proven, disproven or unproven; null: imported, never looked at"),
     Column("proof_reason", pa.string(), "", "why it is not proven; null if it is"),
-    Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last"),
+    Column("evidence", pa.list_(SIGN), "", "the signs, before the first trial and after the last, and of each scale"),
     Column("changes", pa.list_(pa.string()), "", "what configure did, as commands"),
     Column("started_at", TIMESTAMP, "", "when the switch began"),
     Column("switch_s", pa.float64(), "s", "from the first change until the last was made"),
@@ -139,7 +139,7 @@ TRIALS: Final = (
     Column("connects_per_s", pa.float64(), "1/s", "TCP connections opened one after another"),
     Column("connect_p50_s", pa.float64(), "s", "median time of connect()"),
     Column("connect_p99_s", pa.float64(), "s", "99th percentile of connect()"),
-    Column("services", pa.int32(), "1", "Services in the rule set or map"),
+    Column("services", pa.int32(), "1", "unused Services in the rule set or map"),
     Column("nodes", pa.list_(NODE_USAGE), "", "CPU and memory of the measured nodes in the trial's window"),
     Column("cpu_s_per_gbit", pa.float64(), "s/Gbit", "CPU-seconds above idle of all nodes per Gbit received"),
     Column("nat_bytes_per_payload_byte", pa.float64(), "1", "sent by the NodePort's node per byte received"),
@@ -166,6 +166,27 @@ TRIALS: Final = (
     Column("bounded_loss_packets_per_s", pa.float64(), "1/s", "datagrams that arrived at that rate"),
     Column("bounded_loss_ratio", pa.float64(), "1", "datagrams lost at that rate, of those sent"),
     Column("most_sent_bps", pa.float64(), "bit/s", "the highest rate that the ladder's sender reached"),
+    Column("endpoints", pa.int32(), "1", "of each unused Service; null in rows from before it was varied: 1"),
+    Column("policies", pa.int32(), "1", "NetworkPolicies on the measured pods that match nothing; null likewise: 0"),
+    Column("churn_per_s", pa.float64(), "1/s", "endpoints of unused Services changed meanwhile; null likewise: 0"),
+    Column("update_p50_s", pa.float64(), "s", "lab: median time of the dataplane's own update by one Service"),
+    Column("update_p99_s", pa.float64(), "s", "99th percentile of it; null below 100 updates"),
+    Column("update_worst_s", pa.float64(), "s", "the slowest update; null where one failed"),
+    Column("updates", pa.int64(), "1", "how many updates the percentiles rest on"),
+    Column("updates_failed", pa.int64(), "1", "updates that failed"),
+    Column("programming_p50_s", pa.float64(), "s", "median time from the API server's acceptance until it worked"),
+    Column("programming_p99_s", pa.float64(), "s", "99th percentile of it; null below 100 observations"),
+    Column("programming_worst_s", pa.float64(), "s", "the latest; null where one never came"),
+    Column("programming_observed", pa.int64(), "1", "how many changes the percentiles rest on, of all nodes"),
+    Column("programming_failed", pa.int64(), "1", "changes that were accepted and never worked"),
+    Column(
+        "felix_memory_bytes", pa.int64(), "B", "of Felix, on the measured node with more; null: its metrics are off"
+    ),
+    Column("kube_proxy_memory_bytes", pa.int64(), "B", "likewise of kube-proxy; null where none runs"),
+    Column("felix_cpu_ratio", pa.float64(), "1", "CPUs that Felix used while changes were timed"),
+    Column("kube_proxy_cpu_ratio", pa.float64(), "1", "likewise kube-proxy"),
+    Column("kernel_memory_bytes", pa.int64(), "B", "slabs, virtual areas and per-CPU memory of a node's kernel"),
+    Column("clock_skew_s", pa.float64(), "s", "the most by which clocks of the nodes and the API server may differ"),
     Column("imported_from", pa.string(), "", "the file of another tool that it was read from; null: measured here"),
 )
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.store.arrow import Row, to_table
 from analysis.store.compaction import compact
-from analysis.store.integrity.audit import ALWAYS
+from analysis.store.integrity.audit import ALWAYS, EVERY, Extent
 from analysis.store.integrity.stock import take_inventory
 from analysis.store.inventory import Inventory
 from analysis.store.names import CHILDREN, PACKED, check_run_id, file_name, run_of_file
@@ -37,6 +37,7 @@ from analysis.store.parquet import (
 )
 from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
+from analysis.store.selection import Choice, every_run, one_run
 
 
 class Store:
@@ -113,7 +114,7 @@ class Store:
             Unsupported: the run is left out, or the store can't be written.
         """
         with self.files.lock():
-            stock = take_inventory(self.files, run_id=run_id)
+            stock = take_inventory(self.files, Extent(ALWAYS, ALWAYS, run_id), one_run(run_id))
             entry = next((entry for entry in stock.counting if entry.run_id == run_id), None)
             if entry is None:
                 if sentence := next((one.sentence for one in stock.left_out if one.run_id == run_id), None):
@@ -185,14 +186,13 @@ class Store:
                     "another store"
                 )
 
-    def write_report(self, run_id: str, html: str, markdown: str, *, latest: bool) -> str:
-        """Write a run's report, and its answer as Markdown beside it.
+    def write_report(self, run_id: str, files: Mapping[str, str], *, latest: bool) -> str:
+        """Write the files of a run's report.
 
         Args:
             run_id: the run.
-            html: its report.
-            markdown: its answer.
-            latest: also put both at the root, where those of the latest run are.
+            files: the name and the text of each, the report first.
+            latest: also put them at the root, where those of the latest run are.
 
         Returns:
             The address of the run's own report.
@@ -203,21 +203,31 @@ class Store:
         """
         check_run_id(run_id)
         for folder in (f"reports/{run_id}/", *([""] if latest else [])):
-            self.files.put(f"{folder}report.html", html.encode())
-            self.files.put(f"{folder}summary.md", markdown.encode())
-        return self.files.address(f"reports/{run_id}/report.html")
+            for name, text in files.items():
+                self.files.put(f"{folder}{name}", text.encode())
+        return self.files.address(f"reports/{run_id}/{next(iter(files))}")
 
-    def inventory(self, digested: Collection[str] = ALWAYS, run_id: str | None = None) -> Inventory:
+    def inventory(
+        self,
+        digested: Collection[str] = ALWAYS,
+        run_id: str | None = None,
+        *,
+        tables: Collection[str] = EVERY,
+        choice: Choice = every_run,
+    ) -> Inventory:
         """What the store has now: the whole runs, the files to read for them, and what is left out and why.
 
         Args:
             digested: the tables of which all content is compared with the digest in its file's name.
             run_id: a run of which that is done for all tables.
+            tables: those of which files are opened at all.
+            choice: the runs of which files are opened.
 
         Raises:
             Unsupported: the store can't be read.
         """
-        return take_inventory(self.files, digested, run_id, self._undecodable)
+        extent = Extent(frozenset(tables), frozenset(digested), run_id)
+        return take_inventory(self.files, extent, choice, self._undecodable)
 
     def leave_out_undecodable(self) -> bool:
         """Decode all files of visits, trials and samples; those that can't be are left out by this object from now on.

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from analysis.store.inventory import Inventory
+from analysis.store.selection import one_run
 from analysis.store.store import Store
 from analysis.summary.summary import Summary, from_json, to_json
 
@@ -27,7 +28,7 @@ def find_summary(store: Store, run_id: str) -> Summary | None:
     Raises:
         Unsupported: the store can't be read.
     """
-    return find_summary_in(store.inventory(run_id=run_id), run_id)
+    return find_summary_in(store.inventory(run_id=run_id, choice=one_run(run_id)), run_id)
 
 
 def find_summary_in(inventory: Inventory, run_id: str) -> Summary | None:

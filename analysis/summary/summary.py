@@ -9,10 +9,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json as from_json_text
 
 from analysis import flags, formatting
-from analysis.domain import MARGIN_RATIO
+from analysis.domain import MARGIN_RATIO, Scale
 from analysis.errors import BadInput
 from analysis.stats import canaries, history, run, run_judgement
 from analysis.stats.comparison import Comparison
+from analysis.stats.curves import Curve
 from analysis.stats.history import History
 from analysis.stats.judgement import Family
 from analysis.stats.level_since import LevelSince
@@ -62,6 +63,7 @@ class Summary:
     `headline`: the answer's sentence. `answer`: None in runs stored before there was one. `families`: of the
     comparisons, which of their intervals hold together. `changes`: from night to night, found in `history`, which is
     None without a comparable night. `doubts`: sentences on what makes the whole run doubtful.
+    `curves`: how each figure moves with the scale; none in a run of one scale.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -88,6 +90,7 @@ class Summary:
     changes: tuple[LevelChange, ...] = ()
     history: History | None = None
     doubts: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
     @property
     def early(self) -> str | None:
@@ -122,13 +125,18 @@ class Summary:
 
     def level_since(self, c: Comparison) -> LevelSince | None:
         """The level of a comparison over the nights since its last change; None without such nights."""
-        key = (c.metric, c.topology, c.tool, c.transport, c.direction, c.dataplane, c.baseline)
+        key = (c.metric, c.cell, c.dataplane, c.baseline)
         levels = self.history.levels if self.history else ()
         return next((level for level in levels if level.key == key), None)
 
     def of(self, metric: str) -> tuple[Comparison, ...]:
         """The comparisons with the baseline by one metric."""
         return tuple(c for c in self.comparisons if c.metric == metric and c.against_baseline)
+
+    def answered(self, metric: str) -> tuple[Comparison, ...]:
+        """Those of them at the scale of the answer, the largest."""
+        largest = max((c.cell.scale for c in self.comparisons), default=Scale())
+        return tuple(c for c in self.of(metric) if c.cell.scale == largest)
 
 
 _JSON: Final = TypeAdapter(Summary)
@@ -226,6 +234,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         changes=changes,
         history=nights,
         doubts=tuple(filter(None, [canaries.canary_warning(con, run_id)])),
+        curves=judgement.curves,
     )
 
 

@@ -7,7 +7,7 @@ no report, only when a query reads them, or for the one run that is reported.
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -46,16 +46,33 @@ class Audit:
     gone: frozenset[str]
 
 
-def audit(
-    files: ObjectStorage, entries: Iterable[RunEntry], digested: Collection[str] = ALWAYS, run_id: str | None = None
-) -> Audit:
-    """Check the files that these rows name.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What of a store is checked.
 
-    Args:
-        files: the store's.
-        entries: rows of `runs/`.
-        digested: the tables of which all content is compared with its digest.
+    Attributes:
+        tables: those of which files are opened.
+        digested: those of which all content is compared with its digest.
         run_id: a run of which that is done for all tables.
+    """
+
+    tables: frozenset[str]
+    digested: frozenset[str]
+    run_id: str | None = None
+
+    def of(self, table: str, run_id: str) -> bool | None:
+        """Whether a run's file of this table is read whole; None: it is not opened."""
+        if run_id == self.run_id or table in self.digested:
+            return True
+        return False if table in self.tables else None
+
+
+WHOLE: Final = Extent(EVERY, EVERY)
+"""All content of all tables."""
+
+
+def audit(files: ObjectStorage, entries: Iterable[RunEntry], extent: Extent) -> Audit:
+    """Check the files that these rows of `runs/` name, as far as the extent says.
 
     Raises:
         Unsupported: the store can't be read.
@@ -63,8 +80,9 @@ def audit(
     wanted: dict[str, tuple[int, bool]] = {}
     for entry in entries:
         for child in entry.children:
-            _, whole = wanted.get(child, (0, False))
-            wanted[child] = (entry.version, whole or entry.run_id == run_id or child.partition("/")[0] in digested)
+            whole = extent.of(child.partition("/")[0], entry.run_id)
+            if whole is not None:
+                wanted[child] = (entry.version, whole or wanted.get(child, (0, False))[1])
     with ThreadPoolExecutor(readers(files)) as pool:
         found = dict(zip(wanted, pool.map(lambda name: _check_file(files, name, *wanted[name]), wanted), strict=True))
     return Audit(

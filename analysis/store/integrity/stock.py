@@ -1,18 +1,24 @@
 """The inventory of a store: what is there, what of it counts, and what is left out and why."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
+
+import pyarrow as pa
 
 from analysis.console.commands import report_command
 from analysis.errors import Unsupported
-from analysis.store.integrity.audit import ALWAYS, audit
+from analysis.store.integrity.audit import Extent, audit
 from analysis.store.integrity.unnamed import list_runs, runs_without_row
 from analysis.store.inventory import Found, Inventory, select_runs
 from analysis.store.left_out import LeftOut
 from analysis.store.names import run_of_file
 from analysis.store.object_storage import UNREADABLE, ObjectStorage
 from analysis.store.parquet import readable_runs
+from analysis.store.run_entries import RunEntry
+from analysis.store.schema import arrow_schema
+from analysis.store.selection import ABOUT, Choice, every_run
 
 _LISTINGS = 5
 
@@ -33,16 +39,16 @@ def read_rows(files: ObjectStorage) -> Inventory:
 
 def take_inventory(
     files: ObjectStorage,
-    digested: Collection[str] = ALWAYS,
-    run_id: str | None = None,
+    extent: Extent,
+    choice: Choice = every_run,
     known: Mapping[str, str] = MappingProxyType({}),
 ) -> Inventory:
     """The inventory. What is damaged is left out, by name, and nothing else is.
 
     Args:
         files: the store's.
-        digested: the tables of which all content is compared with the digest in its file's name.
-        run_id: a run of which that is done for all tables.
+        extent: what is checked of a run's files.
+        choice: the runs of which files are opened. All others are believed.
         known: what is wrong with files, by name, beyond what is checked here.
 
     Raises:
@@ -55,16 +61,49 @@ def take_inventory(
             found, damaged = _read_listed(files, listed)
         except FileNotFoundError:
             continue
-        stock = select_runs(found, damaged, known)
-        checked = audit(files, stock.counting, digested, run_id)
-        if checked.gone and list_runs(files) != listed:
-            continue  # replaced meanwhile; what is gone while no row has changed is lost
-        if checked.faults or checked.gone:
-            faults = {**known, **checked.faults, **dict.fromkeys(sorted(checked.gone), "is not there")}
-            stock = select_runs(found, damaged, faults)
+        select = partial(select_runs, found, damaged)
+        stock = _checked(files, listed, select, extent, choice, known)
+        if stock is None:
+            continue
         left_out = (*stock.left_out, *runs_without_row(files, stock, listed))
         return replace(stock, left_out=tuple(_with_advice(files, one) for one in left_out))
     raise _restless(files)
+
+
+def _checked(
+    files: ObjectStorage,
+    listed: list[str],
+    select: Callable[[Mapping[str, str]], Inventory],
+    extent: Extent,
+    choice: Choice,
+    known: Mapping[str, str],
+) -> Inventory | None:
+    """The inventory with the files of the chosen runs, once they are checked; None: some were replaced meanwhile."""
+    faults, schemas, done = dict(known), dict[str, pa.Schema](), set[RunEntry]()
+    while True:
+        stock = select(faults)
+        chosen = _chosen(stock, choice, extent.run_id)
+        checked = audit(files, chosen - done, extent)
+        if checked.gone and list_runs(files) != listed:
+            return None  # what is gone while no row has changed is lost
+        faults |= {**checked.faults, **dict.fromkeys(sorted(checked.gone), "is not there")}
+        schemas |= checked.schemas
+        if not checked.faults and not checked.gone:
+            return stock.narrowed({child for entry in chosen for child in entry.children} & schemas.keys(), schemas)
+        done |= chosen  # without those at fault, the choice may be another
+
+
+def _chosen(stock: Inventory, choice: Choice, run_id: str | None) -> frozenset[RunEntry]:
+    if choice is every_run:
+        return stock.counting
+    rows = [
+        pa.table({name: rows[name] if name in rows.column_names else pa.nulls(len(rows)) for name in ABOUT})
+        for rows in stock.runs.values()
+    ]
+    schema = arrow_schema("runs")
+    empty = pa.schema([schema.field(name) for name in ABOUT]).empty_table()
+    wanted = {run_id, *choice(pa.concat_tables([empty, *rows], promote_options="permissive"))}
+    return frozenset(entry for entry in stock.counting if entry.run_id in wanted)
 
 
 def _with_advice(files: ObjectStorage, one: LeftOut) -> LeftOut:
