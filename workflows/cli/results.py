@@ -20,6 +20,7 @@ from analysis.sql import database, shell
 from analysis.sql.table_output import print_table
 from analysis.store.left_out import LeftOut, sentences
 from analysis.store.names import check_run_id
+from analysis.store.selection import beside, either, latest_runs, no_run
 from analysis.store.store import Store
 from analysis.summary import stored, summary
 from analysis.summary.markdown import to_markdown
@@ -55,11 +56,12 @@ def report_again(
             print_notice(one.sentence)
     else:
         collected = uncollected.collect_all(store, print_notice)
-        with closing(database.connect(store, asking="")) as con:
+        with closing(database.connect(store, asking="", choice=latest_runs)) as con:
             name = _latest(store, con)
 
     def write() -> tuple[summary.Summary, str]:
-        with closing(database.connect(store, run_id=name, asking="")) as con:
+        choice = either(beside(name, *(one.run_id for one in collected)), latest_runs)
+        with closing(database.connect(store, run_id=name, asking="", choice=choice)) as con:
             _print_left_out(database.left_out(con))
             latest = _latest(store, con)
             for one in collected:
@@ -104,7 +106,7 @@ def print_answer(
     _collect_all(store)
 
     def answer() -> pa.Table:
-        with closing(database.connect(store, asking=sql)) as con:
+        with closing(_opened_to_answer(store, sql, question)) as con:
             _print_left_out(database.left_out(con))
             if sql:
                 return _answer(store, con, sql)
@@ -115,6 +117,12 @@ def print_answer(
         for known in database.questions():
             console.print(f"{known.name}: {known.question}")
     return 0
+
+
+def _opened_to_answer(store: Store, sql: str, question: str) -> database.Connection:
+    if question:
+        return database.connect_to_ask(store, question)
+    return database.connect(store, asking=sql or database.COLUMNS)
 
 
 def open_shell(*, results: Results = "results", as_owner: AsOwner = False) -> int:
@@ -144,7 +152,7 @@ def _check_named(store: Store, run_id: str) -> None:
     try:
         check_run_id(run_id)
     except BadInput as problem:
-        with closing(database.connect(store, asking="")) as con:
+        with closing(database.connect(store, asking="", choice=no_run)) as con:
             found = database.query(con, "select run_id from runs order by started_at desc limit 3")["run_id"]
         known = f"the latest are {', '.join(map(str, found))}" if len(found) else "the store has none yet"
         raise BadInput(f"{problem}; {known}") from problem
