@@ -100,7 +100,8 @@ def connect_to_ask(store: Store, name: str, **parameters: object) -> Connection:
     asked = next((question for question in questions() if question.name == name), None)
     if asked is None:
         return connect(store, asking="", choice=no_run)  # `answer_question` says that it is unknown
-    choice, environment, run_id = every_run, parameters.get("environment"), parameters.get("run_id")
+    environment, run_id = parameters.get("environment"), parameters.get("run_id")
+    choice: Choice = every_run
     if "run_id" in asked.parameters:  # it is about the run given, or else about the last of each environment
         choice = latest_runs if run_id is None else one_run(str(run_id))
     elif environment is not None:
