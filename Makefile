@@ -110,9 +110,21 @@ settle: $(RUN_READY) ## Wait for the proof of a dataplane on a cluster: make set
 restore: $(RUN_READY) ## Restore a cluster to its state before a run that was terminated: make restore ENVIRONMENT=prod
 	@$(call command,restore)
 
+.PHONY: import
+import: $(RUN_READY) ## Import what other tools measured: make import FILES=folder NAME=itnext PATTERN='{dataplane}/{visit}/{topology}.json'
+	@$(call command,import)
+
 .PHONY: report
 report: $(RUN_READY) ## Write the report of a stored run again: make report RUN=name (default: the latest).
 	@$(call command,report)
+
+.PHONY: compare
+compare: $(RUN_READY) ## Compare two runs, or all of two labels: make compare A=latest~1 B=latest, or A=label=before B=label=after
+	@$(call command,compare)
+
+.PHONY: site
+site: $(RUN_READY) ## Write static pages of all runs, or bring them up to date: make site RESULTS=s3://bucket SITE=/srv/www (default: in the store).
+	@$(call command,site)
 
 .PHONY: query
 query: $(RUN_READY) ## Query the store: make query SQL="select * from runs", or make query QUESTION=trend.
@@ -127,7 +139,7 @@ PARALLEL := --numprocesses=auto
 
 .PHONY: test
 test: check ## Run every test and check that can run here; prints which could not.
-	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) --reruns=1 $(PYTEST)
 
 .PHONY: fuzz
 fuzz: export FUZZ_INPUTS ?= 100000
@@ -142,12 +154,14 @@ check: $(DEV_READY) ## Lint, types, the import contract and stale manifests or r
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m workflows.template.render --check
 	@$(BIN)/python -m analysis.report.reference --check
+	@$(BIN)/python -m analysis.report.vega --check
 
 .PHONY: manifests
 manifests: $(RUN_READY) ## Generate again what follows from the code: workflows/manifests/, docs/ and the variables here.
 	@$(BIN)/python -m workflows.template.render
 	@$(BIN)/python -m workflows.cli.reference
 	@$(BIN)/python -m analysis.report.reference
+	@$(BIN)/python -m analysis.report.vega
 
 .PHONY: bpf
 bpf: $(DEV_READY) ## Compile the eBPF programs again (needs clang and libbpf-dev).
@@ -210,11 +224,11 @@ clean: ## Delete the virtual environment and all caches; results stay.
 	rm -rf $(VENV) $(OTAVA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(RUN_READY): requirements.lock setup.sh
-	@./setup.sh run '$(PYTHON)' $(VENV) requirements.lock
+	@./setup.sh run '$(PYTHON)' $(VENV) requirements.lock >&2
 	@touch $@
 	$(refuse_late)
 
 $(DEV_READY): requirements-dev.lock setup.sh
-	@./setup.sh test '$(PYTHON)' $(VENV) requirements-dev.lock
+	@./setup.sh test '$(PYTHON)' $(VENV) requirements-dev.lock >&2
 	@touch $@ $(RUN_READY)
 	$(refuse_late)

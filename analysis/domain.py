@@ -7,28 +7,74 @@ from typing import Any, Final, NamedTuple
 LAB: Final = "lab"
 """The environment of the lab on one machine. Every other environment is a Kubernetes cluster."""
 
+IMPORTED: Final = "imported"
+"""The trigger of runs that another tool measured, and the beginning of their environments: `imported:NAME`."""
+
 HOST_PATH: Final = "node-to-node"
 """The topology between the nodes' own networks, in runs that did not record which one that is."""
 
 FIRST_LOOK: Final = 3
 """The first round after which a run may stop: two rounds leave one degree of freedom."""
 
+OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""Colours of dataplanes without one of their own. Okabe and Ito, "Color Universal Design", 2008."""
+
 MARGIN_RATIO: Final = 0.1
 """How much counts as the same, unless a run says otherwise."""
 
 
+class Scale(NamedTuple):
+    """What the cluster holds while it is measured. The defaults are those of rows that were stored without it."""
+
+    services: int = 0
+    endpoints: int = 1
+    policies: int = 0
+    churn_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A part of the scale.
+
+    Attributes:
+        column: of `trials`, and the field of `Scale`.
+        option: by which a run is given its values.
+        one: the noun for one of it.
+        many: the noun for several.
+    """
+
+    column: str
+    option: str
+    one: str
+    many: str
+
+
+FACTORS: Final = (
+    Factor("services", "services", "Service", "Services"),
+    Factor("endpoints", "endpoints", "endpoint per Service", "endpoints per Service"),
+    Factor("policies", "policies", "NetworkPolicy", "NetworkPolicies"),
+    Factor("churn_per_s", "churn", "changed endpoint per second", "changed endpoints per second"),
+)
+"""In the order in which scales are sorted and named."""
+
+
 class Cell(NamedTuple):
-    """One path, measured by one tool over one transport in one direction."""
+    """One path, measured by one tool over one transport in one direction, at one scale."""
 
     topology: str
     tool: str
     transport: str
     direction: str
+    services: int = 0
+    endpoints: int = 1
+    policies: int = 0
+    churn_per_s: float = 0.0
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Cell":
-        """The cell of a row with these four columns."""
-        return cls(*(row[name] for name in cls._fields))
+        """The cell of a row with these columns; those of the scale may be missing or null."""
+        scale = {name: value for name in Scale._fields if (value := row.get(name)) is not None}
+        return cls(row["topology"], row["tool"], row["transport"], row["direction"], **scale)
 
     @property
     def measured_by(self) -> tuple[str, str]:
@@ -36,9 +82,18 @@ class Cell(NamedTuple):
         return self.tool, self.transport
 
     @property
-    def path(self) -> tuple[str, str, str]:
-        """The cell without its direction."""
-        return self[:3]
+    def scale(self) -> Scale:
+        """The scale."""
+        return Scale(*self[4:])
+
+    @property
+    def unscaled(self) -> tuple[str, str, str, str]:
+        """The cell without its scale."""
+        return self[:4]
+
+    def at(self, scale: Scale) -> "Cell":
+        """The same at another scale."""
+        return self._replace(**scale._asdict())
 
 
 CELL: Final = ", ".join(Cell._fields)

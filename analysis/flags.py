@@ -131,6 +131,17 @@ FLAGS: Final = (
         marks=frozenset({"throughput", "loss", "cpu", "return_path"}),
     ),
     Flag(
+        "received-reckoned",
+        "this version of iperf3 does not report what arrived; it is reckoned from the datagrams that the receiver "
+        "counted, less those lost, which may include those of the warm-up",
+        marks=frozenset({"throughput", "loss", "cpu"}),
+    ),
+    Flag(
+        "cpu-window",
+        "the tool that measured it read CPU and memory over another time than the trial's, and they may be lower",
+        marks=frozenset({"cpu", "cpu_modes", "memory"}),
+    ),
+    Flag(
         "uneven-streams",
         "one stream delivered under a tenth of what the others did; the sum hides it",
         marks=frozenset({"throughput", "loss", "cpu", "return_path"}),

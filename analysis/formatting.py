@@ -109,6 +109,19 @@ def interval(low: float, high: float) -> str:
     return f"[{_outward(low, up=False)}, {_outward(high, up=True)}]"
 
 
+def times(change: float, low: float, high: float) -> str:
+    """A change and its bounds, as shares, as factors rounded outward: `×23 [22, 25]`."""
+    bounds = [_significant(1 + low, up=False), _significant(1 + high, up=True)]
+    return f"×{digits(1 + change, 2)} [{', '.join(digits(bound, 2) for bound in bounds)}]"
+
+
+def _significant(value: float, *, up: bool) -> float:
+    """A bound with two significant digits, rounded outward."""
+    if value <= 0 or not math.isfinite(value):
+        return value
+    return _round(value, 1 - math.floor(math.log10(value)), up=up)
+
+
 def between(low: float, high: float) -> str:
     """Two bounds, as shares, in per cent and in words: `between −12 % and +40 %`."""
     bounds = ((low, _outward(low, up=False)), (high, _outward(high, up=True)))

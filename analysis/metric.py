@@ -131,6 +131,8 @@ class ComparedMetric(Metric):
         leads: whether it is the main metric of its paths: in the headline, the first chart, and first in the terminal.
         resolution: the standard deviation of a round's difference below which equal figures are a matter of rounding: a
             share of the figure, or points.
+        curve: the words between a scale and its figures, as in "From 0 to 10 000 Services a new connection takes 39 →
+            912 µs"; empty: it has no curve.
         beside: the term by which the terminal shows it beside the main metric of the same column; empty: only the
             report shows it.
     """
@@ -143,6 +145,12 @@ class ComparedMetric(Metric):
     leads: bool = False
     resolution: float = 1e-3
     beside: str = ""
+    curve: str = ""
+
+    @property
+    def family(self) -> str:
+        """The first page quotes the leading metrics and those beside them; every other is a family of its own."""
+        return "" if self.leads or self.beside else self.name
 
     @property
     def shown_unit(self) -> str:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from analysis.domain import Cell
 from analysis.stats import metrics
 from analysis.stats.comparison import Comparison
 from analysis.stats.judgement import Figures, Plan, compare_run
@@ -20,7 +19,7 @@ def compare(scenario: Scenario, run: Run, plan: Plan, earlier: Sequence[Run] = (
     given = [
         Figures(
             metrics.BY_NAME[metric],
-            {cell: " ".join(cell) for cell in scenario.cells_of(metric)},
+            {cell: " ".join(cell.unscaled) for cell in scenario.cells_of(metric)},
             visits,
             earlier=[night[metric] for night in earlier],
         )
@@ -34,7 +33,7 @@ def judged(comparison: Comparison) -> Judged:
     c = comparison
     low, high = c.low if c.low is not None else -1.0, c.high if c.high is not None else math.inf
     return Judged(
-        Cell(c.topology, c.tool, c.transport, c.direction),
+        c.cell,
         c.dataplane,
         c.baseline,
         math.log1p(low) if low > -1 else -math.inf,

@@ -4,6 +4,8 @@
     visit-01/configure.json  settle.json  retreat.json  prepare.json  clear.json
     visit-01/host-network/0001.json.gz       one for each reference, by the position of the trial after it
     visit-01/TOPOLOGY/0001.json.gz           one for each trial
+    visit-01/scale/changes.json              the changes of the scale, where there are several
+    visit-01/scale/0001.json.gz              one for each trial that the step `scale` measures itself
 
 Older runs have the first and the last reference as visit-01/canary-before/canary.json.gz and canary-after.
 
@@ -15,13 +17,14 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from analysis.errors import Problem
 from analysis.store import atomic
 from steps.bounded_files import read_bounded
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import MOST_ARMS, Settings
 from steps.clock import ClockMark
 from steps.counters import Counters
@@ -32,6 +35,7 @@ from steps.domain import (
     Moment,
     Placement,
     Proof,
+    ScaleSign,
     Sign,
     SwitchCost,
     Trial,
@@ -49,6 +53,9 @@ SETTLE: Final = "settle.json"
 RETREAT: Final = "retreat.json"
 PREPARE: Final = "prepare.json"
 CLEAR: Final = "clear.json"
+CHANGES: Final = "changes.json"
+"""In the folder of the step `scale`."""
+
 CANARY: Final = "canary.json.gz"
 """In older runs."""
 
@@ -178,10 +185,35 @@ class Evidence(StrictModel):
     final: bool = False
 
 
-class Prepare(StrictModel):
-    """prepare.json: where the trials find their servers."""
+class ScaleChange(StrictModel):
+    """One change of the scale within a visit, and what was counted on the measured nodes after it.
+
+    `position`: of the first trial after it. `change_s`: from the first change until the last was made; `count_s`: from
+    then until every node had what the scale asks for. `error`: why it was not made or not proven, as a sentence.
+    """
+
+    scale: Scale
+    position: Count
+    started_at: Instant
+    changes: Changes = ()
+    signs: Annotated[tuple[ScaleSign, ...], Field(max_length=100_000, fail_fast=True)] = ()
+    change_s: Seconds | None = None
+    count_s: Seconds | None = None
+    error: str | None = None
+
+
+class Scales(StrictModel):
+    """scale/changes.json: the changes of the scale after the visit's first, which prepare.json has."""
 
     visit: int
+    changes: Annotated[tuple[ScaleChange, ...], Field(max_length=MOST_TRIALS, fail_fast=True)] = ()
+
+
+class Prepare(StrictModel):
+    """prepare.json: where the trials find their servers. `scale`: the visit's first; None: in older documents."""
+
+    visit: int
+    scale: ScaleChange | None = None
     placements: Annotated[tuple[Placement, ...], Field(max_length=100, fail_fast=True)] = ()
     error: str | None = None
 
@@ -237,10 +269,18 @@ class TrialDocument(StrictModel):
     placement: Placement
     turn: Count | None = None
     mtu_bytes: Count | None
-    services: Count
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS, fail_fast=True)]
     flags: Flags = ()
     error: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgrade(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
+        """Read older documents, which have a number of Services beside the trial."""
+        if not isinstance(data, dict) or "services" not in data or not isinstance(data.get("trial"), dict):
+            return data
+        others = {name: value for name, value in data.items() if name != "services"}
+        return {**others, "trial": {"scale": {"services": data["services"]}, **data["trial"]}}
 
 
 class CanaryDocument(StrictModel):

@@ -10,6 +10,7 @@ from analysis import formatting
 from analysis.errors import Problem
 from steps import namespaces
 from steps.catalogue.cells import Measured, TopologyName
+from steps.catalogue.factors import Scale
 from steps.strict_model import Count, Instant, Seconds, StrictModel
 from steps.tools.tool import Direction
 
@@ -23,8 +24,9 @@ MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 
 
 class Trial(Measured):
-    """One planned measurement."""
+    """One planned measurement, at a scale of the cluster; documents from before scales have none."""
 
+    scale: Scale = Scale()
     trial: Count
     visit: Count
     position: Count
@@ -102,6 +104,17 @@ class Sign(StrictModel):
     seen: str
     at: Instant
     indicates: Annotated[tuple[str, ...], Field(max_length=1_000, fail_fast=True)] | None
+
+
+class ScaleSign(StrictModel):
+    """What was counted of a factor on one node. `holds`: whether it is what the scale asks for; None: not countable."""
+
+    factor: str
+    node: str
+    looked_at: str
+    seen: str
+    at: Instant
+    holds: bool | None
 
 
 LOCAL: Final = "local"

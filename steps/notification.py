@@ -15,7 +15,7 @@ from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 from analysis.addresses import Webhook, parse_webhook, shown_host
 from analysis.console.sanitizing import strip_controls
 from analysis.errors import Problem
-from analysis.summary import wording
+from analysis.summary import at_scale, wording
 from analysis.summary.markdown import to_markdown
 from analysis.summary.summary import Summary
 
@@ -58,6 +58,7 @@ def message(
         "outcome": summary.outcome if summary else None,
         "headline": summary.headline if summary else None,
         "answer": wording.document(summary.answer) if summary and summary.answer else None,
+        "at_scale": [group.sentence for group in at_scale.groups_of(summary)] if summary else [],
         "markdown": to_markdown(summary, report) if summary else None,
         "regression": summary.alarm or None if summary else None,
         "notice": summary.notice if summary else None,
@@ -80,7 +81,8 @@ def _details(summary: Summary | None) -> list[str]:
         return []
     certainty = summary.answer.certainty
     sure = " ".join(filter(None, [f"How sure: {certainty.basis}", certainty.advice, certainty.command]))
-    return [*wording.digest(summary.answer), sure]
+    scale = at_scale.first_sentence(at_scale.groups_of(summary))
+    return [*filter(None, [scale]), *wording.digest(summary.answer), sure]
 
 
 def post(url: str, body: Mapping[str, Any], pause: Callable[[RetryCallState], float] = PAUSE) -> int:

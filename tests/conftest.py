@@ -47,7 +47,7 @@ def public_path() -> Iterator[Path]:
 @pytest.fixture
 def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no drawings, of whose making a report mostly consists: for tests that look at something else."""
-    monkeypatch.setattr("analysis.charts._jobs", lambda *_: iter(()))
+    monkeypatch.setattr("analysis.charts._specs", lambda *_: {})
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -231,7 +231,7 @@ def test_dying_iperf3_server_makes_failed_trials_and_exit_code_1(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("size", "step"),
-    [("32k", "clear"), ("48k", "configure")],
+    [("16k", "settle"), ("32k", "clear"), ("48k", "configure")],
 )
 def test_run_on_a_full_disk(tmp_path: Path, size: str, step: str) -> None:
     """The store is on a file system of this size, which only this run sees."""

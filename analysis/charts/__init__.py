@@ -2,34 +2,44 @@
 
 The module of a chart has `TITLE`, `READING` (how to read it), `EMPTY` (why there may be nothing to draw) and `ORDER`
 (its place in the report), `frame(data)`, which returns the rows to show, and `chart(frame, look)`, which draws them.
-`KEY = True` puts the key of dataplanes beside it. Modules whose name begins with an underscore are shared code.
+`KEY = True` puts the key of dataplanes beside it, and `SECTION` names the section of the report that it belongs to.
+Modules whose name begins with an underscore are shared code.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import altair as alt
+import pyarrow as pa
 from altair.utils.schemapi import debug_mode
 
+from analysis.charts import _trials
 from analysis.charts._bars import bar_charts
 from analysis.charts._chart import Chart
 from analysis.charts._data import Data, narrowed
 from analysis.charts._svg import to_svg
-from analysis.charts._theme import LOOKS, Look
+from analysis.charts._theme import LOOKS
 from analysis.flags import LEGEND, MARKED
+from analysis.metric import Metric
 
-__all__ = ["Chart", "Data", "Drawing", "catalogue", "draw", "draw_all"]
+__all__ = ["Chart", "Data", "Drawing", "Specs", "catalogue", "draw", "draw_all", "specs_of_metrics"]
+
+
+Specs = dict[str, dict[str, Any]]
+"""A chart in Vega-Lite, with its data, by the name of the look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A chart as drawn: an SVG for each look; none where there is nothing to draw."""
+    """A chart as drawn: an SVG for each look, and what it was drawn from; none where there is nothing to draw."""
 
     chart: Chart
     variants: tuple[str, ...]
+    specs: Specs
 
     @property
     def reading(self) -> str:
@@ -55,6 +65,7 @@ def _of_module(name: str) -> Chart:
         frame=module.frame,
         draw=module.chart,
         key=getattr(module, "KEY", False),
+        section=getattr(module, "SECTION", ""),
     )
 
 
@@ -70,13 +81,27 @@ def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
         ThreadPoolExecutor(1) as pool,
         debug_mode(arg=False),
     ):  # the tests draw each chart with Altair's validation
-        jobs = [(chart, [pool.submit(to_svg, *job) for job in _jobs(chart, data)]) for chart in charts]
-        return [Drawing(chart, tuple(variant.result() for variant in variants)) for chart, variants in jobs]
+        jobs = []
+        for chart in charts:
+            specs = _specs(chart.frame(data), chart.draw)
+            drawn = [
+                pool.submit(
+                    to_svg, specs[look.name], look, f"{chart.name}-{look.name}", f"{chart.title}. {chart.reading}"
+                )
+                for look in LOOKS
+                if specs
+            ]
+            jobs.append((chart, drawn, specs))
+        return [Drawing(chart, tuple(svg.result() for svg in drawn), specs) for chart, drawn, specs in jobs]
 
 
-def _jobs(chart: Chart, data: Data) -> Iterator[tuple[dict[str, Any], Look, str, str]]:
-    frame = chart.frame(data)
-    if frame.num_rows:
-        for look in LOOKS:
-            spec = chart.draw(frame, look).to_dict(format="vega-lite", validate=False)
-            yield spec, look, f"{chart.name}-{look.name}", f"{chart.title}. {chart.reading}"
+def specs_of_metrics(data: Data) -> dict[str, tuple[Metric, Specs]]:
+    """For each metric that was measured, by its name: the chart of its trials, without the rows of the trials."""
+    with narrowed(data.con, data.run.run_id), debug_mode(arg=False):
+        return {metric.name: (metric, _specs(frame, _trials.trials)) for metric, frame in _trials.metric_frames(data)}
+
+
+def _specs(frame: pa.Table, drawing: Callable[..., alt.TopLevelMixin]) -> Specs:
+    if not frame.num_rows:
+        return {}
+    return {look.name: drawing(frame, look=look).to_dict(format="vega-lite", validate=False) for look in LOOKS}

@@ -23,6 +23,7 @@ class Chart:
         frame: returns the rows to draw.
         draw: draws a frame that has rows.
         key: whether the key of dataplanes stands beside it, for a chart that does not label them.
+        section: the section of the report that it belongs to, and is left out with; empty: the charts' own.
     """
 
     name: str
@@ -33,3 +34,4 @@ class Chart:
     frame: Callable[[Data], pa.Table]
     draw: Callable[[pa.Table, Look], alt.TopLevelMixin]
     key: bool = False
+    section: str = ""

@@ -14,6 +14,7 @@ from analysis.domain import Cell
 from analysis.flags import MARKED, Kind
 from analysis.stats import run
 from analysis.stats.comparison import Comparison
+from analysis.stats.curves import Curve
 from analysis.stats.intervals import geometric_mean_interval, mean_interval
 from analysis.stats.regressions import LevelChange
 from analysis.stats.run import RunArm, StoredRun
@@ -23,12 +24,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """One run, its comparisons and changes, and the connection to the store."""
+    """One run, its comparisons, changes and curves, and the connection to the store."""
 
     con: duckdb.DuckDBPyConnection
     run: StoredRun
     comparisons: tuple[Comparison, ...]
     changes: tuple[LevelChange, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
     def query(self, sql: str, **parameters: object) -> list[Row]:
         """The rows of a query in which `$run_id` is this run."""
@@ -41,13 +43,11 @@ class Data:
 
     def path(self, row: Row) -> str:
         """The name of a row's path."""
-        return self.run.path(Cell.of(row))
+        return self.run.path(self.run.cell(row))
 
     def side(self, arm: RunArm) -> Row:
         """The columns that draw a dataplane: title, colour, index of its shape, and whether it is a twin."""
-        names = list(dict.fromkeys(a.name.partition("+")[0] for a in self.run.arms))
-        shape = names.index(arm.name.partition("+")[0])
-        return {"dataplane": arm.title, "colour": arm.colour, "shape": shape, "twin": arm.twin}
+        return {"dataplane": arm.title, "colour": arm.colour, "shape": self.run.shape(arm), "twin": arm.twin}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pyarrow as pa
 from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import by_path, column, lane, plot_width
 from analysis.charts._theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
+from analysis.domain import Cell
 from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import HOST_NETWORK_RATIO, THROUGHPUT
 
@@ -49,6 +50,7 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
             rows.append(
                 {
                     "path": name,
+                    "cell": data.path({field: getattr(c, field) for field in Cell._fields}),
                     "baseline": arms[c.baseline].title,
                     "value": _ratio(c.change),
                     "low": _ratio(c.low),

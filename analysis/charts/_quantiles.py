@@ -11,6 +11,7 @@ from analysis import formatting
 from analysis.charts._data import Data, Row, flagged, to_frame
 from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape
 from analysis.charts._theme import INK, WIDE, Look
+from analysis.domain import CELL
 from analysis.flags import MARKED, Kind
 
 _MOST_ROOM: Final = 0.6
@@ -33,7 +34,7 @@ def frame(data: Data, columns: Sequence[str], kind: Kind) -> pa.Table:
     first = columns[0]
     means = ", ".join(f"geometric_mean({name}) as {name}" for name in columns)
     sql = f"""
-        select topology, tool, transport, direction, dataplane, {means},
+        select {CELL}, dataplane, {means},
                sum({kind}_flagged) as {kind}_flagged, sum({kind}_left_out) as {kind}_left_out
         from visit_means where run_id = $run_id and {first} is not null group by all"""  # noqa: S608 - columns of a view
     found = {(row["path"], row["dataplane"]): row for row in data.by_path(sql)}

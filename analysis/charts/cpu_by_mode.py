@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from analysis.charts._data import Data, to_frame
 from analysis.charts._marks import parts
+from analysis.domain import CELL
 from analysis.flags import MARKED
 
 TITLE = "CPU by mode"
@@ -16,12 +17,12 @@ READING = (
 EMPTY = "No node's CPU time was recorded by mode, so there is none to show."
 ORDER = 50
 MODES = ("user", "system", "softirq", "irq", "steal")
-SQL = """
-    select topology, tool, transport, direction, dataplane, node, avg(user_ratio + nice_ratio) as user,
+SQL = f"""
+    select {CELL}, dataplane, node, avg(user_ratio + nice_ratio) as user,
            avg(system_ratio) as system, avg(softirq_ratio) as softirq, avg(irq_ratio) as irq, avg(steal_ratio) as steal,
            bool_or(marks(flags, 'cpu_modes') or voids(flags, 'cpu_modes')) as flagged
     from node_usage where run_id = $run_id group by all order by node
-"""
+"""  # noqa: S608 - the columns of a cell
 
 
 def frame(data: Data) -> pa.Table:

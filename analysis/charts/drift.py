@@ -8,6 +8,7 @@ import pyarrow as pa
 from analysis.charts._data import Data, to_frame
 from analysis.charts._marks import SIGNED, colour, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
+from analysis.domain import CELL
 
 TITLE = "Order and drift"
 READING = (
@@ -18,20 +19,20 @@ READING = (
 EMPTY = "No throughput was measured, so there is no drift to show."
 ORDER = 90
 KEY = True
-SQL = """
-    select dataplane, position, round, epoch(started_at - min(started_at) over ()) / 60 as minute,
-           marks(flags, 'throughput') as flagged,
+SQL = f"""
+    select trial, {CELL}, dataplane, position, round,
+           epoch(started_at - min(started_at) over ()) / 60 as minute, marks(flags, 'throughput') as flagged,
            (received_bps / exp(avg(ln(received_bps)) over cell) - 1) * 100 as value
     from measurements where run_id = $run_id and received_bps > 0
-    window cell as (partition by dataplane, topology, tool, transport, direction, streams, offered_bps)
+    window cell as (partition by dataplane, topology, tool, transport, direction, scale, streams, offered_bps)
     order by trial
-"""
+"""  # noqa: S608 - the columns of a cell
 
 
 def frame(data: Data) -> pa.Table:
     """A row for each trial: deviation in per cent, position in the visit, minutes since the first trial."""
     arms = {arm.name: data.side(arm) for arm in data.run.arms}
-    return to_frame(row | arms[row["dataplane"]] for row in data.query(SQL))
+    return to_frame(row | {"path": data.path(row)} | arms[row["dataplane"]] for row in data.query(SQL))
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:

@@ -16,7 +16,7 @@ ORDER = 55
 SQL = """
     select node || ', idle' as path, dataplane, visit, avg(memory_used_bytes) as value,
            0 as memory_flagged, 0 as memory_left_out
-    from idle_usage where run_id = $run_id and proof = 'proven' group by all
+    from idle_usage where run_id = $run_id and counts(proof, environment) group by all
     union all
     select node || ', measuring' as path, dataplane, visit, avg(memory_used_bytes) as value,
            count(*) filter (marks(flags, 'memory')) as memory_flagged,

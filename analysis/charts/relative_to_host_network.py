@@ -18,14 +18,14 @@ EMPTY = "The host network was not measured beside another path, so there is noth
 ORDER = 30
 SQL = """
     with host as (
-        select visit, tool, transport, exp(avg(ln(received_bps))) as bps, sum(throughput_flagged) as flagged,
+        select visit, tool, transport, scale, exp(avg(ln(received_bps))) as bps, sum(throughput_flagged) as flagged,
                sum(throughput_left_out) as left_out
         from visit_means where run_id = $run_id and topology = 'node-to-node' and received_bps > 0 group by all
     )
     select v.* replace (v.throughput_flagged + coalesce(h.flagged, 0) as throughput_flagged,
                         v.throughput_left_out + coalesce(h.left_out, 0) as throughput_left_out),
            coalesce(v.host_network_ratio, v.received_bps / h.bps) as value
-    from visit_means as v left join host as h using (visit, tool, transport)
+    from visit_means as v left join host as h using (visit, tool, transport, scale)
     where v.run_id = $run_id and v.topology <> 'node-to-node'
 """
 

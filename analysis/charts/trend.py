@@ -1,5 +1,6 @@
 """The differences to the baseline over the latest runs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
@@ -8,7 +9,7 @@ import pyarrow as pa
 from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
-from analysis.domain import Cell
+from analysis.domain import CELL, Cell
 from analysis.stats.metrics import THROUGHPUT
 from analysis.stats.regressions import LevelChange
 
@@ -23,7 +24,7 @@ EMPTY = (
 )
 ORDER = 95
 KEY = True
-SQL = """
+SQL = f"""
     with this as (select environment, parameters->>'$.profile' as profile, started_at from runs where run_id = $run_id),
     latest as (
         select r.run_id, r.started_at from runs as r, this
@@ -32,17 +33,17 @@ SQL = """
         order by r.started_at desc limit 60
     ),
     means as (
-        select l.run_id, l.started_at, m.topology, m.tool, m.transport, m.direction, m.dataplane,
+        select l.run_id, l.started_at, {CELL}, m.dataplane,
                avg(ln(m.received_bps)) as log,
                bool_or(marks(m.flags, 'throughput')) or count(*) > count(m.received_bps) as flagged
         from measurements as m join latest as l using (run_id)
         where m.received_bps > 0 or voids(m.flags, 'throughput') group by all
     )
     select m.* exclude (log, flagged), m.flagged or b.flagged as flagged, (exp(m.log - b.log) - 1) * 100 as value
-    from means as m join means as b using (run_id, topology, tool, transport, direction)
+    from means as m join means as b using (run_id, {CELL})
     where b.dataplane = $baseline and m.dataplane <> $baseline and m.log is not null and b.log is not null
     order by m.started_at, m.dataplane
-"""
+"""  # noqa: S608 - the columns of a cell
 
 _HEIGHT = 110
 _LABEL_HEIGHT = 12
@@ -62,52 +63,59 @@ def frame(data: Data) -> pa.Table:
     if len({row["run_id"] for row in here}) < 2:  # noqa: PLR2004 - one run is no trend
         return to_frame([])
     here.sort(key=lambda row: data.run.cells.index(Cell.of(row)))
-    shared = {"baseline": data.run.baseline.title, "size": None, "place": None, "late": None}
+    axis = {"axis": f"to {data.run.baseline.title}, %", "origin": 0.0}
     rows = [
         {"path": data.path(row), "at": row["started_at"].isoformat(), "value": row["value"], "flagged": row["flagged"]}
-        | shared
+        | axis
         | arms[row["dataplane"]]
         for row in here
         if row["dataplane"] in arms
     ]
-    return to_frame([*rows, *_marks(data, rows, arms)])
+    changes = [change for change in data.changes if change.metric == THROUGHPUT and change.against is not None]
+    return with_changes(data, rows, changes)
 
 
-def _marks(data: Data, rows: list[Row], arms: dict[str, Row]) -> list[Row]:
-    """A row for each change of throughput against the baseline in the nights that are drawn."""
+def with_changes(data: Data, rows: list[Row], changes: Iterable[LevelChange]) -> pa.Table:
+    """The frame of a trend: its rows, then one without a value for each certain change in the nights that are drawn.
+
+    Args:
+        data: the run that the nights end with.
+        rows: `path`, `at` (ISO 8601), `value`, `flagged`, the columns of `Data.side`, and, alike in all rows, `axis`
+            (the axis's title) and `origin` (the value at which a line is drawn; None: nowhere).
+        changes: of the series that are drawn.
+    """
+    rows = [row | {"size": None, "place": None, "late": None} for row in rows]
+    return to_frame([*rows, *_marks(data, rows, changes)])
+
+
+def _marks(data: Data, rows: list[Row], changes: Iterable[LevelChange]) -> list[Row]:
+    """A row for each change; the label of a later one stands below that of an earlier one nearby."""
+    arms = {arm.name: data.side(arm) for arm in data.run.arms}
     nights = sorted({row["at"] for row in rows})
     marks: list[Row] = []
-    for change in data.changes:
+    for change in changes:
         at = change.began_at.isoformat() if change.began_at else ""
-        if not _is_drawn(change) or at not in nights:
+        if change.status == "suspected" or change.gradual or at not in nights:
             continue
-        path = data.path({name: getattr(change, name) for name in Cell._fields})
+        path = data.run.path(change.cell)
         here = nights.index(at)
         taken = {m["place"] for m in marks if m["path"] == path and abs(nights.index(m["at"]) - here) < len(nights) / 3}
         place = next(place for place in range(len(marks) + 1) if place not in taken)
         late = here >= len(nights) / 2
         label = {"size": change.size, "place": place, "late": late}
-        drawn = {"path": path, "at": at, "value": None, "flagged": False, "baseline": rows[0]["baseline"]}
-        marks.append(drawn | label | arms[change.dataplane])
+        drawn = {"path": path, "at": at, "value": None, "flagged": False}
+        marks.append(rows[0] | drawn | label | arms[change.dataplane])
     return marks
-
-
-def _is_drawn(change: LevelChange) -> bool:
-    return (
-        change.metric == THROUGHPUT
-        and change.against is not None
-        and change.status != "suspected"
-        and not change.gradual
-    )
 
 
 def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     """A small panel for each path, with a line for each dataplane, and a rule for each change."""
     columns = 1 if look.narrow else 2
     width = look.width - 70 if look.narrow else (look.width - 150) // 2
-    against = column(frame, "baseline")[0]
     side = colour(frame)
-    axis = {"title": f"to {against}, %", "labelExpr": SIGNED, "tickCount": 4, "grid": True}
+    origin = column(frame, "origin")[0]
+    signs = {} if origin is None else {"labelExpr": SIGNED}
+    axis = {"title": column(frame, "axis")[0], "tickCount": 4, "grid": True} | signs
     at = alt.X("at:T", axis={"title": None, "grid": False, "tickCount": 4, "format": "%-d %b", "labelOverlap": True})
     y = alt.Y("value:Q", scale=_scale(frame), axis=axis)
     base = alt.Chart().encode(x=at, y=y, color=side).transform_filter("isValid(datum.value)")
@@ -117,14 +125,15 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
         fill=side, stroke=side, shape=shape(frame), **hollow(0)
     )
     marks = daggers(base, at, y)
-    zero = alt.Chart().transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(0))
+    zero = alt.Chart().transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(origin))
     paths = list(dict.fromkeys(column(frame, "path")))
     header = {"title": None, "labelAnchor": "start", "labelColor": INK}
-    return (
-        alt.layer(zero, *_rules(frame, at, look), lines, points, marks)
+    drawn = (
+        alt.layer(*([] if origin is None else [zero]), *_rules(frame, at, look), lines, points, marks)
         .properties(width=width, height=_HEIGHT + _labels_height(frame))
         .facet(facet=alt.Facet("path:N", sort=paths, header=header, title=None), columns=columns, data=frame)
     )
+    return drawn if origin is not None else drawn.resolve_scale(y="independent")
 
 
 def _labels_height(frame: pa.Table) -> int:
@@ -133,8 +142,12 @@ def _labels_height(frame: pa.Table) -> int:
 
 
 def _scale(frame: pa.Table) -> dict[str, Any]:
-    """An axis with all values and zero, and with the labels' room above them."""
-    values = [0.0, *(value for value in column(frame, "value") if value is not None)]
+    """An axis with all values and the origin, and with the labels' room above them; of each panel alone without one."""
+    origin = column(frame, "origin")[0]
+    if origin is None:
+        room = _labels_height(frame)
+        return {"zero": False, "range": [_HEIGHT + room, room]}
+    values = [origin, *(value for value in column(frame, "value") if value is not None)]
     low, high = min(values), max(values)
     spread = (high - low) or 1.0
     return {"domain": [low, high + spread * (_labels_height(frame) + 4) / _HEIGHT], "nice": False}

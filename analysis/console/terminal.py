@@ -60,17 +60,18 @@ class Terminal(Console):
 
 
 class CheckedStream:
-    """A standard output that reports its failures.
+    """A standard stream that reports its failures.
 
     Attributes:
         failure: why it can't be written any more; None while it can, and where its reader has gone.
     """
 
-    def __init__(self, stream: TextIO, *, suppress: bool = False) -> None:
+    def __init__(self, stream: TextIO, *, suppress: bool = False, descriptor: int = 1) -> None:
         """`suppress`: discard everything after the first failure, instead of raising UnwritableError."""
         self.failure: UnwritableError | None = None
         self._stream = stream
         self._suppress = suppress
+        self._descriptor = descriptor
         self._is_gone = False
 
     def write(self, text: str) -> int:
@@ -100,7 +101,7 @@ class CheckedStream:
             if not self._suppress:
                 raise problem or error from None
             self._is_gone, self.failure = True, problem
-            discard_buffered(1)
+            discard_buffered(self._descriptor)
 
 
 def suppress_output_errors() -> CheckedStream:

@@ -1,10 +1,10 @@
--- How long does it take to open a TCP connection, with so many Services?
+-- How long does it take to open a TCP connection, at each scale?
 select
     environment,
     run_id,
     topology,
     tool,
-    services,
+    scale,
     dataplane,
     count(*) as trials,
     count(*) filter (marks(flags, 'connect')) as connect_flagged,

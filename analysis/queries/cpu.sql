@@ -6,6 +6,7 @@ select
     tool,
     transport,
     direction,
+    scale,
     dataplane,
     node,
     side,

@@ -6,7 +6,7 @@ with relative as (
         position,
         flags,
         received_bps / nullif(avg(received_bps) over (
-            partition by run_id, dataplane, topology, tool, transport, direction, streams, offered_bps
+            partition by run_id, dataplane, topology, tool, transport, direction, scale, streams, offered_bps
         ), 0) as to_mean_ratio
     from measurements
     where received_bps is not null

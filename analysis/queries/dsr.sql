@@ -6,6 +6,7 @@ select
     tool,
     transport,
     direction,
+    scale,
     dataplane,
     count(*) as trials,
     count(*) filter (marks(flags, 'return_path')) as return_path_flagged,

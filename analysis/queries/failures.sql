@@ -9,6 +9,7 @@ select
     t.tool,
     t.transport,
     t.direction,
+    scale_text(t.services, t.endpoints, t.policies, t.churn_per_s) as scale,
     t.outcome,
     v.proof,
     coalesce(t.error, v.proof_reason, v.error) as reason
@@ -16,6 +17,6 @@ from trials as t
 join runs as r on r.run_id = t.run_id
 left join visits as v on v.run_id = t.run_id and v.visit = t.visit
 where
-    (t.outcome is distinct from 'measured' or v.proof is distinct from 'proven')
+    (t.outcome is distinct from 'measured' or counts(v.proof, r.environment) is not true)
     and chosen_run(t.run_id, $run_id)
 order by r.environment, t.run_id, t.trial

@@ -6,6 +6,7 @@ select
     m.tool,
     m.transport,
     m.direction,
+    m.scale,
     m.dataplane,
     count(*) as visits,
     sum(m.flagged)::bigint as flagged_trials,

@@ -5,6 +5,7 @@ select
     topology,
     tool,
     direction,
+    scale,
     offered_bps,
     dataplane,
     count(*) as trials,

@@ -9,7 +9,7 @@ with loaded as (
 idle as (
     select environment, run_id, dataplane, node, avg(memory_used_bytes) as idle_bytes
     from idle_usage
-    where proof = 'proven'
+    where counts(proof, environment)
     group by all
 )
 select environment, run_id, dataplane, node, idle_bytes, loaded_bytes, memory_flagged

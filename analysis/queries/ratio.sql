@@ -1,7 +1,7 @@
 -- What share of the host network's throughput does each path reach, in the same seconds and by node to node in the same visit?
 with host as (
     select
-        run_id, visit, tool, transport, direction, streams, offered_bps, received_bps as host_bps,
+        run_id, visit, tool, transport, direction, scale, streams, offered_bps, received_bps as host_bps,
         throughput_flagged
     from visit_means
     where topology = 'node-to-node'
@@ -13,6 +13,7 @@ select
     m.tool,
     m.transport,
     m.direction,
+    m.scale,
     m.dataplane,
     count(*) as visits,
     sum(m.throughput_flagged + coalesce(h.throughput_flagged, 0))::bigint as throughput_flagged,
@@ -24,6 +25,7 @@ left join host as h
     and h.visit = m.visit
     and h.tool = m.tool
     and h.transport = m.transport
+    and h.scale = m.scale
     and h.streams is not distinct from m.streams
     and h.offered_bps is not distinct from m.offered_bps
     and (h.direction = m.direction or m.topology = 'external-to-nodeport')

@@ -5,6 +5,7 @@ select
     topology,
     tool,
     transport,
+    scale,
     dataplane,
     count(*) as trials,
     count(*) filter (marks(flags, 'response')) as response_flagged,

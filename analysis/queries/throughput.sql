@@ -6,6 +6,7 @@ select
     tool,
     transport,
     direction,
+    scale,
     streams,
     offered_bps,
     dataplane,

@@ -5,6 +5,7 @@ select
     tool,
     transport,
     direction,
+    scale,
     streams,
     offered_bps,
     dataplane,
@@ -25,4 +26,4 @@ where
     and ($transport::varchar is null or transport = $transport::varchar)
     and ($dataplane::varchar is null or dataplane = $dataplane::varchar)
 group by all
-order by environment, topology, tool, transport, direction, streams, offered_bps, dataplane, run_started_at, run_id
+order by environment, topology, tool, transport, direction, scale, streams, offered_bps, dataplane, run_started_at, run_id

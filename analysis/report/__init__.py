@@ -1,101 +1,101 @@
-"""The report: one HTML file without scripts or external references, the headline first."""
+"""The report: one HTML file without scripts or external references, the headline first; and an interactive one."""
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
-import jinja2
 from markupsafe import Markup
 
 from analysis import charts, flags, formatting
-from analysis.charts import Data
-from analysis.charts._theme import INKS, SHAPES
-from analysis.console.sanitizing import strip_controls
-from analysis.report import limits, tables
+from analysis.charts import Data, Drawing
+from analysis.domain import IMPORTED
+from analysis.report import interactive, limits, page, tables
 from analysis.stats import metrics, run
 from analysis.stats.comparison import Comparison
 from analysis.stats.run import StoredRun
 from analysis.store.left_out import LeftOut, sentences
-from analysis.summary import change_groups, wording
+from analysis.summary import at_scale, change_groups
 from analysis.summary.summary import Summary
 
-
-def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever a template has
-    """A value without control characters, which an editor or a terminal would show as something else."""
-    return value if not isinstance(value, str) or isinstance(value, Markup) else strip_controls(value)
+_PAGE: Final = page.environment()
 
 
-_HERE: Final = Path(__file__).parent
-_PAGE: Final = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_HERE),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-    finalize=_printable,
-)
+REPORT: Final = "report.html"
+INTERACTIVE: Final = "report-interactive.html"
 
-_BREAKS: Final = re.compile(r"(?<=\d) (?=%)|(?<=%) (?=\[)|(?<=,) (?=[^ ]{1,8}\])|(?<=→) | (?=→)")
+_SHOWN: Final = frozenset({"dataplanes", "cells", "tools", "factors", IMPORTED})
+"""Parameters that stand elsewhere on the page."""
 
-_DARK: Final = {
-    "ink": "#e8eaed",
-    "muted": "#a3acb7",
-    "grid": "#363c44",
-    "better": "#5fcfae",
-    "worse": "#f0916f",
-    "same": "#9db8dc",
-    "ground": "#15181c",
-    "level-1": "#4a5563",
-    "level-2": "#71808f",
-    "level-3": "#9eacbb",
-    "level-4": "#ced7e0",
-    "level-5": "#e08898",
-}
-_GLYPHS: Final = dict(zip(SHAPES, "●■▲◆▼✚", strict=True))
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The report of a run, and the interactive one beside it: an HTML document each."""
+
+    report: str
+    interactive: str
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The pages by the names of their files, the report first."""
+        return {REPORT: self.report, INTERACTIVE: self.interactive}
 
 
 def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str:
-    """The report of a run.
+    """The report of a run, without the interactive one; see `render_pages`."""
+    return _report(Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes), summary)[0]
+
+
+def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> Pages:
+    """The pages of a run.
 
     Args:
         con: a connection with the views of `analysis.sql.database`.
         run_id: the run.
         summary: its summary.
 
-    Returns:
-        One HTML document.
-
     Raises:
         BadInput: there is no such run.
     """
-    about = run.load_run(con, run_id)
-    data = Data(con, about, summary.comparisons, summary.changes)
-    drawings = charts.draw_all(charts.catalogue(), data)
-    return _PAGE.get_template(
-        "page.html.j2"
-    ).render(
-        run=about,
-        summary=summary,
-        style=Markup(_style(about)),  # noqa: S704 - this project's own file and checked colours
+    data = Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
+    report, drawings = _report(data, summary)
+    context = _shared(data, summary) | interactive.context(data, drawings, summary)
+    return Pages(report, _PAGE.get_template("interactive.html.j2").render(context))
+
+
+def _shared(data: Data, summary: Summary) -> dict[str, Any]:
+    """What both pages have."""
+    return {
+        "run": data.run,
+        "summary": summary,
+        "style": Markup(page.themes() + page.side_colours(data.run.arms)),  # noqa: S704 - own file and checked colours
+        "key": page.key(data.run, summary),
+        "title": _title(data.run),
+    }
+
+
+def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
+    """The report, and its charts."""
+    about = data.run
+    drawn = charts.draw_all([c for c in charts.catalogue() if not c.section or summary.curves], data)
+    drawings = [drawing for drawing in drawn if not drawing.chart.section]
+    html = _PAGE.get_template("page.html.j2").render(
+        _shared(data, summary),
         first=drawings[0],
         drawings=drawings[1:],
-        key=_key(data, summary),
-        table=_table(summary),
+        table=page.answer_table(summary),
+        scale=_scale(summary, [drawing for drawing in drawn if drawing.chart.section]),
         groups=_groups(summary),
-        changes=_changes(summary),
+        changes=changes_by_kind(summary),
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
         trials=tables.trials(data),
         visits=tables.visits(data),
         provenance=tables.flat(about.provenance),
-        parameters=tables.flat(
-            {k: v for k, v in about.parameters.items() if k not in {"dataplanes", "cells", "tools"}}
-        ),
-        limits={**limits.limitations(about), **_left_out(con)},
+        parameters=tables.flat({name: value for name, value in about.parameters.items() if name not in _SHOWN}),
+        limits={**limits.limitations(about), **_left_out(data.con)},
         marks={"marked": flags.MARKED, "void": flags.VOID},
-        title=_title(about),
     )
+    return html, drawn
 
 
 def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
@@ -109,42 +109,14 @@ def _title(about: StoredRun) -> str:
     return f"{about.environment}, {at}"
 
 
-def _key(data: Data, summary: Summary) -> list[dict[str, Any]]:
-    """The key to colours and shapes, the baseline first; titles are those of the answer."""
-    rows = []
-    for arm in data.run.arms:
-        side = data.side(arm)
-        title = summary.answer.title(arm.name) if summary.answer else arm.title
-        glyph = _GLYPHS[SHAPES[side["shape"] % len(SHAPES)]]
-        rows.append({"title": title, "colour": arm.colour, "twin": arm.twin, "glyph": glyph})
-    return rows
-
-
-def _table(summary: Summary) -> dict[str, Any]:
-    """The table of the answer: its kinds of traffic with their cells, what moves cost, and how to read it."""
-    answer = summary.answer
-    if answer is None or not answer.kinds:
-        return {"kinds": []}
+def _scale(summary: Summary, drawings: list[Drawing]) -> dict[str, Any]:
+    """The section on the scale: its sentence, its pictures, and each curve in figures."""
+    groups = at_scale.groups_of(summary)
     return {
-        "certainty": answer.certainty,
-        "notes": answer.notes,
-        "legend": wording.legend(answer),
-        "costs": wording.cost_rows(answer),
-        "kinds": [
-            {
-                "title": f"{kind.title[:1].upper()}{kind.title[1:]}",
-                "path": kind.path,
-                "cells": [
-                    {
-                        "title": answer.title(cell.dataplane),
-                        "standing": cell.standing,
-                        "lines": wording.cell_lines(answer, cell),
-                    }
-                    for cell in kind.cells
-                ],
-            }
-            for kind in answer.kinds
-        ],
+        "sentence": at_scale.first_sentence(groups),
+        "confidence": at_scale.confidence(groups),
+        "drawings": drawings,
+        "groups": groups,
     }
 
 
@@ -166,7 +138,7 @@ def _by_path(compared: Iterable[Comparison]) -> dict[str, list[Comparison]]:
     return found
 
 
-def _changes(summary: Summary) -> list[dict[str, Any]]:
+def changes_by_kind(summary: Summary) -> list[dict[str, Any]]:
     """The changes from night to night by kind; `loud` kinds are shown unfolded."""
     compared = change_groups.group_changes(summary.changes)
     return [
@@ -174,34 +146,3 @@ def _changes(summary: Summary) -> list[dict[str, Any]]:
         for kind, title in change_groups.KINDS.items()
         if (groups := [group for group in compared if group.kind == kind])
     ]
-
-
-def _tight(text: str) -> str:
-    """The text with no-break spaces inside its figures."""
-    return _BREAKS.sub("\u00a0", text)
-
-
-_PAGE.filters["tight"] = _tight
-
-
-def _style(about: StoredRun) -> str:
-    """The page's style, with a rule for each ink that turns the charts' constants into variables.
-
-    On a dark ground each dataplane's colour is mixed with some white, since the palette was made for a light one.
-    """
-    lighter = {arm.colour: f"color-mix(in srgb, {arm.colour} 76%, white)" for arm in about.arms}
-    sides = "".join(
-        f'svg [fill="{colour}"]{{fill:{mixed}}}svg [stroke="{colour}"]{{stroke:{mixed}}}'
-        f'[data-colour="{colour}"]{{color:{mixed}}}'
-        for colour, mixed in lighter.items()
-    )
-    keys = "".join(f'[data-colour="{colour}"]{{color:{colour}}}' for colour in lighter)
-    light = "".join(f"--{name}:{colour};" for name, colour in INKS.items())
-    dark = "".join(f"--{name}:{colour};" for name, colour in _DARK.items())
-    rules = "".join(
-        f'svg [fill="{colour}"]{{fill:var(--{name})}}svg [stroke="{colour}"]{{stroke:var(--{name})}}'
-        for name, colour in INKS.items()
-    )
-    own = (_HERE / "style.css").read_text(encoding="utf-8")
-    themes = f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
-    return f"{themes}{rules}{keys}@media screen and (prefers-color-scheme:dark){{{sides}}}\n{own}"

@@ -1,6 +1,7 @@
 """The limitations of a run's figures, which every report prints."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from analysis.stats.run import StoredRun
 
@@ -35,6 +36,14 @@ _EBPF_STAYS: Final = (
     "(kernel.unprivileged_bpf_disabled until a reboot; rp_filter, accept_local, bpf_jit_harden and the mounts of bpffs "
     "and cgroups may differ), also in the visits that came after one of eBPF."
 )
+_IMPORTED_MAY: Final = (
+    "The figures are those of the files, in this project's units; each trial names the file that it was read from.",
+    "They may be compared among each other as far as what is unknown permits, and with other runs as those of any run.",
+)
+_IMPORTED_MUST_NOT: Final = (
+    "They are no proof that the dataplane which is named was the one that forwarded the packets.",
+    "They must not be carried over to other hardware, kernels, versions or encapsulations without measuring there.",
+)
 _METHOD: Final = (
     (
         "Each round visits every dataplane once, in random order; differences are taken inside a round, so that drift "
@@ -62,9 +71,31 @@ _METHOD: Final = (
     "A failed trial is a row with its reason; it is never counted as zero.",
 )
 
+CONTRAST_METHOD: Final = (
+    (
+        "Rounds of A and of B are no pairs: a contrast is the difference of two independent means. A ratio to the "
+        "baseline is taken inside each round of its own run, so that drift falls out, and is then compared between "
+        "the sides."
+    ),
+    (
+        "With several runs a side each run is one value, a night, and the noise is the scatter inside the sides. With "
+        "one run a side it is how far nights of that environment scatter, where seven comparable ones are stored; else "
+        "the scatter of its visits, which says nothing of how one moment differs from another."
+    ),
+    (
+        "Variances of ratios are moderated by those of the others, as inside a run; those of figures themselves are "
+        "not, since the drift of a machine is common to all of them. Margins and outcomes are those of a run's own "
+        "comparisons."
+    ),
+    "All intervals of the quoted metrics hold the truth together in 95 % of comparisons.",
+    "Figures are compared by their logarithms, UDP loss in percentage points.",
+)
+
 
 def limitations(about: StoredRun) -> dict[str, tuple[str, ...]]:
     """Heading -> sentences."""
+    if about.imported is not None:
+        return _imported(about.imported)
     must_not = _LAB_MUST_NOT if about.is_lab else _CLUSTER_MUST_NOT
     if not about.is_lab and any(arm.bpf for arm in about.arms):
         must_not = (*must_not, _EBPF_STAYS)
@@ -73,3 +104,19 @@ def limitations(about: StoredRun) -> dict[str, tuple[str, ...]]:
         "What they must not be used for": must_not,
         "How they were computed": _METHOD,
     }
+
+
+def _imported(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Those of a run that another tool measured; `facts`: what the import recorded."""
+    found = {
+        "What is unknown of these figures": _sentences(facts.get("unknown")),
+        "What these figures may be used for": _IMPORTED_MAY,
+        "What they must not be used for": _IMPORTED_MUST_NOT,
+        "How they were computed": _METHOD,
+        "Files that could not be used": _sentences(facts.get("faults")),
+    }
+    return {heading: sentences for heading, sentences in found.items() if sentences}
+
+
+def _sentences(recorded: object) -> tuple[str, ...]:
+    return tuple(str(each) for each in recorded) if isinstance(recorded, list) else ()

@@ -45,7 +45,8 @@ def trials(data: Data) -> dict[str, Any]:
     columns = ", ".join(f"cast({figure.sql} as double) as figure_{n}" for n, figure in enumerate(_FIGURES))
     found = data.query(
         f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.tool,
-                   t.transport, t.direction, t.position, t.repetition, t.outcome,
+                   t.transport, t.direction, t.services, t.endpoints, t.policies, t.churn_per_s,
+                   t.position, t.repetition, t.outcome,
                    coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
                    as error, t.flags, {columns}
             from trials t left join visits v using (run_id, visit) where t.run_id = $run_id order by t.trial"""  # noqa: S608 - the columns are this module's

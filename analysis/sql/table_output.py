@@ -26,7 +26,7 @@ def print_table(answer: pa.Table, console: Terminal) -> None:
         _as_table(answer, console)
     else:
         lines = ["\t".join(map(_exact, answer.column_names))]
-        lines += ["\t".join(map(_exact, row)) for row in _rows(answer)]
+        lines += ["\t".join(map(_exact, row)) for row in rows(answer)]
         console.lines("\n".join(lines))
 
 
@@ -34,8 +34,8 @@ def _as_table(answer: pa.Table, console: Terminal) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for field in answer.schema:
         table.add_column(Text(field.name), justify="right" if _is_number(field.type) else "left", overflow="fold")
-    for row in _rows(answer.slice(0, MOST_ROWS)):
-        table.add_row(*(Text(_readable(value)) for value in row))
+    for row in rows(answer.slice(0, MOST_ROWS)):
+        table.add_row(*(Text(readable(value)) for value in row))
     console.print(table)
     if answer.num_rows > MOST_ROWS:
         console.print(
@@ -45,7 +45,8 @@ def _as_table(answer: pa.Table, console: Terminal) -> None:
         console.print(f"{answer.num_rows} row{'' if answer.num_rows == 1 else 's'}", style="dim")
 
 
-def _rows(answer: pa.Table) -> list[tuple[object, ...]]:
+def rows(answer: pa.Table) -> list[tuple[object, ...]]:
+    """The rows of an answer."""
     return list(zip(*map(_values, answer.columns), strict=True))
 
 
@@ -68,7 +69,8 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _readable(value: object) -> str:
+def readable(value: object) -> str:
+    """A value for readers: numbers with six significant digits, a dash for null."""
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -14,7 +14,7 @@ VIEWS: Final = ("measurements", "visit_means", "node_usage", "idle_usage", "evid
 
 Effect = Literal["voids", "marks"]
 
-MACROS: Final = ("geometric_mean", "chosen_run")
+MACROS: Final = ("geometric_mean", "scale_text", "counts", "chosen_run")
 """Functions that views and questions use, each in `views/NAME.sql`."""
 
 _NAMES: Final = "list_transform(coalesce(flags, []), lambda flag: split_part(flag, ':', 1))"
@@ -34,7 +34,7 @@ def statements() -> Iterator[str]:
         f"or not list_has_all({_list(BY_NAME)}, flag_names(flags))"
     )
     yield f"create view usable_trials as {_usable_trials()}"
-    for name in ("geometric_mean", *VIEWS, "chosen_run"):  # which reads a view
+    for name in ("geometric_mean", "scale_text", "counts", *VIEWS, "chosen_run"):  # which reads a view
         yield _from_file(name)
 
 

@@ -131,15 +131,8 @@ def _without_outliers(
     """
     values, groups = [one.values for one in series], [one.group for one in series]
     alike, most_alike = (correlations(values, groups, errors) for errors in (0.0, SURE_OF_CORRELATION))
-    long = [place for place, one in enumerate(series) if len(one.values) >= 2 * LEAST]
-    scales = [scale(values[place], alike[place], series[place].floor) for place in long]
-    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(values[place])) for place in long]
-    known = priors([own**2 for own in scales], freedoms, [groups[place] for place in long])
-    moderated = [
-        prior.moderate(np.array(own**2 * freedom), freedom)
-        for own, freedom, prior in zip(scales, freedoms, known, strict=True)
-    ]
-    noise = {place: (float(variance), freedom) for place, (variance, freedom) in zip(long, moderated, strict=True)}
+    noise = _variances(series, alike)
+    long = list(noise)
     settled = settle([values[place] for place in long], [math.sqrt(noise[place][0]) for place in long])
     kept = {}
     for place, one in zip(long, settled, strict=True):
@@ -154,6 +147,29 @@ def _without_outliers(
                 series[place].floor,
             )
     return kept, noise
+
+
+def night_variances(series: Sequence[NightSeries]) -> dict[int, tuple[float, float]]:
+    """The variance of a night about its level in each series that is long enough, by its place, and its freedom.
+
+    Nights are taken to be as alike as they can be, by a bound, since nights far apart are not.
+    """
+    values, groups = [one.values for one in series], [one.group for one in series]
+    return _variances(series, correlations(values, groups, SURE_OF_CORRELATION))
+
+
+def _variances(series: Sequence[NightSeries], alike: Sequence[float]) -> dict[int, tuple[float, float]]:
+    """The moderated variances of the series that are long enough, with their freedom."""
+    values, groups = [one.values for one in series], [one.group for one in series]
+    long = [place for place, one in enumerate(series) if len(one.values) >= 2 * LEAST]
+    scales = [scale(values[place], alike[place], series[place].floor) for place in long]
+    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(values[place])) for place in long]
+    known = priors([own**2 for own in scales], freedoms, [groups[place] for place in long])
+    moderated = [
+        prior.moderate(np.array(own**2 * freedom), freedom)
+        for own, freedom, prior in zip(scales, freedoms, known, strict=True)
+    ]
+    return {place: (float(variance), freedom) for place, (variance, freedom) in zip(long, moderated, strict=True)}
 
 
 def _levels(

@@ -67,10 +67,12 @@ def find_history(
     con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method
 ) -> tuple[tuple[LevelChange, ...], History | None]:
     """The changes over the nights that end with this run; no history without an earlier comparable night."""
-    nights = comparable_runs(con, about, method)
+    comparable = comparable_runs(con, about, method)
+    series = nightly_series(con, about, list(comparable)) if len(comparable) > 1 else []
+    seen = {night.run_id for one in series for night in one.nights}  # nights may have no scale in common
+    nights = {night: began for night, began in comparable.items() if night in seen}
     if len(nights) < 2:  # noqa: PLR2004 - this run alone
         return (), None
-    series = nightly_series(con, about, list(nights))
     limit = _limit(about)
     found = regressions.find_changes(series, limit)
     since = min(filter(None, nights.values()), default=None)

@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from scipy import special
 
@@ -57,6 +57,12 @@ class Plan:
     def looks(self) -> bool:
         """Whether the run looked after a round, and might have stopped."""
         return self.most_rounds is not None and self.most_rounds > FIRST_LOOK
+
+    def level_after(self, error: float, rounds: int) -> float:
+        """The level of an interval that may miss the truth in so many runs, in a run that has so many rounds so far."""
+        if self.most_rounds is None or not self.looks:
+            return error
+        return sequential.level_after(error, rounds, self.most_rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,17 @@ class Judgement:
     families: tuple[Family, ...] = ()
 
 
+class FamilyMember(Protocol):
+    """An interval that shares an error with others. `measured`: whether both sides have a value at all."""
+
+    metric: ComparedMetric
+    measured: bool
+
+    @property
+    def group(self) -> tuple[bool, bool]:
+        """Whether the metric leads, and whether it is with the baseline."""
+
+
 @dataclass(slots=True)
 class _Draft:
     """A comparison without its verdict. `measured`: whether both sides have a value at all."""
@@ -123,18 +140,13 @@ class _Draft:
     measured: bool
 
     @property
-    def family(self) -> str:
-        """The first page quotes the leading metrics and those beside them; every other is a family of its own."""
-        return "" if self.metric.leads or self.metric.beside else self.metric.name
-
-    @property
     def group(self) -> tuple[bool, bool]:
         return self.metric.leads, self.comparison.against_baseline
 
     @property
-    def key(self) -> moderation.Key:
+    def key(self) -> tuple[Cell, tuple[str, str]]:
         c = self.comparison
-        return Cell(c.topology, c.tool, c.transport, c.direction), (c.baseline, c.dataplane)
+        return c.cell, (c.baseline, c.dataplane)
 
 
 def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Plan) -> Judgement:
@@ -147,26 +159,24 @@ def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Pla
     """
     drafts: list[_Draft] = []
     estimates: list[moderation.Estimate | None] = []
-    order = _order(figures, plan.runs) if plan.looks else None
+    order = order_of_rounds(figures, plan.runs) if plan.looks else None
     for one in figures:
         own = list(_drafts(one, dataplanes, plan))
         known = _estimates(one, own, order)
         drafts += own
         estimates += [known.get(draft.key) for draft in own]
-    error, families = _shares(drafts)
+    error, families = error_shares(drafts)
     judged = []
     for draft, estimate in zip(drafts, estimates, strict=True):
         if draft.found is None or estimate is None:
             judged.append(draft.comparison)
             continue
-        level = error[draft.family, draft.group]
-        if plan.looks and plan.most_rounds is not None:
-            level = sequential.level_after(level, draft.comparison.rounds, plan.most_rounds)
+        level = plan.level_after(error[draft.metric.family, draft.group], draft.comparison.rounds)
         judged.append(_judge(draft.comparison, draft.found, estimate, level))
     return Judgement(tuple(judged), families)
 
 
-def _order(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
+def order_of_rounds(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
     """The place of each round in time."""
     blocks = {block for one in figures for values in one.visits.values() for block in values}
     places = {name: place for place, name in enumerate(runs)}
@@ -191,8 +201,8 @@ def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator
                     rounds=len(one.keys() & two.keys()),
                     margin_ratio=margin,
                     against_baseline=place == 0,
-                    baseline_value=_mean(metric, one),
-                    value=_mean(metric, two),
+                    baseline_value=mean_of(metric, one),
+                    value=mean_of(metric, two),
                     doubt=doubts[other],
                     baseline_doubt=doubts[baseline],
                 )
@@ -209,7 +219,7 @@ def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator
                     yield _Draft(metric, draft, found, measured=True)
 
 
-def _mean(metric: ComparedMetric, values: Values) -> float | None:
+def mean_of(metric: ComparedMetric, values: Values) -> float | None:
     """The mean over visits: geometric on a ratio scale, as the comparison is, unless a value is zero."""
     if not values:
         return None
@@ -223,18 +233,15 @@ def _estimates(
 ) -> dict[moderation.Key, moderation.Estimate]:
     estimates: dict[moderation.Key, moderation.Estimate] = {}
     for against_baseline in (True, False):
-        found = {
-            draft.key: draft.found
-            for draft in drafts
-            if draft.found is not None and draft.comparison.against_baseline == against_baseline
-        }
-        earlier = [_night(figures, night, found) for night in figures.earlier]
+        own = [d for d in drafts if d.found is not None and d.comparison.against_baseline == against_baseline]
+        found: dict[moderation.Key, Differences] = {d.key: d.found for d in own if d.found is not None}
+        earlier = [_night(figures, night, [draft.key for draft in own]) for night in figures.earlier]
         estimates |= estimate_all(found, earlier, figures.metric.resolution, order)
     return estimates
 
 
 def _night(
-    figures: Figures, night: Mapping[Place, Values], wanted: Iterable[moderation.Key]
+    figures: Figures, night: Mapping[Place, Values], wanted: Iterable[tuple[Cell, tuple[str, str]]]
 ) -> dict[moderation.Key, Differences]:
     """The differences of an earlier night in these comparisons, as far as it has them."""
     found: dict[moderation.Key, Differences] = {}
@@ -246,14 +253,16 @@ def _night(
     return found
 
 
-def _shares(drafts: Sequence[_Draft]) -> tuple[dict[tuple[str, tuple[bool, bool]], float], tuple[Family, ...]]:
+def error_shares(
+    drafts: Iterable[FamilyMember],
+) -> tuple[dict[tuple[str, tuple[bool, bool]], float], tuple[Family, ...]]:
     """The error of a comparison by its family and group, and the families."""
     counts: dict[str, dict[tuple[bool, bool], int]] = defaultdict(lambda: defaultdict(int))
     titles: dict[str, dict[str, None]] = defaultdict(dict)
     for draft in drafts:
         if draft.measured:
-            counts[draft.family][draft.group] += 1
-            titles[draft.family][draft.metric.title] = None
+            counts[draft.metric.family][draft.group] += 1
+            titles[draft.metric.family][draft.metric.title] = None
     error, families = {}, []
     for family, groups in sorted(counts.items()):
         weights = {
@@ -267,9 +276,14 @@ def _shares(drafts: Sequence[_Draft]) -> tuple[dict[tuple[str, tuple[bool, bool]
     return error, tuple(families)
 
 
-def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
+def interval_of(found: Differences, estimate: moderation.Estimate, level: float) -> tuple[float, float, float]:
+    """A difference and its interval at this two-sided level, as a reader sees them."""
     limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2))
-    change, low, high = found.interval(estimate.mean, limit * estimate.standard_error, limit)
+    return found.interval(estimate.mean, limit * estimate.standard_error, limit)
+
+
+def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
+    change, low, high = interval_of(found, estimate, level)
     p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
     p_adjusted = min(1.0, p * FAMILY_ERROR / level)
     if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be computed

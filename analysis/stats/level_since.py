@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analysis import formatting
+from analysis.domain import Cell
 from analysis.flags import MARKED
 from analysis.metric import shown_unit
 from analysis.stats.change_points import Levels
@@ -53,9 +54,9 @@ class LevelSince(PathMetric):
     tonight: float
 
     @property
-    def key(self) -> tuple[str, str, str, str, str, str, str | None]:
+    def key(self) -> tuple[str, Cell, str, str | None]:
         """Metric, cell, dataplane and baseline, as of a comparison."""
-        return (self.metric, self.topology, self.tool, self.transport, self.direction, self.dataplane, self.against)
+        return self.metric, self.cell, self.dataplane, self.against
 
     @property
     def estimate(self) -> str:

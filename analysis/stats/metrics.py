@@ -27,6 +27,7 @@ METRICS: Final = (
         more="has more throughput",
         less="has less throughput",
         leads=True,
+        curve="throughput goes",
         table=TableColumn("received", "Gbit/s", 10),
         chart=BarChart(
             name="throughput",
@@ -68,6 +69,7 @@ METRICS: Final = (
         more="needs more CPU per Gbit",
         less="needs less CPU per Gbit",
         beside="CPU",
+        curve="CPU per Gbit goes",
         table=TableColumn("CPU", "s/Gbit", 90),
         chart=BarChart(
             name="cpu_per_gbit",
@@ -92,6 +94,7 @@ METRICS: Final = (
         more="connects more slowly",
         less="connects faster",
         leads=True,
+        curve="a new connection takes",
         table=TableColumn("connect p50", "µs", 60),
     ),
     ComparedMetric(
@@ -104,6 +107,7 @@ METRICS: Final = (
         better="lower",
         more="has a slower 99th percentile of connects",
         less="has a faster 99th percentile of connects",
+        curve="the slowest hundredth of new connections takes at least",
         table=TableColumn("connect p99", "µs", 70),
     ),
     ComparedMetric(
@@ -145,6 +149,7 @@ METRICS: Final = (
         more="delivers more within the loss bound",
         less="delivers less within the loss bound",
         leads=True,
+        curve="the rate within the loss bound goes",
         # the search ends within 10 %
         resolution=0.03,
         table=TableColumn("within the loss bound", "Gbit/s", 120),
@@ -237,6 +242,7 @@ METRICS: Final = (
         more="responds more slowly",
         less="responds faster",
         leads=True,
+        curve="a response takes",
         table=TableColumn("response p50", "µs", 110),
     ),
     ComparedMetric(

@@ -13,14 +13,13 @@ and so part of their noise: what a comparison's own variance and its neighbours'
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from scipy import special
 
-from analysis.domain import Cell
 from analysis.stats.differences import ENOUGH
 
 _SHARED_NOISE: Final = 0.25
@@ -32,23 +31,23 @@ _LEAST_CORRELATION: Final = 0.2
 _SPREAD_INSIDE: Final = 1 - _SHARED_NOISE
 """Of the sampling variance of log-variances, what is left inside a cell."""
 
-Key = tuple[Cell, tuple[str, str]]
-"""A cell, and the two dataplanes that are compared there."""
+Key = tuple[Hashable, tuple[str, str]]
+"""Where two are compared, and their names: a cell, and two dataplanes; a dataplane in a cell, and two scales."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """The mean difference of a comparison in the unit of the differences, and how well it is known.
 
-    `rounds`: how many differences it rests on. `own_variance`: of these alone; `standard_error` and
-    `degrees_of_freedom`: after moderation.
+    `rounds`: how many differences it rests on; between two groups of values, as many as would have its error.
+    `own_variance`: of these alone; `standard_error` and `degrees_of_freedom`: after moderation.
     """
 
     mean: float
     standard_error: float
     degrees_of_freedom: float
     own_variance: float
-    rounds: int
+    rounds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +98,24 @@ def estimate_differences(
     return {key: _moderated(estimate, prior, prior.log_variance[key]) for key, estimate in own.items()}
 
 
+def estimate_groups(
+    groups: Mapping[Key, tuple[Sequence[float], Sequence[float]]], resolution: float = 0.0
+) -> dict[Key, Estimate]:
+    """The estimates of a metric's differences between two groups of independent values, with moderated variances.
+
+    The variance is that inside the groups, taken to be the same in both.
+
+    Args:
+        groups: the values of both, of which at least one has two or more.
+        resolution: as in `estimate_differences`.
+    """
+    own = {key: group_estimate(*values, resolution) for key, values in groups.items()}
+    if len(own) < 2:  # noqa: PLR2004 - there is no other
+        return own
+    prior = _prior_of_run(_logs(own))
+    return {key: _moderated(estimate, prior, prior.log_variance[key]) for key, estimate in own.items()}
+
+
 def _moderated(own: Estimate, prior: _Prior, log_variance: float) -> Estimate:
     freedom = prior.degrees_of_freedom + own.degrees_of_freedom
     total = prior.degrees_of_freedom * math.exp(log_variance) + own.degrees_of_freedom * own.own_variance
@@ -112,6 +129,15 @@ def own_estimate(differences: Sequence[float], resolution: float) -> Estimate:
     variance = max(_variance(differences), resolution**2, _LEAST_VARIANCE)
     rounds = len(differences)
     return Estimate(_mean(differences), math.sqrt(variance / rounds), rounds - 1.0, variance, rounds)
+
+
+def group_estimate(first: Sequence[float], second: Sequence[float], resolution: float) -> Estimate:
+    """The second group's mean less the first's, by the values of both groups alone."""
+    means, freedom = (_mean(first), _mean(second)), len(first) + len(second) - 2
+    squares = sum((value - mean) ** 2 for group, mean in zip((first, second), means, strict=True) for value in group)
+    variance = max(squares / freedom, resolution**2, _LEAST_VARIANCE)
+    rounds = 1 / (1 / len(first) + 1 / len(second))
+    return Estimate(means[1] - means[0], math.sqrt(variance / rounds), float(freedom), variance, rounds)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -136,7 +162,7 @@ def _logs(estimates: Mapping[Key, Estimate]) -> _Logs:
 
 def _independent(keys: Sequence[Key]) -> float:
     """As how many independent comparisons these count, since some share a dataplane."""
-    cells: dict[Cell, list[tuple[str, str]]] = defaultdict(list)
+    cells: dict[Hashable, list[tuple[str, str]]] = defaultdict(list)
     for cell, pair in keys:
         cells[cell].append(pair)
     sharing = sum(
@@ -148,7 +174,7 @@ def _independent(keys: Sequence[Key]) -> float:
 def _prior_of_run(logs: _Logs) -> _Prior:
     """From the comparisons of this run alone."""
     count, mean, noise = len(logs.of), _mean([*logs.of.values()]), logs.noise
-    cells: dict[Cell, list[Key]] = defaultdict(list)
+    cells: dict[Hashable, list[Key]] = defaultdict(list)
     for key in logs.of:
         cells[key[0]].append(key)
     if len(cells) == 1:

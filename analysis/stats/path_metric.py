@@ -1,6 +1,6 @@
 """A metric on one path: the common part of comparisons between dataplanes and of changes between nights."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analysis import formatting
@@ -23,6 +23,15 @@ class PathMetric:
     transport: str
     direction: str
     path: str
+    services: int = field(default=0, kw_only=True)
+    endpoints: int = field(default=1, kw_only=True)
+    policies: int = field(default=0, kw_only=True)
+    churn_per_s: float = field(default=0.0, kw_only=True)
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+        return Cell(*(getattr(self, name) for name in Cell._fields))
 
     @property
     def where(self) -> str:
@@ -45,4 +54,5 @@ class PathMetric:
 
 def path_metric_fields(metric: ComparedMetric, cell: Cell, path: str) -> dict[str, Any]:
     """The fields of a `PathMetric`, by name."""
-    return asdict(PathMetric(metric.name, metric.title, metric.unit, metric.scale, metric.better, *cell, path))
+    named = {"metric": metric.name, "metric_title": metric.title, "unit": metric.unit, "scale": metric.scale}
+    return named | {"better": metric.better, "path": path} | cell._asdict()

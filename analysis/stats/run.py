@@ -10,12 +10,10 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, HOST_PATH, LAB, Cell, Variant
+from analysis.domain import CELL, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
+from analysis.stats import scales
 from analysis.store.left_out import LeftOut
-
-OKABE_ITO: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Colours of dataplanes without a recorded one. Okabe and Ito, "Color Universal Design", 2008."""
 
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 """Colours are written into the page's style, so nothing else may be taken for one."""
@@ -49,7 +47,8 @@ class RecordedPath:
 class StoredRun:
     """A run without its figures.
 
-    `cells` are in the order of the plan. `variants`: (tool, transport) -> variant. `paths`: topology -> as recorded.
+    `cells` are in the order of the plan, each from its smallest scale to its largest. `variants`: (tool,
+    transport) -> variant. `paths`: topology -> as recorded.
     """
 
     run_id: str
@@ -75,26 +74,55 @@ class StoredRun:
         """Whether these are figures of the lab."""
         return self.environment == LAB
 
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales at which it measured, the smallest first."""
+        return tuple(sorted({cell.scale for cell in self.cells}))
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What varied between its scales; nothing in a run of one scale, whose paths do not name it."""
+        return scales.varied(cell.scale for cell in self.cells)
+
+    @property
+    def imported(self) -> dict[str, Any] | None:
+        """What is known of the import of a run that another tool measured; None: it was measured by this program."""
+        found = self.parameters.get(IMPORTED)
+        if self.environment.startswith(f"{IMPORTED}:"):
+            return found if isinstance(found, dict) else {}
+        return None
+
     def path(self, cell: Cell, title: str = "") -> str:
-        """The name of a cell's path: its topology, the variant unless `title` names it, and the direction if needed.
+        """The name of a cell's path: topology, the variant unless `title` names it, direction and scale if needed.
 
         Args:
             cell: the cell.
             title: of the metric that is shown beside the path.
         """
+        path, scale = self.unscaled_path(cell, title), scales.describe(cell.scale, self.factors)
+        return f"{path}, {scale}" if scale else path
+
+    def unscaled_path(self, cell: Cell, title: str = "") -> str:
+        """As `path`, without the scale."""
         name = self.variant(cell).name
-        both = sum(other.path == cell.path for other in self.cells) > 1
-        return formatting.cell(
-            cell.topology, "" if name in title.split() else name, cell.direction, both_directions=both
-        )
+        shown = "" if name in title.split() else name
+        return formatting.cell(cell.topology, shown, cell.direction, both_directions=self._is_both_ways(cell))
+
+    def _is_both_ways(self, cell: Cell) -> bool:
+        """Whether the run measured the path in both directions."""
+        return len({other.direction for other in self.cells if other.unscaled[:3] == cell.unscaled[:3]}) > 1
+
+    def cell(self, row: Mapping[str, Any]) -> Cell:
+        """The cell of a row of `trials`; of a trial that recorded no scale, as before there were several, the run's."""
+        found, known = Cell.of(row), self.scales
+        return found.at(known[0]) if row.get("services") is None and len(known) == 1 else found
 
     def traffic(self, cell: Cell) -> str:
         """A cell as a kind of traffic, in plain words: `in-cluster Service, TCP`.
 
         Empty between the nodes' own networks, where no dataplane is in the path.
         """
-        path = self._recorded_path(cell.topology)
-        both = sum(other.path == cell.path for other in self.cells) > 1
+        path, both = self._recorded_path(cell.topology), self._is_both_ways(cell)
         way = {"reverse": " download", "forward": " upload" if both else ""}.get(cell.direction, f" {cell.direction}")
         variant = self.variant(cell)
         return "" if path.host_network else f"{path.title}, {variant.title or variant.name}{way}"
@@ -120,6 +148,11 @@ class StoredRun:
         known = {name.partition("+")[0] for name, _, _ in arms}
         others = [(name, name, reason) for name, reason in _skipped(self.parameters).items() if name not in known]
         return (*arms, *others)
+
+    def shape(self, arm: RunArm) -> int:
+        """The index of an arm's shape: twins have one."""
+        bases = list(dict.fromkeys(one.name.partition("+")[0] for one in self.arms))
+        return bases.index(arm.name.partition("+")[0])
 
     def arm(self, name: str) -> RunArm:
         """The arm of this name."""
@@ -148,23 +181,46 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
         raise BadInput(
             f"there is no run {run_id!r} in this store; " + (f"the latest are {latest}" if known else "it is empty")
         )
-    row = found[0]
+    (about,) = load_runs(con, found)
+    return about
+
+
+def load_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]]) -> list[StoredRun]:
+    """Stored runs, of which all visits and trials are read at once.
+
+    Args:
+        con: a connection with the views of `analysis.sql.database`.
+        rows: the runs' rows of `runs`.
+    """
+    runs = [row["run_id"] for row in rows]
+    visited: dict[str, list[str]] = {}
+    for row in query_rows(
+        con,
+        """select run_id, dataplane_requested as name, min(visit) as first from visits
+           where run_id in (select unnest($runs::varchar[])) group by all order by first""",
+        runs=runs,
+    ):
+        visited.setdefault(row["run_id"], []).append(row["name"])
+    measured: dict[str, list[Cell]] = {}
+    for row in query_rows(
+        con,
+        f"""with cells as (
+                select * replace (coalesce(services, max(services) over (partition by run_id)) as services) from trials
+                where run_id in (select unnest($runs::varchar[]))
+            )
+            select run_id, {CELL}, min(trial) as first from cells group by all order by first""",  # noqa: S608 - its columns
+        runs=runs,
+    ):
+        measured.setdefault(row["run_id"], []).append(Cell.of(row))
+    return [_run(row, visited.get(row["run_id"], []), measured.get(row["run_id"], [])) for row in rows]
+
+
+def _run(row: Mapping[str, Any], visited: Sequence[str | None], measured: list[Cell]) -> StoredRun:
+    """A run by its row, with the dataplanes and the cells of its visits and trials in their order."""
     parameters = _document(row["parameters"])
-    measured = query_rows(
-        con,
-        """select dataplane_requested as name, min(visit) as first from visits where run_id = $run_id
-           group by all order by first""",
-        run_id=run_id,
-    )
-    arms = _arms(parameters, [r["name"] for r in measured if r["name"]])
-    cells = query_rows(
-        con,
-        f"""select {CELL}, min(trial) as first from trials where run_id = $run_id
-            group by all order by first""",  # noqa: S608 - the columns of a cell
-        run_id=run_id,
-    )
+    arms = _arms(parameters, [name for name in visited if name])
     return StoredRun(
-        run_id=run_id,
+        run_id=row["run_id"],
         environment=row["environment"] or "",
         started_at=row["started_at"],
         trigger=row["trigger"],
@@ -173,7 +229,7 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
         provenance=_document(row["provenance"]),
         arms=tuple(arm for arm in arms if arm.skipped is None),
         skipped=tuple(arm for arm in arms if arm.skipped is not None),
-        cells=_cells(parameters, [Cell.of(row) for row in cells]),
+        cells=_cells(parameters, measured),
         variants=_variants(parameters),
         paths={
             str(entry["name"]): RecordedPath(str(entry["title"]), bool(entry["host_network"]))
@@ -230,9 +286,11 @@ def _skipped(parameters: dict[str, Any]) -> dict[str, str]:
 
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
-    """The measured cells: those planned in their order, then the others."""
-    planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and {*Cell._fields} <= c.keys()]
-    return tuple(c for c in dict.fromkeys([*planned, *measured]) if c in measured)
+    """The measured cells: those planned in their order, then the others; at each of its scales, the smallest first."""
+    named = {*Cell._fields} - {*Scale._fields}
+    planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and named <= c.keys()]
+    places = {cell: place for place, cell in enumerate(dict.fromkeys(c.unscaled for c in [*planned, *measured]))}
+    return tuple(sorted({*measured}, key=lambda cell: (places[cell.unscaled], cell.scale)))
 
 
 def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], Variant]:

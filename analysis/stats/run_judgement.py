@@ -1,6 +1,7 @@
 """The judgement of a stored run: its figures, those of the runs that it continues, and those of earlier nights."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
@@ -10,9 +11,11 @@ from analysis.domain import CELL, Cell
 from analysis.errors import BadInput, Unsupported
 from analysis.metric import ComparedMetric
 from analysis.stats import history, metrics, run
+from analysis.stats.comparison import Comparison
+from analysis.stats.curves import Curve, find_curves
 from analysis.stats.differences import Block
 from analysis.stats.history import Method
-from analysis.stats.judgement import Figures, Judgement, Place, Plan, compare_run
+from analysis.stats.judgement import Family, Figures, Place, Plan, compare_run
 from analysis.stats.run import StoredRun
 
 NIGHTLY: Final = "nightly"
@@ -24,11 +27,21 @@ MOST_NIGHTS: Final = 7
 _MOST_PIECES: Final = 40
 """More runs than this that continue one another must go round in a circle."""
 
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run's comparisons in the order of metrics, paths and dataplanes; their families, the quoted first; curves."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    families: tuple[Family, ...] = ()
+    curves: tuple[Curve, ...] = ()
+
+
 _Visits = dict[Place, dict[Block, float]]
 
 
-def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> Judgement:
-    """Compare all dataplanes of a run with each other.
+def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> Judged:
+    """Compare all dataplanes of a run with each other, and each with itself at other scales.
 
     Args:
         con: a connection with the views of `analysis.sql.database`.
@@ -36,21 +49,22 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
         method: returns the parameters that must be equal in comparable runs.
     """
     if about.baseline is None:
-        return Judgement()
+        return Judged()
     pieces = [about.run_id, *continued_runs(con, about.parameters)]
     nights = list(history.comparable_runs(con, about, method)) if about.trigger == NIGHTLY else []
     nights = [night for night in nights if night not in pieces][-MOST_NIGHTS:]
-    rows = _visit_means(con, [*pieces, *nights])
+    rows = visit_means(con, [*pieces, *nights])
     own = [row for row in rows if row["run_id"] in pieces]
     past = [[row for row in rows if row["run_id"] == night] for night in nights]
-    flagged = _flags_by_place(con, pieces)
+    flagged = flags_by_place(con, pieces)
     figures = [
         one
         for metric in metrics.COMPARED
         if (metric.in_lab or not about.is_lab) and (one := _figures(about, metric, own, past, flagged))
     ]
     plan = plan_of(about, pieces[:0:-1], _blocks(own, pieces[1:]))
-    return compare_run(figures, [arm.name for arm in about.arms], plan)
+    judgement = compare_run(figures, [arm.name for arm in about.arms], plan)
+    return Judged(judgement.comparisons, judgement.families, find_curves(about, figures, plan))
 
 
 def plan_of(about: StoredRun, continued: Sequence[str] = (), rounds_before: int = 0) -> Plan:
@@ -87,7 +101,7 @@ def _blocks(rows: Sequence[Mapping[str, Any]], runs: Sequence[str]) -> int:
     return len({(row["run_id"], row["round"]) for row in rows if row["run_id"] in runs})
 
 
-def _visit_means(con: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> list[dict[str, Any]]:
+def visit_means(con: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> list[dict[str, Any]]:
     """The means of these runs' visits, each visit after those that it repeats."""
     names = ", ".join(metric.name for metric in metrics.COMPARED)
     return run.query_rows(
@@ -108,16 +122,16 @@ def _figures(
     """A metric's figures; None where the run has nothing to say of it."""
     cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
     doubts = {place: flags.flag_effect(trials, metric.kind) for place, trials in flagged.items()}
-    visits = _visits(metric, own)
+    visits = visits_by_round(metric, own)
     ruled_out = {cell for (cell, _), doubt in doubts.items() if doubt.left_out}
     if not metric.leads:  # a path without any figure of it has nothing to compare
         cells = {cell: path for cell, path in cells.items() if cell in ruled_out or any(cell == c for c, _ in visits)}
     if not cells:
         return None
-    return Figures(metric, cells, visits, doubts, [_visits(metric, night) for night in past])
+    return Figures(metric, cells, visits, doubts, [visits_by_round(metric, night) for night in past])
 
 
-def _visits(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -> _Visits:
+def visits_by_round(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -> _Visits:
     """The visits of a metric by round; where a visit was repeated, its repetition counts as far as it was measured."""
     found: _Visits = {}
     for row in rows:
@@ -126,7 +140,7 @@ def _visits(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -> _Visit
     return found
 
 
-def _flags_by_place(
+def flags_by_place(
     con: duckdb.DuckDBPyConnection, runs: Sequence[str]
 ) -> dict[Place, list[tuple[list[str] | None, int]]]:
     """Cell and dataplane -> each set of flags of the measured trials, and how many trials have it."""

@@ -10,6 +10,14 @@ from typing import BinaryIO, Final, cast
 from analysis.store import urls
 from analysis.store.folder import Entry, TooLargeError, check_parts, copy_bounded
 
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+}
+
 READERS: Final = 16
 """Objects read at once, since each costs a round trip."""
 
@@ -34,8 +42,13 @@ class Bucket:
 
     @contextlib.contextmanager
     def replacing(self, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:  # noqa: ARG002 - it always is
-        """A stream whose content becomes an object at the end of the block, as it is, even if its name ends in .gz."""
-        with self.filesystem.open_output_stream(f"{self.root}/{name}", compression=None) as stream:
+        """A stream whose content becomes an object at the end of the block, as it is, even if its name ends in .gz.
+
+        Its type is that of its name: a browser would save a page of another type instead of showing it.
+        """
+        kind = {"Content-Type": _TYPES.get(posixpath.splitext(name)[1], "application/octet-stream")}
+        path = f"{self.root}/{name}"
+        with self.filesystem.open_output_stream(path, compression=None, metadata=kind) as stream:
             yield cast("BinaryIO", stream)
 
     def entries(self, name: str, *, recursive: bool = False) -> list[Entry]:

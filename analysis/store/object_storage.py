@@ -183,14 +183,22 @@ class ObjectStorage:
         with self._sentences("read", folder):
             return tuple(sorted(one.name for one in self._files.entries(folder) if not one.is_file))
 
+    def tree(self, folder: str) -> tuple[Entry, ...]:
+        """The files in a folder and below it, by their paths below it; none where there is no such folder.
+
+        Raises:
+            Unsupported: it can't be listed.
+        """
+        with self._sentences("read", folder):
+            return tuple(one for one in self._files.entries(folder, recursive=True) if one.is_file)
+
     def last_put(self, folder: str) -> datetime | None:
         """When anything was last written in a folder, or below it; None where there is nothing.
 
         Raises:
             Unsupported: it can't be listed.
         """
-        with self._sentences("read", folder):
-            times = [one.modified_s for one in self._files.entries(folder, recursive=True) if one.is_file]
+        times = [one.modified_s for one in self.tree(folder)]
         return datetime.fromtimestamp(max(times), UTC) if times else None
 
     def fetch(self, name: str, destination: Path, most_bytes: int) -> bool:
@@ -213,6 +221,18 @@ class ObjectStorage:
         """
         with self._sentences("delete", name), contextlib.suppress(FileNotFoundError):
             self._files.delete(name)
+
+    def delete_with_folder(self, name: str) -> None:
+        """Delete a file, and its folder if that is empty then.
+
+        Raises:
+            Unsupported: the file can't be deleted.
+        """
+        self.delete(name)
+        folder = name.rpartition("/")[0]
+        if isinstance(self._files, Folder) and folder:
+            with contextlib.suppress(OSError):  # it has other files
+                self._files.delete_folder(folder)
 
     def sweep_temporary(self, folder: str, older_than_s: float) -> None:
         """Delete what killed writers left half written. An S3 service does this by itself.

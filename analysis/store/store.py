@@ -186,14 +186,13 @@ class Store:
                     "another store"
                 )
 
-    def write_report(self, run_id: str, html: str, markdown: str, *, latest: bool) -> str:
-        """Write a run's report, and its answer as Markdown beside it.
+    def write_report(self, run_id: str, files: Mapping[str, str], *, latest: bool) -> str:
+        """Write the files of a run's report.
 
         Args:
             run_id: the run.
-            html: its report.
-            markdown: its answer.
-            latest: also put both at the root, where those of the latest run are.
+            files: the name and the text of each, the report first.
+            latest: also put them at the root, where those of the latest run are.
 
         Returns:
             The address of the run's own report.
@@ -204,9 +203,9 @@ class Store:
         """
         check_run_id(run_id)
         for folder in (f"reports/{run_id}/", *([""] if latest else [])):
-            self.files.put(f"{folder}report.html", html.encode())
-            self.files.put(f"{folder}summary.md", markdown.encode())
-        return self.files.address(f"reports/{run_id}/report.html")
+            for name, text in files.items():
+                self.files.put(f"{folder}{name}", text.encode())
+        return self.files.address(f"reports/{run_id}/{next(iter(files))}")
 
     def inventory(
         self,

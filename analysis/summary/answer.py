@@ -8,8 +8,10 @@ from typing import Final
 from pydantic import ConfigDict
 
 from analysis.console.commands import continue_command
+from analysis.domain import Scale
 from analysis.flags import MARKED
 from analysis.metric import ComparedMetric
+from analysis.stats import scales
 from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm, StoredRun
@@ -17,7 +19,7 @@ from analysis.summary import course
 from analysis.summary.certainty import Certainty, settle
 from analysis.summary.sentence import answer_sentence
 from analysis.summary.switch_costs import SwitchCost
-from analysis.summary.traffic import QUOTED, Side, TrafficKind, cell_of, traffic_kind
+from analysis.summary.traffic import QUOTED, Side, TrafficKind, traffic_kind
 
 NOTHING: Final = "Nothing was measured, so there is no answer."
 
@@ -43,7 +45,7 @@ class Answer:
     """The answer of a run.
 
     Attributes:
-        sentence: of at most 25 words.
+        sentence: of at most 25 words, after the scale where the run has several.
         baseline: the name of the dataplane with which the others are compared; empty where nothing was measured.
         sides: the dataplanes.
         margin_ratio: how much counts as the same.
@@ -51,6 +53,7 @@ class Answer:
         moves: what the switches to each dataplane cost; none in the lab, which is rebuilt for each.
         certainty: how sure it is.
         notes: sentences on what to keep in mind.
+        scale: the scale that the table is of, in words: the largest; empty in a run of one scale.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings")
@@ -63,6 +66,7 @@ class Answer:
     moves: tuple[SwitchCost, ...]
     certainty: Certainty
     notes: tuple[str, ...] = ()
+    scale: str = ""
 
     def title(self, dataplane: str) -> str:
         """The title of a dataplane."""
@@ -76,25 +80,29 @@ class Answer:
 def make_answer(
     about: StoredRun, comparisons: Sequence[Comparison], moves: Iterable[SwitchCost], measured: Measured
 ) -> Answer:
-    """The answer of a run.
+    """The answer of a run, at its largest scale: a table with every scale would hide the kinds of traffic.
 
     Args:
         about: the run.
-        comparisons: between any two of its dataplanes.
+        comparisons: between any two of its dataplanes, at any scale.
         moves: what the switches to each dataplane cost.
         measured: how much of it was.
     """
-    sides = _sides(about.arms)
+    largest = max(about.scales, default=Scale())
+    comparisons = [c for c in comparisons if c.cell.scale == largest]
+    scale = scales.describe(largest, about.factors)
+    sides = short_titles(about.arms)
     names = [side.name for side in sides]
     kinds = [
-        traffic_kind(title, about.path(cell), names, cell, comparisons)
+        traffic_kind(title, about.unscaled_path(cell), names, cell, comparisons)
         for cell in about.cells
-        if (title := about.traffic(cell))
+        if cell.scale == largest and (title := about.traffic(cell))
     ]
     table = tuple(kind for kind in kinds if kind is not None) if len(names) > 1 else ()
     margin_ratio = next((c.margin_ratio for c in comparisons if c.scale == "ratio"), 0.0)
+    sentence = _sentence(about, sides, table, margin_ratio, measured.trials)
     return Answer(
-        sentence=_sentence(about, sides, table, margin_ratio, measured.trials),
+        sentence=f"At {scale}: {sentence}" if scale and table else sentence,
         baseline=about.baseline.name if about.baseline else "",
         margin_ratio=margin_ratio,
         sides=sides,
@@ -102,10 +110,11 @@ def make_answer(
         moves=tuple(moves),
         certainty=_certainty(about, table, comparisons, measured),
         notes=(*course.course_notes(about), *filter(None, [_host_network(about, comparisons)])),
+        scale=scale,
     )
 
 
-def _sides(arms: Sequence[RunArm]) -> tuple[Side, ...]:
+def short_titles(arms: Sequence[RunArm]) -> tuple[Side, ...]:
     """The dataplanes, without what all their titles have in brackets at the end: `(lab)`."""
     ends = {found[0] if (found := _SUFFIX.search(arm.title)) else "" for arm in arms}
     shared = len(next(iter(ends))) if len(ends) == 1 else 0
@@ -149,7 +158,7 @@ def _certainty(
             more,
             "" if about.is_lab else about.environment,
         )
-        if more
+        if more and about.imported is None
         else "",
     )
 
@@ -171,7 +180,7 @@ def _open(
         for c in comparisons
         if c.metric in names
         and not c.decided
-        and {(cell_of(c), c.metric, name) for name in (c.baseline, c.dataplane)} <= undecided
+        and {(c.cell, c.metric, name) for name in (c.baseline, c.dataplane)} <= undecided
     ]
 
 
@@ -180,7 +189,7 @@ def _host_network(about: StoredRun, comparisons: Iterable[Comparison]) -> str:
     moved = [
         f"{about.arm(c.dataplane).title} {c.estimate} against {about.arm(c.baseline).title}"
         for c in comparisons
-        if c.metric == THROUGHPUT and c.against_baseline and c.gain is not None and not about.traffic(cell_of(c))
+        if c.metric == THROUGHPUT and c.against_baseline and c.gain is not None and not about.traffic(c.cell)
     ]
     if not moved:
         return ""

@@ -17,6 +17,10 @@ _ASSURANCE: Final = 1.28
 errors for a chance of 80 %, of about 3 that make up a simultaneous half-width."""
 
 
+NO_VISITS: Final = "The rounds of its visits are not known"
+"""Of runs that another tool measured, whose files name no visits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Certainty:
     """What the answer rests on.
@@ -48,6 +52,8 @@ class Certainty:
     @property
     def basis(self) -> str:
         """How much was measured, and why no more: `4 of at most 8 rounds in 12 min: everything was decided.`."""
+        if not self.rounds:
+            return formatting.sentences(NO_VISITS, self.stopped or None, self.confidence or None)
         planned = self.most_rounds > self.rounds
         rounds = (
             f"{self.rounds} of at most {self.most_rounds} rounds" if planned else formatting.count(self.rounds, "round")
@@ -60,6 +66,8 @@ class Certainty:
         """What would settle the undecided; empty where nothing is undecided."""
         if not self.undecided:
             return ""
+        if not self.rounds:
+            return f"{self._open}: a difference can't be told from chance without visits."
         settled = self.undecided - self.unsettled
         if not settled:
             return f"{self._open}; not even {MOST_ROUNDS} more rounds would probably settle {_them(self.undecided)}."

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import duckdb
 
-from analysis.domain import Cell
 from analysis.stats import run
 from analysis.stats.run import StoredRun
 
 _TRIALS = """
     select coalesce(t.error, v.proof_reason, v.error, 'no reason was recorded') as reason, count(*) as n,
            list(distinct struct_pack(dataplane := v.dataplane_requested, topology := t.topology,
-                tool := t.tool, transport := t.transport, direction := t.direction)) as places
-    from trials t left join visits v using (run_id, visit)
+                tool := t.tool, transport := t.transport, direction := t.direction, services := t.services,
+                endpoints := t.endpoints, policies := t.policies, churn_per_s := t.churn_per_s)) as places
+    from trials t left join visits v using (run_id, visit) left join runs r using (run_id)
     where t.run_id = $run_id and (t.outcome <> 'not-run' or t.error not like 'the run ended before %')
-      and (t.outcome <> 'measured' or v.proof is distinct from 'proven')
+      and (t.outcome <> 'measured' or counts(v.proof, r.environment) is not true)
     group by 1 order by n desc, reason
 """
 _VISITS = """
@@ -45,7 +45,8 @@ def find_failures(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[Fai
     failures: dict[str, FailureCount] = {}
     for row in run.query_rows(con, _TRIALS, run_id=about.run_id):
         places = sorted(
-            f"{place['dataplane'] or 'an unknown dataplane'} on {about.path(Cell.of(place))}" for place in row["places"]
+            f"{place['dataplane'] or 'an unknown dataplane'} on {about.path(about.cell(place))}"
+            for place in row["places"]
         )
         failures[row["reason"]] = FailureCount(row["reason"], row["n"], tuple(places))
     for row in run.query_rows(con, _VISITS, run_id=about.run_id):

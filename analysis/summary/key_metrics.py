@@ -6,6 +6,7 @@ from typing import Final, get_args
 
 import duckdb
 
+from analysis.domain import Scale
 from analysis.stats import run
 from analysis.stats.metrics import KINDS, TRIALS, exports, figure_name
 from analysis.summary.summary import Summary
@@ -17,6 +18,8 @@ _OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id
 def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Mapping[str, str]) -> dict[str, float]:
     """The measured key figures, by name; and of the answer, on how many kinds of traffic each dataplane stands how.
 
+    Those of paths are at the largest scale, as the answer is.
+
     Args:
         con: a connection with the project's views.
         summary: of the run.
@@ -27,7 +30,8 @@ def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Ma
         for side in summary.answer.sides:
             claims = Counter(kind.claim(side.name) for kind in summary.answer.kinds)
             found |= {figure_name(KINDS, side.name, claim): float(claims[claim]) for claim in get_args(Claim)}
-    for row in run.query_rows(con, _of_paths(), run_id=summary.run_id):
+    largest = max(run.load_run(con, summary.run_id).scales, default=Scale())
+    for row in run.query_rows(con, _of_paths(), run_id=summary.run_id, **largest._asdict()):
         if directions.get(str(row["topology"])) == row["direction"]:
             for _, export in exports():
                 if row[export.figure] is not None:
@@ -44,5 +48,6 @@ def _of_paths() -> str:
         for metric, export in exports()
     )
     return f"""
-        select dataplane, topology, direction, {means} from visit_means where run_id = $run_id
+        select dataplane, topology, direction, {means} from visit_means
+        where run_id = $run_id and {" and ".join(f"{name} = ${name}" for name in Scale._fields)}
         group by dataplane, topology, direction"""  # noqa: S608 - names of this project's metrics

@@ -1,15 +1,12 @@
 """The answer of a run as Markdown, to paste into an issue, a pull request or a chat."""
 
-import re
-from collections.abc import Iterable, Iterator
-from typing import Final
-
+from analysis.console.markdown import code, escape, link, table
 from analysis.console.sanitizing import strip_controls
-from analysis.summary import wording
+from analysis.summary import at_scale, wording
 from analysis.summary.answer import Answer
+from analysis.summary.at_scale import CurveGroup
 from analysis.summary.summary import Summary
-
-_SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
+from analysis.summary.traffic import TrafficCell
 
 
 def to_markdown(summary: Summary, report: str = "") -> str:
@@ -20,33 +17,32 @@ def to_markdown(summary: Summary, report: str = "") -> str:
         report: the address of its report; empty: left out.
     """
     answer = summary.answer
-    paragraphs = [f"**{_escape(summary.headline)}**", _escape(summary.notice or ""), _escape(summary.alarm)]
+    paragraphs = [f"**{escape(summary.headline)}**", escape(summary.notice or ""), escape(summary.alarm)]
     if answer is not None and answer.kinds:
         certainty = answer.certainty
-        command = f" `{certainty.command}`" if certainty.command else ""
-        paragraphs += ["\n".join(_table(answer)), f"{_escape(certainty.basis)} {_escape(certainty.advice)}{command}"]
-        paragraphs += map(_escape, [*answer.notes, wording.legend(answer)])
+        command = f" {code(certainty.command)}" if certainty.command else ""
+        paragraphs += [_table(answer), f"{escape(certainty.basis)} {escape(certainty.advice)}{command}"]
+        paragraphs += map(escape, [*answer.notes, wording.legend(answer)])
+    if groups := at_scale.groups_of(summary):
+        paragraphs += [escape(at_scale.first_sentence(groups)), *map(_curves, groups)]
+        paragraphs += [escape(at_scale.confidence(groups))]
     paragraphs += [
-        _escape(summary.disclaimer or ""),
-        f"Run `{summary.run_id}`. {f'Report: <{report}>' if report else ''}",
+        escape(summary.disclaimer or ""),
+        f"Run {code(summary.run_id)}. {link('Report', report) if report else ''}",
     ]
     return strip_controls("\n\n".join(text.strip() for text in paragraphs if text.strip()) + "\n")
 
 
-def _table(answer: Answer) -> Iterator[str]:
-    yield _row(["", *(_escape(side.title) for side in answer.sides)])
-    yield _row(["---"] * (1 + len(answer.sides)))
-    for kind in answer.kinds:
-        cells = ([_escape(line.text) for line in wording.cell_lines(answer, cell)] for cell in kind.cells)
-        yield _row([_escape(kind.title), *("<br>".join(lines) for lines in cells)])
-    for name, texts in wording.cost_rows(answer):
-        yield _row([_escape(name), *map(_escape, texts)])
+def _table(answer: Answer) -> str:
+    rows = [[escape(kind.title), *(_cell(answer, cell) for cell in kind.cells)] for kind in answer.kinds]
+    costs = [[escape(name), *map(escape, texts)] for name, texts in wording.cost_rows(answer)]
+    return table(["", *(escape(side.title) for side in answer.sides)], [*rows, *costs])
 
 
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _curves(group: CurveGroup) -> str:
+    rows = [[escape(text) for text in (line.title, *line.values, line.answer)] for line in group.lines]
+    return table([escape(group.where), *map(escape, group.scales), "from the first to the last"], rows)
 
 
-def _escape(text: str) -> str:
-    """The text with all that Markdown and HTML would read as more than text escaped."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+def _cell(answer: Answer, cell: TrafficCell) -> str:
+    return "<br>".join(escape(line.text) for line in wording.cell_lines(answer, cell))

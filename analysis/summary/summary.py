@@ -9,14 +9,16 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json as from_json_text
 
 from analysis import flags, formatting
-from analysis.domain import MARGIN_RATIO
+from analysis.domain import MARGIN_RATIO, Scale
 from analysis.errors import BadInput
 from analysis.stats import canaries, history, run, run_judgement
 from analysis.stats.comparison import Comparison
+from analysis.stats.curves import Curve
 from analysis.stats.history import History
 from analysis.stats.judgement import Family
 from analysis.stats.level_since import LevelSince
 from analysis.stats.regressions import LevelChange
+from analysis.stats.run import StoredRun
 from analysis.stats.run_judgement import NIGHTLY
 from analysis.summary import change_groups, switch_costs
 from analysis.summary.answer import Answer, Measured, make_answer
@@ -27,6 +29,12 @@ Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 LAB_DISCLAIMER: Final = (
     "Lab figures: network namespaces on one machine, not a cluster. The ratios hold on this host; they are not figures "
     "of Calico or Kubernetes, and the lab's eBPF, which does less than a product's, overstates the gain."
+)
+
+
+IMPORTED_DISCLAIMER: Final = (
+    "Imported figures: another tool measured them. Which dataplane carried the traffic is not proven; the order of the "
+    "trials and other load are known as far as the files say."
 )
 
 
@@ -55,6 +63,7 @@ class Summary:
     `headline`: the answer's sentence. `answer`: None in runs stored before there was one. `families`: of the
     comparisons, which of their intervals hold together. `changes`: from night to night, found in `history`, which is
     None without a comparable night. `doubts`: sentences on what makes the whole run doubtful.
+    `curves`: how each figure moves with the scale; none in a run of one scale.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -81,6 +90,7 @@ class Summary:
     changes: tuple[LevelChange, ...] = ()
     history: History | None = None
     doubts: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
     @property
     def early(self) -> str | None:
@@ -115,13 +125,18 @@ class Summary:
 
     def level_since(self, c: Comparison) -> LevelSince | None:
         """The level of a comparison over the nights since its last change; None without such nights."""
-        key = (c.metric, c.topology, c.tool, c.transport, c.direction, c.dataplane, c.baseline)
+        key = (c.metric, c.cell, c.dataplane, c.baseline)
         levels = self.history.levels if self.history else ()
         return next((level for level in levels if level.key == key), None)
 
     def of(self, metric: str) -> tuple[Comparison, ...]:
         """The comparisons with the baseline by one metric."""
         return tuple(c for c in self.comparisons if c.metric == metric and c.against_baseline)
+
+    def answered(self, metric: str) -> tuple[Comparison, ...]:
+        """Those of them at the scale of the answer, the largest."""
+        largest = max((c.cell.scale for c in self.comparisons), default=Scale())
+        return tuple(c for c in self.of(metric) if c.cell.scale == largest)
 
 
 _JSON: Final = TypeAdapter(Summary)
@@ -192,7 +207,9 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
     if measured == 0:
         outcome = "nothing-measured"
     changes, nights = history.find_history(con, about, method) if measured else ((), None)
-    extent = Measured(measured, counts["rounds"], counts["lasted_s"], _confidence(judgement.families))
+    # the times of other tools' files span whatever lay between them
+    lasted_s = counts["lasted_s"] if about.imported is None else None
+    extent = Measured(measured, counts["rounds"], lasted_s, _confidence(judgement.families))
     answer = make_answer(about, comparisons, switch_costs.switch_costs(con, about), extent)
     return Summary(
         run_id=run_id,
@@ -211,13 +228,18 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         failures=failures,
         skipped=tuple(SkippedChoice(*skipped) for skipped in about.left_out),
         flags=_flags(con, run_id),
-        disclaimer=LAB_DISCLAIMER if about.is_lab else None,
+        disclaimer=_disclaimer(about),
         answer=answer,
         trigger=about.trigger,
         changes=changes,
         history=nights,
         doubts=tuple(filter(None, [canaries.canary_warning(con, run_id)])),
+        curves=judgement.curves,
     )
+
+
+def _disclaimer(about: StoredRun) -> str | None:
+    return LAB_DISCLAIMER if about.is_lab else IMPORTED_DISCLAIMER if about.imported is not None else None
 
 
 def _confidence(families: Sequence[Family]) -> str:

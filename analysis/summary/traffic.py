@@ -115,7 +115,7 @@ def traffic_kind(
     Returns:
         None where it was not compared by a leading metric.
     """
-    here = [c for c in comparisons if cell_of(c) == cell]
+    here = [c for c in comparisons if c.cell == cell]
     by_metric = [found for metric in QUOTED if (found := [c for c in here if c.metric == metric.name])]
     if not by_metric or not BY_NAME[by_metric[0][0].metric].leads:
         return None
@@ -128,11 +128,6 @@ def traffic_kind(
             TrafficCell(name, tuple(each[name] for each in standings), _to_baseline(name, by_metric)) for name in names
         ),
     )
-
-
-def cell_of(c: Comparison) -> Cell:
-    """The cell in which a comparison was measured."""
-    return Cell(c.topology, c.tool, c.transport, c.direction)
 
 
 def _to_baseline(name: str, by_metric: Iterable[Iterable[Comparison]]) -> Relation | None:

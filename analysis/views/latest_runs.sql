@@ -1,5 +1,8 @@
--- The last run of each environment.
+-- The last run of each environment. One whose time is unknown, as of an imported run, counts as the earliest.
 create view latest_runs as
-select environment, max_by(run_id, started_at) as run_id, max(started_at) as run_started_at
+select
+    environment,
+    max_by(run_id, coalesce(started_at, '0001-01-01 00:00:00+00'::timestamptz)) as run_id,
+    max(started_at) as run_started_at
 from runs
 group by environment

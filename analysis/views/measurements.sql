@@ -1,4 +1,5 @@
--- The trials that count: measured, in a visit whose dataplane is proven; with all that a comparison needs beside them.
+-- The trials that count: measured, in a visit whose dataplane is proven, or that another tool measured, which proves none;
+-- with all that a comparison needs beside them.
 -- A figure that one of its trial's flags voids is null here; `usable_trials` and the macros follow from analysis/flags.py.
 create view measurements as
 with about as (
@@ -16,7 +17,13 @@ with about as (
     from runs
 )
 select
-    t.*,
+    t.* replace (
+        coalesce(t.services, 0)::int as services,
+        coalesce(t.endpoints, 1)::int as endpoints,
+        coalesce(t.policies, 0)::int as policies,
+        coalesce(t.churn_per_s, 0)::double as churn_per_s
+    ),
+    scale_text(t.services, t.endpoints, t.policies, t.churn_per_s) as scale,
     r.environment,
     r.label,
     r.profile,
@@ -31,4 +38,4 @@ select
 from usable_trials as t
 join visits as v on v.run_id = t.run_id and v.visit = t.visit
 join about as r on r.run_id = t.run_id
-where t.outcome = 'measured' and v.proof = 'proven'
+where t.outcome = 'measured' and counts(v.proof, r.environment)

@@ -1,4 +1,4 @@
--- One row for each run, visit and cell: the visit is the unit of replication, so its trials become one figure here.
+-- One row for each run, visit and cell, which has its scale: the visit is the unit of replication, so its trials become one figure here.
 -- The metrics are those of analysis/stats/metrics.py. Beside them stands how many trials
 -- entered them with a flag, or were left out of them because of one.
 create view visit_means as
@@ -17,6 +17,11 @@ select
     tool,
     transport,
     direction,
+    services,
+    endpoints,
+    policies,
+    churn_per_s,
+    scale,
     streams,
     offered_bps,
     min(started_at) as started_at,

@@ -74,6 +74,8 @@ class Option:
         name: as typed: the flag, and in capitals the variable of `make`; by default the field's name without its unit.
         changes_method: whether it changes what one trial measures, so that runs that differ in it are not compared.
             A run stored before the option existed counts as one with its default.
+        quantity: the trials whose figures are another quantity where it differs, so that `compare` leaves them out, by
+            how `TOOL TRANSPORT` begins; `""` begins all. Other options are conditions, which a comparison names first.
         hint: its possible values, in short; by default derived from type and bounds.
         only: where it can be given, if not everywhere.
         form: its description in Argo's form, if it has a field of its own there. The others share the field `options`.
@@ -90,6 +92,7 @@ class Option:
     name: str = ""
     aliases: tuple[str, ...] = ()
     changes_method: bool = True
+    quantity: tuple[str, ...] = ()
     hint: str = ""
     only: Place | None = None
     form: str = ""
@@ -143,7 +146,7 @@ def _completed(name: str, field: FieldInfo, option: Option) -> Option:
 
 
 def _reader(name: str, field: FieldInfo) -> Reader:
-    readers: dict[object, Reader] = {int: _read_whole, bool: _read_switch, float: _read_real}
+    readers: dict[object, Reader] = {int: read_whole, bool: _read_switch, float: read_real}
     for kind in {*get_args(field.annotation), field.annotation} & readers.keys():
         return readers[kind]
     raise TypeError(f"field {name} has a type that no reader parses: give its Option a `read`")
@@ -241,7 +244,8 @@ def _as_typed(bound: float, unit: str) -> str:
     return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 
 
-def _read_whole(text: str, option: Option) -> int:
+def read_whole(text: str, option: Option) -> int:
+    """A whole number within the option's bounds."""
     number = _number(text, option)
     check_bounds(number, text, option)
     if number != int(number):
@@ -249,7 +253,8 @@ def _read_whole(text: str, option: Option) -> int:
     return int(number)
 
 
-def _read_real(text: str, option: Option) -> float:
+def read_real(text: str, option: Option) -> float:
+    """A number within the option's bounds."""
     number, bounds = _number(text, option), option.bounds
     if not bounds.exclusive:
         check_bounds(number, text, option)

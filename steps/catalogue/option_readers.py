@@ -3,7 +3,18 @@
 import re
 from typing import Final
 
-from steps.catalogue.option_fields import PREFIXES, FaultError, Option, check_bounds, items, nearest, shown_option
+from steps.catalogue.option_fields import (
+    PREFIXES,
+    FaultError,
+    Option,
+    Reader,
+    check_bounds,
+    items,
+    nearest,
+    read_real,
+    read_whole,
+    shown_option,
+)
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<prefix>[kKmMgGtT]?)(?:bit/s|bps)?")
 _WORD = re.compile(r"[a-z0-9_-]{1,15}")
@@ -23,6 +34,21 @@ def read_list(text: str, option: Option) -> tuple[str, ...]:
     if len(set(chosen)) < len(chosen):
         raise FaultError(f"{option.name} names one of them twice: {', '.join(chosen)}")
     return tuple(item for item in option.choices if item in chosen)
+
+
+def read_values(*, whole: bool) -> Reader:
+    """The reader of a comma-separated list of numbers, which it sorts. `whole`: they are whole numbers."""
+    read = read_whole if whole else read_real
+
+    def values(text: str, option: Option) -> tuple[object, ...]:
+        found = [read(item, option) for item in items(text)]
+        if not found:
+            raise FaultError(f"{option.name} must be {option.values}, got {shown_option(text)}")
+        if len(set(found)) < len(found):
+            raise FaultError(f"{option.name} names a value twice: {shown_option(text)}")
+        return tuple(sorted(found))
+
+    return values
 
 
 def read_rate(text: str, option: Option) -> float:

@@ -12,17 +12,16 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
-from analysis.domain import MARGIN_RATIO
+from analysis.domain import IMPORTED, MARGIN_RATIO
+from steps.catalogue import factors
 from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
 from steps.catalogue.choices import CHOICES
 from steps.catalogue.environments import is_lab
+from steps.catalogue.factors import MOST_SCALES, Scale
 from steps.catalogue.option_fields import Default, Option, by_name, options_of
 from steps.catalogue.option_readers import read_algorithm, read_duration, read_rate, read_run_id
 from steps.strict_model import StrictModel
-
-MOST_LAB_SERVICES: Final = 10_000
-"""What fits the Service map of the lab's eBPF programs, of 16384 ports. A cluster's bound is the field's."""
 
 _LONGEST_RUN_ID: Final = 200
 
@@ -45,7 +44,11 @@ class Settings(StrictModel):
             lab={"smoke": 1, "quick": 1, "standard": 1, "thorough": 2},
             cluster={"smoke": 2, "quick": 2, "standard": 24, "thorough": 8},
         ),
-        Option(help="Seconds of one trial, a whole number from 1.", too_low=' (iperf3 reads it as "for ever")'),
+        Option(
+            help="Seconds of one trial, a whole number from 1.",
+            too_low=' (iperf3 reads it as "for ever")',
+            quantity=("",),
+        ),
     ]
     repetitions: Annotated[
         int,
@@ -96,7 +99,7 @@ class Settings(StrictModel):
             changes_method=False,
         ),
     ] = ""
-    streams: Annotated[int, Field(ge=1, le=128), Option(help="Parallel iperf3 streams.")] = 1
+    streams: Annotated[int, Field(ge=1, le=128), Option(help="Parallel iperf3 streams.", quantity=("iperf3 ",))] = 1
     offered_bps: Annotated[
         float | None,
         Field(ge=1, le=1e13),
@@ -105,12 +108,15 @@ class Settings(StrictModel):
             help="UDP rate of all streams together, such as 500M; no limit if empty.",
             hint="such as 500M, 0 for no limit",
             read=read_rate,
+            quantity=("iperf3 udp",),
         ),
     ] = None
     omit_s: Annotated[
         int,
         Field(ge=0, le=600),
-        Option(help="Seconds at the beginning of each trial that iperf3 leaves out of its figures."),
+        Option(
+            help="Seconds at the beginning of each trial that iperf3 leaves out of its figures.", quantity=("iperf3 ",)
+        ),
     ] = 0
     idle_s: Annotated[
         float,
@@ -118,12 +124,8 @@ class Settings(StrictModel):
         Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "quick": 1, "standard": 5, "thorough": 5}),
         Option(help="Seconds for which each visit observes the idle nodes, before its trials.", changes_method=False),
     ] = 0.2
-    services: Annotated[
-        int,
-        Field(ge=0, le=20_000),
-        Default(lab={"smoke": 100}, cluster={"smoke": 0, "quick": 100}),
-        Option(help="How many unused Services the rule sets and maps contain, beside the measured one."),
-    ] = 1000
+    scales: tuple[Scale, ...] = Field(min_length=1, max_length=MOST_SCALES)
+    """What the cluster is like in turn within each visit: the product of the values of all factors."""
     seed: Annotated[
         int,
         Field(ge=0, le=2**53),
@@ -135,14 +137,16 @@ class Settings(StrictModel):
         Field(ge=16, le=1_048_576),
         Option(
             help="Bytes of each write or datagram; if empty iperf3's own for TCP, what fits the MTU for UDP, and 64 "
-            "for requests."
+            "for requests.",
+            quantity=("iperf3 ", "sockperf"),
         ),
     ] = None
     loss_bound_ratio: Annotated[
         float,
         Field(gt=0, lt=1),
         Option(
-            help="Share of datagrams that may be lost at the rate that a ladder looks for, such as 0.001 for 0.1 %."
+            help="Share of datagrams that may be lost at the rate that a ladder looks for, such as 0.001 for 0.1 %.",
+            quantity=("ladder",),
         ),
     ] = 0.001
     congestion_control: Annotated[
@@ -176,17 +180,33 @@ class Settings(StrictModel):
     label: str = Field(default="", max_length=200)
     results: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _upgrade(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a document holds
+        """Read the settings of runs from before factors, which have a number of Services."""
+        if not isinstance(data, dict) or "services" not in data or "scales" in data:
+            return data
+        others = {name: value for name, value in data.items() if name != "services"}
+        return {**others, "scales": ({"services": data["services"]},)}
+
     @model_validator(mode="after")
-    def _fits_its_environment(self) -> Self:
-        if is_lab(self.environment) and self.services > MOST_LAB_SERVICES:
-            raise ValueError(f"services must be at most {MOST_LAB_SERVICES} in the lab, got {self.services}")
+    def _has_possible_burdens(self) -> Self:
         for arm in self.dataplanes:
             if fault := burden_fault(arm):
                 raise ValueError(fault)
         return self
 
+    @property
+    def services(self) -> int:
+        """The most unused Services of any scale."""
+        return max(scale.services for scale in self.scales)
 
-OPTIONS: Final = (*(replace(option, field=option.field or option.name) for option in CHOICES), *options_of(Settings))
+
+OPTIONS: Final = (
+    *(replace(option, field=option.field or option.name) for option in CHOICES),
+    *options_of(Settings),
+    *factors.options(),
+)
 
 BY_NAME: Final = by_name(OPTIONS)
 """Those typed as NAME=VALUE, by each of their names."""
@@ -203,11 +223,16 @@ _RECORDED: Final = frozenset(
         "decided_after",
         "repeats",
         "looks",
+        "factors",
+        IMPORTED,
     }
 )
 """What a stored run has beside its settings: their outcome."""
 
-NOT_METHOD: Final = _RECORDED | {option.field for option in OPTIONS if not option.changes_method}
+NOT_METHOD: Final = _RECORDED | {"scales"} | {option.field for option in OPTIONS if not option.changes_method}
+
+QUANTITIES: Final = {option.field: option.quantity for option in OPTIONS if option.quantity}
+"""Field -> the trials whose figures are another quantity where it differs, by how `TOOL TRANSPORT` begins."""
 
 
 def defaults(profile: str, environment: str) -> dict[str, Any]:
@@ -220,7 +245,14 @@ def defaults(profile: str, environment: str) -> dict[str, Any]:
                 value = default.of(profile, is_lab=is_lab(environment), otherwise=value)
         if value is not None or not field.is_required():
             found[name] = value
-    return found
+    values = factors.default_values(profile, is_lab=is_lab(environment))
+    return {**found, "scales": factors.scales_of(values)}
+
+
+def settings_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among the parameters of a stored run, of this version or of an earlier one, as JSON has them."""
+    older = {"services"} if "scales" not in parameters else set()
+    return {name: value for name, value in parameters.items() if name in Settings.model_fields or name in older}
 
 
 def method(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ A protocol, as options call it, is the name of a variant: a tool over one transp
 from collections.abc import Iterable
 from typing import Final
 
-from steps.tools import iperf3, iperf3_shapes, sockperf, tcp_connect, udp_ladder
+from steps.tools import iperf3, iperf3_shapes, programming, sockperf, tcp_connect, udp_ladder
 from steps.tools.tool import Tool, Variant
 
 TOOLS: Final = (
@@ -17,6 +17,7 @@ TOOLS: Final = (
     *tcp_connect.AT_ONCE,
     *iperf3_shapes.TOOLS,
     *udp_ladder.TOOLS,
+    *programming.TOOLS,
 )
 
 BY_NAME: Final = {tool.name: tool for tool in TOOLS}
@@ -34,6 +35,11 @@ CANARY: Final = iperf3.TOOL
 
 CONNECTIVITY: Final = tcp_connect.TOOL
 """Checks whether a server can be reached: any number of clients may connect to its server."""
+
+
+def measures_in(tool: Tool, *, lab: bool) -> bool:
+    """Whether a tool can measure in the lab, or else on a cluster."""
+    return tool.place in {"anywhere", "lab" if lab else "cluster"}
 
 
 def variant(tool: str, transport: str) -> Variant | None:

@@ -6,8 +6,9 @@ and each may be called again after it was interrupted.
 
 from typing import Protocol
 
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
-from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.domain import Change, Finding, Moment, Placement, ScaleSign, Sign, SwitchCost, Trial, Visit
 
 
 class Cluster(Protocol):
@@ -32,6 +33,22 @@ class Cluster(Protocol):
 
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:
         """Switch to the visit's dataplane. A second call changes nothing; one after a crash completes the first."""
+        ...
+
+    def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:
+        """Change the cluster from the scale that it has to this one, whatever that was. A second call changes nothing.
+
+        `configure` or `prepare` makes the scale of the visit's first trial, before its servers are prepared; the step
+        `scale` all later ones. `clear` ends what changes something all the time, and `restore` removes everything.
+        """
+        ...
+
+    def count_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[ScaleSign]:
+        """What each measured node has of the scale now, by counting there; the caller repeats it until all hold."""
+        ...
+
+    def time_changes(self, visit: Visit, settings: Settings, trial: Trial) -> str:
+        """Do the work of a trial whose tool is `by_scale`: the `Times` of `steps.tools.programming`, as JSON."""
         ...
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:

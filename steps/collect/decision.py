@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis import formatting
-from analysis.domain import FIRST_LOOK
+from analysis.domain import FIRST_LOOK, Cell
 from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import LEADING
 from steps.catalogue.options import Settings
@@ -66,7 +66,7 @@ def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
     """
     measured = [c for c in comparisons if c.metric in _LEADING and c.rounds > 0]
     leading = [c for c in measured if not _between_hosts(c)] or measured
-    beaten: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    beaten: dict[tuple[str, Cell], set[str]] = defaultdict(set)
     for c in leading:
         if c.gain is not None and not c.within_margin:
             beaten[_place(c)].add(c.baseline if c.gain else c.dataplane)
@@ -83,9 +83,8 @@ def _between_hosts(comparison: Comparison) -> bool:
     return topology is not None and topology.host_network
 
 
-def _place(comparison: Comparison) -> tuple[str, ...]:
-    c = comparison
-    return c.metric, c.topology, c.tool, c.transport, c.direction
+def _place(comparison: Comparison) -> tuple[str, Cell]:
+    return comparison.metric, comparison.cell
 
 
 def decide(

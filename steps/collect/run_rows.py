@@ -14,6 +14,7 @@ from typing import Final, cast
 from analysis.errors import Problem
 from steps import clock, documents
 from steps.catalogue import tools
+from steps.catalogue.factors import FACTORS, of_none
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
 from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
@@ -21,7 +22,7 @@ from steps.collect.trial_rows import sample_rows, trial_row
 from steps.collect.visit_rows import read_visit, visit_row
 from steps.domain import Trial, Visit
 from steps.proof import return_path
-from steps.settings import schedule
+from steps.settings import schedule, turn_order
 from steps.tools import bounds
 
 Row = dict[str, object]
@@ -63,7 +64,7 @@ def run_rows(
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
         rows: list[Row] = []
         # the documents of one topology alone are in memory at one time
-        for _, group in groupby(sorted(visit.trials, key=_topology), _topology):
+        for _, group in groupby(sorted(visit.trials, key=turn_order.step_of), turn_order.step_of):
             found = [(trial, *_trial(raw_directory, visit, trial, run.settings.omit_s)) for trial in group]
             measured = [(trial, document) for trial, document, _ in found if document is not None]
             doubted = return_path.of_siblings(measured, visit.dataplane)
@@ -78,10 +79,6 @@ def run_rows(
     cast("Row", tables["runs"][0]["parameters"]).update(look_parameters(planned, looks), planned_visits=len(planned))
     fitting.fit(tables, run.run_id)
     return tables
-
-
-def _topology(trial: Trial) -> str:
-    return trial.topology
 
 
 def _run(directory: Path) -> documents.RunDocument:
@@ -101,6 +98,7 @@ def _preflight(directory: Path, run: documents.RunDocument) -> tuple[documents.P
         return None, str(problem)
     # The plan follows from the settings and what preflight left out, so it is made again and compared.
     left_out = {finding.subject for finding in found.findings if finding.severity == "skip"}
+    found = found.model_copy(update={"visits": schedule.with_scales(found.visits, run.settings)})
     if not schedule.is_plan(found.visits, schedule.without_dataplanes(run.settings, left_out)):
         return None, f"{documents.PREFLIGHT} is damaged: its visits are not those that were planned"
     return found, None
@@ -124,7 +122,12 @@ def _trial(
     directory: Path, visit: Visit, trial: Trial, omit_s: int
 ) -> tuple[documents.TrialDocument | None, str | None]:
     """A trial's document, or why it can't be used; neither where the trial never ran."""
-    path = directory / documents.visit_directory(visit.visit) / trial.topology / documents.trial_name(trial.trial)
+    path = (
+        directory
+        / documents.visit_directory(visit.visit)
+        / turn_order.step_of(trial)
+        / documents.trial_name(trial.trial)
+    )
     try:
         document = documents.read_document(path, documents.TrialDocument, most_bytes(trial, omit_s))
     except FileNotFoundError:
@@ -166,6 +169,10 @@ def _run_row(
             {"name": topology.name, "title": topology.title, "host_network": topology.host_network}
             for topology in TOPOLOGIES
             if any(cell.topology == topology.name for cell in settings.cells)
+        ],
+        "factors": [
+            {"name": name, "title": factor.title, "unit": factor.unit, "axis": factor.axis, "none": of_none(name)}
+            for name, factor in FACTORS.items()
         ],
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],

@@ -41,7 +41,7 @@ def trial_row(
         record: the trial's visit.
         doubted: why other trials of the same path in this visit contradict the dataplane.
     """
-    row: Row = trial.model_dump(exclude={"duration_s"})
+    row: Row = trial.model_dump(exclude={"duration_s", "scale"}) | trial.scale.columns
     if document is None:
         return {**row, **_unmeasured(fault, record)}
     attempt = document.attempts[-1] if document.attempts else None
@@ -52,7 +52,6 @@ def trial_row(
         "foreign_cpu_ratio": attempt.foreign_cpu_ratio if attempt is not None else None,
         "mtu_bytes": document.mtu_bytes,
         "server_mtu_bytes": _server_mtu_bytes(document, attempt),
-        "services": document.services,
         "flags": list(document.flags),
     }
     if attempt is None:
@@ -60,9 +59,8 @@ def trial_row(
     found = results.read_results(trial, attempt)
     if isinstance(found, Failure):
         return {**row, "outcome": "failed", "error": found.reason}
-    proof = record.proof
-    if proof.state != "proven":
-        return {**row, "outcome": "failed", "error": f"the dataplane is {proof.state}, {proof.reason}"}
+    if reason := _unproven(record, trial):
+        return {**row, "outcome": "failed", "error": reason}
     dataplane = record.visit.dataplane
     if reason := return_path.return_path_contradiction(trial, dataplane, document, attempt) or doubted:
         error = f"the dataplane was proven by configuration and log, but {reason}"
@@ -80,6 +78,14 @@ def trial_row(
         "nat_bytes_per_payload_byte": _nat_share(document, attempt, found),
     }
     return {**row, "outcome": "measured", "error": None}
+
+
+def _unproven(record: VisitRecord, trial: Trial) -> str | None:
+    """Why the trial's dataplane or scale is not proven; None: both are."""
+    proof = record.proof
+    if proof.state != "proven":
+        return f"the dataplane is {proof.state}, {proof.reason}"
+    return record.scale_fault(trial)
 
 
 def _server_mtu_bytes(document: TrialDocument, attempt: Attempt | None) -> int | None:

@@ -8,14 +8,16 @@ from typing import Final, TypeVar
 from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.topologies import NODE_TO_NODE
-from steps.domain import MOMENTS, Moment, Proof, Visit
+from steps.domain import MOMENTS, Moment, Proof, Trial, Visit
 from steps.measurement import monitor, results
-from steps.proof import evaluate
+from steps.proof import evaluate, scale
 from steps.settings import turn_order
 from steps.strict_model import StrictModel
 from steps.tools.iperf3 import Report
 
 D = TypeVar("D", bound=StrictModel)
+
+_CHANGES: Final = f"{turn_order.SCALE}/{documents.CHANGES}"
 
 _DISTURBED: Final = "foreign-cpu"
 """The flag of what others disturbed."""
@@ -35,6 +37,7 @@ class VisitRecord:
     prepare: documents.Prepare | None
     clear: documents.Evidence | None
     references: tuple[documents.CanaryDocument, ...]
+    scales: documents.Scales | None = None
     faults: dict[str, str] = field(default_factory=dict)
     doubt: str | None = None
     went_on: bool = False
@@ -68,6 +71,19 @@ class VisitRecord:
         if self.clear is not None and self.clear.error is not None:
             return f"{self.visit.dataplane}: clear failed: {self.clear.error}"
         return next(iter(self.faults.values()), None)
+
+    @property
+    def scale_changes(self) -> tuple[documents.ScaleChange, ...]:
+        """The first scale, and each change of it; empty in older runs."""
+        first = self.prepare.scale if self.prepare is not None else None
+        return (*((first,) if first is not None else ()), *(self.scales.changes if self.scales is not None else ()))
+
+    def scale_fault(self, trial: Trial) -> str | None:
+        """Why a trial was not measured at a proven scale, a clause; None: it was, or its run is older than scales."""
+        if _CHANGES in self.faults:
+            return self.faults[_CHANGES]
+        changes = self.scale_changes
+        return scale.fault(changes, trial.scale, trial.position) if changes else None
 
     @property
     def proof(self) -> Proof:
@@ -182,6 +198,7 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
         settle=document(documents.SETTLE, documents.Evidence),
         prepare=document(documents.PREPARE, documents.Prepare),
         clear=clear,
+        scales=document(_CHANGES, documents.Scales),
         references=tuple(reference for reference in references if reference is not None),
         faults=faults,
         doubt=doubt,
@@ -213,7 +230,7 @@ def visit_row(record: VisitRecord) -> dict[str, object]:
         "dataplane_observed": found.observed,
         "proof": found.state,
         "proof_reason": found.reason,
-        "evidence": [sign.model_dump() for sign in evidence],
+        "evidence": [*(sign.model_dump() for sign in evidence), *_scale_signs(record)],
         "changes": [change.command for change in configure.changes] if configure is not None else None,
         "started_at": configure.started_at if configure is not None else None,
         "switch_s": configure.switch_s if configure is not None else None,
@@ -224,6 +241,15 @@ def visit_row(record: VisitRecord) -> dict[str, object]:
         "canary_after_bps": _canary_bps(record, "after"),
         "error": record.error,
     }
+
+
+def _scale_signs(record: VisitRecord) -> list[dict[str, object]]:
+    """What was counted of each scale, as signs that indicate no dataplane."""
+    return [
+        {"moment": change.scale.words, "indicates": None, **sign.model_dump(exclude={"factor", "holds"})}
+        for change in record.scale_changes
+        for sign in change.signs
+    ]
 
 
 def _settle_s(configure: documents.Configure | None, settle: documents.Evidence | None) -> float | None:

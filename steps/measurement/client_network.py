@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from analysis.errors import BadInput
 from steps import documents
 from steps.catalogue.environments import is_lab
-from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME
 from steps.domain import Placement, Trial
 from steps.tools.tool import MONITOR_PORT
@@ -89,14 +88,12 @@ def sharing_reason(
     )
 
 
-def refuse(placement: Placement, trials: Sequence[Trial], settings: Settings, directory: Path, reason: str) -> None:
+def refuse(placement: Placement, trials: Sequence[Trial], directory: Path, reason: str) -> None:
     """Write a failed document for each trial, with the reason as its error, instead of measuring it.
 
     Raises:
         Problem: a document can't be written.
     """
     for trial in trials:
-        document = documents.TrialDocument(
-            trial=trial, placement=placement, mtu_bytes=None, services=settings.services, attempts=(), error=reason
-        )
+        document = documents.TrialDocument(trial=trial, placement=placement, mtu_bytes=None, attempts=(), error=reason)
         documents.write_document(directory / documents.trial_name(trial.trial), document)

@@ -81,7 +81,6 @@ def measure_trials(
                 trial=trial,
                 placement=placement,
                 mtu_bytes=mtu_bytes,
-                services=settings.services,
                 attempts=(),
                 error=BEGUN,
             )
@@ -90,7 +89,7 @@ def measure_trials(
             except Problem as problem:
                 if turns.programs.stopped.is_set():
                     break
-                client_network.refuse(placement, trials[index:], settings, directory, str(problem))
+                client_network.refuse(placement, trials[index:], directory, str(problem))
                 raise
             report_trial = partial(
                 _report, report, f"{trial.topology} {trial.variant.name} {trial.direction} {index + 1}/{len(trials)}"

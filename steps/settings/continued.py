@@ -5,10 +5,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from analysis.errors import BadInput
 from steps.catalogue.option_fields import shown_option
-from steps.catalogue.options import Settings, defaults
+from steps.catalogue.options import Settings, defaults, settings_of
 from steps.settings.limits import amount_faults
 from steps.strict_model import faults_of
 
@@ -62,11 +63,13 @@ def continue_run(settings: Settings, typed: Collection[str], find: FindRun | Non
     if not settings.continues or find is None:
         return settings
     run_id, parameters = settings.continues, find(settings.continues)
-    stored = {name: value for name, value in parameters.items() if name in Settings.model_fields}
+    stored = settings_of(parameters)
     stored["dataplanes"] = [arm["name"] if isinstance(arm, dict) else arm for arm in stored.get("dataplanes", ())]
     own = defaults(str(stored.get("profile")), settings.environment)
     try:
-        earlier = Settings.model_validate_json(json.dumps({**own, **stored}, default=str))
+        if "services" in stored:
+            del own["scales"]
+        earlier = Settings.model_validate_json(json.dumps(to_jsonable_python({**own, **stored}), default=str))
     except ValidationError as error:
         raise BadInput(f"run {run_id} can't be continued: {'; '.join(faults_of(error))}") from None
     faults = [

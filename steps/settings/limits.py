@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from steps.catalogue import topologies
+from steps.catalogue import tools, topologies
 from steps.catalogue.arms import arm_fault
 from steps.catalogue.environments import is_lab
 from steps.catalogue.option_fields import nearest, shown_option
@@ -33,7 +33,18 @@ def catalogue_faults(settings: Settings) -> list[str]:
     unknown = {cell.topology for cell in settings.cells} - topologies.BY_NAME.keys()
     return [
         *filter(None, arms),
+        *place_faults(settings),
         *(f"unknown topology {shown_option(name)}: {nearest(name, topologies.BY_NAME)}" for name in sorted(unknown)),
+    ]
+
+
+def place_faults(settings: Settings) -> list[str]:
+    """The tools that do not measure in this environment, each a sentence."""
+    lab = is_lab(settings.environment)
+    elsewhere = dict.fromkeys(c.variant.name for c in settings.cells if not tools.measures_in(c.program, lab=lab))
+    return [
+        f"protocol {name} is measured {'on a cluster' if lab else 'in the lab'} only: leave it out"
+        for name in elsewhere
     ]
 
 
@@ -48,10 +59,10 @@ def amount_faults(settings: Settings) -> list[str]:
     if settings.offered_bps is not None and settings.offered_bps < streams:
         faults.append(f"rate must be at least 1 bit/s for each of the {streams} streams")
     visits = settings.rounds * len(settings.dataplanes)
-    trials = visits * len(settings.cells) * settings.repetitions
+    trials = visits * len(settings.cells) * settings.repetitions * len(settings.scales)
     sending_s = trials * (settings.duration_s + settings.omit_s)
     hours = (sending_s if settings.budget_s is None else min(sending_s, settings.budget_s)) / 3600
-    remedy = "lower rounds, repetitions or duration, or choose fewer dataplanes and topologies"
+    remedy = "lower rounds, repetitions or duration, or choose fewer dataplanes, topologies and scales"
     if hours > LONGEST_S / 3600:
         faults.append(f"this would send for {hours:.0f} h, and {LONGEST_S / 3600:.0f} h is the most: {remedy}")
     elif trials > MOST_TRIALS:

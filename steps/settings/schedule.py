@@ -13,6 +13,7 @@ from steps.catalogue import profiles
 from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.environments import is_lab
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Trial, Visit
 from steps.settings import turn_order
@@ -75,7 +76,8 @@ def without_dataplanes(settings: Settings, left_out: set[str]) -> Settings:
 def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order, the same for the same settings: each round visits every dataplane once, in random order.
 
-    Each visit measures in blocks: each block has every trial once, in random order. Visits and trials count from 1.
+    Each visit measures in blocks. A block goes through all scales in random order, and at each scale through all cells,
+    in random order too. Visits and trials count from 1.
     """
     random = Random(settings.seed)  # noqa: S311 - an order that can be drawn again, not a secret
     visits: list[Visit] = []
@@ -87,6 +89,19 @@ def make_schedule(settings: Settings) -> tuple[Visit, ...]:
             trials = _trials(settings, random, len(visits) + 1, first)
             visits.append(Visit(visit=len(visits) + 1, round=number, dataplane=arm, trials=trials))
     return tuple(visits)
+
+
+def with_scales(visits: Sequence[Visit], settings: Settings) -> tuple[Visit, ...]:
+    """The visits of a plan from before scales with the only one that its settings have; others as they are."""
+    only = {"scale": settings.scales[0]}
+    return tuple(
+        visit.model_copy(
+            update={
+                "trials": tuple(t if "scale" in t.model_fields_set else t.model_copy(update=only) for t in visit.trials)
+            }
+        )
+        for visit in visits
+    )
 
 
 def is_plan(visits: Sequence[Visit], settings: Settings) -> bool:
@@ -110,13 +125,16 @@ def _unordered(visits: Sequence[Visit]) -> Counter[tuple[int, str, frozenset[str
 
 
 def level_rounds(settings: Settings, level: int) -> range:
-    """The rounds that a level of the workflow measures: one, or as many as keep within MOST_LEVELS.
+    """The rounds that a level of the workflow measures, after which the run looks.
 
-    Empty for the level after the last, which only repeats visits.
+    The first level has all rounds that no decision can follow, but where a budget may end the run before. Each later
+    one has one round, or as many as keep within MOST_LEVELS. Empty for the level after the last, which only repeats
+    visits.
     """
-    each = -(-settings.rounds // MOST_LEVELS)
-    first = 1 + (level - 1) * each
-    return range(first, min(first + each, settings.rounds + 1))
+    begins = min(FIRST_LOOK if settings.budget_s is None else 1, settings.rounds)
+    each = -(-(settings.rounds - begins) // (MOST_LEVELS - 1))
+    first, last = (1, begins) if level == 1 else (begins + 1 + (level - 2) * each, begins + (level - 1) * each)
+    return range(first, min(last, settings.rounds) + 1)
 
 
 def level_title(settings: Settings, level: int) -> str:
@@ -197,7 +215,8 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     `by_operator`: on a cluster where the Tigera operator rolls each switch out.
     """
     beyond, most = overhead(settings), settings.rounds
-    repeated = [cell for cell in settings.cells for _ in range(_repetitions(cell, settings))]
+    once = [cell for cell in settings.cells for _ in range(_repetitions(cell, settings))]
+    repeated = once * len(settings.scales)
     sending = sum(beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in repeated)
     references = turn_order.reference_positions(len(repeated), settings.environment)
     sending += len(references) * (beyond.trial_s + CANARY_S)
@@ -207,6 +226,8 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     outside_s = beyond.begin_s + beyond.after_s
     if settings.budget_s is not None:
         most = min(most, max(1, int((settings.budget_s - outside_s) // round_s)))
+    else:
+        outside_s -= (len(level_rounds(settings, 1)) - 1) * beyond.look_s
     profile = profiles.BY_NAME.get(settings.profile)
     difference = (profile and profile.finds_ratio) or TYPICAL_DIFFERENCE_RATIO
     stops = (FIRST_LOOK, rounds_to_decide(difference)) if len(settings.dataplanes) > 1 else (most, most)
@@ -226,14 +247,18 @@ def _repetitions(cell: Cell, settings: Settings) -> int:
 
 
 def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple[Trial, ...]:
-    """The trials of a visit: each repetition is a block, in which every cell is measured once, in random order."""
-    planned: list[tuple[Cell, int]] = []
+    """The trials of a visit: each repetition is a block of all scales in random order, each with every cell once."""
+    planned: list[tuple[Scale, Cell, int]] = []
     for repetition in range(1, settings.repetitions + 1):
-        block = [(cell, repetition) for cell in settings.cells if repetition <= _repetitions(cell, settings)]
-        random.shuffle(block)
-        planned += block
+        cells = [cell for cell in settings.cells if repetition <= _repetitions(cell, settings)]
+        scales = list(settings.scales)
+        random.shuffle(scales)
+        for scale in scales:
+            random.shuffle(cells)
+            planned += [(scale, cell, repetition) for cell in cells]
     return tuple(
         Trial(
+            scale=scale,
             trial=first + index,
             visit=visit,
             position=1 + index,
@@ -243,5 +268,5 @@ def _trials(settings: Settings, random: Random, visit: int, first: int) -> tuple
             repetition=repetition,
             duration_s=settings.duration_s,
         )
-        for index, (cell, repetition) in enumerate(planned)
+        for index, (scale, cell, repetition) in enumerate(planned)
     )

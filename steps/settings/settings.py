@@ -14,11 +14,12 @@ from steps.catalogue import topologies as topologies_catalogue
 from steps.catalogue.arms import arm_fault
 from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import of_kind
-from steps.catalogue.environments import LAB, kind_of
+from steps.catalogue.environments import LAB, is_lab, kind_of
+from steps.catalogue.factors import FACTORS, Number, default_values, list_faults, scales_of
 from steps.catalogue.option_fields import items, nearest, parse_options, shown_option
 from steps.catalogue.options import BY_NAME, MOST_ARMS, Settings, defaults
 from steps.settings.continued import FindRun, continue_run
-from steps.settings.limits import amount_faults, catalogue_faults
+from steps.settings.limits import amount_faults, catalogue_faults, place_faults
 from steps.strict_model import faults_of
 from steps.tools.tool import Direction
 
@@ -118,15 +119,10 @@ def choose_settings(
                 f"{', '.join(protocols)} has no {', '.join(directions)} direction: leave directions out, or add "
                 f"protocols={' or '.join(usual)}"
             )
-    cells = _cells(base, paths, protocols, directions)
+    cells = _cells(base, paths, protocols, directions, environment)
+    values = _factor_values(given, base.name, environment, faults)
     rate = given.pop("offered_bps", None)
-    if rate and not any(cell.variant.is_paced for cell in cells):
-        paced = {name: variant.title for name, (_, variant) in tools.VARIANTS.items() if variant.is_paced}
-        titles = " or ".join(paced.values())
-        faults.append(
-            f"rate limits {titles} only, and no {titles} is measured: add protocols={','.join(paced)}, or leave rate "
-            "out"
-        )
+    faults += _rate_faults(rate, cells)
     faults += _address_faults(results)
     if nodes.strip() and _NODES.fullmatch(nodes) is None:
         faults.append(
@@ -136,7 +132,7 @@ def choose_settings(
         faults.append(f"label must be one line of at most {_LONGEST_LABEL} characters")
     if "seed" not in given:
         given["seed"] = seed_source()
-    values = {
+    fields = {
         **defaults(base.name, environment),
         **given,
         "profile": base.name,
@@ -148,13 +144,36 @@ def choose_settings(
         "results": results.strip() or "results",
     }
     try:
-        settings = Settings.model_validate(values)
+        if not faults:
+            fields["scales"] = scales_of(values)
+        settings = Settings.model_validate(fields)
     except ValidationError as error:
         # with faults of what was typed, those of the model only repeat them
         raise BadInput("\n".join(faults or faults_of(error))) from None
-    if faults := [*faults, *amount_faults(settings)]:
+    if faults := [*faults, *place_faults(settings), *amount_faults(settings)]:
         raise BadInput("\n".join(faults))
     return continue_run(settings, typed, find_run)
+
+
+def _factor_values(
+    given: dict[str, object], profile: str, environment: str, faults: list[str]
+) -> dict[str, tuple[Number, ...]]:
+    """The values of each factor, which are taken out of what was given."""
+    values = default_values(profile, is_lab=is_lab(environment))
+    values |= {name: cast("tuple[Number, ...]", given.pop(name)) for name in FACTORS if name in given}
+    faults += list_faults(values)
+    return values
+
+
+def _rate_faults(rate: object, cells: Iterable[Cell]) -> list[str]:
+    """That a rate was given where nothing is paced."""
+    if not rate or any(cell.variant.is_paced for cell in cells):
+        return []
+    paced = {name: variant.title for name, (_, variant) in tools.VARIANTS.items() if variant.is_paced}
+    titles = " or ".join(paced.values())
+    return [
+        f"rate limits {titles} only, and no {titles} is measured: add protocols={','.join(paced)}, or leave rate out"
+    ]
 
 
 def _address_faults(results: str) -> list[str]:
@@ -211,9 +230,10 @@ def _cells(
     paths: tuple[str, ...] | None,
     protocols: tuple[str, ...] | None,
     directions: tuple[Direction, ...] | None,
+    environment: str,
 ) -> tuple[Cell, ...]:
     if profile.cells is not None:
-        own = profile.cells
+        own = tuple(cell for cell in profile.cells if tools.measures_in(cell.program, lab=is_lab(environment)))
     else:
         own = (
             *_product(topologies_catalogue.BY_NAME, _DEFAULT_PROTOCOLS, get_args(Direction)),

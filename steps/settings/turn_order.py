@@ -1,19 +1,23 @@
 """The order in which the measuring steps of a visit take turns, and for how long each may have one. Pure.
 
-    reference  trial 1  trial 2  reference  trial 3  trial 4  reference
+    reference  trial 1  trial 2  reference  scale  trial 3  trial 4  reference
 
 Each trial has a reference of the host network beside it in time, which it shares with its neighbour; in the lab, whose
 trials are as short as a reference, more trials share one.
 """
 
+from itertools import pairwise
 from typing import Final
 
 from steps.catalogue.environments import is_lab
-from steps.domain import Visit
+from steps.domain import Trial, Visit
 from steps.tools import iperf3
 
 HOST_NETWORK: Final = "host-network"
 """The measuring step of the references."""
+
+SCALE: Final = "scale"
+"""The step that changes the scale, and measures what takes changes of the cluster."""
 
 SETTLE: Final = "settle"
 CLEAR: Final = "clear"
@@ -33,25 +37,49 @@ _LEASE_S: Final = 60.0
 
 _ATTEMPTS: Final = 3
 
+_LAB_SCALE_S: Final = 300.0
+_SCALE_S: Final = 1800.0
+"""From no Service to the largest scale, and counted: a cluster's controllers write some 20 Services a second."""
+
 
 def steps(visit: Visit) -> tuple[str, ...]:
-    """The measuring steps of a visit."""
-    return (HOST_NETWORK, *dict.fromkeys(trial.topology for trial in visit.trials))
+    """The measuring steps of a visit: those of the loop over its placements."""
+    return (HOST_NETWORK, *dict.fromkeys(trial.topology for trial in visit.trials if not trial.program.by_scale))
+
+
+def step_of(trial: Trial) -> str:
+    """The measuring step of a trial, and the folder of its document."""
+    return SCALE if trial.program.by_scale else trial.topology
+
+
+def scale_positions(visit: Visit) -> tuple[int, ...]:
+    """The positions of the trials before which the scale changes, without the first, whose scale is prepared."""
+    return tuple(later.position for earlier, later in pairwise(visit.trials) if later.scale != earlier.scale)
+
+
+def has_scale_step(visit: Visit) -> bool:
+    """Whether the visit needs the step that changes the scale."""
+    return bool(scale_positions(visit)) or any(trial.program.by_scale for trial in visit.trials)
 
 
 def all_steps(visit: Visit) -> tuple[str, ...]:
     """All that take part in the visit's turns."""
-    return (SETTLE, *steps(visit), CLEAR)
+    return (SETTLE, *steps(visit), *((SCALE,) if has_scale_step(visit) else ()), CLEAR)
 
 
-def trial_number(position: int) -> int:
-    """The number of the turn of the trial at this position of its visit."""
-    return 2 * position
+def scale_number(position: int) -> int:
+    """The number of the turn of the change of the scale before the trial at this position, and its reference."""
+    return 3 * position - 2
 
 
 def reference_number(position: int) -> int:
     """The number of the turn of the reference before the trial at this position."""
-    return 2 * position - 1
+    return 3 * position - 1
+
+
+def trial_number(position: int) -> int:
+    """The number of the turn of the trial at this position of its visit."""
+    return 3 * position
 
 
 def reference_positions(trials: int, environment: str) -> tuple[int, ...]:
@@ -66,14 +94,21 @@ def lease_s(lasts_s: float) -> float:
     return _ATTEMPTS * lasts_s + _LEASE_S
 
 
+def scale_lease_s(environment: str) -> float:
+    """The longest turn of a change of the scale, with the count that proves it."""
+    return _LAB_SCALE_S if is_lab(environment) else _SCALE_S
+
+
 def patience_s(visit: Visit, omit_s: int, environment: str) -> float:
     """How long steps that have not started are waited for: longer than any turn, so that none is interrupted."""
-    longest = max((trial.program.lasts_s(trial.duration_s, omit_s) for trial in visit.trials), default=0.0)
-    return (LAB_PATIENCE_S if is_lab(environment) else PATIENCE_S) + lease_s(longest)
+    longest = max((lease_s(trial.program.lasts_s(trial.duration_s, omit_s)) for trial in visit.trials), default=0.0)
+    change_s = scale_lease_s(environment) if has_scale_step(visit) else 0.0
+    return (LAB_PATIENCE_S if is_lab(environment) else PATIENCE_S) + max(longest, change_s)
 
 
 def longest_s(visit: Visit, omit_s: int, idle_s: float, environment: str) -> float:
     """More than all turns of a visit take together, with the wait for steps that do not start."""
     trials = sum(lease_s(trial.program.lasts_s(trial.duration_s, omit_s)) for trial in visit.trials)
     references = len(reference_positions(len(visit.trials), environment)) * lease_s(iperf3.CANARY_S)
-    return patience_s(visit, omit_s, environment) + trials + references + idle_s
+    changes = len(scale_positions(visit)) * scale_lease_s(environment)
+    return patience_s(visit, omit_s, environment) + trials + references + changes + idle_s

@@ -4,7 +4,7 @@ It starts beside the measuring steps and waits until they are done, so that no p
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from analysis.errors import Problem
 from steps import documents
@@ -15,14 +15,22 @@ from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
 from steps.tasks._turns import turns_of
 
+_SUCCEEDED: Final = "Succeeded"
+
 
 @step("observe", deadline_s=86_400)
-def clear(settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)]) -> None:
-    """Write the evidence, or why there is none: either can void the visit's trials."""
+def clear(
+    settings: str, visit: str, prepared: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)]
+) -> None:
+    """Write the evidence, or why there is none: either can void the visit's trials.
+
+    `prepared`: how the step ended that lists the measuring steps; unless it succeeded there are none to wait for.
+    """
     chosen, planned = planned_visit(settings, visit)
     cluster = connect_cluster(chosen.environment)
     try:
-        turns_of(cluster.turns(planned), turn_order.CLEAR, planned, chosen).leave()
+        if prepared == _SUCCEEDED:
+            turns_of(cluster.turns(planned), turn_order.CLEAR, planned, chosen).leave()
     except Problem as problem:
         log(str(problem))
     kept = documents.Evidence(visit=planned.visit, nodes=cluster.measured_nodes)

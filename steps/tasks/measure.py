@@ -96,9 +96,9 @@ def _measure(what: str, place: Placement, planned: Visit, chosen: Settings, docu
         positions = turn_order.reference_positions(len(planned.trials), chosen.environment)
         measure_references(place, positions, chosen, document, log, progress, turns)
         return
-    trials = [trial for trial in planned.trials if trial.topology == what]
+    trials = [trial for trial in planned.trials if turn_order.step_of(trial) == what]
     if reason := client_network.sharing_reason(place):
-        client_network.refuse(place, trials, chosen, document, reason)
+        client_network.refuse(place, trials, document, reason)
         log(reason)
         turns.leave()
         return

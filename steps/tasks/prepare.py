@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from hera.workflows import Parameter
+from hera.workflows.io import Output
 
 from analysis.errors import Problem
 from steps import documents
@@ -14,32 +15,61 @@ from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE
 from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Placement, Visit
+from steps.proof import scale
 from steps.settings import turn_order
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, node_title, planned_visit
+
+SCALED: Final = "yes"
+"""The output `scaled` of a visit whose scale changes."""
 
 _START_S: Final = 900
 """How long a measuring step's pod may take to start, including the pull of its image."""
 
 
-@step("observe", deadline_s=3600)
+class PrepareResult(Output):
+    """The items of the loop over measuring steps, and whether the step that changes the scale has something to do."""
+
+    measures: Annotated[list[dict[str, str]], Parameter(name="measures")]
+    scaled: Annotated[str, Parameter(name="scaled")]
+
+
+@step("observe", deadline_s=5400)
 def prepare(
     settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.PREPARE)]
-) -> Annotated[list[dict[str, str]], Parameter(name="measures")]:
-    """Start servers and Service; return the items for the loop over measuring steps."""
+) -> PrepareResult:
+    """Start servers and Service, and prove the first scale."""
     chosen, planned = planned_visit(settings, visit)
     kept = documents.Prepare(visit=planned.visit)
     cluster = connect_cluster(chosen.environment)
     with documents.kept_on_failure(document, kept), _cleared_on_failure(cluster):
         placements = cluster.prepare(planned, chosen)
-    documents.write_document(document, kept.model_copy(update={"placements": tuple(placements)}))
-    log(f"servers for {len(placements)} topologies are up")
-    return measures(planned, chosen, {placement.topology: placement for placement in placements})
+        log(f"servers for {len(placements)} topologies are up")
+        found = {"placements": tuple(placements), "scale": _first_scale(cluster, planned, chosen)}
+    with _cleared_on_failure(cluster):
+        documents.write_document(document, kept.model_copy(update=found))
+    return PrepareResult(
+        measures=measures(planned, chosen, {placement.topology: placement for placement in placements}),
+        scaled=SCALED if turn_order.has_scale_step(planned) else "no",
+    )
+
+
+def _first_scale(cluster: Cluster, visit: Visit, settings: Settings) -> documents.ScaleChange | None:
+    """The proof of the scale of the visit's first trial, which was made with the dataplane or with the servers."""
+    if not visit.trials:
+        return None
+    return scale.change_scale(
+        scale.begin(visit.trials[0].scale, visit.trials[0].position),
+        lambda _scale: (),
+        lambda wanted: cluster.count_scale(visit, settings, wanted),
+        turn_order.scale_lease_s(settings.environment),
+        log,
+    )
 
 
 @contextmanager
 def _cleared_on_failure(cluster: Cluster) -> Iterator[None]:
-    """Remove half of the servers, so that no step waits for the turns that they would serve."""
+    """Remove the servers, so that no step waits for turns that no measuring step takes."""
     try:
         yield
     except Problem:

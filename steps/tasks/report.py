@@ -42,7 +42,7 @@ def report(
 
     run_id = own_run_id()
     memory.require()  # before loading libraries, which fail in obscure ways under a memory limit
-    from analysis.report import render  # noqa: PLC0415
+    from analysis.report import Pages, render_pages  # noqa: PLC0415
     from analysis.sql import database  # noqa: PLC0415
     from analysis.store.left_out import sentences  # noqa: PLC0415
     from analysis.store.selection import beside  # noqa: PLC0415
@@ -51,19 +51,19 @@ def report(
 
     store = Store(environment.results())
 
-    def analyse() -> tuple[summary.Summary, str, dict[str, float]]:
+    def analyse() -> tuple[summary.Summary, Pages, dict[str, float]]:
         with database.connect(store, run_id=run_id, asking="", choice=beside(run_id)) as con:
             for sentence in sentences(database.left_out(con)):
                 log(sentence)
             found = summary.summarise(con, run_id, method)
             directions = {topology.name: topology.direction for topology in TOPOLOGIES}
-            return found, render(con, run_id, found), key_metrics.key_figures(con, found, directions)
+            return found, render_pages(con, run_id, found), key_metrics.key_figures(con, found, directions)
 
-    found, html, key = database.with_sound_files(store, analyse)
+    found, pages, key = database.with_sound_files(store, analyse)
     stored.store_summary(store, found)
     text = markdown.to_markdown(found, store.location(f"reports/{run_id}/report.html"))
-    store.write_report(run_id, html, text, latest=True)
-    document.write_text(html, encoding="utf-8")
+    store.write_report(run_id, pages.files | {"summary.md": text}, latest=True)
+    document.write_text(pages.report, encoding="utf-8")
     log(found.headline)
     return ReportResult(
         headline=strip_controls(found.headline),

@@ -3,6 +3,7 @@
 The measuring steps start meanwhile, and measure nothing before this step reports the proof.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Annotated
 
 from analysis.errors import Problem
 from steps import documents
+from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
+from steps.cluster.port import Cluster
+from steps.domain import Visit
 from steps.proof import wait
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
@@ -27,23 +31,42 @@ def settle(
     nodes = cluster.measured_nodes
     kept = documents.Evidence(visit=planned.visit, nodes=nodes)
     try:
+        proven = _proven(cluster, planned, chosen, lambda found: _write(document, kept, found))
+    except Problem as problem:
+        with suppress(Problem):  # they end without it too, later
+            refuse_turns(cluster, planned, chosen, str(problem))
+        raise
+    log(f"{proven.proof.observed} proven in {proven.settle_s:.2f} s")
+    open_turns(cluster, planned, chosen)
+
+
+def _proven(
+    cluster: Cluster, visit: Visit, settings: Settings, keep: Callable[[dict[str, object]], None]
+) -> wait.ProvenEvidence:
+    """The proof, which is kept, as is the reason why there is none.
+
+    Raises:
+        Problem: there is none, or it can't be kept.
+    """
+    try:
         proven = wait.wait_for_proof(
-            lambda: cluster.observe(planned, "before"),
-            lambda signs: wait.judge(signs, planned.dataplane, nodes),
-            wait.timeout_s(chosen.environment),
+            lambda: cluster.observe(visit, "before"),
+            lambda signs: wait.judge(signs, visit.dataplane, cluster.measured_nodes),
+            wait.timeout_s(settings.environment),
             log,
         )
     except Problem as problem:
         found: dict[str, object] = {"error": str(problem)}
         if isinstance(problem, wait.UnprovenError):
             found |= {"signs": problem.signs, "proof": problem.proof, "final": problem.final}
-        documents.write_document(document, kept.model_copy(update=found))
-        with suppress(Problem):  # they end without it too, later
-            refuse_turns(cluster, planned, chosen, str(problem))
+        keep(found)
         raise
-    found = {"signs": proven.signs, "proof": proven.proof, "settle_s": proven.settle_s, "proven_at": datetime.now(UTC)}
-    found["cost"] = cluster.cost(final=False)
+    cost = cluster.cost(final=False)
     cluster.rest()
-    documents.write_document(document, kept.model_copy(update=found))
-    log(f"{proven.proof.observed} proven in {proven.settle_s:.2f} s")
-    open_turns(cluster, planned, chosen)
+    found = {"signs": proven.signs, "proof": proven.proof, "settle_s": proven.settle_s, "cost": cost}
+    keep({**found, "proven_at": datetime.now(UTC)})
+    return proven
+
+
+def _write(path: Path, kept: documents.Evidence, found: dict[str, object]) -> None:
+    documents.write_document(path, kept.model_copy(update=found))

@@ -1,4 +1,4 @@
-"""iperf3's JSON as far as it is used, with the bounds of every number; 3.12 to 3.22. Pure."""
+"""iperf3's JSON as far as it is used, with the bounds of every number; 3.1 to 3.22. Pure."""
 
 from typing import Annotated, Final
 
@@ -96,10 +96,20 @@ class TestStart(msgspec.Struct):
     target_bitrate: _Whole | None = None
 
 
+class Timestamp(msgspec.Struct):
+    """When the test began, by the client's clock: seconds since 1970."""
+
+    timesecs: Annotated[float, Meta(ge=0, le=7e9)] | None = None
+
+
 class Start(msgspec.Struct):
-    """The beginning of the document."""
+    """The beginning of the document. `cookie`: of the test, the same at both ends. `target_bitrate`: of 3.7 to 3.9."""
 
     version: str | None = None
+    system_info: str | None = None
+    timestamp: Timestamp | None = None
+    cookie: str | None = None
+    target_bitrate: _Whole | None = None
     test_start: TestStart | None = None
 
 

@@ -15,6 +15,9 @@ Transport = Literal["tcp", "udp"]
 Direction = Literal["forward", "reverse"]
 """forward: client to server. reverse: server to client."""
 
+Place = Literal["anywhere", "lab", "cluster"]
+"""The kind of environment in which a tool measures."""
+
 FIRST_PORT: Final = 5201
 LAST_PORT: Final = 5219
 """The range of servers' ports, which is open between the nodes; but for `RESERVED_PORTS`."""
@@ -159,6 +162,8 @@ class Tool:
         once_a_visit: it repeats its own measurement, so that a visit has one trial of it, whatever is requested.
         fixed_s: the duration of each trial, without warm-up; None: the requested duration.
         lead_s: seconds before the measurement that each trial takes, in the place of a requested warm-up; None: that.
+        by_scale: the step that changes the scale is its client, since it changes the cluster.
+        place: where it can measure.
         own_cpu: what its programs used of the CPU, of the task and the output of a trial that has results.
         is_busy: whether a standard output means that the server was still busy, so that nothing was measured yet.
         packages: the programs that it needs beside this project, with the Debian package that brings each.
@@ -179,6 +184,8 @@ class Tool:
     server_of: str = ""
     fixed_s: float | None = None
     lead_s: int | None = None
+    by_scale: bool = False
+    place: Place = "anywhere"
     own_cpu: Callable[[Task, Output], OwnCpu] = _unknown_cpu
     is_busy: Callable[[bytes], bool] = _never_busy
     packages: Mapping[str, str] = field(default_factory=dict)

@@ -45,7 +45,7 @@ def compared(
     found = []
     marks = dict.fromkeys(flagged, FLAGGED)
     for baseline, other in itertools.combinations(values, 2):
-        fields = path_metric_fields(BY_NAME[metric], cell, " ".join(cell))
+        fields = path_metric_fields(BY_NAME[metric], cell, " ".join(cell.unscaled))
         one, two = values[baseline], values[other]
         doubts = {key: marks[name] for key, name in (("baseline_doubt", baseline), ("doubt", other)) if name in marks}
         fields |= {"baseline": baseline, "dataplane": other, "rounds": 4, "margin_ratio": MARGIN}

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from analysis.domain import Cell as Measured
+from analysis.domain import Scale
 from analysis.sql.database import connect
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
@@ -122,6 +123,8 @@ class Recipe:
     skipped: tuple[dict[str, str], ...] = ()  # findings of the preflight
     left_out: frozenset[str] = frozenset()  # dataplanes without a visit
     references: bool = False  # of the host network, beside each trial
+    scales: tuple[Scale, ...] = (Scale(1000),)
+    slower: Callable[[str, Scale], float] = lambda _dataplane, _scale: 1.0  # connections at a scale, so many times
     broken: Mapping[str, int] = field(default_factory=dict)  # dataplane -> connections, of 4, in each switch to it
 
 
@@ -163,13 +166,14 @@ def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
             visit = len(visits) + 1
             visits.append(_visit(recipe, visit, block, name))
             luck = dice.gauss(0, recipe.between)
-            planned = [(c, r) for c in recipe.cells for r in range(1, recipe.repetitions + 1)]
+            planned = [(c, r, s) for s in recipe.scales for c in recipe.cells for r in range(1, recipe.repetitions + 1)]
             dice.shuffle(planned)
-            for position, (cell, repetition) in enumerate(planned, 1):
+            for position, (cell, repetition, scale) in enumerate(planned, 1):
                 trial = len(trials) + 1
                 noise = luck + dice.gauss(0, recipe.within)
                 at = recipe.started_at + timedelta(seconds=2 * trial)
-                trials.append(_trial(recipe, (visit, trial, position), name, cell, repetition, noise, at))
+                row = _trial(recipe, (visit, trial, position), name, cell, repetition, noise, at)
+                trials.append(_scaled(row, recipe.slower(name, scale)) | scale._asdict())
     last = recipe.started_at + timedelta(seconds=2 * len(trials))
     run = {
         "run_id": recipe.run_id,
@@ -183,12 +187,12 @@ def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
                 "profile": "quick",
                 "dataplanes": list(recipe.entries),
                 "skipped": list(recipe.skipped),
-                "cells": [measured(cell)._asdict() for cell in recipe.cells],
+                "cells": [dict(list(measured(cell)._asdict().items())[:4]) for cell in recipe.cells],
                 "tools": TOOLS,
                 "rounds": recipe.rounds,
                 "duration_s": 1,
                 "repetitions": recipe.repetitions,
-                "services": 1000,
+                "services": [scale.services for scale in recipe.scales],
                 "seed": recipe.seed,
             }
         ),
@@ -282,7 +286,7 @@ def _trial(
     row: dict[str, Any] = dict.fromkeys(column.name for column in TABLES["trials"])
     row |= {"run_id": recipe.run_id, "visit": visit, "trial": trial, "position": position}
     row |= measured(cell)._asdict() | {"streams": 1, "repetition": repetition}
-    row |= {"services": 1000, "attempts": 1, "flags": [], "outcome": "measured"}
+    row |= {"attempts": 1, "flags": [], "outcome": "measured"}
     if recipe.stop_after is not None and trial > recipe.stop_after:
         return row | {"outcome": "not-run", "error": "the run ended before it"}
     row |= {"started_at": at, "duration_s": 1.0}
@@ -325,6 +329,12 @@ def _trial(
     if trial % 29 == 0:
         row["flags"] = ["foreign-cpu"]
     return row
+
+
+def _scaled(row: dict[str, Any], slower: float) -> dict[str, Any]:
+    """The row of a connecting trial, so many times slower."""
+    times = ("connect_p50_s", "connect_p99_s", "connect_p999_s")
+    return row | {name: row[name] * slower for name in times if row[name] is not None}
 
 
 def database(root: Path, *recipes: Recipe) -> duckdb.DuckDBPyConnection:

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 from analysis.domain import Cell
 from analysis.stats.comparison import Comparison
 from analysis.summary.answer import Answer
-from analysis.summary.traffic import cell_of
 from analysis.summary.wording import cell_lines
 from tests.analysis.comparisons import CONNECT, HOST, OUTSIDE, POD, TCP, UDP, answer_of, compared, run_of
 
@@ -298,7 +297,7 @@ def test_no_sentence_is_long_or_claims_more_than_the_comparisons(
 
 
 def leading(cell: Cell, found: Sequence[Comparison]) -> list[Comparison]:
-    return [c for c in found if cell_of(c) == cell and c.metric != "cpu_s_per_gbit"]
+    return [c for c in found if c.cell == cell and c.metric != "cpu_s_per_gbit"]
 
 
 def is_same(name: str, cell: Cell, found: Sequence[Comparison]) -> bool:

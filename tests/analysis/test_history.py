@@ -166,7 +166,7 @@ def test_history_is_of_the_same_environment_and_trigger(tmp_path: Path) -> None:
     ("parameter", "value", "compared"),
     [
         ("duration_s", 2, False),
-        ("services", 5, False),
+        ("services", 5, True),
         ("something_new", 1, False),
         ("something_new", None, True),
         ("seed", 1, True),

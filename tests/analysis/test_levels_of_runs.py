@@ -256,7 +256,7 @@ def test_absolute_level_has_the_metrics_unit() -> None:
     assert isinstance(level, LevelSince)
     assert " Gbit/s [" in level.estimate
     assert level.this_night.endswith(" Gbit/s")
-    assert level.key == ("received_bps", *Cell("path-0", "iperf3", "tcp", "forward"), "ebpf", None)
+    assert level.key == ("received_bps", Cell("path-0", "iperf3", "tcp", "forward"), "ebpf", None)
 
 
 def test_intervals_are_wider_where_fewer_of_many_series_changed() -> None:

@@ -60,7 +60,10 @@ def test_s3_bucket_stores_runs_like_a_folder(store: Store) -> None:
     store.write("run-a", rows("run-a", "y", trials=2))
     assert shown(store) == {"run-a": ("y", None), "run-b": ("x", None)}
     assert {table: len(store.files.list(table)) for table in ("runs", "trials")} == {"runs": 2, "trials": 2}
-    assert store.write_report("run-a", "<p>", "p", latest=True) == f"s3://{store.files.root}/reports/run-a/report.html"
+    assert (
+        store.write_report("run-a", {"report.html": "<p>", "summary.md": "p"}, latest=True)
+        == f"s3://{store.files.root}/reports/run-a/report.html"
+    )
     assert (store.files.read("report.html"), store.files.read("summary.md")) == (b"<p>", b"p")
 
 

@@ -47,7 +47,7 @@ def test_markdown_has_the_sentence_the_whole_table_and_how_sure(summary: Summary
             assert all(line.text in plain for line in cell_lines(answer, cell))
     assert answer.certainty.basis in plain
     assert f"`{answer.certainty.command}`" in text
-    assert plain.rstrip().endswith("Report: <s3://b/reports/run-1/report.html>")
+    assert plain.rstrip().endswith("Report: `s3://b/reports/run-1/report.html`")
 
 
 def test_markdown_of_hostile_titles_stays_text(tmp_path: Path) -> None:

@@ -337,29 +337,6 @@ def test_accounts_delete_their_pods_and_kube_proxy(namespace: str, pod: Object, 
         assert (found == []) is permitted
 
 
-SERVICE: Object = {
-    "metadata": {"name": "server", "labels": {"app.kubernetes.io/name": "dataplane-benchmark"}},
-    "spec": {"type": "NodePort", "selector": {"dataplane-benchmark/serves": "server"}},
-}
-
-
-@pytest.mark.parametrize(("changes", "permitted"), [
-    ({}, True), ({"type": "ClusterIP"}, True), ({"type": "LoadBalancer"}, False), ({"type": "ExternalName"}, False),
-    ({"externalIPs": ["10.0.0.1"]}, False), ({"selector": {"k8s-app": "kube-dns"}}, False), ({"selector": {}}, False),
-])  # fmt: skip
-def test_accounts_create_services_of_their_own_pods(changes: Object, permitted: bool) -> None:  # noqa: FBT001 - a case
-    made = {**SERVICE, "spec": {**SERVICE["spec"], **changes}}
-    assert (refusals(admission.SERVICES, made, user=OBSERVE) == []) is permitted
-
-
-def test_accounts_delete_only_their_own_services() -> None:
-    def deleted(service: Object) -> list[str]:
-        return refusals(admission.SERVICES, None, old=service, user=OBSERVE, operation="DELETE")
-
-    assert deleted(SERVICE) == []
-    assert deleted({"metadata": {"name": "argo-server", "labels": {}}})
-
-
 def test_policies_fail_closed() -> None:
     items = admission.build_admission()["items"]
     assert {item["spec"]["failurePolicy"] for item in items if item["kind"] == "ValidatingAdmissionPolicy"} == {"Fail"}

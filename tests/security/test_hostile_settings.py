@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
-from steps.catalogue.options import MOST_LAB_SERVICES, Settings
+from steps.catalogue.factors import MOST_ENDPOINTS, MOST_SCALES
+from steps.catalogue.options import Settings
 from steps.domain import MOST_TRIALS
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import load_settings
@@ -27,8 +28,12 @@ def changed(**fields: object) -> str:
 CELL = json.loads(SETTINGS)["cells"][0]
 
 BEYOND = {
-    "services": changed(services=50_000_000),
-    "negative": changed(services=-1),
+    "services": changed(scales=[{"services": 50_000_000}]),
+    "negative": changed(scales=[{"services": -1}]),
+    "endpoints": changed(scales=[{"services": 45_000, "endpoints": 50}]),
+    "no scale": changed(scales=[]),
+    "many scales": changed(scales=[{"services": number} for number in range(51)]),
+    "scales and an older number": changed(services=1),
     "rounds": changed(rounds=10**6),
     "plan": changed(rounds=1_000, repetitions=1_000),
     "visits": changed(rounds=251),
@@ -43,7 +48,7 @@ BEYOND = {
     "path as a topology": changed(cells=[{**CELL, "topology": "../../../etc"}]),
     "unknown tool": changed(cells=[{**CELL, "tool": "sh"}]),
     "unknown field": changed(command="id"),
-    "lab services": changed(environment="lab", dataplanes=["lab-ebpf"], services=MOST_LAB_SERVICES + 1),
+    "the lab's tool": changed(cells=[{**CELL, "tool": "rules_update", "transport": "tcp"}]),
     "long text": changed(label="x" * 200_000),
     "nested": "[" * 100_000,
     "not a number": changed().replace('"seed": 1', '"seed": NaN'),
@@ -69,14 +74,15 @@ json_values = st.recursive(
 @settings(max_examples=60)
 @given(st.sampled_from(sorted(Settings.model_fields)), json_values)
 @example("rounds", 250)
-@example("services", 20_000)
+@example("scales", [{"services": 45_000}, {"policies": 10_000}])
 def test_settings_that_pass_are_within_every_bound(field: str, value: object) -> None:
     loaded = None
     with contextlib.suppress(Problem):
         loaded = load_settings(changed(**{field: value}))
     if loaded is None:
         return
-    assert 0 <= loaded.services <= 20_000
+    assert 1 <= len(loaded.scales) <= MOST_SCALES
+    assert all(scale.services * scale.endpoints <= MOST_ENDPOINTS for scale in loaded.scales)
     assert all(1 <= number <= MOST_TRIALS for number in (loaded.duration_s // 5 + 1, loaded.rounds, loaded.streams))
     assert sum(len(visit.trials) for visit in make_schedule(loaded)) <= MOST_TRIALS
 

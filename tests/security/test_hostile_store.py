@@ -194,7 +194,7 @@ def test_link_in_the_store_is_not_followed(name: str, tmp_path: Path) -> None:
     for act in (
         lambda: store.write("run-a", rows("run-a", "evil")),
         lambda: store.keep_verdict("run-a", "{}"),
-        lambda: store.write_report("run-a", "<p>", "p", latest=False),
+        lambda: store.write_report("run-a", {"report.html": "<p>"}, latest=False),
         lambda: compaction.compact(store.files, pack_at=1, keep_loose=0),
         lambda: results.print_answer(sql="select * from runs", results=store.url),
         lambda: results.report_again(run="run-x", results=store.url),

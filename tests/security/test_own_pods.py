@@ -13,8 +13,9 @@ from steps.cluster.kube.api import connect
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe.report import ProbeReport
+from steps.cluster.kube.scale import programming_pods
 from steps.cluster.kube.servers import trial_servers
-from steps.cluster.kube.workloads import admission, connectivity, filler_services, manifests, probe_pods
+from steps.cluster.kube.workloads import admission, connectivity, manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Placement
@@ -33,14 +34,15 @@ LONGEST_RUN_S = 48 * 3600
 def pods_of_every_part() -> list[Object]:
     checks = connectivity._servers(PLACES, "image:1", 5201, "0" * 32)
     outside = connectivity.outside_manifest(PLACES[0], PLACES[1], 30001, "image:1", "0" * 32)
-    return [*every_pod(), *checks, outside, filler_services.backend("node-b", "image:1")]
+    start = programming_pods.starting_pod(PLACES[0], "image:1", "10.64.0.9", "0" * 32, "programming-start-1")
+    return [*every_pod(), *checks, outside, *programming_pods.manifests(PLACES, "image:1", "0" * 32), start]
 
 
 def test_every_pod_ends_by_itself_and_has_a_memory_limit() -> None:
     for pod in pods_of_every_part():
         name, spec = pod["metadata"]["name"], pod["spec"]
         assert 0 < spec["activeDeadlineSeconds"] <= LONGEST_RUN_S, name
-        assert spec["restartPolicy"] == ("OnFailure" if name.startswith("reach") else "Always"), name
+        assert spec["restartPolicy"] == ("OnFailure" if name.startswith(("reach", "programming-start")) else "Always")
         for container in spec["containers"]:
             assert set(container["resources"]["limits"]) == {"memory"}, "a limit of CPU would slow the traffic down"
 
@@ -66,12 +68,6 @@ def test_servers_in_the_nodes_network_listen_on_the_nodes_address_only() -> None
     assert set(commands) == {"iperf3", "connect"}
     assert commands["iperf3"][-2:] == ["-B", "10.250.0.12"]
     assert commands["connect"][-2:] == ["5202", "10.250.0.12"]
-
-
-def test_pod_behind_the_many_services_listens_nowhere() -> None:
-    (container,) = filler_services.backend("node-b", "image:1")["spec"]["containers"]
-    assert container["command"] == ["sleep", "infinity"]
-    assert "ports" not in container
 
 
 def test_client_that_waits_for_the_servers_listens_nowhere() -> None:

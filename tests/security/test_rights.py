@@ -12,6 +12,7 @@ import pytest
 from steps.cluster.kube.api import permissions
 from steps.cluster.kube.api.permissions import (
     BENCHMARK,
+    CLUSTER,
     CRD_GROUP,
     KUBE_SYSTEM,
     PERMISSIONS,
@@ -31,6 +32,17 @@ RARE = {
     ("observe", *_POD_DELETED): "a kube-proxy that has written no rules, which few switches meet",
     ("switch", "get", "workflows", BENCHMARK): "the owner of a lock, where a run is dead or another one waits",
     ("switch", "delete", "configmaps", KUBE_SYSTEM): f"{SERVICES_ENDPOINT} existed before, and is not deleted then",
+}
+_SCALE = ("services", "endpointslices", "networkpolicies")
+RARE |= {
+    (role, verb, plural, BENCHMARK): "a run with a scale of its own, and its removal"
+    for role in ("switch", "observe")
+    for verb in ("list", "create", "patch", "delete", "deletecollection")
+    for plural in _SCALE
+}
+RARE |= {
+    ("switch", "list", plural, CLUSTER): "the range of the Services' addresses, where Kubernetes tells it (1.33)"
+    for plural in ("servicecidrs", "ipaddresses")
 }
 """Permissions that an ordinary run has no need of, and what needs them."""
 

@@ -182,9 +182,7 @@ def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:
             reference = reference.model_copy(update={"moment": "after"})
         documents.write_document(folder / turn_order.HOST_NETWORK / documents.trial_name(position), reference)
     for planned in visit.trials:
-        write_trial(
-            folder, planned, chosen, turn=turn(visit, chosen, planned.position) + (planned.position in positions)
-        )
+        write_trial(folder, planned, turn=turn(visit, chosen, planned.position) + (planned.position in positions))
 
 
 def turn(visit: Visit, chosen: Settings, position: int) -> int:
@@ -193,15 +191,11 @@ def turn(visit: Visit, chosen: Settings, position: int) -> int:
     return position + sum(reference < position for reference in references)
 
 
-def write_trial(
-    folder: Path, planned: Trial, chosen: Settings, *attempts: documents.Attempt, turn: int | None = None
-) -> None:
+def write_trial(folder: Path, planned: Trial, *attempts: documents.Attempt, turn: int | None = None) -> None:
     connects = '{"connects_per_s":100.0,"p50_s":1e-5,"p99_s":2e-5,"count":25,"errors":0,"error":null,"duration_s":0.25}'
     done = attempts or (attempt(stdout=connects) if planned.tool == "tcp_connect" else attempt(),)
     done = tuple(fitted(one, planned) for one in done)
-    document = documents.TrialDocument(
-        trial=planned, placement=placement(), turn=turn, mtu_bytes=1450, services=chosen.services, attempts=done
-    )
+    document = documents.TrialDocument(trial=planned, placement=placement(), turn=turn, mtu_bytes=1450, attempts=done)
     documents.write_document(folder / planned.topology / documents.trial_name(planned.trial), document)
 
 

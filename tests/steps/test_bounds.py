@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from analysis.errors import BadInput
 from steps.catalogue.arms import MOST_RULES
 from steps.catalogue.option_fields import UNBOUNDED, Bounds, Option, bounds_of
-from steps.catalogue.options import MOST_ARMS, MOST_LAB_SERVICES, OPTIONS, Settings
+from steps.catalogue.options import MOST_ARMS, OPTIONS, Settings
 from steps.settings.schedule import expected_s, planned_time
 from steps.settings.settings import LONGEST_TEXT, choose_settings, load_settings
 from steps.tasks._step import planned_visit
@@ -36,7 +36,7 @@ def chosen(**changes: object) -> dict[str, Any]:
 
 
 def test_bounded_models_have_numbers() -> None:
-    assert {"duration_s", "offered_bps", "services", "seed", "remeasure_ratio", "block_size_bytes"} <= set(NUMBERS)
+    assert {"duration_s", "offered_bps", "seed", "remeasure_ratio", "block_size_bytes"} <= set(NUMBERS)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -72,8 +72,10 @@ def test_bounds_apply_to_typed_options(option: Option, side: str) -> None:
     [
         ("rate=999999999999999999T protocols=udp", "rate must be at most 10T bit/s, got 999999999999999999T bit/s"),
         ("rate=3 streams=8 protocols=udp", "rate must be at least 1 bit/s for each of the 8 streams"),
-        ("services=10001", f"services must be at most {MOST_LAB_SERVICES} in the lab, got 10001"),
-        ("services=20001", "services must be at most 20000, got 20001"),
+        ("services=0,45001", "services must be at most 45000, got 45001"),
+        ("services=0,x", "services must be a number, got 'x'"),
+        ("services=5,1,5", "services names a value twice: '5,1,5'"),
+        ("services=,", "services must be one or more of 0 to 45000, such as 0,100, got ','"),
         ("seed=9007199254740993", "seed must be at most 9007199254740992, got 9007199254740993"),
         ("seed=" + "9" * 400, f"seed must be at most 9007199254740992, got '{'9' * 59}…'"),
         ("seed=" + "9" * 5000, f"seed must be a finite number, got '{'9' * 59}…'"),
@@ -85,11 +87,6 @@ def test_value_beyond_its_bound_is_a_problem(options: str, sentence: str) -> Non
     with pytest.raises(BadInput) as caught:
         choose_settings(options=options)
     assert str(caught.value).startswith(sentence)
-
-
-def test_a_cluster_may_have_more_services_than_the_lab() -> None:
-    assert choose_settings(options="services=20000", environment="prod").services == 20_000
-    assert choose_settings(options="services=10000").services == MOST_LAB_SERVICES
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from steps.collect.trial_rows import trial_row
 from steps.collect.visit_rows import VisitRecord
 from steps.domain import Visit
 from steps.measurement import client_network
-from tests.steps.builders import placement, settings, trial
+from tests.steps.builders import placement, trial
 
 IN_A_STEP = {"ARGO_CONTAINER_NAME": "main"}
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -61,7 +61,7 @@ def test_only_pod_network_steps_are_checked(tmp_path: Path) -> None:
 
 def test_listening_client_fails_every_trial(tmp_path: Path) -> None:
     trials = [trial(trial=number) for number in (1, 2)]
-    client_network.refuse(placement(), trials, settings(), tmp_path, "a proxy listens")
+    client_network.refuse(placement(), trials, tmp_path, "a proxy listens")
     visit = Visit(visit=1, round=1, dataplane="lab-iptables", trials=tuple(trials))
     for planned in trials:
         document = documents.read_document(tmp_path / documents.trial_name(planned.trial), documents.TrialDocument)

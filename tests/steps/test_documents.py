@@ -14,7 +14,7 @@ from steps.collect.run_rows import most_bytes
 from tests.steps.builders import attempt, cut_short, damaged, placement, trial
 
 DOCUMENT = documents.TrialDocument(
-    trial=trial(), placement=placement(), mtu_bytes=None, services=0, attempts=(attempt(stderr="\\xff"),)
+    trial=trial(), placement=placement(), mtu_bytes=None, attempts=(attempt(stderr="\\xff"),)
 )
 
 

@@ -31,14 +31,10 @@ def raw(tmp_path: Path) -> Path:
     documents.write_document(
         place / documents.PREFLIGHT, documents.Preflight(findings=(), provenance={}, visits=VISITS)
     )
-    for level in (1, 2):
-        following = tuple(visit.visit for visit in VISITS if visit.round == level + 1)
-        earlier = Look(level=level, round=level, elapsed_s=1, compared=0, decided=0, visits=following, reason="Why.")
-        documents.write_document(place / look_name(level), earlier)
     return place
 
 
-def look(home: Path, level: str = "03", chosen: Settings = CHOSEN) -> tuple[Ended, dict[str, Any], Look]:
+def look(home: Path, level: str = "01", chosen: Settings = CHOSEN) -> tuple[Ended, dict[str, Any], Look]:
     """The step's end, its outputs and its document."""
     inputs = {"settings": chosen.model_dump_json(), "level": level}
     ended = run_task("steps.tasks.look:look", inputs, home, {environment.ENVIRONMENT: "lab"})
@@ -58,7 +54,7 @@ def test_run_goes_on_where_nothing_can_be_compared(raw: Path, tmp_path: Path) ->
     for visit in VISITS[:6]:
         (raw / documents.visit_directory(visit.visit) / documents.SETTLE).write_text("{")
     _, outputs, found = look(tmp_path)
-    assert (outputs["next"], outputs["level"], outputs["title"]) == ("rounds", "04", "round-4")
+    assert (outputs["next"], outputs["level"], outputs["title"]) == ("rounds", "02", "round-4")
     assert [int(item["visit"]) for item in json.loads(outputs["visits"])] == [7, 8]
     assert (found.visits, found.stopped, found.compared) == ((7, 8), None, 0)
 
@@ -78,10 +74,10 @@ def test_visit_off_its_dataplanes_others_is_repeated_once(raw: Path, tmp_path: P
         (again,) = json.loads(outputs["visits"])
         assert (outputs["next"], again["visit"], again["round"]) == ("rounds", "12", "1")
         assert [off.visit for off in found.off] == [2]
-        documents.write_document(raw / look_name(3), found)
+        documents.write_document(raw / look_name(1), found)
         repeat = schedule.repeat(VISITS, VISITS[1])
         builders.write_visit(raw / documents.visit_directory(12), repeat, CHOSEN)
-        _, outputs, found = look(tmp_path, "04")
+        _, outputs, found = look(tmp_path, "02")
     assert (outputs["next"], found.off, found.stopped) == ("stop", (), "decided")
 
 

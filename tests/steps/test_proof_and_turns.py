@@ -91,16 +91,18 @@ def measure(fake: Fake) -> "queue.Queue[object]":
     return ended
 
 
-def run(step: object, tmp_path: Path) -> documents.Evidence:
+def run(step: object, tmp_path: Path, *phases: str) -> documents.Evidence:
     path = tmp_path / "document.json"
-    step(CHOSEN.model_dump_json(), "01", path)  # type: ignore[operator]
+    step(CHOSEN.model_dump_json(), "01", *phases, path)  # type: ignore[operator]
     return documents.read_document(path, documents.Evidence)
 
 
 def test_nothing_is_measured_before_the_proof_and_all_wait_for_the_step_that_clears(fake: Fake, tmp_path: Path) -> None:
     ended = measure(fake)
     clearing: list[documents.Evidence] = []
-    last = threading.Thread(target=lambda: clearing.append(run(clear.clear, tmp_path / "clear")), daemon=True)
+    last = threading.Thread(
+        target=lambda: clearing.append(run(clear.clear, tmp_path / "clear", "Succeeded")), daemon=True
+    )
     (tmp_path / "clear").mkdir()
     last.start()
     with pytest.raises(queue.Empty):
@@ -124,7 +126,7 @@ def test_measuring_steps_end_at_once_where_the_dataplane_is_not_proven(fake: Fak
         settle.settle(CHOSEN.model_dump_json(), "01", tmp_path / "settle.json")
     for _ in MEASURING:
         assert str(ended.get(timeout=10)).startswith("lab-iptables is not proven: node-a: ")
-    run(clear.clear, tmp_path)
+    run(clear.clear, tmp_path, "Succeeded")
     assert fake.calls[-2:] == ["observe after", "clear"]
 
 
@@ -133,5 +135,28 @@ def test_visit_without_servers_is_cleared_without_waiting(fake: Fake, tmp_path: 
         prepare.prepare(CHOSEN.model_dump_json(), "01", tmp_path / "prepare.json")
     assert fake.calls == ["clear"], "half of the servers would keep the visit waiting"
     fake.source = None
-    run(clear.clear, tmp_path)
+    run(clear.clear, tmp_path, "Succeeded")
     assert fake.calls[-1] == "clear"
+
+
+@pytest.mark.parametrize("prepared", ["Failed", "Error", "Omitted"])
+def test_visit_without_measuring_steps_is_cleared_without_waiting_for_any(
+    fake: Fake, prepared: str, tmp_path: Path
+) -> None:
+    clearing = threading.Thread(target=lambda: run(clear.clear, tmp_path, prepared), daemon=True)
+    clearing.start()
+    clearing.join(10)
+    assert fake.calls == ["final cost", "observe after", "clear"]
+
+
+def test_where_a_document_can_not_be_kept_no_step_waits_for_it(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = measure(fake)
+    monkeypatch.setattr(fake, "prepare", lambda *_: ())
+    for task in (settle.settle, prepare.prepare):
+        with pytest.raises(SystemExit):
+            task(CHOSEN.model_dump_json(), "01", tmp_path / "no" / ("long" * 99))
+    assert fake.calls[-1] == "clear"
+    for _ in MEASURING:
+        assert "can't be written" in str(ended.get(timeout=10))

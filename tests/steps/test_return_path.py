@@ -51,7 +51,7 @@ def document(
     )
     before = counted(1, eth0=(500, 700), lo=(0, 0), **dict.fromkeys(others, (0.0, 0.0)))
     made = fitted(attempt(RECORDED, nat=(before, after)), REVERSE)
-    return documents.TrialDocument(trial=REVERSE, placement=PLACE, mtu_bytes=None, services=0, attempts=(made,))
+    return documents.TrialDocument(trial=REVERSE, placement=PLACE, mtu_bytes=None, attempts=(made,))
 
 
 def output(found: documents.TrialDocument, dataplane: str, **of_trial: object) -> str | None:

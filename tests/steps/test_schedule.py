@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.domain import FIRST_LOOK
 from steps.catalogue.options import Settings
 from steps.catalogue.profiles import BY_NAME, DEFAULT, PROFILES, VISITS_DIFFER_RATIO, Profile
 from steps.settings import schedule
@@ -109,14 +110,15 @@ def test_budget_limits_the_planned_rounds() -> None:
     assert schedule.planned_time(settings(options="rounds=1000 duration=60 budget=1m")).rounds == (1, 1, 1)
 
 
-@given(st.integers(1, 1000))
-def test_levels_measure_every_round_once_within_argos_depth(rounds: int) -> None:
-    chosen = settings(options=f"rounds={rounds}")
+@given(st.integers(1, 1000), st.booleans())
+def test_levels_measure_every_round_once_within_argos_depth(rounds: int, budget: bool) -> None:  # noqa: FBT001
+    chosen = settings(options=f"rounds={rounds}{' budget=1h' * budget}")
     levels = [schedule.level_rounds(chosen, level) for level in range(1, schedule.MOST_LEVELS + 2)]
     assert [number for level in levels for number in level] == list(range(1, rounds + 1))
     assert not levels[-1], "a level for the repeats of the last round"
+    assert len(levels[0]) == (1 if budget else min(rounds, FIRST_LOOK)), "nothing is decided before the first look"
     if rounds <= schedule.MOST_LEVELS:
-        assert {len(level) for level in levels} <= {0, 1}
+        assert {len(level) for level in levels[1:]} <= {0, 1}
     assert schedule.level_title(chosen, schedule.MOST_LEVELS + 1) == "repeats"
 
 

@@ -54,7 +54,7 @@ def read(folder: Path) -> list[documents.TrialDocument]:
 
 def test_trials_are_measured_in_turns_and_keep_their_place(instead: Callable[[str], Path], tmp_path: Path) -> None:
     instead("cat $RECORDED/tcp-forward-3.21.json")
-    turns = Scripted({2: 2, 4: 3, 6: 5})
+    turns = Scripted({3: 2, 6: 3, 9: 5})
     found = measured(tmp_path / "raw", turns)
     assert turns.asked == [turn_order.trial_number(t.position) for t in TRIALS]
     assert [(document.turn, document.error) for document in found] == [(2, None), (3, None), (5, None)]
@@ -65,7 +65,7 @@ def test_turn_that_passed_is_a_failed_trial_and_the_next_goes_on(
     instead: Callable[[str], Path], tmp_path: Path
 ) -> None:
     instead("cat $RECORDED/tcp-forward-3.21.json")
-    found = measured(tmp_path / "raw", Scripted({2: 2, 6: 5}))
+    found = measured(tmp_path / "raw", Scripted({3: 2, 9: 5}))
     assert [document.error for document in found] == [None, PASSED, None]
     assert (found[1].turn, found[1].attempts) == (None, ())
 
@@ -75,7 +75,7 @@ def test_vanished_server_of_turns_fails_the_rest_with_its_reason(
 ) -> None:
     instead("cat $RECORDED/tcp-forward-3.21.json")
     with pytest.raises(Problem, match="the server of turns is gone"):
-        measured(tmp_path / "raw", Scripted({2: 2}, ends=True))
+        measured(tmp_path / "raw", Scripted({3: 2}, ends=True))
     assert [document.error for document in read(tmp_path / "raw")] == [None, *["the server of turns is gone"] * 2]
 
 
@@ -83,7 +83,7 @@ def test_reference_whose_turn_passed_is_missing_and_the_others_are_there(
     instead: Callable[[str], Path], tmp_path: Path
 ) -> None:
     instead("cat $RECORDED/tcp-forward-3.21.json")
-    turns = Scripted({1: 1, 5: 4})
+    turns = Scripted({2: 1, 8: 4})
     measure_references(placement(), [1, 2, 3], CHOSEN, tmp_path / "raw", lambda _: None, lambda *_: None, turns)
     assert turns.asked == [turn_order.reference_number(position) for position in (1, 2, 3)]
     names = sorted(path.name for path in (tmp_path / "raw").iterdir())

@@ -10,13 +10,14 @@ import pytest
 from steps.catalogue.profiles import PROFILES
 from workflows.local.semantics.argo_defects import unsafe_to_fail, unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
+from workflows.local.semantics.step_groups import as_dags
 from workflows.local.semantics.unsupported import refuse_unsupported
 from workflows.template import nightly
 from workflows.template.benchmark import build_template
 from workflows.template.form import FORM
 
 Object = dict[str, Any]
-SPEC = build_template().to_dict()["spec"]
+SPEC = as_dags(build_template().to_dict())["spec"]
 TEMPLATES = {template["name"]: template for template in SPEC["templates"]}
 
 
@@ -145,6 +146,11 @@ def _loop_last(spec: Object) -> None:
     dag["tasks"] = [task for task in dag["tasks"] if task["name"] == "visit"]
 
 
+def _dag_at_exit(spec: Object) -> None:
+    """As up to version 0.1.0."""
+    spec["templates"] = as_dags({"spec": spec})["spec"]["templates"]
+
+
 def _looped_mutex(spec: Object) -> None:
     (visit,) = (t for t in spec["templates"] if t["name"] == "visit")
     visit["synchronization"] = {"mutexes": [{"name": "m"}]}
@@ -153,6 +159,7 @@ def _looped_mutex(spec: Object) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (_dag_at_exit, "the exit handler finish is a DAG"),
         (_loop_last, "template rounds, task visit is a loop and the last task of its DAG"),
         (_looped_mutex, "template rounds, task visit is a loop over visit, which holds a mutex"),
     ],

@@ -108,6 +108,8 @@ def test_expression_error_is_named(text: str, says: str) -> None:
     ("when", "holds"),
     [
         ("Failed != Succeeded", True),
+        ("Failed == Succeeded", False),
+        ("Skipped==Skipped", True),
         ("Succeeded != Succeeded", False),
         (" a1!=a1 ", False),
     ],
@@ -118,8 +120,8 @@ def test_when_expressions(when: str, *, holds: bool) -> None:
 
 @pytest.mark.parametrize(
     "when",
-    ["lab-ebpf != lab-ebpf", "!= a", "a", "a == b", "'a' != b", "1 != 2", "a !=", "", "a != b && c != d", "true"],
+    ["lab-ebpf != lab-ebpf", "!= a", "a", "a = b", "'a' != b", "1 != 2", "a !=", "", "a != b && c != d", "true"],
 )
 def test_a_when_that_is_not_supported_is_refused(when: str) -> None:
-    with pytest.raises(BadInput, match=r"when .* is not a supported condition: only WORD != WORD is"):
+    with pytest.raises(BadInput, match=r"when .* is not a supported condition: only WORD == WORD and WORD != WORD are"):
         when_holds(when)

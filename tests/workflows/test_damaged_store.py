@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from steps.cluster.lab import sandbox
@@ -67,7 +66,7 @@ def test_shell_reports_excluded_runs(
 
 
 def test_run_summary_reports_excluded_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert summary_table.print_result(store.url, "night-00", Terminal(width=200)) == 1
+    assert summary_table.print_result(store.url, "night-00", "text") == 1
     output = capsys.readouterr().out
     assert output.startswith(NAMED)
     assert "was ended before" not in output

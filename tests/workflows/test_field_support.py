@@ -1,5 +1,6 @@
 """The local engine holds what the rendered workflow uses, and no more: fields, results of tasks, operators and tags."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -9,11 +10,14 @@ import pytest
 import yaml
 
 from tests.ordinary import ROOT
-from workflows.local.semantics.conditions import RESULTS, SIGNS, UNEQUAL
+from workflows.local.semantics.conditions import COMPARISONS, RESULTS, SIGNS
 from workflows.local.semantics.field_support import WORKFLOW, Ignored, Rule, Supported, Template
 from workflows.local.semantics.tags import FORMS, form_of, references, tags_in
 
 LACKING = Supported()
+KINDS = ("dag", "steps", "pod")
+"""Of templates."""
+
 MANIFESTS = ROOT / "workflows" / "manifests" / "base"
 
 
@@ -35,9 +39,9 @@ def rules(rule: Rule, path: str = "") -> Iterator[tuple[str, Rule]]:
                 yield from rules(inner, f"{path}/{name}")
         case [inner]:
             yield from rules(inner, path)
-        case Template(dag, step):
-            yield from rules(dag, f"{path}/DAG")
-            yield from rules(step, f"{path}/STEP")
+        case Template():
+            for kind in KINDS:
+                yield from rules(getattr(rule, kind), f"{path}/{kind.upper()}")
         case Supported() | Ignored():
             yield path, rule
 
@@ -51,9 +55,9 @@ def used(value: object, rule: Rule, path: str = "") -> Iterator[tuple[str, str]]
         case [inner_rule] if isinstance(value, list):
             for inner in value:
                 yield from used(inner, inner_rule, path)
-        case Template(dag, step) if isinstance(value, dict):
-            is_dag = "dag" in value
-            yield from used(value, dag if is_dag else step, f"{path}/{'DAG' if is_dag else 'STEP'}")
+        case Template() if isinstance(value, dict):
+            kind = next((kind for kind in KINDS if kind in value), "pod")
+            yield from used(value, getattr(rule, kind), f"{path}/{kind.upper()}")
         case _:
             yield path, json.dumps(value)
 
@@ -61,6 +65,7 @@ def used(value: object, rule: Rule, path: str = "") -> Iterator[tuple[str, str]]
 def tasks() -> Iterator[dict[str, Any]]:
     for template in rendered()["spec"]["templates"]:
         yield from template.get("dag", {}).get("tasks", [])
+        yield from itertools.chain.from_iterable(template.get("steps", []))
 
 
 def found(pattern: str, field: str) -> set[str]:
@@ -81,7 +86,7 @@ def test_the_engine_knows_each_result_of_a_task_that_the_workflow_waits_for_and_
 
 def test_the_engine_knows_each_operator_that_the_workflow_uses_and_no_other() -> None:
     assert found(r"[^\w\s.()-]+|[()]", "depends") == SIGNS
-    assert found(r"[^\w\s]+", "when") == {UNEQUAL}
+    assert found(r"[^\w\s]+", "when") == COMPARISONS
 
 
 def test_the_engine_replaces_each_form_of_tag_that_the_workflow_uses_and_no_other() -> None:

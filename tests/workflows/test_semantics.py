@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hera.workflows import DAG, Parameter, Task
+from hera.workflows import DAG, Parameter, Steps, Task
+from hera.workflows import models as m
 
 from tests.workflows import toys as t
 from tests.workflows.running import phases, walk, workflow
@@ -309,3 +310,27 @@ def test_exit_handler_gets_the_workflow_status(tmp_path: Path) -> None:
     assert phases(outcome)["onExit.unless-it-failed"] == "Skipped"
     assert phases(outcome)["onExit.unless-it-succeeded"] == "Succeeded"
     assert outcome.message == 'f: it "broke"'
+
+
+@pytest.mark.parametrize(
+    ("bad", "phase", "ran"),
+    [
+        ("", "Succeeded", ["first", "second", "last"]),
+        ("first", "Succeeded", ["first", "last"]),
+        ("last", "Failed", ["first", "second", "last"]),
+    ],
+)
+def test_steps_follow_each_other_and_those_that_may_fail_decide_nothing(
+    bad: str, phase: str, ran: list[str], tmp_path: Path
+) -> None:
+    anyhow = m.ContinueOn(failed=True, error=True)
+
+    def others() -> None:
+        with Steps(name="one-by-one"):
+            t.fail_if(name="first", arguments={"text": "first", "bad": bad}, continue_on=anyhow)
+            t.nothing(name="second", when="{{steps.first.status}} == Succeeded", continue_on=anyhow)
+            t.fail_if(name="last", arguments={"text": "last", "bad": bad})
+
+    outcome, _ = walk(workflow(lambda: Task(name="all", template="one-by-one"), others=others), tmp_path)
+    assert outcome.phase == phase
+    assert [node.display_name for node in outcome.nodes if node.kind == "Pod"] == ran

@@ -1,12 +1,12 @@
 """The end of a run in the terminal, and its exit code, from stored nights whose truth is known."""
 
+import contextlib
 import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from analysis.console.terminal import Terminal
 from analysis.sql import database
 from analysis.store.store import Store
 from analysis.summary import stored
@@ -21,8 +21,14 @@ def announced(root: Path, recipe: Recipe, **changed: tuple[int, float]) -> tuple
     """The exit code of the last of 20 nights and what is printed, analysed as the workflow's report task does."""
     with synthetic.database(root, *synthetic.nights(20, changed, recipe)) as con:
         stored.store_summary(Store(str(root)), synthetic.summarise(con, "night-19"))
+    return printed(root, "night-19")
+
+
+def printed(root: Path, run_id: str, why: str = "") -> tuple[int, str]:
+    """The exit code, and what is printed."""
     text = io.StringIO()
-    return print_result(str(root), "night-19", Terminal(file=text, width=200)), text.getvalue()
+    with contextlib.redirect_stdout(text):
+        return print_result(str(root), run_id, "text", why), text.getvalue()
 
 
 @pytest.mark.parametrize(("trigger", "code"), [("nightly", 1), ("local", 0), ("submitted", 0)])
@@ -42,11 +48,11 @@ def test_improvement_and_suspected_change_are_printed(tmp_path: Path) -> None:
 
 
 def test_terminated_run_names_the_report_command(tmp_path: Path) -> None:
-    text = io.StringIO()
     why = "settle: settle.json can't be written: No space left on device"
-    assert print_result(str(tmp_path), "night-19", Terminal(file=text, width=40), why) == 1
-    assert f"The first step that failed is {why}.\n" in text.getvalue()
-    assert f"type `make report RUN=night-19 RESULTS={tmp_path}`." in text.getvalue()
+    code, text = printed(tmp_path, "night-19", why)
+    assert code == 1
+    assert f"The first step that failed is {why}.\n" in text
+    assert f"type `make report RUN=night-19 RESULTS={tmp_path}`." in text
 
 
 def test_no_change_prints_the_detectable_effect(tmp_path: Path) -> None:
@@ -67,12 +73,11 @@ def test_error_without_trials_is_printed_with_its_visit(tmp_path: Path) -> None:
     store.write(SMALL.run_id, found)
     with database.connect(store) as con:
         stored.store_summary(store, synthetic.summarise(con, SMALL.run_id))
-    text = io.StringIO()
-    print_result(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
-    failed = [line for line in text.getvalue().splitlines() if line.startswith("Failed: ")]
+    _, text = printed(tmp_path, SMALL.run_id)
+    failed = [line for line in text.splitlines() if line.startswith("Failed: ")]
     name = other["dataplane_requested"]
     assert failed == [f"Failed: a visit of {name}: {name}: clear failed: nft: refused"]
-    assert "The run ended early: 2 of 24 trials never ran." in text.getvalue()
+    assert "The run ended early: 2 of 24 trials never ran." in text
 
 
 def test_damaged_preflight_is_printed_with_its_trials(tmp_path: Path) -> None:
@@ -85,7 +90,6 @@ def test_damaged_preflight_is_printed_with_its_trials(tmp_path: Path) -> None:
     store.write(SMALL.run_id, found)
     with database.connect(store) as con:
         stored.store_summary(store, synthetic.summarise(con, SMALL.run_id))
-    text = io.StringIO()
-    print_result(str(tmp_path), SMALL.run_id, Terminal(file=text, width=200))
-    assert "Failed: 24 x preflight.json is cut short or damaged\n" in text.getvalue()
-    assert " 0 x " not in text.getvalue()
+    _, text = printed(tmp_path, SMALL.run_id)
+    assert "Failed: 24 x preflight.json is cut short or damaged\n" in text
+    assert " 0 x " not in text

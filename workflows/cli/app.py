@@ -34,7 +34,16 @@ VERBS: Final = {
         "Start a run on a cluster where the benchmark is deployed, and watch it to its end.",
     ),
     "undeploy": ("deployment:undeploy", "Delete from a cluster what deploy created, but not the results."),
+    "import": (
+        "imports:import_results",
+        "Read what iperf3, knb and k8s-netperf measured into the store, as environment imported:NAME.",
+    ),
     "report": ("results:report_again", "Write the report of a stored run again, and print its summary."),
+    "compare": ("compare:compare", "Compare two runs, or all runs of two labels, and write the comparison's page."),
+    "site": (
+        "site:write_site",
+        "Write static pages of a whole store, or bring them up to date: what each night found.",
+    ),
     "query": ("results:print_answer", "Query the store; without SQL or question, list its views and its questions."),
     "shell": ("results:open_shell", "Open an SQL prompt over the store's views."),
 }

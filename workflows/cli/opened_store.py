@@ -1,6 +1,7 @@
-"""The store of a verb, opened only where root may use it."""
+"""The store of a verb, and other files that it writes, opened only where root may use them."""
 
 from analysis.store import trust
+from analysis.store.object_storage import ObjectStorage
 from analysis.store.store import Store
 from analysis.store.urls import parse_url
 
@@ -17,7 +18,17 @@ def open_store(results: str, *, as_owner: bool, create: bool = False) -> Store:
         BadInput: the address is invalid.
         Unsupported: another user controls the folder, and `as_owner` is not given or does not help.
     """
-    address = parse_url(results)
+    _use(results, as_owner=as_owner, create=create)
+    return Store(results)
+
+
+def open_files(address: str, *, as_owner: bool) -> ObjectStorage:
+    """The files at an address that is no store's, such as a site's; arguments and errors as of `open_store`."""
+    _use(address, as_owner=as_owner, create=True)
+    return ObjectStorage(address)
+
+
+def _use(url: str, *, as_owner: bool, create: bool) -> None:
+    address = parse_url(url)
     if address.local:
         trust.use_folder(address.root, as_owner=as_owner, create=create)
-    return Store(results)

@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 
 from rich.table import Table
 
+from analysis.console.documents import Document, print_document
 from analysis.console.terminal import Terminal
 from analysis.domain import FIRST_LOOK
 from analysis.formatting import count, duration
@@ -12,23 +14,49 @@ from steps.catalogue.environments import is_lab
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox
+from steps.domain import Trial
 from steps.settings.schedule import make_schedule, planned_time
+from workflows.cli.plan_document import (
+    plan_document,
+    plan_grid,
+    plan_markdown,
+    preflight_document,
+    preflight_grid,
+    preflight_markdown,
+)
 from workflows.flags.run import RunFlags
+
+_COLUMNS = ("visit", "round", "dataplane", "trials in their order")
 
 
 def print_plan(flags: RunFlags | None = None) -> int:
     """Print the visits in their order with their trials. Returns 0; raises BadInput."""
-    settings = (flags or RunFlags()).settings()
-    visits = make_schedule(settings)
-    table = Table("visit", "round", "dataplane", "trials in their order", box=None, pad_edge=False)
-    for visit in visits:
-        trials = ", ".join(f"{t.topology} {t.variant.name} {t.direction}" for t in visit.trials)
-        table.add_row(str(visit.visit), str(visit.round), visit.dataplane, trials)
-    console = Terminal()
-    console.print(table)
-    for sentence in _planned(settings):
-        console.print(sentence, soft_wrap=True)
+    flags = flags or RunFlags()
+    settings = flags.settings()
+    visits, notes = make_schedule(settings), list(_planned(settings))
+    rows = [(str(v.visit), str(v.round), v.dataplane, ", ".join(map(_described, v.trials))) for v in visits]
+
+    def text(console: Terminal) -> None:
+        table = Table(*_COLUMNS, box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        for sentence in notes:
+            console.print(sentence, soft_wrap=True)
+
+    made = cache(lambda: plan_document(settings, visits, planned_time(settings), notes))
+    document = Document(
+        model=made,
+        grid=lambda: plan_grid(made()),
+        markdown=lambda: plan_markdown(rows, _COLUMNS, notes),
+        text=text,
+    )
+    print_document(document, flags.format)
     return 0
+
+
+def _described(trial: Trial) -> str:
+    return f"{trial.topology} {trial.variant.name} {trial.direction}"
 
 
 def _planned(settings: Settings) -> Iterator[str]:
@@ -68,10 +96,22 @@ def print_findings(flags: RunFlags | None = None) -> int:
 
         name = use_deployment(name)
     findings = connect_cluster(name, at_prompt=True).preflight(settings)
-    console = Terminal()
-    for finding in findings:
-        console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
-    stopped = any(finding.severity == "stop" for finding in findings)
-    if not stopped:
-        console.print("A run can go on here.")
-    return 2 if stopped else 0
+    document = preflight_document(settings.environment, findings)
+    conclusion = "A run can go on here." if document.possible else "No run can go on here."
+
+    def text(console: Terminal) -> None:
+        for finding in findings:
+            console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
+        if document.possible:
+            console.print(conclusion)
+
+    print_document(
+        Document(
+            model=lambda: document,
+            grid=lambda: preflight_grid(document),
+            markdown=lambda: preflight_markdown(document, conclusion),
+            text=text,
+        ),
+        flags.format,
+    )
+    return 0 if document.possible else 2

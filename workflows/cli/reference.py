@@ -1,21 +1,28 @@
-"""The committed files that follow from the verbs and the options: the variables of `make`, and docs/options.md.
+"""The committed files that follow from the verbs and options: variables of `make`, docs/options.md, docs/schemas.
 
 python -m workflows.cli.reference   write them
 
 make runs before anything is installed, so it can't call this program; a test fails if a file is stale.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from analysis.console.documents import DocumentModel, schema, schema_name
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
+from analysis.sql.answer_document import QueryDocument
+from analysis.summary.contrast_document import CompareDocument
+from analysis.summary.document import RunDocument
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, defaults
 from steps.catalogue.profiles import PROFILES
 from workflows.cli.app import VERBS, app
+from workflows.cli.plan_document import PlanDocument, PreflightDocument
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -108,10 +115,18 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
+DOCUMENTS: Final = (RunDocument, CompareDocument, QueryDocument, PlanDocument, PreflightDocument)
+"""What the verbs print with --format=json or yaml."""
+
+
+def _schema(model: type[DocumentModel]) -> str:
+    return json.dumps(schema(model), indent=2, ensure_ascii=False) + "\n"
+
+
 FILES: Final[Mapping[Path, Callable[[], str]]] = {
     ROOT / "workflows/cli/variables.mk": variables,
     ROOT / "docs/options.md": document,
-}
+} | {ROOT / "docs/schemas" / f"{schema_name(model)}.json": partial(_schema, model) for model in DOCUMENTS}
 """Each file, and the function that makes its text."""
 
 

@@ -13,10 +13,13 @@ from cyclopts import Parameter
 
 from analysis import memory, report
 from analysis.console.commands import report_command
+from analysis.console.documents import Document, print_document
+from analysis.console.markdown import code, escape
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Unsupported
 from analysis.sql import database, shell
+from analysis.sql.answer_document import KnownQuestion, answer_grid, answer_markdown, query_document
 from analysis.sql.table_output import print_table
 from analysis.store.left_out import LeftOut, sentences
 from analysis.store.names import check_run_id
@@ -27,7 +30,10 @@ from analysis.summary.markdown import to_markdown
 from steps.catalogue.options import method
 from workflows.cli import summary_table, uncollected
 from workflows.cli.opened_store import open_store
-from workflows.flags.common import AsOwner, Results
+from workflows.flags.common import AsOwner, Format, Results
+
+_LATEST = "select arg_max(run_id, coalesce(started_at, '0001-01-01 00:00:00+00'::timestamptz)) as run_id from runs"
+"""A run whose time is unknown, as of an imported one, counts as the earliest."""
 
 
 def report_again(
@@ -35,6 +41,7 @@ def report_again(
     run: Annotated[str, Parameter(help="The run's name; the latest if empty.")] = "",
     results: Results = "results",
     as_owner: AsOwner = False,
+    format: Format = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Analyse a stored run again, write its report and print its summary.
 
@@ -46,7 +53,7 @@ def report_again(
         Unsupported: the store can't be read or written, or a limit of memory is too low.
     """
     memory.require()
-    store, console = open_store(results, as_owner=as_owner), Terminal()
+    store = open_store(results, as_owner=as_owner)
     if run:
         _check_named(store, run)
         name = uncollected.run_named(store, run)
@@ -70,10 +77,9 @@ def report_again(
             return _write(store, con, name, latest=name == latest)
 
     found_summary, address = database.with_sound_files(store, write)
-    summary_table.print_summary(found_summary, console)
-    console.print()
-    console.print(f"Report: {address}", soft_wrap=True)
-    console.print(f"Markdown: {store.location(f'reports/{name}/summary.md')}", soft_wrap=True)
+    beside = {"Report": address, "Interactive": store.location(f"reports/{name}/{report.INTERACTIVE}")}
+    beside["Markdown"] = store.location(f"reports/{name}/summary.md")
+    print_document(summary_table.document(found_summary, beside), format)
     return 0
 
 
@@ -81,8 +87,8 @@ def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool)
     """Write a run's report, and store its summary if it has none; returns the summary and the report's address."""
     found = summary.summarise(con, run_id, method)
     place = store.location(f"reports/{run_id}/report.html")
-    pages = report.render(con, run_id, found), to_markdown(found, place)
-    address = store.write_report(run_id, *pages, latest=latest)
+    files = report.render_pages(con, run_id, found).files | {"summary.md": to_markdown(found, place)}
+    address = store.write_report(run_id, files, latest=latest)
     if stored.find_summary(store, run_id) is None:
         stored.store_summary(store, found)
     return found, address
@@ -94,6 +100,7 @@ def print_answer(
     question: Annotated[str, Parameter(help="One of the stored questions, such as trend.")] = "",
     results: Results = "results",
     as_owner: AsOwner = False,
+    format: Format = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Print the answer to SQL or to a stored question; without either, the views and the questions.
 
@@ -102,7 +109,7 @@ def print_answer(
     """
     if sql and question:
         raise BadInput("--sql and --question exclude each other: give one of them.")
-    store, console = open_store(results, as_owner=as_owner), Terminal()
+    store = open_store(results, as_owner=as_owner)
     _collect_all(store)
 
     def answer() -> pa.Table:
@@ -112,10 +119,7 @@ def print_answer(
                 return _answer(store, con, sql)
             return database.answer_question(con, question) if question else database.query(con, database.COLUMNS)
 
-    print_table(database.with_sound_files(store, answer), console)
-    if not sql and not question:
-        for known in database.questions():
-            console.print(f"{known.name}: {known.question}")
+    print_document(_document(database.with_sound_files(store, answer), question, listing=not sql), format)
     return 0
 
 
@@ -123,6 +127,30 @@ def _opened_to_answer(store: Store, sql: str, question: str) -> database.Connect
     if question:
         return database.connect_to_ask(store, question)
     return database.connect(store, asking=sql or database.COLUMNS)
+
+
+def _document(answer: pa.Table, question: str, *, listing: bool) -> Document:
+    """The answer to a query; with `listing` and no question, and all questions."""
+    known = (
+        ()
+        if question or not listing
+        else tuple(KnownQuestion(name=each.name, question=each.question) for each in database.questions())
+    )
+
+    def text(console: Terminal) -> None:
+        print_table(answer, console)
+        for each in known:
+            console.print(f"{each.name}: {each.question}")
+
+    def markdown() -> str:
+        return "\n".join([answer_markdown(answer), "", *(f"- {code(q.name)}: {escape(q.question)}" for q in known)])
+
+    return Document(
+        model=lambda: query_document(answer, question or None, known),
+        grid=lambda: answer_grid(answer),
+        markdown=markdown,
+        text=text,
+    )
 
 
 def open_shell(*, results: Results = "results", as_owner: AsOwner = False) -> int:
@@ -164,7 +192,7 @@ def _print_left_out(found: Sequence[LeftOut]) -> None:
 
 
 def _latest(store: Store, con: database.Connection) -> str:
-    (name,) = database.query(con, "select arg_max(run_id, started_at) as run_id from runs")["run_id"].to_pylist()
+    (name,) = database.query(con, _LATEST)["run_id"].to_pylist()
     if name is None and (found := database.left_out(con)):
         raise Unsupported("\n".join(sentences(found)))
     if name is None:

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import signal
-import sys
 from datetime import UTC, datetime
 from types import FrameType
 
 from analysis import memory
 from analysis.console.commands import report_command
+from analysis.console.documents import aside
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal, suppress_output_errors
 from analysis.errors import Unsupported
@@ -36,10 +36,10 @@ def measure(flags: RunFlags, settings: Settings) -> int:
         Unsupported: the first steps refused the run; the sentence is theirs.
         KeyboardInterrupt: it was stopped before anything was measured.
     """
-    console = Terminal()
+    console = aside(flags.format)
     with contextlib.suppress(BrokenPipeError):
         console.print(_beforehand(settings))
-        sys.stdout.flush()
+        console.file.flush()
     # A terminal or pipe that fails later must not end the run.
     output = suppress_output_errors()
     code = _measure(flags, settings, console)
@@ -65,7 +65,7 @@ def _measure(flags: RunFlags, settings: Settings, console: Terminal) -> int:
         return 1
     from workflows.cli.summary_table import print_result  # noqa: PLC0415 - not imported while the run measures
 
-    return print_result(settings.results, name, console, why)
+    return print_result(settings.results, name, flags.format, why)
 
 
 def _first_failure(outcome: WorkflowOutcome) -> str:

@@ -1,18 +1,24 @@
 """The summary of a run in the terminal: a table of comparisons, not of trials."""
 
+from collections.abc import Mapping
+from functools import cache
+
 from rich.table import Table
 
 from analysis import flags, formatting
 from analysis.console.commands import report_command
+from analysis.console.documents import Document, Format, aside, print_document
 from analysis.console.terminal import Terminal, Text
 from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import BY_NAME, COMPARED, LEADING
 from analysis.store.left_out import sentences
 from analysis.store.store import Store
 from analysis.summary import change_groups, stored
+from analysis.summary.document import comparison_grid, run_document
+from analysis.summary.markdown import to_markdown
 from analysis.summary.standings import ARROWS
 from analysis.summary.summary import Summary
-from workflows.cli import answer_table
+from workflows.cli import answer_table, curve_table
 
 BESIDE = tuple(metric for metric in COMPARED if metric.beside)
 """The metrics shown beside the leading ones. The report has them all."""
@@ -23,16 +29,16 @@ ANSWER_WIDTH = 16
 EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
 
 
-def print_result(results: str, run_id: str, console: Terminal, why: str = "") -> int:
-    """Print the summary of a run and the address of its report; returns the exit code.
+def print_result(results: str, run_id: str, wanted: Format, why: str = "") -> int:
+    """Print the result of a run, with the address of its report; returns the exit code.
 
     Args:
         results: the store.
         run_id: the run.
-        console: where to print.
+        wanted: the format.
         why: the first failure of a step, with the step's name; printed if there is no report.
     """
-    store = Store(results)
+    store, console = Store(results), aside(wanted)
     stock = store.inventory(run_id=run_id)
     summary = stored.find_summary_in(stock, run_id)
     for sentence in sentences(stock.left_out):
@@ -47,12 +53,28 @@ def print_result(results: str, run_id: str, console: Terminal, why: str = "") ->
             console.print(f"The first step that failed is {formatting.sentences(why)}", style="red", soft_wrap=True)
         console.print(f"To have one of what was measured, type `{report_command(results, run_id)}`.", soft_wrap=True)
         return 1
-    print_summary(summary, console)
-    console.print()
-    console.print(f"Report: {store.location(f'reports/{run_id}/report.html')}", soft_wrap=True)
-    console.print(f"Latest: {store.location('report.html')}", soft_wrap=True)
-    console.print(f"Markdown: {store.location(f'reports/{run_id}/summary.md')}", soft_wrap=True)
+    folder = f"reports/{run_id}"
+    files = {"Report": f"{folder}/report.html", "Latest": "report.html"}
+    files |= {"Interactive": f"{folder}/report-interactive.html", "Markdown": f"{folder}/summary.md"}
+    beside = {name: store.location(file) for name, file in files.items()}
+    print_document(document(summary, beside), wanted)
     return 1 if summary.failing else EXIT_CODES[summary.outcome]
+
+
+def document(summary: Summary, beside: Mapping[str, str]) -> Document:
+    """The result of a run in every format; `beside`: the name and the address of each file, the report first."""
+    report = next(iter(beside.values()))
+    made = cache(lambda: run_document(summary, report))
+
+    def text(console: Terminal) -> None:
+        print_summary(summary, console)
+        console.print()
+        for name, address in beside.items():
+            console.print(f"{name}: {address}", soft_wrap=True)
+
+    return Document(
+        model=made, grid=lambda: comparison_grid(made()), markdown=lambda: to_markdown(summary, report), text=text
+    )
 
 
 def print_summary(summary: Summary, console: Terminal) -> None:
@@ -65,6 +87,7 @@ def print_summary(summary: Summary, console: Terminal) -> None:
         console.print(doubt, style="yellow", soft_wrap=True)
     if summary.answer is not None:
         answer_table.print_answer(summary.answer, console)
+    curve_table.print_curves(summary, console)
     _print_comparisons(summary, console)
     _print_levels(summary, console)
     _print_changes(summary, console)
@@ -82,8 +105,8 @@ def print_summary(summary: Summary, console: Terminal) -> None:
 
 def _print_comparisons(summary: Summary, console: Terminal) -> None:
     """Print a heading for each path and a row for each dataplane, in 80 columns."""
-    leading = [c for metric in LEADING for c in summary.of(metric.name)]
-    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in summary.of(metric.name)}
+    leading = [c for metric in LEADING for c in summary.answered(metric.name)]
+    others = {(metric.name, c.path, c.dataplane): c for metric in BESIDE for c in summary.answered(metric.name)}
     if not leading:
         return
     console.print()

@@ -12,12 +12,6 @@ from workflows.deployment.user_client import DEPLOYMENTS, Object, UserClient
 from workflows.template.pod_policy import EXECUTOR
 
 OLDEST: Final = (3, 6)
-_STOPS: Final[dict[tuple[int, ...], tuple[int, ...] | None]] = {(3, 6): None, (3, 7): (3, 7, 17), (4, 0): (4, 0, 8)}
-"""The first release of each version in which Stop lets an exit handler that is a DAG end; None: there is none.
-
-Before, assessDAGPhase (workflow/controller/dag.go) fails it at once (argoproj/argo-workflows 16488).
-"""
-
 NEWEST: Final = (4, 1)
 KINDS: Final = ("workflows", "workflowtemplates", "cronworkflows", "workflowtaskresults")
 VERSION: Final = "v1alpha1"
@@ -86,8 +80,6 @@ def find_argo(client: UserClient) -> Argo:
             f"{client.where} has Argo Workflows {'.'.join(map(str, version))}, which knows neither the schedules nor "
             "the mutexes of this workflow: upgrade it to 3.6 or later; 3.6 to 4.1 are tested."
         )
-    if version is not None and version[:2] in _STOPS and ((first := _STOPS[version[:2]]) is None or version < first):
-        notes.append(_loses_exit_handler(client.where, version))
     watches = _option(arguments, "managed-namespace") or (namespace if "--namespaced" in arguments else None)
     config = client.get(CONFIGMAPS, _option(arguments, "configmap") or f"{_CONTROLLER}-configmap", namespace)
     server = _with_image(deployments, *_SERVER)
@@ -119,14 +111,6 @@ def _check_kinds(client: UserClient) -> None:
             raise Unsupported(
                 f"{client.where} serves {name} as {', '.join(served)}, and {VERSION} is needed; {_INSTALL}."
             )
-
-
-def _loses_exit_handler(where: str, version: tuple[int, ...]) -> str:
-    return (
-        f"{where} has Argo Workflows {'.'.join(map(str, version))}: there Stop fails the exit handler as soon as it "
-        "begins, so a run that is stopped puts nothing back; the next run does it first, and `make restore` at once. "
-        "Upgrade it to 3.7.17, 4.0.8 or 4.1."
-    )
 
 
 def _untested(where: str, version: tuple[int, ...] | None) -> str:

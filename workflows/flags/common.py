@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from analysis.console.documents import Format as DocumentFormat
+
 
 def flag(text: str, variable: str | None = None, aliases: Iterable[str] = ()) -> Parameter:
     """A flag whose empty default is not shown; a secret one may come from an environment variable instead."""
@@ -21,3 +23,7 @@ AsOwner = Annotated[
 Environment = Annotated[str, Parameter(help="The name under which the cluster's results are stored.")]
 Dataplane = Annotated[str, Parameter(help="Such as ebpf; `run --help` lists them all.")]
 DryRun = Annotated[bool, Parameter(help="Print the kubectl commands for it, and change nothing.", negative="")]
+Format = Annotated[
+    DocumentFormat,
+    Parameter(help="What is printed on standard output: text, or a document as json, yaml, csv or markdown."),
+]

@@ -12,7 +12,7 @@ from steps.catalogue.options import OPTIONS, Settings
 from steps.settings import environment
 from steps.settings.continued import FindRun, stored_runs
 from steps.settings.settings import choose_settings
-from workflows.flags.common import AsOwner, Context, flag
+from workflows.flags.common import AsOwner, Context, Format, flag
 
 Flags = TypeVar("Flags", bound="MeasurementFlags")
 
@@ -72,6 +72,7 @@ class RunFlags(MeasurementFlags):
     """The flags of run, plan and preflight."""
 
     as_owner: AsOwner = False
+    format: Format = "text"
 
     def settings(self) -> Settings:
         """The settings of the run; raises BadInput with a sentence for each fault."""
@@ -90,7 +91,7 @@ class RunFlags(MeasurementFlags):
 
     def argv(self, settings: Settings) -> list[str]:
         """The flags for the process inside the lab's sandbox, with the seed that was drawn."""
-        values = {o.name: self.typed(o.name) for o in OPTIONS} | {"seed": str(settings.seed)}
+        values = {o.name: self.typed(o.name) for o in OPTIONS} | {"seed": str(settings.seed), "format": self.format}
         return [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value]
 
 

@@ -32,12 +32,12 @@ from workflows.template.policies import (
     on,
     unchanged_except,
 )
+from workflows.template.scale_policy import build_scale_policies
 from workflows.template.workflow_policy import build_workflow_policies
 
 NAMESPACE: Final = "dataplane-benchmark-namespace"
 CONFIG_MAPS: Final = "dataplane-benchmark-configmaps"
 DELETIONS: Final = "dataplane-benchmark-deletions"
-SERVICES: Final = "dataplane-benchmark-services"
 PATCHES: Final = "dataplane-benchmark"
 """How the names of the policies for patched objects begin; the kind follows."""
 
@@ -45,7 +45,7 @@ PATCHES: Final = "dataplane-benchmark"
 def build_admission() -> Object:
     """Kubernetes' List of the policies and their bindings."""
     pods = (build_pod_policy(), _namespace(), _deleted_pods())
-    policies = (*pods, *build_workflow_policies(), _new_config_maps(), _services(), *_patched_objects())
+    policies = (*pods, *build_workflow_policies(), _new_config_maps(), *build_scale_policies(), *_patched_objects())
     return {"apiVersion": "v1", "kind": "List", "items": [each for pair in policies for each in pair]}
 
 
@@ -98,29 +98,6 @@ def _deleted_pods() -> tuple[Object, Object]:
                 f": ({LABELLED.format('oldObject')})",
                 "the benchmark's accounts delete its own pods and kube-proxy's, no other pod",
             )
-        ],
-    )
-
-
-def _services() -> tuple[Object, Object]:
-    """A Service can take another's address, or lead to another's pods."""
-    return build_policy(
-        SERVICES,
-        [on("CREATE DELETE", "services")],
-        {"ours": BY_ACCOUNT},
-        {},
-        [
-            Rule(
-                f"request.operation == 'DELETE' ? ({LABELLED.format('oldObject')}) : ({LABELLED.format('object')})",
-                "the benchmark's accounts create and delete its own Services only",
-            ),
-            Rule(
-                "request.operation == 'DELETE' || (!has(object.spec.externalIPs) "
-                "&& object.spec.type in ['ClusterIP', 'NodePort'] && has(object.spec.selector) "
-                "&& object.spec.selector.size() > 0 "
-                f"&& object.spec.selector.all(key, key.startsWith('{LABEL.partition('/')[0]}/')))",
-                "the benchmark's Services select its own pods, and take no external address",
-            ),
         ],
     )
 

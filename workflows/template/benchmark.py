@@ -6,6 +6,7 @@
     visit:      begin -> stay -> end, if it failed
     stay:       configure -> settle
                 configure -> prepare -> measure the host network and each topology, by turns
+                             prepare -> scale, which changes the scale between their turns, if there are several
                              prepare -> clear -> clear again, if it failed
                 settle, if it fails -> retreat to what ran before
     on exit:    restore -> collect and report, if the run did not reach them -> notify
@@ -13,10 +14,11 @@
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
 on. Where look itself fails, no round follows, and the visits that were due are rows that say so.
 
-Seven rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Two are needed for Stop:
+Eight rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Three are needed for Stop:
 
 - No loop is the last task of its DAG. On shutdown the controller walks down from a DAG's last tasks and panics at a
   loop's child that parallelism has kept from getting a node, and the exit handler never runs.
+- The exit handler is no DAG. Before 3.7.17, and in 4.0 before 4.0.8, a DAG that begins after a Stop fails at once.
 - No template that a loop runs has a mutex, since its waiting items are such children. So `begin` and `stay` have one
   each, and `visit` has none.
 
@@ -38,7 +40,7 @@ One is needed where a visit fails:
 
 from typing import cast
 
-from hera.workflows import DAG, Parameter, Task, WorkflowTemplate
+from hera.workflows import DAG, Parameter, Steps, Task, WorkflowTemplate
 from hera.workflows import models as m
 
 from steps.cluster.kube.workloads.manifests import NAME as POD_NAME
@@ -54,10 +56,11 @@ from steps.tasks.look import ROUNDS, STOP, look
 from steps.tasks.measure import measure
 from steps.tasks.notify import notify
 from steps.tasks.preflight import preflight
-from steps.tasks.prepare import prepare
+from steps.tasks.prepare import SCALED, prepare
 from steps.tasks.report import report
 from steps.tasks.restore import restore
 from steps.tasks.retreat import retreat
+from steps.tasks.scale import scale
 from steps.tasks.settle import settle
 from steps.tasks.snapshot import snapshot
 from steps.tasks.validate import validate
@@ -134,9 +137,16 @@ def _stay() -> DAG:
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
             depends="configure && prepare",
         )
-        clear(name="clear", arguments=arguments, depends=_over("configure", "prepare"))
+        scale(
+            name="scale",
+            arguments=arguments,
+            depends="configure && prepare",
+            when=f"{{{{tasks.prepare.outputs.parameters.scaled}}}} == {SCALED}",
+        )
+        cleared = {**arguments, "prepared": "{{tasks.prepare.status}}"}
+        clear(name="clear", arguments=cleared, depends=_over("configure", "prepare"))
         again = f"{_over('configure', 'measure', 'retreat')} && (clear.Failed || clear.Errored)"
-        clear(name="clear-again", arguments=arguments, depends=again)
+        clear(name="clear-again", arguments=cleared, depends=again)
     return stay
 
 
@@ -223,17 +233,13 @@ def _benchmark(rounds: DAG) -> None:
 
 def _finish() -> None:
     """The exit handler. It collects again, since after a Stop the DAG's own collect never runs."""
-    unfinished = "{{workflow.status}} != Succeeded"
-    with DAG(name="finish", fail_fast=False):
-        restore(name="restore")
-        recollect(name="collect", depends=ENDED.format("restore"), when=unfinished)
-        report(name="report", depends="collect.Succeeded")
-        # As the only leaf it decides whether the exit handler failed, so it gets the status of restore.
-        notify(
-            name="notify",
-            arguments={"status": "{{workflow.status}}", "restored": "{{tasks.restore.status}}"},
-            depends=OVER.format("report"),
-        )
+    anyhow = m.ContinueOn(failed=True, error=True)
+    with Steps(name="finish"):
+        restore(name="restore", continue_on=anyhow)
+        recollect(name="collect", when="{{workflow.status}} != Succeeded", continue_on=anyhow)
+        report(name="report", when="{{steps.collect.status}} == Succeeded", continue_on=anyhow)
+        # Nothing else decides whether the exit handler failed, so it gets the status of restore.
+        notify(name="notify", arguments={"status": "{{workflow.status}}", "restored": "{{steps.restore.status}}"})
 
 
 class _Titled(WorkflowTemplate):

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from analysis.console.notices import print_notice
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import AS_IS, Arm
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.cluster.kube import access, cnis
 from steps.cluster.kube.api import nodes
@@ -22,14 +23,17 @@ from steps.cluster.kube.cni import Cni, Standing, Surroundings
 from steps.cluster.kube.ownership import lock, takeover
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.ownership.owner import current_owner
+from steps.cluster.kube.scale import change as scale_objects
+from steps.cluster.kube.scale import cluster_scale
 from steps.cluster.kube.servers import server_findings, trial_servers
-from steps.cluster.kube.workloads import filler_services, probe_pods
+from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.workload import Workload
-from steps.domain import Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.domain import Change, Finding, Moment, Placement, ScaleSign, Sign, SwitchCost, Trial, Visit
 from steps.proof import wait
 from steps.proof.wait import ProvenEvidence
 from steps.settings import environment as names
+from steps.settings import turn_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +167,9 @@ class KubernetesCluster:
         dataplane = Arm.parse(visit.dataplane).name
 
         def before(standing: Standing, measured: tuple[str, ...]) -> None:
-            # the Services' endpoints are complete in time; prepare creates them again, and fails if they can't be
-            ensure = partial(trial_servers.ensure_filler_services, variables=self._variables)
-            self._attempt("the many Services do not exist yet", ensure, self._client, standing, measured, settings)
+            # before the switch, which every agent goes through with the Services that the first trials have
+            first = visit.trials[0].scale if visit.trials else settings.scales[0]
+            cluster_scale.prepare(self._client, probe_pods.sites(standing.nodes, measured), first)
             if dataplane != AS_IS:
                 self._attempt("what the switch costs will be unknown", self._cni.watch, standing, measured)
 
@@ -202,6 +206,32 @@ class KubernetesCluster:
             "submit a run that measures it."
         )
 
+    def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:  # noqa: ARG002 - of the port
+        """Change the cluster's Services, endpoints and policies from whatever they are to this scale.
+
+        Raises:
+            Unsupported: another run holds the cluster, or puts it back.
+        """
+        self._refuse_others()
+        return cluster_scale.set_scale(self._client, self._sites, scale)
+
+    def count_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[ScaleSign]:  # noqa: ARG002 - of the port
+        """What each measured node has of the scale: what its agents count, and where it changes, a connection there."""
+        image, changes = manifests.image(self._variables), turn_order.has_scale_step(visit)
+        return cluster_scale.count(self._client, self._sites, scale, image, by_connection=changes)
+
+    def time_changes(self, visit: Visit, settings: Settings, trial: Trial) -> str:  # noqa: ARG002 - of the port
+        """How late the measured nodes follow changes of the trial's kind: `Times` as JSON."""
+        self._refuse_others()
+        return cluster_scale.time_changes(self._client, self._sites, trial, manifests.image(self._variables))
+
+    @property
+    def _sites(self) -> list[probe_pods.Site]:
+        return probe_pods.sites(self._standing.nodes, self.measured_nodes)
+
+    def _refuse_others(self) -> None:
+        takeover.refuse_restored(self._client, lock.refuse_others(self._client, self._owner), self._owner)
+
     def cost(self, *, final: bool) -> SwitchCost | None:
         """The effect of the last switch on open connections; None: there were none, or one may yet recover."""
         return self._cni.cost(self._standing, self.measured_nodes, final=final)
@@ -212,7 +242,7 @@ class KubernetesCluster:
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and for the node-to-node canary."""
-        takeover.refuse_restored(self._client, lock.refuse_others(self._client, self._owner), self._owner)
+        self._refuse_others()
         standing, measured = self._standing, self.measured_nodes
         self._refuse_reversed(standing, visit)
         self._cni.await_switch(standing, measured, visit)
@@ -273,7 +303,7 @@ class KubernetesCluster:
         """The cluster, and the pods and Services that are left; the caller has checked that they may be removed."""
         # beside the restore, since a thousand Services take most of a minute to delete
         with ThreadPoolExecutor(2) as pool:
-            sweeps = [pool.submit(clear, self._client) for clear in (filler_services.clear, trial_servers.clear_all)]
+            sweeps = [pool.submit(clear, self._client) for clear in (scale_objects.clear, trial_servers.clear_all)]
             futures.wait(sweeps[1:])
             changes = self._cni.restore(self._wait_for_restored)
         for sweep in sweeps:

@@ -5,6 +5,7 @@ from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE
@@ -16,7 +17,7 @@ from steps.cluster.lab.network import addresses, topology
 from steps.cluster.lab.network.services import all_ports
 from steps.cluster.lab.preflight import findings
 from steps.cluster.lab.provenance import read_facts
-from steps.domain import LAB_TURNS, Change, Finding, Moment, Placement, Sign, SwitchCost, Visit
+from steps.domain import LAB_TURNS, Change, Finding, Moment, Placement, ScaleSign, Sign, SwitchCost, Trial, Visit
 
 _SHOWN_COMMANDS: Final = 40
 
@@ -72,6 +73,21 @@ class LabCluster:
         changes += dataplane.install(all_ports(settings.services), arm.burden)
         state.write_state(wanted)
         return changes
+
+    def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:
+        """Not within a visit yet: configure makes the first scale."""
+        del visit, settings
+        raise Unsupported(f"the lab can't change to {scale.words} within a visit: choose one value of each factor.")
+
+    def count_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[ScaleSign]:
+        """Nothing is counted."""
+        del visit, settings, scale
+        return []
+
+    def time_changes(self, visit: Visit, settings: Settings, trial: Trial) -> str:
+        """No change is timed."""
+        del visit, settings
+        raise Unsupported(f"the lab can't measure {trial.variant.name}: leave it out.")
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """Send traffic through Service and NodePort, and read on each node what forwarded it."""

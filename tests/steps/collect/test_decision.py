@@ -11,6 +11,7 @@ from analysis.domain import Cell
 from analysis.stats.comparison import Comparison, Verdict
 from analysis.stats.metrics import BY_NAME
 from analysis.stats.path_metric import path_metric_fields
+from steps.catalogue.options import Settings
 from steps.collect.decision import Standing, decide, standing
 from steps.domain import Visit
 from steps.settings import schedule
@@ -86,20 +87,27 @@ OPEN = Standing(6, 4, frozenset({"lab-ebpf"}))
 DONE = Standing(6, 6, frozenset())
 
 
-def going(visits: Sequence[Visit], level: int) -> set[str]:
-    assert {visit.round for visit in visits} == {level}
+def level_after(done: int, chosen: Settings = CHOSEN) -> int:
+    """The level that ends with a round."""
+    return next(level for level in range(1, 41) if max(schedule.level_rounds(chosen, level)) == done)
+
+
+def going(visits: Sequence[Visit], following: int) -> set[str]:
+    assert {visit.round for visit in visits} == {following}
     return {visit.dataplane for visit in visits}
 
 
-@pytest.mark.parametrize("level", [1, 2])
-def test_nothing_is_decided_before_the_third_round(level: int) -> None:
-    found = decide(CHOSEN, level, DONE, {}, measured=3 * level, elapsed_s=10)
+@pytest.mark.parametrize("done", [1, 2])
+def test_nothing_is_decided_before_the_third_round(done: int) -> None:
+    chosen = CHOSEN.model_copy(update={"budget_s": 3600})
+    found = decide(chosen, level_after(done, chosen), DONE, {}, measured=3 * done, elapsed_s=10)
     assert found.stopped is None
-    assert going(found.visits, level + 1) == {*ARMS}
+    assert going(found.visits, done + 1) == {*ARMS}
+    assert found.reason == f"After {done} round{'s' * (done > 1)} nothing can be decided yet."
 
 
 def test_decided_dataplane_is_not_visited_again_and_the_baseline_is() -> None:
-    found = decide(CHOSEN, 3, OPEN, {}, measured=9, elapsed_s=10)
+    found = decide(CHOSEN, level_after(3), OPEN, {}, measured=9, elapsed_s=10)
     assert going(found.visits, 4) == {"lab-iptables", "lab-ebpf"}
     assert found.dropped == ("lab-nftables",)
     assert found.reason == (
@@ -108,29 +116,31 @@ def test_decided_dataplane_is_not_visited_again_and_the_baseline_is() -> None:
 
 
 def test_run_stops_when_all_is_decided() -> None:
-    found = decide(CHOSEN, 3, DONE, {}, measured=9, elapsed_s=10)
+    found = decide(CHOSEN, level_after(3), DONE, {}, measured=9, elapsed_s=10)
     assert (found.stopped, found.visits) == ("decided", ())
     assert found.reason == "After 3 rounds all 6 comparisons are decided."
 
 
 def test_run_stops_after_its_rounds() -> None:
-    found = decide(CHOSEN, 6, OPEN, {}, measured=18, elapsed_s=10)
+    found = decide(CHOSEN, level_after(6), OPEN, {}, measured=18, elapsed_s=10)
     assert (found.stopped, found.visits) == ("rounds", ())
     assert found.reason == "After 6 rounds 4 of 6 comparisons are decided, and 6 rounds were the most."
 
 
 def test_run_with_nothing_to_compare_has_all_of_its_rounds() -> None:
     alone = settings(options="rounds=6", dataplanes="lab-ebpf")
-    found = decide(alone, 3, Standing(), {}, measured=3, elapsed_s=10)
+    found = decide(alone, level_after(3), Standing(), {}, measured=3, elapsed_s=10)
     assert [visit.round for visit in found.visits] == [4]
-    assert decide(alone, 6, Standing(), {}, measured=6, elapsed_s=10).stopped == "rounds"
+    assert decide(alone, level_after(6), Standing(), {}, measured=6, elapsed_s=10).stopped == "rounds"
 
 
 @pytest.mark.parametrize(("elapsed_s", "stopped"), [(400, None), (460, "budget")])
 def test_run_stops_before_a_round_that_would_exceed_its_budget(elapsed_s: float, stopped: str | None) -> None:
     # another round takes a third of what three have taken
     chosen = CHOSEN.model_copy(update={"budget_s": 600})
-    found = decide(chosen, 3, Standing(6, 0, frozenset(ARMS[1:])), {}, measured=9, elapsed_s=elapsed_s)
+    found = decide(
+        chosen, level_after(3, chosen), Standing(6, 0, frozenset(ARMS[1:])), {}, measured=9, elapsed_s=elapsed_s
+    )
     assert found.stopped == stopped
     assert bool(found.visits) == (stopped is None)
     if stopped:
@@ -139,15 +149,15 @@ def test_run_stops_before_a_round_that_would_exceed_its_budget(elapsed_s: float,
 
 def test_visit_with_a_reference_that_is_off_is_repeated_before_the_next_round() -> None:
     (bad,) = (v for v in VISITS if v.round == 3 and v.dataplane == "lab-nftables")
-    found = decide(CHOSEN, 3, OPEN, {bad.visit: "its reference is 40 % low"}, measured=9, elapsed_s=10)
+    found = decide(CHOSEN, level_after(3), OPEN, {bad.visit: "its reference is 40 % low"}, measured=9, elapsed_s=10)
     assert found.visits[0] == schedule.repeat(VISITS, bad)
     assert going(found.visits[1:], 4) == {"lab-iptables", "lab-ebpf"}
     assert found.reason.endswith(f"visit {bad.visit} is repeated, since its reference is 40 % low.")
 
 
-@pytest.mark.parametrize(("level", "found", "stops"), [(3, DONE, "decided"), (6, OPEN, "rounds")])
-def test_repeat_is_measured_before_a_run_stops(level: int, found: Standing, stops: str) -> None:
-    bad = VISITS[3 * level - 1]
+@pytest.mark.parametrize(("done", "found", "stops"), [(3, DONE, "decided"), (6, OPEN, "rounds")])
+def test_repeat_is_measured_before_a_run_stops(done: int, found: Standing, stops: str) -> None:
+    bad, level = VISITS[3 * done - 1], level_after(done)
     first = decide(CHOSEN, level, found, {bad.visit: "why"}, measured=9, elapsed_s=10)
     assert (first.stopped, first.visits) == (None, (schedule.repeat(VISITS, bad),))
     assert decide(CHOSEN, level + 1, found, {}, measured=10, elapsed_s=10).stopped == stops
@@ -190,9 +200,8 @@ def test_what_follows_is_planned_once_and_the_run_ends(
 
 
 @pytest.mark.parametrize(
-    ("level", "found", "reason"),
+    ("done", "found", "reason"),
     [
-        (1, DONE, "After 1 round nothing can be decided yet."),
         (4, Standing(), "After 4 rounds nothing can be compared."),
         (
             4,
@@ -201,5 +210,5 @@ def test_what_follows_is_planned_once_and_the_run_ends(
         ),
     ],
 )
-def test_reason_says_how_far_a_run_is(level: int, found: Standing, reason: str) -> None:
-    assert decide(CHOSEN, level, found, {}, measured=9, elapsed_s=10).reason == reason
+def test_reason_says_how_far_a_run_is(done: int, found: Standing, reason: str) -> None:
+    assert decide(CHOSEN, level_after(done), found, {}, measured=9, elapsed_s=10).reason == reason

@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 
 from steps import documents
+from steps.catalogue.options import Settings
 from steps.collect.looks import Look, OffVisit, look_name, read_looks
 from steps.collect.run_rows import run_rows
 from steps.domain import Visit
 from steps.settings import schedule
 from tests.steps.builders import cut_short, settings, write_run, write_visit
 
-CHOSEN = settings(options="rounds=5")
+CHOSEN = settings(options="rounds=5 budget=1h")
+"""With a budget it looks after each round."""
+
 VISITS = schedule.make_schedule(CHOSEN)
 TRIALS = len(VISITS[0].trials)
 
@@ -27,12 +30,12 @@ def look(level: int, *following: Visit, **fields: object) -> Look:
     return Look.model_validate({**base, "visits": numbers, "reason": "Why.", **fields})
 
 
-def write(directory: Path, looks: list[Look], visits: list[Visit]) -> None:
+def write(directory: Path, looks: list[Look], visits: list[Visit], chosen: Settings = CHOSEN) -> None:
     """A run of which these looks and visits are there, and no other."""
     empty = CHOSEN.model_copy(update={"rounds": 1})
     write_run(directory, empty)
     shown = documents.read_document(directory / documents.RUN, documents.RunDocument)
-    documents.write_document(directory / documents.RUN, shown.model_copy(update={"settings": CHOSEN}))
+    documents.write_document(directory / documents.RUN, shown.model_copy(update={"settings": chosen}))
     documents.write_document(
         directory / documents.PREFLIGHT, documents.Preflight(findings=(), provenance={}, visits=VISITS)
     )
@@ -78,10 +81,13 @@ def test_run_that_ended_between_its_visits_and_their_look_is_incomplete(tmp_path
     assert {visit for visit, found in outcomes(tmp_path).items() if found == {"not-run"}} == {third}
 
 
-def test_run_that_ended_inside_its_first_round_had_no_other_due(tmp_path: Path) -> None:
-    write(tmp_path, [], [])
+@pytest.mark.parametrize(("budget_s", "due"), [(3600, 2), (None, 6)])
+def test_run_that_ended_before_its_first_look_had_the_rounds_before_it_due(
+    tmp_path: Path, budget_s: int | None, due: int
+) -> None:
+    write(tmp_path, [], [], CHOSEN.model_copy(update={"budget_s": budget_s}))
     (tmp_path / "visit-02").rename(tmp_path / "elsewhere")
-    assert outcomes(tmp_path) == {1: {"measured"}, 2: {"not-run"}}
+    assert outcomes(tmp_path) == {1: {"measured"}, **{visit: {"not-run"} for visit in range(2, due + 1)}}
 
 
 def test_damaged_look_hides_nothing_that_was_measured(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_every_planned_trial_is_a_row_whatever_is_missing(
 def test_document_without_attempts(run: Path) -> None:
     folder, path = first(run)
     document = documents.read_document(path, documents.TrialDocument)
-    write_trial(folder, document.trial, CHOSEN)
+    write_trial(folder, document.trial)
     replaced(path, attempts=(), error=None)
     assert trial_row(run)["error"] == "it was never attempted"
 

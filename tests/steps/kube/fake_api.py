@@ -158,15 +158,29 @@ class Direct:
         self.store = store
         self.where = WHERE
         self.writes = 0
+        self.throttled = 0
         self.kill_at: int | None = None
         self.kill_after_write = False
+        self._killed = False
         self.meddle: Callable[[str], None] = lambda _path: None
 
     def call(
-        self, method: str, path: str, what: str, body: object = None, *, content: str = "", missing: bool = False
+        self,
+        method: str,
+        path: str,
+        what: str,
+        body: object = None,
+        *,
+        content: str = "",
+        missing: bool = False,
+        accept: str = "",
     ) -> bytes | None:
+        del accept  # whoever asks for metadata alone gets it all
+        if self._killed and self.kill_at is not None:
+            raise KilledError  # the process's other threads
         writes = method != "GET" and "accessreviews" not in path and "dryRun=All" not in path
         fatal = writes and self.writes == self.kill_at
+        self._killed = fatal
         if fatal and not self.kill_after_write:
             raise KilledError
         if method == "PATCH" and writes:

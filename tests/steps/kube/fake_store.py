@@ -217,6 +217,7 @@ class Store:
                 else self._patch(key, body, content, manager)
             ),
             "delete": lambda: self._delete(key, body),
+            "deletecollection": lambda: self._delete_all(group, plural, namespace, query, body),
         }
         not_allowed = "the server does not allow this method on the requested resource"
         return by_verb.get(verb, lambda: answers.refusal(405, "MethodNotAllowed", not_allowed))()
@@ -374,6 +375,14 @@ class Store:
             return of_json(200, found)
         self.take(*key)
         return of_json(200, found) if key[:2] == ("", "pods") else answers.deleted(key, uid)
+
+    def _delete_all(
+        self, group: str, plural: str, namespace: str, query: dict[str, str], body: Object | None
+    ) -> Answer:
+        chosen = [found for found in self.all(group, plural, namespace) if selector(query)(found)]
+        for found in chosen:
+            self._delete((group, plural, namespace, found["metadata"]["name"]), body)
+        return of_json(200, {"kind": "Status", "apiVersion": "v1", "status": "Success"})
 
     def _is_on_a_node_that_is_down(self, key: Key) -> bool:
         return key[:2] == ("", "pods") and (self.objects[key].get("spec") or {}).get("nodeName") in self.down

@@ -3,6 +3,7 @@
 import pytest
 
 from analysis.errors import BadInput, Problem, Unsupported
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.kube.adapter import KubernetesCluster
@@ -120,13 +121,13 @@ def test_switch_goes_on_without_a_cost_measurement() -> None:
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", "ebpf"])
-def test_filler_services_exist_before_the_first_switch(dataplane: str) -> None:
+def test_the_first_scale_is_made_before_the_first_switch(dataplane: str) -> None:
     calico = Calico()
-    many = settings().model_copy(update={"services": 3})
+    many = settings().model_copy(update={"scales": (Scale(services=3, policies=2),)})
     holder(calico, {"BENCHMARK_IMAGE": "image:1"}).configure(visit(dataplane), many)
     writes = [(r.verb, r.name) for r in calico.store.requests if r.verb in {"create", "patch"}]
-    made = [at for at, (verb, name) in enumerate(writes) if verb == "create" and name.startswith("padding-")]
-    assert len(made) == 3
+    made = [at for at, (verb, name) in enumerate(writes) if verb == "create" and name.startswith("scale-")]
+    assert len(made) == 3 + 3 + 2 + 1, "Services, their EndpointSlices, policies, and the one that admits"
     taken = next(at for at, (verb, name) in enumerate(writes) if verb == "create" and name == STATE)
     assert taken < min(made), "nothing is made before the cluster is held"
     assert all(at > max(made) for at, (verb, name) in enumerate(writes) if verb == "patch" and name != STATE)

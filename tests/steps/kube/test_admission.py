@@ -114,7 +114,7 @@ def quota(bench: Bench, hard: Object, used: Object, **spec: object) -> None:
 @pytest.mark.parametrize(
     ("hard", "used", "words"),
     [
-        ({"pods": "10"}, {"pods": "3"}, "allows 10 of pods, 3 are used, and a visit needs 15 more"),
+        ({"pods": "10"}, {"pods": "3"}, "allows 10 of pods, 3 are used, and a visit needs 14 more"),
         ({"count/services": "5"}, {}, "allows 5 of count/services, 0 are used, and a visit needs 24 more"),
         ({"requests.cpu": "1"}, {"requests.cpu": "900m"}, "allows 1 of requests.cpu, 900m are used"),
         ({"requests.memory": "1Gi"}, {"requests.memory": "1000Mi"}, "allows 1Gi of requests.memory"),

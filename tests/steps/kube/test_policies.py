@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from steps.cluster.kube.api.permissions import PERMISSIONS, POLICIES, QUOTAS, is_needed
+from steps.cluster.kube.api.permissions import (
+    NETWORK_POLICIES,
+    PERMISSIONS,
+    POLICIES,
+    QUOTAS,
+    SERVICE_ADDRESSES,
+    SERVICE_RANGES,
+    is_needed,
+)
 from steps.cluster.kube.servers import server_findings
 from steps.cluster.kube.workloads import connectivity
 from steps.cluster.kube.workloads.policies import suspects
@@ -235,8 +243,9 @@ def test_unreadable_network_policies_are_suspected() -> None:
     denied(bench)
     (found,) = findings(bench)
     assert "a NetworkPolicy, of which none may be read, may apply to it" in found.reason
-    kinds = {resource for resource, _ in POLICIES}
-    assert {entry.resource for entry in PERMISSIONS if not is_needed(entry)} == {*kinds, QUOTAS}
+    kinds = {resource for resource, _ in POLICIES} - {NETWORK_POLICIES}
+    ranges = {SERVICE_RANGES, SERVICE_ADDRESSES}
+    assert {entry.resource for entry in PERMISSIONS if not is_needed(entry)} == {*kinds, QUOTAS, *ranges}
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,19 @@ def test_a_cluster_that_hands_out_no_address_leaves_the_load_balancer_out(monkey
         assert bench.kubelet.services() == {}, "what it tried with is gone"
 
 
+def test_a_client_beside_a_kube_proxy_leaves_the_load_balancer_out() -> None:
+    chosen = settings("pod-to-pod", "external-to-nodeport", "external-to-load-balancer")
+    for node, subjects in (("node-a", []), ("outside", ["external-to-load-balancer"])):
+        bench = Bench()
+        report_connections(bench)
+        labels = {"k8s-app": "kube-proxy"}
+        proxy = {"metadata": {"name": "kube-proxy-x", "namespace": "kube-system", "labels": labels}}
+        bench.store.put("", "pods", {**proxy, "spec": {"nodeName": node}})
+        found = server_findings.findings(bench.client, bench.standing, MEASURED, chosen, variables=WITH_IMAGE)
+        assert [(finding.severity, finding.subject) for finding in found] == [("skip", name) for name in subjects]
+        assert all("kube-proxy runs on outside" in finding.reason for finding in found)
+
+
 def test_a_pod_to_its_own_service_is_left_out_with_the_reason() -> None:
     bench = Bench()
     report_connections(bench)

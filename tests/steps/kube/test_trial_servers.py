@@ -9,7 +9,7 @@ from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.servers import placements, trial_servers
-from steps.cluster.kube.workloads import filler_services, probe_pods
+from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.measurement import client_network
 from tests.steps.kube import fake_kubelet
@@ -172,29 +172,6 @@ def test_server_of_turns_is_the_visits_own_and_in_reach_of_every_client() -> Non
     assert trial_servers.turns(bench.client, own.model_copy(update={"visit": 2})) is None, "it was never cleared"
     trial_servers.clear(bench.client)
     assert trial_servers.turns(bench.client, own) is None
-
-
-def test_filler_services_and_their_pod_stay_between_visits() -> None:
-    bench = Bench()
-    bench.prepare("pod-to-service", services=12)
-    made = {name: s for name, s in bench.kubelet.services().items() if name.startswith("padding")}
-    assert len(made) == 12
-    behind = bench.kubelet.pods()["padding"]["metadata"]
-    assert all(s["spec"]["type"] == "ClusterIP" for s in made.values())
-    assert all(s["spec"]["selector"].items() <= behind["labels"].items() for s in made.values())
-    trials = bench.kubelet.services()["trials"]["spec"]["selector"]
-    assert not trials.items() <= behind["labels"].items()
-    trial_servers.clear(bench.client)
-    assert set(bench.kubelet.services()) == {"trials", "turns", *made}
-    assert set(bench.kubelet.pods()) == {"padding"}, "clear leaves them to the next visit"
-    bench.prepare("pod-to-service", services=12)
-    posts = [r for r in bench.store.requests if r.verb == "create" and r.plural == "services"]
-    assert len([r for r in posts if r.name.startswith("padding")]) == 12
-    assert bench.kubelet.pods()["padding"]["metadata"]["uid"] == behind["uid"]
-    trial_servers.clear_all(bench.client)
-    filler_services.clear(bench.client)
-    assert bench.kubelet.services() == {}
-    assert bench.kubelet.pods() == {}
 
 
 def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:

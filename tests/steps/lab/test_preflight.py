@@ -9,6 +9,7 @@ import pytest
 
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.cluster.lab import LabCluster, capabilities, sandbox
 from steps.cluster.lab.dataplanes import traits
@@ -28,7 +29,7 @@ def settings() -> Settings:
         duration_s=1,
         repetitions=1,
         idle_s=0.1,
-        services=10,
+        scales=(Scale(services=10),),
         seed=1,
         results="results",
     )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
 from steps.catalogue.topologies import TOPOLOGIES
@@ -24,7 +25,7 @@ def settings_of(arm: str, count: int = 20) -> Settings:
         duration_s=1,
         repetitions=1,
         idle_s=0.1,
-        services=count,
+        scales=(Scale(services=count),),
         seed=1,
         results="results",
     )

@@ -38,6 +38,7 @@ from workflows.local.execution.shutdown import Shutdown, Strategy
 from workflows.local.semantics import scope
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.nodes import UNSUCCESSFUL, NodeStatus, Phase, WorkflowOutcome
+from workflows.local.semantics.step_groups import as_dags
 from workflows.local.semantics.tags import render
 from workflows.local.semantics.unsupported import refuse_unsupported
 
@@ -93,7 +94,7 @@ class Engine:
         self.uid = uid or str(uuid.uuid4())
         self.has_ended = False
         self.stops = 0
-        self._spec: dict[str, Any] = built["spec"]
+        self._spec: dict[str, Any] = as_dags(built)["spec"]
         self._arguments = _complete(self._spec, arguments)
         self._run_folder = run_folder
         self._results = results

@@ -23,6 +23,9 @@ def unsafe_to_stop(workflow: Object) -> list[str]:
     the controller walks down from the last tasks of every DAG (getOutboundNodes in workflow/controller/operator.go) and
     panics at such a child. So a task must follow each loop, and what a loop runs must not wait for a mutex.
 
+    Argo 3.6, 3.7.0 to 3.7.16 and 4.0.0 to 4.0.7 fail a DAG that begins after a Stop at once (assessDAGPhase in
+    workflow/controller/dag.go; argoproj/argo-workflows 16488). So the exit handler must not be one.
+
     Args:
         workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. One without an exit handler is safe.
     """
@@ -31,6 +34,8 @@ def unsafe_to_stop(workflow: Object) -> list[str]:
     if not spec.get("onExit"):
         return []
     found = []
+    if "dag" in templates.get(spec["onExit"], {}):
+        found.append(f"the exit handler {spec['onExit']} is a DAG; let it be steps")
     for template in templates.values():
         tasks = template.get("dag", {}).get("tasks", [])
         last = last_tasks(dependencies(tasks))

@@ -1,7 +1,7 @@
 """Argo's two conditions, parsed and evaluated without eval: the `depends` and the `when` of a task.
 
 A `depends` joins results of tasks (`a.Succeeded`, or `a` for success) by `&&`, `||` and parentheses. A `when` compares
-two words by `!=`. Argo supports more of both; what the benchmark's template does not use is refused.
+two words by `==` or `!=`. Argo supports more of both; what the benchmark's template does not use is refused.
 """
 
 import re
@@ -51,8 +51,8 @@ Tree = TaskEnded | AndCondition | OrCondition
 
 _TOKEN: Final = re.compile(r"\s*(&&|\|\||\(|\)|[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.\w+)?)")
 SIGNS: Final = frozenset({"&&", "||", "(", ")"})
-UNEQUAL: Final = "!="
-_WHEN: Final = re.compile(rf"\s*([A-Za-z]\w*)\s*{UNEQUAL}\s*([A-Za-z]\w*)\s*")
+COMPARISONS: Final = frozenset({"==", "!="})
+_WHEN: Final = re.compile(r"\s*([A-Za-z]\w*)\s*(==|!=)\s*([A-Za-z]\w*)\s*")
 
 
 class _Parser:
@@ -187,9 +187,9 @@ def when_holds(text: str) -> bool:
     """Whether a `when`, its tags already replaced, is true.
 
     Raises:
-        BadInput: it is not a comparison of two words by !=.
+        BadInput: it is not a comparison of two words by == or !=.
     """
     match = _WHEN.fullmatch(text)
     if match is None:
-        raise BadInput(f"when {text!r} is not a supported condition: only WORD {UNEQUAL} WORD is.")
-    return match[1] != match[2]
+        raise BadInput(f"when {text!r} is not a supported condition: only WORD == WORD and WORD != WORD are.")
+    return (match[1] == match[3]) == (match[2] == "==")

@@ -42,10 +42,11 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template: a DAG or a step, each with fields of its own."""
+    """A template: a DAG, steps one after another, or what becomes a pod, each with fields of its own."""
 
     dag: "Fields"
-    step: "Fields"
+    steps: "Fields"
+    pod: "Fields"
 
 
 Rule: TypeAlias = "Supported | Ignored | Template | Fields | list[Any]"
@@ -133,6 +134,7 @@ _TASK: Final[Fields] = {
     "when": _readable(lambda text: when_holds(render_words(text))),
     "withParam": _ANY,
 }
+_OF_STEPS: Final = frozenset({"name", "template", "arguments", "when"})
 _DAG: Final[Fields] = {
     "name": _ANY,
     "annotations": Supported(_display_name, expression=True),
@@ -142,7 +144,12 @@ _DAG: Final[Fields] = {
     "parallelism": Supported(_number),
     "synchronization": _MUTEXES,
 }
-_STEP: Final[Fields] = {
+_CONTINUE: Final[Fields] = {"failed": _only(value=True, required=True), "error": _only(value=True, required=True)}
+_STEPS: Final[Fields] = {
+    "name": _ANY,
+    "steps": [[{**{key: rule for key, rule in _TASK.items() if key in _OF_STEPS}, "continueOn": _CONTINUE}]],
+}
+_POD: Final[Fields] = {
     "name": _ANY,
     "annotations": Supported(_display_name, expression=True),
     "inputs": {
@@ -193,7 +200,7 @@ WORKFLOW: Final[Fields] = {
         "entrypoint": _ANY,
         "onExit": _ANY,
         "arguments": {"parameters": [_PARAMETER]},
-        "templates": [Template(_DAG, _STEP)],
+        "templates": [Template(_DAG, _STEPS, _POD)],
         "activeDeadlineSeconds": Supported(_number),
         "synchronization": _MUTEXES,
         "podGC": _NO_OBJECTS,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from analysis.errors import BadInput
 from workflows.local.semantics.conditions import ancestors, condition_of, tasks_in
 from workflows.local.semantics.expressions import parse_expression
+from workflows.local.semantics.step_groups import as_dags
 from workflows.local.semantics.tags import EXPRESSION, references, tags_in
 
 LIMIT: Final = 200
@@ -31,7 +32,7 @@ def lint(workflow: Object) -> list[str]:
     Args:
         workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
     """
-    return list(_Lint(workflow.get("spec", {})).problems())
+    return list(_Lint(as_dags(workflow)["spec"]).problems())
 
 
 def _parameters(place: Object) -> dict[str, Object]:

@@ -23,6 +23,7 @@ FORMS: Final = (
     "inputs.parameters",
     "inputs.parameters.*",
     "item.*",
+    "steps.*.status",
     "tasks.*.status",
     "tasks.*.outputs.parameters.*",
 )

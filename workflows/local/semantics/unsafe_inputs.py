@@ -17,7 +17,7 @@ Object = Mapping[str, Any]
 _OF_ARGO: Final = frozenset({"workflow.name", "workflow.uid", "workflow.status"})
 """Tags whose values are Argo's, whatever was submitted."""
 
-_PASSED_ON: Final = ("dag", "metrics", "annotations", "metadata")
+_PASSED_ON: Final = ("dag", "steps", "metrics", "annotations", "metadata")
 """Fields of a template that are no part of a pod's specification and no key: arguments of templates, and titles."""
 
 

@@ -40,8 +40,8 @@ def _field(value: Any, rule: Rule, path: tuple[str, ...]) -> Iterator[str]:  # n
     match rule:
         case dict():
             yield from _object(value, rule, path)
-        case Template(dag, step):
-            yield from _field(value, dag if "dag" in value else step, path)
+        case Template(dag, steps, pod):
+            yield from _field(value, dag if "dag" in value else steps if "steps" in value else pod, path)
         case [inner_rule]:
             for index, inner in enumerate(value):
                 name = inner.get("name") if isinstance(inner, Mapping) else None
@@ -85,6 +85,8 @@ def _template(template: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[s
     with contextlib.suppress(BadInput):  # a condition that can't be read is refused for itself
         if "failFast" not in dag and len(last_tasks(dependencies(dag.get("tasks", [])))) > 1:
             yield f"{where}/dag/failFast is not false, and ending at the first failure is not supported"
+    if any(len(group) != 1 for group in template.get("steps", [])):
+        yield f"{where}/steps has steps at the same time, and only one after another is supported"
     # The deadline ends the step here, so that a timeout may be ignored.
     if "timeout" in template and "activeDeadlineSeconds" not in template:
         yield f"{where}/timeout is not supported without activeDeadlineSeconds beside it"

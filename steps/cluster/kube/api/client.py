@@ -12,7 +12,7 @@ from steps.cluster.kube.api.denials import BETWEEN
 from steps.cluster.kube.api.errors import ApiError, ExpiredError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
-from steps.cluster.kube.api.permissions import BENCHMARK, Permission, Resource
+from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, Permission, Resource
 from steps.cluster.kube.api.transport import PATIENCE_S, Transport
 from steps.settings.environment import kubectl, restore_command
 
@@ -32,6 +32,8 @@ _ALL: Final = "All"
 """The value of `dryRun`: every stage of the request runs, and nothing is stored."""
 
 _PAGE: Final = 500
+_JSON: Final = "application/json"
+_METADATA: Final = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _VERSION: Final = "/version"
 
 
@@ -70,6 +72,11 @@ class Client:
         self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt, others=others)
 
     @property
+    def throttled(self) -> int:
+        """How many requests the API server's limits (priority and fairness) have refused so far; all were repeated."""
+        return self._transport.throttled
+
+    @property
     def restore_command(self) -> str:
         """What a user types to put this cluster back."""
         return restore_command(self.context or self.where)
@@ -87,6 +94,23 @@ class Client:
     def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> Objects:
         """All objects that the selectors choose; none if the cluster does not know their kind."""
         return self._list(resource, namespace, labels)[0]
+
+    def metadata(self, resource: Resource, namespace: str, *, labels: str = "") -> Objects:
+        """The metadata alone of all objects that the selector chooses."""
+        return self._list(resource, namespace, labels, accept=_METADATA)[0]
+
+    def count(self, resource: Resource) -> int | None:
+        """How many objects of a kind the cluster has; None: it does not know the kind.
+
+        Raises:
+            DeniedError: the permission is missing.
+        """
+        self._permit("list", resource, CLUSTER, "")
+        path = self._path(resource, CLUSTER) + _query({"limit": "1"})
+        page = self._json("GET", path, f"the list of {resource.plural}", missing=True)
+        if page is None:
+            return None
+        return len(page.get("items") or []) + int(page.get("metadata", {}).get("remainingItemCount") or 0)
 
     def create(
         self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool = False
@@ -133,6 +157,13 @@ class Client:
             options["preconditions"] = {"uid": uid}
         path = self._path(resource, namespace, name) + _query({"dryRun": _ALL if dry_run else ""})
         return self._json("DELETE", path, f"{resource.kind} {name}", options, missing=True) is not None
+
+    def delete_all(self, resource: Resource, namespace: str, labels: str) -> None:
+        """Delete all objects that the selector chooses, in one call. Safe to repeat."""
+        self._permit("deletecollection", resource, namespace, "")
+        path = self._path(resource, namespace) + _query({"labelSelector": labels})
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        self._json("DELETE", path, f"the {resource.plural} with {labels}", options, missing=True)
 
     def log(
         self,
@@ -228,7 +259,7 @@ class Client:
 
         return next((found for found in watch.changes(look, events, timeout_s, every_s) if ready(found)), None)
 
-    def _list(self, resource: Resource, namespace: str | None, labels: str) -> tuple[Objects, str]:
+    def _list(self, resource: Resource, namespace: str | None, labels: str, accept: str = _JSON) -> tuple[Objects, str]:
         self._permit("list", resource, namespace, "")
         items: Objects = []
         token = ""
@@ -236,7 +267,7 @@ class Client:
             query = {"labelSelector": labels, "limit": str(_PAGE), "continue": token}
             path = self._path(resource, namespace) + _query(query)
             try:
-                page = self._json("GET", path, f"the list of {resource.plural}", missing=True)
+                page = self._json("GET", path, f"the list of {resource.plural}", missing=True, accept=accept)
             except ExpiredError:
                 if not token:
                     raise
@@ -293,8 +324,9 @@ class Client:
         *,
         content: str = "",
         missing: bool = False,
+        accept: str = _JSON,
     ) -> Object | None:
-        text = self._transport.call(method, path, what, body, content=content, missing=missing)
+        text = self._transport.call(method, path, what, body, content=content, missing=missing, accept=accept)
         if text is None:
             return None
         try:

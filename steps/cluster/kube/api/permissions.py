@@ -83,10 +83,15 @@ def ip_pools(group: str) -> Resource:
     return calico("ippools", "IPPool", group)
 
 
-_NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+_NETWORKING: Final = "networking.k8s.io"
+NETWORK_POLICIES: Final = Resource(_NETWORKING, "v1", "networkpolicies", "NetworkPolicy")
+SERVICE_RANGES: Final = Resource(_NETWORKING, "v1", "servicecidrs", "ServiceCIDR")
+SERVICE_ADDRESSES: Final = Resource(_NETWORKING, "v1", "ipaddresses", "IPAddress")
+"""Of Services: one object for each address in use. Like the ranges' they exist since Kubernetes 1.33."""
+
 _ADMIN: Final = "policy.networking.k8s.io"
 POLICIES: Final[tuple[tuple[Resource, str | None], ...]] = (
-    (_NETWORK_POLICIES, BENCHMARK),
+    (NETWORK_POLICIES, BENCHMARK),
     *((calico("networkpolicies", "NetworkPolicy", group), BENCHMARK) for group in CALICO_GROUPS),
     *((calico("globalnetworkpolicies", "GlobalNetworkPolicy", group), CLUSTER) for group in CALICO_GROUPS),
     (Resource(_ADMIN, "v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy"), CLUSTER),
@@ -182,10 +187,16 @@ def _table() -> Iterator[Permission]:
     yield from _each("get", WORKFLOWS, BENCHMARK, _SWITCH)
     yield from _each("list watch create delete", PODS, BENCHMARK, _BOTH)
     yield from _each("get", PODS, BENCHMARK, _BOTH, subresource="log")
-    yield from _each("list create", SERVICES, BENCHMARK, _BOTH)
-    yield from _each("delete", SERVICES, BENCHMARK, _SWITCH)
+    for resource in (SERVICES, ENDPOINTSLICES):
+        yield from _each("list create delete", resource, BENCHMARK, _BOTH)
+        yield from _each("deletecollection", resource, BENCHMARK, _SWITCH)
+    yield from _each("patch", ENDPOINTSLICES, BENCHMARK, _SWITCH)
+    yield from _each("list", NETWORK_POLICIES, BENCHMARK, _BOTH)
+    yield from _each("create delete deletecollection", NETWORK_POLICIES, BENCHMARK, _SWITCH)
+    yield from _each("list", SERVICE_RANGES, CLUSTER, _SWITCH)
+    yield from _each("list", SERVICE_ADDRESSES, CLUSTER, _SWITCH)
     yield from _each("list", QUOTAS, BENCHMARK, _SWITCH)
-    for resource, namespace in POLICIES:
+    for resource, namespace in POLICIES[1:]:
         yield from _each("list", resource, namespace, _SWITCH)
 
 
@@ -204,9 +215,14 @@ _OPERATOR: Final = "operator.tigera.io"
 _CUSTOM: Final = frozenset({*CALICO_GROUPS, _OPERATOR, WORKFLOWS.group, _ADMIN})
 
 
+_OF_POLICIES: Final = tuple(kind for kind, _ in POLICIES[1:])
+_ONLY_TO_EXPLAIN: Final = frozenset({QUOTAS, SERVICE_RANGES, SERVICE_ADDRESSES, *_OF_POLICIES})
+"""Kinds that are read to name a reason, or to warn: a run works without."""
+
+
 def is_needed(entry: Permission) -> bool:
     """Whether a run needs it."""
-    return entry.resource not in {QUOTAS, *(resource for resource, _ in POLICIES)}
+    return entry.resource not in _ONLY_TO_EXPLAIN
 
 
 def relevant(entries: Iterable[Permission], groups: Container[str]) -> list[Permission]:

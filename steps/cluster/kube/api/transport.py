@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 from analysis.addresses import shown_address
 from analysis.console.notices import print_notice
 from analysis.errors import Unsupported
-from steps.cluster.kube.api.errors import NOT_FOUND, TransientError, refused, unreachable
+from steps.cluster.kube.api.errors import NOT_FOUND, TOO_MANY, TransientError, refused, unreachable
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.retries import BACKOFF
@@ -44,6 +44,7 @@ _BAD: Final = 300
 """The first status that is no success; the API server sends no redirects."""
 
 _LONGEST_RETRY_AFTER_S: Final = 30.0
+_JSON: Final = "application/json"
 
 R = TypeVar("R")
 
@@ -78,6 +79,8 @@ class Transport:
         self._at_prompt = at_prompt
         self._say = say
         self._answered = False
+        self.throttled = 0
+        """How many requests the API server's limits refused with 429."""
         self._configuration = configuration
         direct = copy.copy(configuration)
         direct.tls_server_name = configuration.tls_server_name or urlsplit(configuration.host).hostname
@@ -91,7 +94,15 @@ class Transport:
         return other
 
     def call(
-        self, method: str, path: str, what: str, body: object = None, *, content: str = "", missing: bool = False
+        self,
+        method: str,
+        path: str,
+        what: str,
+        body: object = None,
+        *,
+        content: str = "",
+        missing: bool = False,
+        accept: str = _JSON,
     ) -> bytes | None:
         """The body of the answer; None for 404 with `missing`. Transient errors are retried.
 
@@ -102,7 +113,7 @@ class Transport:
         """
 
         def once() -> bytes | None:
-            response = self.once(method, path, what, body, content=content, missing=missing)
+            response = self.once(method, path, what, body, content=content, missing=missing, accept=accept)
             if response is None:
                 return None
             with closing(response):
@@ -151,13 +162,14 @@ class Transport:
         *,
         content: str = "",
         missing: bool = False,
+        accept: str = _JSON,
         read_s: float = READ_S,
     ) -> urllib3.BaseHTTPResponse | None:
         """One request, and its answer with the body unread; None for 404 with `missing`."""
         headers = HTTPHeaderDict(self._login.impersonation)
-        headers.update({"Accept": "application/json", "User-Agent": "dataplane-benchmark", **self._authorisation()})
+        headers.update({"Accept": accept, "User-Agent": "dataplane-benchmark", **self._authorisation()})
         if body is not None:
-            headers["Content-Type"] = content or "application/json"
+            headers["Content-Type"] = content or _JSON
         host, pool = self._ways[0]
         try:
             response = self.guarded(
@@ -210,6 +222,7 @@ class Transport:
 
         def notify(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome is not None else None
+            self.throttled += isinstance(error, TransientError) and error.status == TOO_MANY
             notice.now(f"{str(error).rstrip('.')}. {self._trying}")
 
         attempts = Retrying(

@@ -132,7 +132,7 @@ async def _try_once(target: Target, rest: Rest) -> None:
     async with asyncio.timeout(GIVES_UP_S):
         reader, writer = await asyncio.open_connection(target.address, target.port)
         try:
-            _linger(writer)
+            close_with_reset(writer)
             writer.write(rest.messages.request)
             await _read_reply(reader, rest)
         finally:
@@ -157,7 +157,7 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
-def _linger(writer: asyncio.StreamWriter) -> None:
+def close_with_reset(writer: asyncio.StreamWriter) -> None:
     """Close with a reset, since so many connections would leave as many ports in TIME_WAIT."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
@@ -284,15 +284,15 @@ async def serve_echo(port: int, rest: Rest, stack: contextlib.AsyncExitStack, ad
         finally:
             writer.close()
 
-    server = await asyncio.start_server(reply, sock=_bound(socket.SOCK_STREAM, port, address))
+    server = await asyncio.start_server(reply, sock=bound(socket.SOCK_STREAM, port, address))
     stack.callback(server.close)
     loop = asyncio.get_running_loop()
-    own = _bound(socket.SOCK_DGRAM, port, address)
+    own = bound(socket.SOCK_DGRAM, port, address)
     transport, _ = await loop.create_datagram_endpoint(lambda: _UdpServer(rest.messages), sock=own)
     stack.callback(transport.close)
 
 
-def _bound(kind: socket.SocketKind, port: int, address: str | None) -> socket.socket:
+def bound(kind: socket.SocketKind, port: int, address: str | None = None) -> socket.socket:
     """A socket at this address, or at every address of this network, of both families if there are both."""
     both = address is None and socket.has_dualstack_ipv6()
     made = socket.socket(socket.AF_INET6 if both or ":" in (address or "") else socket.AF_INET, kind)

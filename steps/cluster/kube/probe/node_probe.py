@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from steps.cluster.kube.probe import connections
+from steps.cluster.kube.probe import agent_metrics, connections
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.rest import Messages, Rest
 
@@ -35,7 +35,8 @@ _LOOPBACKS: Final = ("127.0.0.1", "[::1]")
 
 _PROXY_MODE: Final = "10249/proxyMode"
 _READINESS: Final = "9099/readiness"
-_METRICS: Final = "9091/metrics"
+_FELIX_METRICS: Final = "9091/metrics"
+_PROXY_METRICS: Final = "10249/metrics"
 _VXLANS: Final = ("vxlan.calico", "vxlan-v6.calico")
 _LARGEST_BYTES: Final = 4 * 2**20
 """Of an agent's answer; Felix's metrics of a large cluster take a tenth of it."""
@@ -164,8 +165,9 @@ async def _watch_host(address: str, state: dict[str, Any], rest: Rest) -> None:
 def host(address: str) -> dict[str, Any]:
     """The state of the dataplane in this network namespace, of the node with this address; None is unknown."""
     ready = _get(_READINESS)
-    mode, metrics = (
-        answer[1] if (answer := _get(where)) and answer[0] < _BAD else None for where in (_PROXY_MODE, _METRICS)
+    mode, felix, proxy = (
+        answer[1] if (answer := _get(where)) and answer[0] < _BAD else None
+        for where in (_PROXY_MODE, _FELIX_METRICS, _PROXY_METRICS)
     )
     uplink, mtu_bytes = _uplink(address)
     names = [name for _, name in socket.if_nameindex()]
@@ -177,7 +179,10 @@ def host(address: str) -> dict[str, Any]:
         "vxlan_external": next((_external(name) for name in _VXLANS if name in names), None),
         "proxy_mode": mode[:_LONGEST] if mode is not None else None,
         "felix_ready": None if ready is None else ready[0] in {200, 204},
-        "felix_started_at": _started(metrics),
+        "felix_started_at": _started(felix),
+        "felix": agent_metrics.chosen(felix, agent_metrics.FELIX),
+        "kube_proxy": agent_metrics.chosen(proxy, agent_metrics.KUBE_PROXY),
+        "kernel_memory_bytes": agent_metrics.kernel_memory_bytes(),
     }
 
 
@@ -226,11 +231,10 @@ def _get(where: str) -> tuple[int, str] | None:
 
 
 def _started(metrics: str | None) -> str | None:
-    for line in (metrics or "").splitlines():
-        name, _, value = line.partition(" ")
-        if name == "process_start_time_seconds":
-            with contextlib.suppress(ValueError, OverflowError, OSError):
-                return datetime.fromtimestamp(float(value), UTC).isoformat()
+    seconds = (agent_metrics.chosen(metrics, (agent_metrics.STARTED,)) or {}).get(agent_metrics.STARTED)
+    if seconds is not None:
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(seconds, UTC).isoformat()
     return None
 
 

@@ -12,6 +12,7 @@ from steps.strict_model import StrictModel
 
 Text = Annotated[str, Field(max_length=300)]
 _Count = Annotated[int, Field(ge=0, le=2**53)]
+_Metrics = Annotated[dict[Text, Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
 
@@ -29,6 +30,9 @@ class HostProbe:
         felix_answered_at: when the readiness address last answered; None: never.
         uplink: the interface with the node's address.
         uplink_mtu_bytes: its MTU.
+        felix: chosen metrics of Felix, by name; None: its metrics are off.
+        kube_proxy: likewise of kube-proxy; None: it does not run.
+        kernel_memory_bytes: what the kernel holds for itself, see `agent_metrics`.
     """
 
     at: AwareDatetime
@@ -40,6 +44,9 @@ class HostProbe:
     felix_answered_at: AwareDatetime | None = None
     uplink: Text | None = None
     uplink_mtu_bytes: _Count | None = None
+    felix: _Metrics | None = None
+    kube_proxy: _Metrics | None = None
+    kernel_memory_bytes: _Count | None = None
 
     @property
     def felix_fell_silent(self) -> bool:

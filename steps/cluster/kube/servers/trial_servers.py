@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
-from steps.catalogue.tools import CONNECTIVITY, served
+from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Target, Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.cni import Standing
+from steps.cluster.kube.scale import programming_pods
 from steps.cluster.kube.servers import outside_client
 from steps.cluster.kube.servers.placements import (
     ALWAYS,
@@ -29,7 +30,7 @@ from steps.cluster.kube.servers.placements import (
     service_ports,
     turns_url,
 )
-from steps.cluster.kube.workloads import connectivity, filler_services, probe_pods, step_pods
+from steps.cluster.kube.workloads import connectivity, probe_pods, step_pods
 from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
@@ -92,7 +93,6 @@ def prepare(
     tools = served(trial.tool for trial in visit.trials)
     others = other_services(wanted, tools)
     workload.ensure_services(service(tools), turns_service(), *others.values())
-    ensure_filler_services(client, standing, measured, settings, variables=variables)
     token = secrets.token_hex(16)
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None else None
     made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit, beyond)
@@ -147,37 +147,19 @@ def deadline_s(visit: Visit, settings: Settings) -> int:
     return _SLACK_S + round(turn_order.longest_s(visit, settings.omit_s, settings.idle_s, settings.environment))
 
 
-def ensure_filler_services(
-    client: Client,
-    standing: Standing,
-    measured: Sequence[str],
-    settings: Settings,
-    *,
-    variables: Mapping[str, str] = os.environ,
-) -> None:
-    """Create the run's many Services, with a pod behind them on the server's node. Safe to run twice.
-
-    Raises:
-        Unsupported: no image.
-        Problem: the pod is not ready, or there are no addresses for so many; with the reason.
-    """
-    if settings.services:
-        place = probe_pods.sites(standing.nodes, measured)[-1]
-        filler_services.ensure_services(client, settings.services, place.node, pods.image(variables), CONNECTIVITY.port)
-
-
 def clear(client: Client) -> None:
-    """Delete the pods that the trials needed. Their Services and the many others stay for the next visit.
+    """Delete the pods that the trials needed. Their Services, and the cluster's scale, stay for the next visit.
 
     Safe to run twice, and waits for nothing: the next visit does.
     """
-    for part in (TRIALS, connectivity.REACH):
+    for part in (TRIALS, connectivity.REACH, *programming_pods.PARTS):
         Workload(client, part).delete(keep_services=True, wait=False)
 
 
 def clear_all(client: Client) -> None:
-    """Delete everything that prepare, observe and preflight created, except the many Services, and wait for it."""
-    parts = [TRIALS, connectivity.REACH, probe_pods.PART, connectivity.CHECK, connectivity.OUTSIDE]
+    """Delete everything that prepare, observe and preflight created, except the cluster's scale, and wait for it."""
+    checks = (connectivity.REACH, connectivity.CHECK, connectivity.OUTSIDE)
+    parts = (TRIALS, probe_pods.PART, *checks, *programming_pods.PARTS)
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda part: Workload(client, part).delete(), parts))
 

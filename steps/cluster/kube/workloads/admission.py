@@ -12,7 +12,7 @@ from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
 from steps.cluster.kube.api.excerpts import excerpt
-from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, SERVICES, Resource
+from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, Resource
 from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.findings import stop
 from steps.cluster.kube.workloads import step_pods
@@ -22,7 +22,7 @@ Object = dict[str, Any]
 
 _ELSEWHERE: Final = "deploy into another namespace"
 _SERVICES: Final = 4
-"""Services of a visit beside those of the option `services`: of the probe pods, the trials, and their turns."""
+"""Services of a visit beside those of its scale: of the probe pods, the trials, and their turns."""
 
 _OURS: Final = frozenset({"NotTerminating", "NotBestEffort"})
 """The scopes of a ResourceQuota that include the benchmark's own pods."""
@@ -39,23 +39,25 @@ _SUMMED: Final = {
 def findings(
     client: Client,
     pods: Sequence[Object],
-    services: Sequence[Object],
+    others: Sequence[tuple[Resource, Object]],
     settings: Settings,
     *,
     running: Iterable[Object] = (),
+    more: Mapping[str, float] | None = None,
 ) -> list[Finding]:
     """Why the pods and Services of a visit would be refused, or limited in CPU.
 
     Args:
         client: of the cluster.
         pods: all manifests of a visit.
-        services: manifests of its Services, one of each kind.
+        others: manifests of its other objects, one of each kind.
         settings: of the run.
         running: pods of this run's steps, which get the same limits.
+        more: what a ResourceQuota must allow beside the pods and the visit's own Services, by its name there.
     """
     admitted: list[Object] = []
     refused: dict[str, list[str]] = {}
-    for resource, body in [*((PODS, pod) for pod in pods), *((SERVICES, service) for service in services)]:
+    for resource, body in [*((PODS, pod) for pod in pods), *others]:
         name = body["metadata"]["name"]
         answer = _tried(client, resource, body)
         if isinstance(answer, str):
@@ -64,7 +66,7 @@ def findings(
             admitted.append(answer)
     found = [_stop(f"{', '.join(names)}: {reason}") for reason, names in refused.items()]
     found += _limited(client, [*admitted, *running], settings.streams)
-    return found + list(_beyond_quotas(client, admitted, settings.services + _SERVICES))
+    return found + list(_beyond_quotas(client, admitted, more or {}))
 
 
 def _tried(client: Client, resource: Resource, body: Object) -> Object | str:
@@ -101,10 +103,11 @@ def _limited(client: Client, pods: Iterable[Object], streams: int) -> list[Findi
     ]
 
 
-def _beyond_quotas(client: Client, pods: Sequence[Object], service_count: int) -> Iterator[Finding]:
+def _beyond_quotas(client: Client, pods: Sequence[Object], more: Mapping[str, float]) -> Iterator[Finding]:
     needs = {
+        **more,
         **dict.fromkeys(("pods", "count/pods"), float(len(pods))),
-        **dict.fromkeys(("services", "count/services"), float(service_count)),
+        **{name: _SERVICES + more.get(name, 0.0) for name in ("services", "count/services")},
         **{name: step_pods.total(pods, *what) for name, what in _SUMMED.items()},
     }
     try:

@@ -67,7 +67,7 @@ def start(client: Client, sites: Sequence[Site], image: str) -> None:
     Raises:
         Problem: one does not run; with the reason.
     """
-    if _rest(client, sites) and not _tell(client, begins=False):
+    if rests(client, sites) and not _tell(client, begins=False):
         stop(client)
     workload = Workload(client, PART)
     wanted = [
@@ -85,7 +85,7 @@ def rest(client: Client) -> None:
         stop(client)
 
 
-def _rest(client: Client, sites: Sequence[Site]) -> bool:
+def rests(client: Client, sites: Sequence[Site]) -> bool:
     """Whether one of them rests, by its latest report."""
     return any(report.rests for report in _latest(client, sites))
 

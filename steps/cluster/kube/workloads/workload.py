@@ -15,8 +15,8 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.nodes import not_ready
-from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES, Resource
-from steps.cluster.kube.workloads import comparison, manifests
+from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES
+from steps.cluster.kube.workloads import comparison, manifests, owned
 
 Object = dict[str, Any]
 
@@ -58,11 +58,11 @@ class Workload:
     def ensure_services(self, *manifests: Object) -> None:
         """Create these Services. One of that name stays, unless it belongs to another workflow."""
         there = self.services()
-        stale = {name for name, found in there.items() if not self._is_own(found)}
+        stale = {name for name, found in there.items() if not owned.is_own(self._client, found)}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._delete_service, stale & {each["metadata"]["name"] for each in manifests}))
             wanted = [each for each in manifests if each["metadata"]["name"] not in there.keys() - stale]
-            list(pool.map(partial(self._create, SERVICES), wanted))
+            list(pool.map(partial(owned.create, self._client, SERVICES), wanted))
 
     def ensure_pods(self, manifests: Sequence[Object], timeout_s: float = READY_S) -> list[Object]:
         """Create exactly these pods, and wait until they are ready. One that differs is replaced.
@@ -77,7 +77,7 @@ class Workload:
         self._remove(stale)
         for name, manifest in wanted.items():
             if name not in there or there[name] in stale:
-                self._create(PODS, manifest)
+                owned.create(self._client, PODS, manifest)
         began = time.monotonic()
         found = self._awaited(wanted, timeout_s)
         if altered := _altered(found, wanted):
@@ -110,25 +110,13 @@ class Workload:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(self._delete_service, self.services()))
 
-    def _create(self, resource: Resource, manifest: Object) -> None:
-        owner = self._client.owner_reference
-        owned = {**manifest["metadata"], **({"ownerReferences": [owner]} if owner else {})}
-        with suppress(ConflictError):  # this call was repeated after its answer was lost
-            self._client.create(resource, {**manifest, "metadata": owned}, BENCHMARK)
-
     def _delete_service(self, name: str) -> None:
         self._client.delete(SERVICES, name, BENCHMARK)
-
-    def _is_own(self, found: Object) -> bool:
-        """Whether an object belongs to this workflow and no other, with which it would be deleted."""
-        owner = self._client.owner_reference
-        owners = {each.get("uid") for each in found["metadata"].get("ownerReferences") or []}
-        return owners == ({owner["uid"]} if owner else set())
 
     def _may_stay(self, found: Object, wanted: Object) -> bool:
         is_over = (found.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
         is_going = is_over or bool(found["metadata"].get("deletionTimestamp"))
-        return not is_going and self._is_own(found) and not comparison.pod_differences(found, wanted)
+        return not is_going and owned.is_own(self._client, found) and not comparison.pod_differences(found, wanted)
 
     def _remove(self, found: Sequence[Object], *, wait: bool = True) -> None:
         uids = set()

@@ -1,0 +1,146 @@
+"""How the figures of each dataplane move with the scale: a panel for each figure, path and factor."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import altair as alt
+import pyarrow as pa
+import pyarrow.compute
+
+from analysis import formatting
+from analysis.charts._data import Data, Row, to_frame
+from analysis.charts._marks import colour, column, daggers, hollow, shape
+from analysis.charts._theme import INK, WIDE, Look
+from analysis.metric import shown_unit
+from analysis.stats.curves import Curve, CurvePoint
+from analysis.summary import at_scale
+
+TITLE = "Against the scale"
+READING = (
+    "Each dataplane's mean over visits at each scale. The line through a point is the interval of its change from the "
+    "first point, taken inside visits; in 95 % of runs all of them hold together. An axis of values far apart is "
+    "logarithmic; that of the scale has a place for 0 all the same."
+)
+EMPTY = "The run has one scale, so there is no curve to show."
+ORDER = 12
+KEY = True
+SECTION = "scale"
+
+_MOST_PANELS: Final = 12
+"""The surest changes; the page has all in words."""
+
+_LOGARITHMIC: Final = 5.0
+"""From the smallest value to the largest: an axis of values is logarithmic from here on."""
+
+_FEW_TENS: Final = 2.0
+_HEIGHT: Final = 150
+
+
+def frame(data: Data) -> pa.Table:
+    """A row for each panel, dataplane and scale; `value`, `low` and `high` in the panel's unit."""
+    groups = at_scale.group_curves(data.curves, {})[:_MOST_PANELS]
+    return to_frame(
+        row
+        for panel, group in enumerate(groups)
+        for row in _panel_rows(data, panel, [line.curve for line in group.lines])
+    )
+
+
+def _panel_rows(data: Data, panel: int, curves: Sequence[Curve]) -> Iterator[Row]:
+    one = curves[0]
+    values = [point.value for curve in curves for point in curve.values if point.value is not None]
+    size, unit = formatting.scale(shown_unit(one.unit, one.scale), *values)
+    fixed = f", {one.fixed}" if one.fixed else ""
+    of_panel = {"panel": panel, "title": one.metric_title, "path": f"{one.path}{fixed}"}
+    of_panel |= {"unit": unit, "factor": one.along.many}
+    for curve in curves:
+        side = data.side(data.run.arm(curve.dataplane))
+        for point in curve.values:
+            if point.value is not None:
+                low, high = _interval(curve, point)
+                ends = {"value": point.value / size, "low": low and low / size, "high": high and high / size}
+                yield of_panel | {"at": point.at, "flagged": bool(point.doubt.mark)} | ends | side
+
+
+def _interval(curve: Curve, point: CurvePoint) -> tuple[float | None, float | None]:
+    """The interval of a point's change, put where the change leads from the first point; None without an end."""
+    first = curve.values[0].value
+    if first is None or point.low is None or point.high is None or not math.isfinite(point.high):
+        return None, None
+    if curve.scale == "points":
+        return first + point.low, first + point.high
+    return first * (1 + point.low), first * (1 + point.high)
+
+
+def chart(table: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:
+    """The panels, two in a row where there is room."""
+    panels = sorted(set(column(table, "panel")))
+    width = look.width - 64 if look.narrow else (look.width - 150) // 2
+    drawn = [
+        _panel(table.filter(pa.compute.equal(table["panel"], panel)), table, look).properties(
+            width=width, height=_HEIGHT
+        )
+        for panel in panels
+    ]
+    return alt.concat(*drawn, columns=1 if look.narrow else 2)
+
+
+def _panel(rows: pa.Table, whole: pa.Table, look: Look) -> alt.LayerChart | alt.FacetChart:
+    unit, factor = (column(rows, name)[0] for name in ("unit", "factor"))
+    title = {
+        "text": column(rows, "title")[0],
+        "subtitle": column(rows, "path")[0],
+        "anchor": "start",
+        "color": INK,
+        "fontSize": look.font + 0.5,
+        "subtitleFontSize": look.font,
+        "subtitlePadding": 1,
+        "limit": look.width - 20,
+    }
+    labels = "replace(format(datum.value, ',~f'), regexp(',', 'g'), '\u2009')"
+    x_axis: dict[str, Any] = {"title": factor, "values": sorted(set(column(rows, "at"))), "labelExpr": labels}
+    x_axis |= {"grid": False, "labelOverlap": True, "labelFlush": True}
+    x = alt.X("at:Q", scale=_factor_scale(column(rows, "at")), axis=x_axis)
+    values = [value for name in ("value", "low", "high") for value in column(rows, name)]
+    y_scale = _values_scale(values)
+    y_axis = {"title": unit or None, "grid": True, "labelExpr": labels} | _ticks(y_scale)
+    y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
+    base, side = alt.Chart(), colour(whole)
+    dashes = alt.StrokeDashValue([1, 0], condition={"test": "datum.twin", "value": [4, 3]})
+    lines = base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=side, strokeDash=dashes)
+    bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.6, clip=True)
+    intervals = bars.encode(x=x, y=alt.Y("low:Q", scale=y_scale, axis=y_axis), y2=alt.Y2("high:Q"), color=side)
+    points = base.mark_point(size=46, filled=True, opacity=1).encode(
+        x=x, y=y, fill=side, stroke=side, shape=shape(whole), **hollow(0)
+    )
+    return alt.layer(intervals, lines, points, daggers(base, x, y), data=rows, title=title)
+
+
+def _ticks(scale: dict[str, Any]) -> dict[str, Any]:
+    """The ticks of an axis of values: on a logarithmic one 1, 2, 5 and their tens, or of many tens these alone."""
+    if scale.get("type") != "log":
+        return {"tickCount": 5}
+    low, high = (math.log10(end) for end in scale["domain"])
+    tens = range(math.floor(low), math.ceil(high) + 1)
+    steps = (1, 2, 5) if high - low < _FEW_TENS else (1,)
+    return {"values": [tick for ten in tens for step in steps if low <= math.log10(tick := step * 10.0**ten) <= high]}
+
+
+def _factor_scale(values: Sequence[float]) -> dict[str, Any]:
+    """An axis of a factor: logarithmic where its values span more than a power of ten, with a place for 0."""
+    low, high = min(values), max(values)
+    least = min((value for value in values if value > 0), default=1.0)
+    scale: dict[str, Any] = {"domain": [low, high], "nice": False, "zero": False}
+    if high / least <= _LOGARITHMIC:
+        return scale
+    return scale | ({"type": "log"} if low > 0 else {"type": "symlog", "constant": least / 2})
+
+
+def _values_scale(values: Sequence[float | None]) -> dict[str, Any]:
+    """An axis of values: from 0, or logarithmic where they are far apart."""
+    known = [value for value in values if value is not None]
+    low, high = min(known), max(known)
+    if low > 0 and high / low > _LOGARITHMIC:
+        return {"type": "log", "domain": [low / 1.15, high * 1.15], "nice": False}
+    return {"domain": [min(low, 0.0), (high or 1.0) * 1.08], "nice": False}

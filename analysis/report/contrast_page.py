@@ -1,0 +1,52 @@
+"""The page of a comparison of runs: one HTML file like the report, what else differed first."""
+
+from itertools import groupby
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from analysis.charts import _run_contrasts
+from analysis.report import limits, page
+from analysis.summary import contrast_words
+from analysis.summary.run_contrast import RunContrast
+from analysis.summary.summary import LAB_DISCLAIMER
+
+_PAGE: Final = page.environment()
+
+KINDS: Final = {"method": "Method", "provenance": "Machine and versions", "load": "Load", "time": "Time"}
+"""The headings of what differed."""
+
+
+def render(found: RunContrast) -> str:
+    """The page of a comparison.
+
+    Returns:
+        One HTML document.
+    """
+    names = contrast_words.titles(found.arms)
+    sides = contrast_words.columns(found.contrasts, found.arms)
+    families = {title: family.sentence for family in found.families for title in family.metrics}
+    return _PAGE.get_template("contrast.html.j2").render(
+        found=found,
+        style=Markup(page.themes() + page.side_colours(found.arms)),  # noqa: S704 - own file and checked colours
+        titles=names,
+        sides=sides,
+        rows=contrast_words.table(found.contrasts, found.arms),
+        caption=contrast_words.caption(found.contrasts, found.arms),
+        legend=contrast_words.legend(found.contrasts, found.margin_ratio),
+        beside=[(KINDS[kind], list(facts)) for kind, facts in groupby(found.beside, key=lambda fact: fact.kind)],
+        drawings=_run_contrasts.draw(found.contrasts, names),
+        chart=_run_contrasts,
+        metrics=_by_metric(found),
+        families=families,
+        disclaimer=LAB_DISCLAIMER if found.is_lab else "",
+        method=limits.CONTRAST_METHOD,
+    )
+
+
+def _by_metric(found: RunContrast) -> dict[str, dict[str, list[Any]]]:
+    """The contrasts by the title of their metric and by path."""
+    grouped: dict[str, dict[str, list[Any]]] = {}
+    for one in found.contrasts:
+        grouped.setdefault(one.metric_title, {}).setdefault(one.path, []).append(one)
+    return grouped

@@ -1,0 +1,251 @@
+"use strict";
+(async () => {
+  const byId = id => document.getElementById(id);
+  const make = (name, text, className) => {
+    const element = document.createElement(name);
+    if (text !== undefined) element.textContent = text;
+    if (className) element.className = className;
+    return element;
+  };
+
+  const unpack = id => {
+    const bytes = Uint8Array.from(atob(byId(id).textContent), letter => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+
+  const fail = error => {
+    byId("failure").textContent =
+      `The charts can't be drawn in this browser: ${error.message ?? error}. The report beside this file, report.html, needs no script.`;
+    byId("failure").hidden = false;
+    document.body.dataset.state = "failed";
+  };
+
+  // -- figures ---------------------------------------------------------------------------------------------------
+
+  const digits = value => {
+    if (value === null || value === undefined) return "";
+    if (typeof value !== "number") return String(value);
+    return value === 0 ? "0" : Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 }).replace("-", "−");
+  };
+  const quantity = (value, unit) => `${digits(value)} ${unit ?? ""}`.trim();
+
+  const start = page => {
+    if (!byId("choices")) return; // nothing was measured
+    const longestFirst = [...page.paths].sort((a, b) => b.length - a.length);
+    // A chart may write more behind the name of a path, such as the metric.
+    const cellOf = row => {
+      if (row.cell !== undefined) return row.cell;
+      return longestFirst.find(path => row.path === path || (row.path ?? "").startsWith(`${path}: `));
+    };
+    const checked = id => new Set([...byId(id).querySelectorAll("input:checked")].map(input => input.value));
+    const chosen = () => ({ metric: byId("metric").value, paths: checked("paths"), dataplanes: checked("dataplanes") });
+
+    const isShown = (row, choice) => {
+      const cell = cellOf(row);
+      return (cell === undefined || choice.paths.has(cell)) &&
+        (row.dataplane === undefined || choice.dataplanes.has(row.dataplane));
+    };
+
+    const trialsOf = (datum, choice) => page.trials.filter(trial =>
+      datum.trial != null ? trial.trial === datum.trial
+        : (datum.dataplane === undefined || trial.dataplane === datum.dataplane) &&
+          (cellOf(datum) === undefined ? choice.paths.has(trial.path) : trial.path === cellOf(datum)));
+
+    // -- tables ----------------------------------------------------------------------------------------------------
+
+    const table = (trials, caption) => {
+      const metrics = Object.entries(page.metrics).filter(([name]) => trials.some(trial => name in trial.values));
+      const headings = ["trial", "visit", "round", "dataplane", "path", "repetition",
+        ...metrics.map(([, metric]) => metric.unit ? `${metric.title}, ${metric.unit}` : metric.title), "flags"];
+      const grid = make("table", undefined, "trials");
+      grid.append(make("caption", caption));
+      const head = grid.createTHead().insertRow();
+      for (const heading of headings) {
+        const cell = make("th", heading);
+        cell.scope = "col";
+        head.append(cell);
+      }
+      const body = grid.createTBody();
+      for (const trial of trials) {
+        const row = body.insertRow();
+        for (const name of ["trial", "visit", "round", "dataplane", "path", "repetition"]) {
+          row.insertCell().textContent = trial[name] ?? "";
+        }
+        if (trial.error !== null) {
+          row.className = "failed";
+          const cell = row.insertCell();
+          cell.className = "error";
+          cell.colSpan = Math.max(1, metrics.length);
+          cell.textContent = trial.error;
+        } else {
+          for (const [name, metric] of metrics) {
+            const value = trial.values[name];
+            const mark = trial.voids.includes(metric.kind) ? "‡" : trial.marks.includes(metric.kind) ? "†" : "";
+            row.insertCell().textContent = value === undefined ? "" : digits(value / metric.size) + mark;
+          }
+        }
+        row.insertCell().textContent = trial.flags.join(", ");
+      }
+      return grid;
+    };
+
+    const counted = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+
+    const MOST_ROWS = 200;
+    let all = false;
+    const listTrials = choice => {
+      const trials = page.trials.filter(trial => isShown(trial, choice));
+      const listed = all ? trials : trials.slice(0, MOST_ROWS);
+      const caption = `${counted(trials.length, "trial")}${listed.length < trials.length ? `, of which the first ${MOST_ROWS}` : ""}; † marked by a flag, ‡ left out because of one`;
+      byId("chosen-trials").querySelector(".scroll").replaceChildren(table(listed, caption));
+      byId("more").hidden = listed.length === trials.length;
+    };
+
+    const showBehind = datum => {
+      const trials = trialsOf(datum, chosen());
+      if (!trials.length) return;
+      const where = [datum.dataplane, cellOf(datum)].filter(Boolean).join(", ");
+      byId("behind-heading").textContent = datum.trial != null ? `Trial ${datum.trial}: ${where}` : where;
+      byId("behind").querySelector(".scroll").replaceChildren(table(trials, counted(trials.length, "trial")));
+      byId("behind").showModal();
+    };
+
+    // -- tooltips --------------------------------------------------------------------------------------------------
+
+    const lines = datum => {
+      const found = [];
+      const add = (name, value) => { if (value !== undefined && value !== null && value !== "") found.push([name, String(value)]); };
+      add("dataplane", datum.dataplane);
+      add("path", datum.path);
+      add("part", datum.part);
+      if (datum.trial != null) {
+        add("trial", datum.trial);
+        add("visit", datum.visit);
+      }
+      add("round", datum.round);
+      if (datum.outcome !== undefined) {
+        add(`against ${datum.baseline}`, `${datum.outcome}: ${datum.text}`);
+      } else if (datum.text !== undefined) {
+        add("mean", datum.value === null ? datum.text : `${datum.text} ${datum.unit ?? ""}`.trim());
+        if (typeof datum.low === "number") add("95 % interval", `${digits(datum.low)} to ${quantity(datum.high, datum.unit)}`);
+      } else {
+        add("value", typeof datum.value === "number" ? quantity(datum.value, datum.unit) : datum.value);
+      }
+      if (datum.minute !== undefined) add("minute", digits(datum.minute));
+      if (datum.at) add("run", String(datum.at).slice(0, 16).replace("T", " "));
+      add("change", datum.size);
+      if (datum.flags?.length) add("flags", datum.flags.join(", "));
+      if (datum.void) add("", "left out of every mean");
+      return found;
+    };
+
+    const tip = byId("tip");
+    const tooltip = (_handler, event, item) => {
+      const found = item?.datum?.dataplane === undefined ? [] : lines(item.datum);
+      tip.hidden = found.length === 0;
+      if (tip.hidden) return;
+      const list = make("dl");
+      for (const [name, text] of found) list.append(make("dt", name), make("dd", text));
+      tip.replaceChildren(list);
+      const box = tip.getBoundingClientRect();
+      const left = Math.min(event.clientX + 14, innerWidth - box.width - 8);
+      const below = event.clientY + 16 + box.height < innerHeight;
+      tip.style.left = `${Math.max(8, left)}px`;
+      tip.style.top = `${below ? event.clientY + 16 : Math.max(8, event.clientY - box.height - 12)}px`;
+    };
+
+    // -- charts ----------------------------------------------------------------------------------------------------
+
+    const isNarrow = matchMedia("(max-width: 759px)");
+
+    const rowsOf = (name, choice) => {
+      const specs = name ? page.charts[name] : page.metrics[choice.metric].specs;
+      const data = specs.wide.data.name;
+      const rows = page.rows[data].filter(row => isShown(row, choice));
+      if (!name) {
+        const metric = page.metrics[choice.metric];
+        for (const trial of page.trials) {
+          const value = trial.values[choice.metric];
+          if (value === undefined || trial.error !== null || !isShown(trial, choice)) continue;
+          rows.push({ ...trial, value: value / metric.size, unit: metric.unit, void: trial.voids.includes(metric.kind) });
+        }
+      }
+      return [specs, data, rows];
+    };
+
+    const draw = async (place, choice) => {
+      const [specs, data, rows] = rowsOf(place.dataset.chart, choice);
+      const look = isNarrow.matches ? "narrow" : "wide";
+      if (!rows.length) {
+        place.replaceChildren(make("p", "Nothing of what is chosen is in this chart.", "empty"));
+        return;
+      }
+      const copied = structuredClone(rows); // Vega adds fields of its own to the rows
+      const { view } = await vegaEmbed(place, { ...specs[look], datasets: { [data]: copied } }, {
+        mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, config: page.looks[look], tooltip, logLevel: 1,
+      });
+      view.addEventListener("click", (_event, item) => {
+        // Marks of earlier runs have no trials here.
+        if (item?.datum?.dataplane !== undefined && item.datum.at === undefined) showBehind(item.datum);
+      });
+    };
+
+    const places = [...document.querySelectorAll(".drawing")];
+    const stale = new Set(places);
+    const visible = new Set();
+    let drawing = Promise.resolve();
+    const drawVisible = () => {
+      for (const place of places.filter(each => stale.has(each) && visible.has(each))) {
+        stale.delete(place);
+        drawing = drawing.then(() => draw(place, chosen())).then(() => {
+          place.dataset.drawn = byId("metric").value;
+          document.body.dataset.drawn = String(places.length - stale.size);
+        }).catch(fail);
+      }
+    };
+    const observer = new IntersectionObserver(entries => {
+      for (const entry of entries) visible[entry.isIntersecting ? "add" : "delete"](entry.target);
+      drawVisible();
+    }, { rootMargin: "400px" });
+
+    const tell = choice => {
+      const { title, unit } = page.metrics[choice.metric];
+      byId("shown").textContent = unit ? `${title}, ${unit}` : title;
+      const told = page.comparisons.filter(each => each.metric === choice.metric && isShown(each, choice));
+      byId("told-heading").hidden = told.length === 0;
+      byId("told").replaceChildren(...told.map(each => make("li", `${each.cell}: ${each.text}`)));
+      const failed = page.trials.filter(trial => trial.error !== null && isShown(trial, choice)).length;
+      byId("untold").textContent = failed ? `${counted(failed, "trial")} of what is chosen failed and ${failed === 1 ? "has" : "have"} no figure; the reasons stand in the table below.` : "";
+    };
+
+    const refresh = event => {
+      const choice = chosen();
+      for (const id of ["paths", "dataplanes"]) {
+        const count = byId(id).querySelectorAll("input").length;
+        byId(`${id}-chosen`).textContent = choice[id].size === count ? "all" : `${choice[id].size} of ${count}`;
+      }
+      const onlyMetric = event?.target === byId("metric");
+      for (const place of places) if (!onlyMetric || !place.dataset.chart) stale.add(place);
+      tell(choice);
+      if (!onlyMetric) listTrials(choice);
+      drawVisible();
+    };
+
+    byId("choices").addEventListener("change", refresh);
+    byId("choices").addEventListener("submit", event => event.preventDefault());
+    byId("more").addEventListener("click", () => { all = true; listTrials(chosen()); });
+    addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+    isNarrow.addEventListener("change", () => refresh());
+    refresh();
+    for (const place of places) observer.observe(place);
+    document.body.dataset.state = "ready";
+  };
+
+  try {
+    const [library, figures] = await Promise.all([unpack("vega"), unpack("figures")]);
+    document.head.append(make("script", library));
+    start(JSON.parse(figures));
+  } catch (error) {
+    fail(error);
+  }
+})();

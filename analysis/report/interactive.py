@@ -1,0 +1,146 @@
+"""The interactive report: the report's charts with tooltips, choices, and every trial behind each mark.
+
+One HTML file that needs nothing else: Vega and the figures are packed in it. The page's policy lets these two scripts
+run and nothing besides; expressions of the charts are interpreted, never compiled.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from analysis import flags, formatting
+from analysis.charts import Data, Drawing, Specs, specs_of_metrics
+from analysis.charts._theme import LOOKS, config
+from analysis.console.documents import plain
+from analysis.domain import CELL, Cell
+from analysis.flags import KINDS
+from analysis.metric import Metric
+from analysis.report.vega import FILE as VEGA
+from analysis.stats.metrics import METRICS
+from analysis.summary.summary import Summary
+
+SCRIPT: Final = Path(__file__).with_name("interactive.js")
+STYLE: Final = SCRIPT.with_suffix(".css")
+
+
+def context(data: Data, drawings: Iterable[Drawing], summary: Summary) -> dict[str, Any]:
+    """What the page's template needs, beside what both pages have.
+
+    Args:
+        data: the run.
+        drawings: its charts.
+        summary: its summary.
+    """
+    drawn = [drawing for drawing in drawings if drawing.specs]
+    of_metrics = {name: found for name, found in specs_of_metrics(data).items() if found[1]}
+    script, vega = SCRIPT.read_text(encoding="utf-8"), VEGA.read_bytes()
+    paths = list(dict.fromkeys(data.run.path(cell) for cell in data.run.cells))
+    return {
+        "drawings": drawn,
+        "own_style": Markup(STYLE.read_text(encoding="utf-8")),  # noqa: S704 - this project's own file
+        "metrics": [metric for metric, _ in of_metrics.values()],
+        "paths": paths,
+        "policy": _policy(gzip.decompress(vega).decode(), script),
+        "script": Markup(script),  # noqa: S704 - this project's own file
+        "vega": base64.b64encode(vega).decode(),
+        "figures": _packed(_figures(data, drawn, of_metrics, summary) | {"paths": paths}),
+    }
+
+
+def _policy(*scripts: str) -> str:
+    hashes = " ".join(map(_hash, scripts))
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(sha256(script.encode()).digest()).decode()}'"
+
+
+def _packed(document: Mapping[str, Any]) -> str:
+    text = json.dumps(plain(document), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
+
+
+def _figures(
+    data: Data, drawings: Iterable[Drawing], of_metrics: Mapping[str, tuple[Metric, Specs]], summary: Summary
+) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    return {
+        "charts": {drawing.chart.name: _without_rows(drawing.specs, rows) for drawing in drawings},
+        "metrics": {
+            name: {
+                "title": metric.title,
+                "kind": metric.kind,
+                "specs": _without_rows(specs, rows),
+                "unit": (unit := _unit(specs, rows)),
+                "size": formatting.multiple(unit),
+            }
+            for name, (metric, specs) in of_metrics.items()
+        },
+        "rows": rows,
+        "looks": {look.name: config(look) for look in LOOKS},
+        "trials": _trials(data, of_metrics),
+        "comparisons": [
+            {
+                "metric": c.metric,
+                "cell": data.path({field: getattr(c, field) for field in Cell._fields}),
+                "dataplane": data.run.arm(c.dataplane).title,
+                "text": f"{c.dataplane}{'' if c.against_baseline else f' against {c.baseline}'}: {c.answer}",
+            }
+            for c in summary.comparisons
+        ],
+    }
+
+
+def _without_rows(specs: Specs, rows: dict[str, Any]) -> Specs:
+    """The charts without their rows, which are moved into `rows`: all looks of a chart share them."""
+    kept = {}
+    for look, spec in specs.items():
+        rows |= spec["datasets"]
+        kept[look] = {name: value for name, value in spec.items() if name not in {"datasets", "config"}}
+    return kept
+
+
+def _unit(specs: Specs, rows: Mapping[str, Any]) -> str:
+    spec = next(iter(specs.values()))
+    return next((row["unit"] for row in rows[spec["data"]["name"]]), "")
+
+
+def _trials(data: Data, of_metrics: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Every trial, with a value for each metric that it has, and the kinds of figures that its flags void and mark."""
+    used = [metric for metric in METRICS if metric.name in of_metrics]
+    columns = "".join(f", cast({metric.trial_sql} as double) as {metric.name}" for metric in used)
+    found = data.query(
+        f"""with visited as (
+                select t.*, v.round, v.dataplane_requested, v.proof, v.proof_reason
+                from trials as t left join visits as v using (run_id, visit) where t.run_id = $run_id)
+            select trial, visit, round, dataplane_requested, position, repetition, outcome, flags, {CELL},
+                   coalesce(error, case when proof is distinct from 'proven' then proof_reason end) as error{columns}
+            from visited order by trial"""  # noqa: S608 - names of this program
+    )
+    titles = {arm.name: arm.title for arm in data.run.arms}
+    return [
+        {
+            "trial": row["trial"],
+            "visit": row["visit"],
+            "round": row["round"],
+            "position": row["position"],
+            "repetition": row["repetition"],
+            "dataplane": titles.get(row["dataplane_requested"], row["dataplane_requested"] or "unknown"),
+            "path": data.path(row),
+            "error": row["error"] or (None if row["outcome"] == "measured" else row["outcome"]),
+            "flags": row["flags"] or [],
+            "voids": [kind for kind in KINDS if flags.is_voided(row["flags"], kind)],
+            "marks": [kind for kind in KINDS if flags.is_marked(row["flags"], kind)],
+            "values": {metric.name: row[metric.name] for metric in used if row[metric.name] is not None},
+        }
+        for row in found
+    ]

@@ -1,0 +1,50 @@
+"""The site: a folder of static pages from a whole store, which a browser opens by file:// as well as by a server.
+
+Each page has a fingerprint of all that it is made of, so that after a night only what changed is made again.
+"""
+
+from contextlib import closing
+
+import duckdb
+
+from analysis.errors import BadInput
+from analysis.site.plan import Compare, plan_pages
+from analysis.site.reports import Reports
+from analysis.site.writer import Written, write_pages
+from analysis.sql import database
+from analysis.stats.history import Method
+from analysis.store.object_storage import ObjectStorage
+from analysis.store.store import Store
+
+__all__ = ["BESIDE", "Compare", "Written", "write_site"]
+
+BESIDE = "site"
+"""The folder of a store's site, unless another is given: beside the reports, to which its pages then lead."""
+
+
+def write_site(store: Store, files: ObjectStorage, method: Method, compare: Compare | None = None) -> Written:
+    """Bring the site of a store up to date.
+
+    Args:
+        store: the store.
+        files: the site's folder or bucket. Outside of the store it gets copies of the reports.
+        method: returns the parameters that must be equal in comparable runs.
+        compare: makes the page that compares two labels; None: there are no such pages.
+
+    Raises:
+        BadInput: the store has no run, or the site would lie among the store's own files.
+        Unsupported: the store can't be read, the site can't be written, or something else is there.
+    """
+    reports = Reports(store, files)
+
+    def write(*, lenient: bool) -> Written:
+        with closing(database.connect(store, asking="")) as con:
+            pages = plan_pages(con, reports, method, compare, lenient=lenient)
+            if not pages:
+                raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")
+            return write_pages(files, pages)
+
+    try:
+        return database.with_sound_files(store, lambda: write(lenient=False))
+    except duckdb.Error:  # of no file that can be left out: what can't be queried costs its own pages
+        return write(lenient=True)

@@ -1,0 +1,106 @@
+"""The nights of one method: the course of each figure with its change points, as charts and in words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from analysis import charts, formatting
+from analysis.charts import Chart, Data, Drawing, trend
+from analysis.metric import ComparedMetric
+from analysis.stats import history
+from analysis.stats.level_since import LevelSince
+from analysis.stats.nightly import Series
+from analysis.stats.run import StoredRun
+from analysis.summary.summary import Summary
+
+FEWEST_NIGHTS: Final = 2
+
+_READING: Final = (
+    "The mean of each night. A dashed line in a dataplane's colour marks the first night of a new level, with the size "
+    "of the change, as the report of the last night found it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A metric over the nights: its chart, and the levels since the last changes."""
+
+    drawing: Drawing
+    levels: tuple[LevelSince, ...]
+
+
+def draw_trends(
+    con: duckdb.DuckDBPyConnection, about: StoredRun, nights: list[str], summary: Summary | None
+) -> list[Trend]:
+    """A trend for each metric, and in a cluster one more for its absolute figures.
+
+    Args:
+        con: a connection with the views of `analysis.sql.database`.
+        about: the last of the nights.
+        nights: the runs, the oldest first.
+        summary: of the last night, whose change points and levels are shown; None: none of them are.
+    """
+    data = Data(con, about, (), summary.changes if summary else ())
+    levels = summary.history.levels if summary and summary.history else ()
+    found = list(_by_metric(history.nightly_series(con, about, nights[-history.MOST_NIGHTS :])))
+    drawn = charts.draw_all([_chart(data, metric, against, series) for metric, against, series in found], data)
+    return [
+        Trend(drawing, tuple(one for one in levels if (one.metric, one.against) == (metric.name, against)))
+        for (metric, against, _), drawing in zip(found, drawn, strict=True)
+    ]
+
+
+def _by_metric(found: Sequence[Series]) -> Iterator[tuple[ComparedMetric, str | None, list[Series]]]:
+    """The series of at least two nights, by metric and by what they are relative to."""
+    long = [one for one in found if len(one.nights) >= FEWEST_NIGHTS]
+    for metric, of_metric in groupby(long, key=lambda one: one.metric):
+        known = list(of_metric)
+        for against in dict.fromkeys(one.against for one in known):
+            yield metric, against, [one for one in known if one.against == against]
+
+
+def _chart(data: Data, metric: ComparedMetric, against: str | None, series: list[Series]) -> Chart:
+    title = f"{metric.title[:1].upper()}{metric.title[1:]}"
+    return Chart(
+        name=f"{metric.name}-{'itself' if against is None else 'compared'}",
+        title=title if against is None else f"{title}, against {data.run.arm(against).title}",
+        reading=_READING,
+        empty="",
+        place=0,
+        frame=lambda data: _frame(data, metric, against, series),
+        draw=trend.chart,
+        key=True,
+    )
+
+
+def _frame(data: Data, metric: ComparedMetric, against: str | None, series: list[Series]) -> pa.Table:
+    size, axis = _axis(data, metric, against, series)
+    rows = [
+        {
+            "path": data.run.path(one.cell),
+            "at": night.began_at.isoformat(),
+            "value": one.figure(night.value) / size,
+            "flagged": night.flagged,
+            "axis": axis,
+            "origin": None if against is None else 0.0,
+        }
+        | data.side(data.run.arm(one.dataplane))
+        for one in series
+        for night in one.nights
+        if night.began_at is not None
+    ]
+    changes = [change for change in data.changes if (change.metric, change.against) == (metric.name, against)]
+    return trend.with_changes(data, rows, changes)
+
+
+def _axis(data: Data, metric: ComparedMetric, against: str | None, series: list[Series]) -> tuple[float, str]:
+    """The divisor of the values, and the axis's title."""
+    if against is not None:
+        unit = "points" if metric.scale == "points" else "%"
+        return 0.01, f"to {data.run.arm(against).title}, {unit}"
+    size, unit = formatting.scale(metric.shown_unit, *(abs(one.figure(n.value)) for one in series for n in one.nights))
+    return size, unit

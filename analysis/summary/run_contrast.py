@@ -1,0 +1,244 @@
+"""Two groups of runs compared: what else differed, what is common, and the contrasts of its figures."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from analysis import formatting
+from analysis.domain import LAB, MARGIN_RATIO, Cell
+from analysis.errors import BadInput
+from analysis.stats import beside
+from analysis.stats.beside import Beside
+from analysis.stats.contrast import Contrast
+from analysis.stats.contrast_figures import Compared, contrasted_figures
+from analysis.stats.contrasts import contrast_all
+from analysis.stats.judgement import Family
+from analysis.stats.run import RunArm
+from analysis.stats.run_groups import RunGroup
+from analysis.summary.contrast_words import basis_sentence, headline, titles
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """A run of a side. `began`: as text."""
+
+    run_id: str
+    began: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSide:
+    """A side: the text that named it, what it is called, its environment and its runs."""
+
+    asked: str
+    name: str
+    environment: str
+    runs: tuple[ComparedRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunContrast:
+    """The comparison of the runs B with the runs A.
+
+    Attributes:
+        headline: the result, in a sentence.
+        a: the side that is compared with.
+        b: the side that is compared.
+        arms: the dataplanes that both have, by their names in A, the baseline first.
+        beside: what else differed.
+        notes: sentences on what the comparison claims and cannot exclude.
+        left_out: sentences on what is not compared, and why.
+        contrasts: in the order of metrics, paths and dataplanes; of a dataplane the figure itself first.
+        families: which of their intervals hold together.
+        margin_ratio: how much counts as the same.
+    """
+
+    headline: str
+    a: ComparedSide
+    b: ComparedSide
+    arms: tuple[RunArm, ...]
+    beside: tuple[Beside, ...]
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
+    contrasts: tuple[Contrast, ...]
+    families: tuple[Family, ...]
+    margin_ratio: float
+
+    @property
+    def is_lab(self) -> bool:
+        """Whether a side is of the lab."""
+        return LAB in {self.a.environment, self.b.environment}
+
+
+def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, compared: Compared) -> RunContrast:
+    """Compare two groups of runs.
+
+    Args:
+        con: a connection with the views of `analysis.sql.database`.
+        a: the runs that are compared with.
+        b: the runs that are compared.
+        compared: what the options mean for it.
+
+    Raises:
+        BadInput: they have a run, or all quantities, or nothing at all in common that could be compared.
+    """
+    _refuse_same_runs(a, b)
+    names = _common_dataplanes(a, b)
+    differing = beside.method_differences(a, b, compared.method)
+    cells, left_out = _common_cells(a, b, differing, compared)
+    absolute = LAB not in {a.environment, b.environment}
+    if len(names) == 1 and not absolute:
+        raise BadInput(
+            f"A and B have only the dataplane {next(iter(names))} in common, and figures of the lab can be compared "
+            "between moments only as ratios to another dataplane's: measure two dataplanes on both sides"
+        )
+    found = contrasted_figures(con, (a, b), names, cells, compared)
+    margin_ratio = _margin(b)
+    contrasts, families = contrast_all(found, list(names), margin_ratio, absolute=absolute)
+    arms = tuple(a.runs[0].arm(name) for name in names)
+    facts = (
+        *differing.values(),
+        *beside.provenance_differences(a, b),
+        *beside.load_differences(con, a, b),
+        *beside.time_differences(a, b),
+    )
+    return RunContrast(
+        headline=headline(contrasts, titles(arms), margin_ratio),
+        a=_side(a),
+        b=_side(b),
+        arms=arms,
+        beside=facts,
+        notes=tuple(_notes(a, b, names, contrasts, compared, differing)),
+        left_out=(*left_out, *_dataplanes_left_out(a, b, names)),
+        contrasts=contrasts,
+        families=families,
+        margin_ratio=margin_ratio,
+    )
+
+
+def _side(group: RunGroup) -> ComparedSide:
+    runs = tuple(
+        ComparedRun(
+            one.run_id,
+            f"{one.started_at:%Y-%m-%d %H:%M} UTC" if one.started_at else beside.UNKNOWN,
+            str(one.parameters.get("label") or ""),
+        )
+        for one in group.runs
+    )
+    return ComparedSide(group.asked, group.name, group.environment, runs)
+
+
+def _refuse_same_runs(a: RunGroup, b: RunGroup) -> None:
+    if shared := sorted({*a.run_ids} & {*b.run_ids}):
+        raise BadInput(f"A and B have {shared[0]} in common: a run can't be compared with itself; name other runs")
+
+
+def _common_dataplanes(a: RunGroup, b: RunGroup) -> dict[str, str]:
+    """The name in A of each dataplane that both have, the baseline first -> its name in B.
+
+    Between the lab and a cluster the lab's `lab-ebpf` stands beside `ebpf`.
+    """
+    one, two = ([arm.name for run in group.runs for arm in run.arms] for group in (a, b))
+    mixed = (a.environment == LAB) != (b.environment == LAB)
+    known = {_kind(name) if mixed else name: name for name in reversed(two)}
+    common = {name: known[key] for name in dict.fromkeys(one) if (key := _kind(name) if mixed else name) in known}
+    if not common:
+        raise BadInput(
+            f"A and B have no dataplane in common: A has {formatting.listing([*dict.fromkeys(one)]) or 'none'}, B has "
+            f"{formatting.listing([*dict.fromkeys(two)]) or 'none'}"
+        )
+    return common
+
+
+def _kind(name: str) -> str:
+    return name.removeprefix(f"{LAB}-")
+
+
+def _common_cells(
+    a: RunGroup, b: RunGroup, differing: Mapping[str, Beside], compared: Compared
+) -> tuple[list[Cell], list[str]]:
+    """The cells that both have, of which the figures are the same quantity; and sentences on the others.
+
+    Raises:
+        BadInput: there is none.
+    """
+    one, two = (dict.fromkeys(cell for run in group.runs for cell in run.cells) for group in (a, b))
+    common = [cell for cell in one if cell in two]
+    left_out = []
+    for name, cells in (("A", [c for c in one if c not in two]), ("B", [c for c in two if c not in one])):
+        if cells:
+            side = a if name == "A" else b
+            left_out.append(f"Measured in {name} only: {formatting.listing([_path(side, cell) for cell in cells])}.")
+    if not common:
+        raise BadInput(f"A and B have no path in common. {' '.join(left_out)}".strip())
+    changed = (
+        {} if compared.any_method else {name: differing[name] for name in compared.quantities if name in differing}
+    )
+    for name, fact in changed.items():
+        other = [cell for cell in common if " ".join(cell.measured_by).startswith(tuple(compared.quantities[name]))]
+        if other:
+            common = [cell for cell in common if cell not in other]
+            where = formatting.listing([_path(a, cell) for cell in other])
+            left_out.append(f"Not compared, since {fact.name} {_was(fact)}: {where}.")
+    if not common:
+        raise BadInput(
+            f"A and B measured different quantities: {'; '.join(f'{f.name} {_was(f)}' for f in changed.values())}. "
+            "Measure both alike, or compare them all the same with ANY_METHOD=1 (--any-method)"
+        )
+    return common, left_out
+
+
+def _was(fact: Beside) -> str:
+    return f"is {fact.a} in A and {fact.b} in B" if fact.a != fact.b else f"is {fact.a} in either"
+
+
+def _path(group: RunGroup, cell: Cell) -> str:
+    return next(run for run in group.runs if cell in run.cells).path(cell)
+
+
+def _dataplanes_left_out(a: RunGroup, b: RunGroup, names: Mapping[str, str]) -> Iterable[str]:
+    for name, group, known in (("A", a, set(names)), ("B", b, set(names.values()))):
+        others = [arm.name for run in group.runs for arm in run.arms if arm.name not in known]
+        if others:
+            yield f"Measured in {name} only: {formatting.listing([*dict.fromkeys(others)])}."
+
+
+def _margin(group: RunGroup) -> float:
+    """How much counts as the same: as the latest run of B has it."""
+    recorded = group.runs[-1].parameters.get("margin_ratio")
+    return float(recorded) if isinstance(recorded, int | float) else MARGIN_RATIO
+
+
+def _notes(
+    a: RunGroup,
+    b: RunGroup,
+    names: Mapping[str, str],
+    contrasts: Sequence[Contrast],
+    compared: Compared,
+    differing: Mapping[str, Beside],
+) -> Iterable[str]:
+    """What the comparison claims and cannot exclude."""
+    if differing:
+        listed = formatting.listing([f"{fact.name} {_was(fact)}" for fact in differing.values()])
+        yield f"The method differs: {listed}. What is found may be that, or anything else that differed."
+    if basis := basis_sentence(contrasts, (len(a.runs), len(b.runs))):
+        yield basis
+    if LAB in {a.environment, b.environment}:
+        yield (
+            "Figures of the lab itself drift by a tenth in an hour, so only each dataplane's ratio to the baseline is "
+            "compared, in which that cancels."
+        )
+    if a.environment != b.environment:
+        yield (
+            f"{a.environment} and {b.environment} are two environments: their machines, networks and versions are in "
+            "each difference of a figure itself, and less so in ratios to the baseline."
+        )
+    baselines = {own: group.runs[-1].baseline for own, group in (("A", a), ("B", b))}
+    for side, arm in baselines.items():
+        own = next(iter(names)) if side == "A" else next(iter(names.values()))
+        if arm is not None and arm.name != own:
+            yield f"The baseline of {side} is {arm.name}; here ratios are to {next(iter(names))}, which both have."
+    if compared.any_method and any(name in differing for name in compared.quantities):
+        yield "Figures of unlike quantities are compared, as asked for by any-method."

@@ -1,0 +1,62 @@
+"""The metrics of a node's agents that tell what they hold and use, from their own Prometheus pages, and the kernel's.
+
+Neither needs a privilege in the node's network: kube-proxy serves its page there by default, Felix if its configuration
+has `prometheusMetricsEnabled`.
+"""
+
+import contextlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+STARTED: Final = "process_start_time_seconds"
+MEMORY: Final = "process_resident_memory_bytes"
+CPU: Final = "process_cpu_seconds_total"
+
+LOCAL_POLICIES: Final = "felix_active_local_policies"
+"""How many policies apply to pods of the node."""
+
+PROXY_RULES: Final = "kubeproxy_sync_proxy_rules_iptables_total"
+"""The iptables rules that kube-proxy owns, all tables together; in nftables mode it counts none."""
+
+PENDING: Final = (
+    "kubeproxy_sync_proxy_rules_service_changes_pending",
+    "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
+)
+"""Changes that kube-proxy knows and has not written yet."""
+
+SYNCED: Final = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
+"""When kube-proxy last wrote its rules, since 1970."""
+
+FELIX: Final = (STARTED, MEMORY, CPU, LOCAL_POLICIES)
+KUBE_PROXY: Final = (STARTED, MEMORY, CPU, PROXY_RULES, *PENDING, SYNCED)
+
+_KERNEL: Final = ("Slab", "VmallocUsed", "Percpu")
+_KIB: Final = 1024
+
+
+def chosen(page: str | None, names: Collection[str]) -> dict[str, float] | None:
+    """The chosen metrics of a page, each the sum over its labels; None: there is no page."""
+    if page is None:
+        return None
+    found: dict[str, float] = {}
+    for line in page.splitlines():
+        name = line.partition("{")[0].partition(" ")[0]
+        if name in names:
+            with contextlib.suppress(ValueError, IndexError):
+                value = float(line.rpartition("}")[2].split()[0] if "}" in line else line.split()[1])
+                found[name] = found.get(name, 0.0) + value
+    return found
+
+
+def kernel_memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """What the kernel of the node holds for itself: its slabs, its areas in virtual memory, and those of each CPU.
+
+    The maps of BPF, nftables' sets and iptables' tables are among them; so are others, whose part does not depend on
+    the scale. None: it can't be read.
+    """
+    try:
+        values = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        return sum(int(values[name].split()[0]) for name in _KERNEL) * _KIB
+    except (OSError, KeyError, ValueError, IndexError):
+        return None

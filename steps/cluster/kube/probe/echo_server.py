@@ -1,0 +1,44 @@
+"""An echo server: `python -m steps.cluster.kube.probe.echo_server PORT TOKEN` replies to requests with the token."""
+
+import asyncio
+import contextlib
+import sys
+from typing import Final
+
+from steps.cluster.kube.probe import connections
+from steps.cluster.kube.probe.rest import Messages, Rest
+
+_USAGE: Final = "usage: python -m steps.cluster.kube.probe.echo_server PORT TOKEN\n"
+
+
+async def serve(port: int, token: str) -> None:
+    """Reply until cancelled.
+
+    Raises:
+        OSError: the port is unavailable.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        await connections.serve_echo(port, Rest(Messages.of(token), learns=False), stack)
+        await asyncio.Event().wait()
+
+
+def main(arguments: list[str]) -> int:
+    """The command line. Exit code 1 with a sentence on stderr when the port is unavailable, 2 for wrong arguments."""
+    match arguments:
+        case [port, token] if port.isdecimal():
+            pass
+        case _:
+            sys.stderr.write(_USAGE)
+            return 2
+    try:
+        asyncio.run(serve(int(port), token))
+    except OSError as error:
+        sys.stderr.write(f"echo server: port {port} is unavailable: {error.strerror or error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,235 @@
+"""The program that finds out when an address begins to answer, or no longer answers, by its node's own clock.
+
+`python -m steps.cluster.kube.probe.waiting_client TOKEN`. It serves requests on PORT, each a line of JSON with the
+token, and sends nothing unless it is asked to:
+
+- `clock`: the reply is the node's monotonic clock, from which the caller learns how far the clocks are apart.
+- `wait`: it opens a new connection every EVERY_S, each for one request to the echo server there and its reply. The
+  first line of the answer comes when an attempt has shown that the address is not yet as awaited; the second when it
+  is, or when the time is over.
+
+Every attempt has a port of its own, so that none follows the connection tracking of an earlier one, and ends before TCP
+would repeat its first packet.
+"""
+
+import asyncio
+import hmac
+import json
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Literal
+
+from steps.cluster.kube.probe import connections
+from steps.cluster.kube.probe.rest import Messages
+
+PORT: Final = 5205
+EVERY_S: Final = 0.02
+"""The time between two attempts: what is measured is that much too long at most."""
+
+ATTEMPT_S: Final = 0.5
+"""The longest attempt: shorter than the second after which TCP repeats its first packet."""
+
+SETTLED_S: Final = 1.0
+"""An address no longer answers if none of the attempts of so long was answered."""
+
+LONGEST_S: Final = 900.0
+_LONGEST_LINE: Final = 4096
+_MOST_CLIENTS: Final = 8
+_USAGE: Final = "usage: python -m steps.cluster.kube.probe.waiting_client TOKEN\n"
+
+Awaited = Literal["answered", "unanswered"]
+
+
+@dataclass(slots=True)
+class Wait:
+    """What the attempts at one address have shown.
+
+    Attributes:
+        awaited: when it is over: an attempt is answered, or none has been for SETTLED_S.
+        began: whether an attempt has shown the opposite.
+        attempts: how many have ended.
+        at: the time of the first reply, or when the first attempt began since which none was answered.
+    """
+
+    awaited: Awaited
+    began: bool = False
+    attempts: int = 0
+    at: float | None = None
+    _silent_since: float | None = field(default=None, repr=False)
+    _last_answered: float = field(default=0.0, repr=False)
+
+    def note(self, started: float, ended: float, *, answered: bool) -> bool:
+        """Note an attempt that has ended; whether the wait is over. Attempts may end in any order."""
+        self.attempts += 1
+        if answered and self.awaited == "answered":
+            self.at = ended if self.at is None else min(self.at, ended)
+            return True
+        if self.awaited == "answered":
+            self.began = True
+            return False
+        if answered:
+            self.began = True
+            self._last_answered = max(self._last_answered, started)
+            if self._silent_since is not None and self._silent_since <= self._last_answered:
+                self._silent_since = None
+        elif self.began and started > self._last_answered:
+            self._silent_since = min(started, self._silent_since or started)
+        since = self._silent_since
+        if since is None or started < since + SETTLED_S:
+            return False
+        self.at = since
+        return True
+
+
+async def wait(
+    address: str, port: int, token: str, awaited: Awaited, timeout_s: float, begun: Callable[[], None]
+) -> Wait:
+    """Try until the address is as awaited, or the time is over. `begun`: called when it was shown not to be yet."""
+    found, over = Wait(awaited), asyncio.Event()
+    messages = Messages.of(token)
+
+    async def attempt() -> None:
+        started = time.monotonic()
+        answered = await _is_answered(address, port, messages)
+        had_begun = found.began
+        if not over.is_set() and found.note(started, time.monotonic(), answered=answered):
+            over.set()
+        if found.began and not had_begun:
+            begun()
+
+    async with _cancelled_at_the_end() as running:
+        end = time.monotonic() + timeout_s
+        due = time.monotonic()
+        while not over.is_set() and (now := time.monotonic()) < end:
+            running.add(task := asyncio.ensure_future(attempt()))
+            task.add_done_callback(running.discard)
+            due = max(due + EVERY_S, now)
+            try:
+                await asyncio.wait_for(over.wait(), max(0.0, due - time.monotonic()))
+            except TimeoutError:
+                continue
+    return found
+
+
+@asynccontextmanager
+async def _cancelled_at_the_end() -> AsyncIterator[set["asyncio.Future[None]"]]:
+    running: set[asyncio.Future[None]] = set()
+    try:
+        yield running
+    finally:
+        left = list(running)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+async def _is_answered(address: str, port: int, messages: Messages) -> bool:
+    """Whether the echo server there replies to one request over a new connection."""
+    try:
+        async with asyncio.timeout(ATTEMPT_S):
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                connections.close_with_reset(writer)
+                writer.write(messages.request)
+                return await reader.readexactly(len(messages.reply)) == messages.reply
+            finally:
+                writer.close()
+    except (OSError, asyncio.IncompleteReadError):  # a timeout is an OSError too
+        return False
+
+
+async def serve(token: str, port: int = PORT, ready: Callable[[int], None] = lambda _port: None) -> None:
+    """Serve requests until cancelled. `ready`: called with the port.
+
+    Raises:
+        OSError: the port is unavailable.
+    """
+    clients = asyncio.Semaphore(_MOST_CLIENTS)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if clients.locked():
+                return
+            async with clients:
+                while (asked := _request(await reader.readline(), token)) is not None:
+                    if asked["do"] == "wait":
+                        await _unless_left(_wait(asked, token, writer), reader)
+                        return
+                    _say(writer, {"now": time.monotonic()})
+                    await writer.drain()
+        except (OSError, ValueError):  # readline's for a line that is too long
+            return
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, sock=connections.bound(socket.SOCK_STREAM, port), limit=_LONGEST_LINE)
+    async with server:
+        ready(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+
+def _say(writer: asyncio.StreamWriter, found: dict[str, Any]) -> None:
+    writer.write(json.dumps(found).encode() + b"\n")
+
+
+async def _wait(asked: dict[str, Any], token: str, writer: asyncio.StreamWriter) -> None:
+    timeout_s = min(asked["timeout_s"], LONGEST_S)
+    begun = partial(_say, writer, {"began": True})
+    found = await wait(asked["address"], asked["port"], token, asked["awaited"], timeout_s, begun)
+    if not found.began:
+        _say(writer, {"began": False})
+    _say(writer, {"at": found.at, "attempts": found.attempts})
+    await writer.drain()
+
+
+async def _unless_left(work: Coroutine[Any, Any, None], reader: asyncio.StreamReader) -> None:
+    """Do the work until it is done or its caller is gone, whom nothing further may disturb."""
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _request(line: bytes, token: str) -> dict[str, Any] | None:
+    """A request with the token; None: it is none."""
+    try:
+        found = json.loads(line)
+        if not hmac.compare_digest(str(found["token"]).encode(), token.encode()):
+            return None
+        known = found["do"] == "clock" or (
+            found["do"] == "wait"
+            and found["awaited"] in {"answered", "unanswered"}
+            and isinstance(found["address"], str)
+            and isinstance(found["port"], int)
+            and isinstance(found["timeout_s"], int | float)
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if known else None
+
+
+def main(arguments: list[str]) -> int:
+    """The command line. Exit code 1 with a sentence on stderr when the port is unavailable, 2 for wrong arguments."""
+    if len(arguments) != 1:
+        sys.stderr.write(_USAGE)
+        return 2
+    try:
+        asyncio.run(serve(arguments[0]))
+    except OSError as error:
+        sys.stderr.write(f"waiting client: port {PORT} is unavailable: {error.strerror or error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

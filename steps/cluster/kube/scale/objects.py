@@ -1,0 +1,140 @@
+"""The manifests of a cluster's scale: Services that nobody uses, their endpoints, and policies without a match. Pure.
+
+The Services have no selector, and their EndpointSlices name addresses of the range for benchmarks (RFC 2544, and RFC
+5180 for IPv6), where no pod is. The policies select the measured servers and admit connections from that range, where
+none comes from. One more admits all, since a pod that a policy selects admits nothing else; by its name it is the last
+that a connection is compared with, and it is the first that is made and the last that is removed.
+
+An object's name says all that is in it, so that a change of the scale writes the difference only.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+from steps.catalogue.tools import CONNECTIVITY
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, TRIALS
+
+Object = dict[str, Any]
+
+PART: Final = "scale"
+PROGRAMMING: Final = "programming"
+"""The part whose objects are made and changed to learn how late the nodes follow."""
+
+SELECTOR: Final = f"{NAME}={NAMED},{LABEL}={PART}"
+"""All objects of the scale, whatever it is."""
+
+OF_PROGRAMMING: Final = f"{NAME}={NAMED},{LABEL}={PROGRAMMING}"
+"""All objects of the part programming."""
+
+ALL: Final = f"{NAME}={NAMED},{LABEL} in ({PART},{PROGRAMMING})"
+"""All objects of both parts."""
+
+SERVICE_OF: Final = "kubernetes.io/service-name"
+MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
+BATCH: Final = "dataplane-benchmark/batch"
+"""The label by which many objects are removed in one call."""
+
+IN_A_BATCH: Final = 250
+"""Objects of a batch: as many as an API server deletes within a few seconds."""
+
+IN_A_SLICE: Final = 100
+"""Endpoints of an EndpointSlice, as Kubernetes' own controller divides them."""
+
+ADMITS: Final = f"{PART}-admit-all"
+RANGES: Final = {4: ip_network("198.18.0.0/15"), 6: ip_network("2001:2::/48")}
+"""Where the endpoints are, by the version of IP."""
+
+MEASURED: Final = {LABEL: TRIALS}
+"""The labels of the pods that the policies select."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """So many objects: Services, endpoints of each, and policies."""
+
+    services: int = 0
+    endpoints: int = 1
+    policies: int = 0
+
+    @property
+    def slices(self) -> int:
+        """EndpointSlices of all Services."""
+        return self.services * -(-self.endpoints // IN_A_SLICE)
+
+    @property
+    def objects(self) -> int:
+        """All that is written."""
+        return self.services + self.slices + self.policies + bool(self.policies)
+
+
+def batch_of(index: int) -> str:
+    """The batch of the Service or policy with this number."""
+    return str((index - 1) // IN_A_BATCH)
+
+
+def service_name(index: int) -> str:
+    """Of the Service with this number, from 1."""
+    return f"{PART}-{index:05d}"
+
+
+def service(index: int) -> Object:
+    """The Service with this number."""
+    ports = [{"name": "connect", "protocol": "TCP", "port": CONNECTIVITY.port, "targetPort": CONNECTIVITY.port}]
+    return {"metadata": _metadata(service_name(index), index), "spec": {"type": "ClusterIP", "ports": ports}}
+
+
+def slice_names(index: int, endpoints: int) -> Iterator[str]:
+    """Of the EndpointSlices of the Service with this number, if it has so many endpoints."""
+    for first in range(0, endpoints, IN_A_SLICE):
+        yield f"{service_name(index)}-{endpoints}-{first // IN_A_SLICE}"
+
+
+def endpoint_slices(index: int, endpoints: int, version: int) -> Iterator[Object]:
+    """The EndpointSlices of the Service with this number. `version`: of IP, 4 or 6."""
+    for number, name in enumerate(slice_names(index, endpoints)):
+        first = number * IN_A_SLICE
+        wanted = range(first, min(endpoints, first + IN_A_SLICE))
+        yield {
+            "metadata": _metadata(name, index, {SERVICE_OF: service_name(index), MANAGED_BY: NAMED}),
+            "addressType": f"IPv{version}",
+            "endpoints": [endpoint(address((index - 1) * endpoints + each, version)) for each in wanted],
+            "ports": [{"name": "connect", "protocol": "TCP", "port": CONNECTIVITY.port}],
+        }
+
+
+def endpoint(own_address: str) -> Object:
+    """One endpoint of an EndpointSlice, which is ready."""
+    return {"addresses": [own_address], "conditions": {"ready": True, "serving": True, "terminating": False}}
+
+
+def address(number: int, version: int) -> str:
+    """The address of the endpoint with this number; they repeat, in different Services, after 131,070."""
+    usable = 2**17 - 2
+    return str(ip_address(int(RANGES[version].network_address) + 1 + number % usable))
+
+
+def policy_name(index: int) -> str:
+    """Of the policy with this number, from 1."""
+    return f"{PART}-{index:05d}"
+
+
+def policy(index: int, version: int) -> Object:
+    """The policy with this number: it admits connections from one address of the range. `version`: of IP, 4 or 6."""
+    source = {"ipBlock": {"cidr": str(ip_network(address(index, version)))}}
+    return _policy(_metadata(policy_name(index), index), {"from": [source]})
+
+
+def admitting_policy() -> Object:
+    """The policy that admits all traffic to the measured pods, beside the others."""
+    return _policy({"name": ADMITS, "labels": {NAME: NAMED, LABEL: PART}}, {})
+
+
+def _policy(metadata: Object, rule: Object) -> Object:
+    selector = {"matchLabels": dict(MEASURED)}
+    return {"metadata": metadata, "spec": {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": [rule]}}
+
+
+def _metadata(name: str, index: int, labels: Object | None = None) -> Object:
+    return {"name": name, "labels": {NAME: NAMED, LABEL: PART, BATCH: batch_of(index), **(labels or {})}}

@@ -1,0 +1,221 @@
+"""Programming latency: how late the nodes follow a change, as their own connections show it.
+
+From the API server's acceptance of a Service, of an endpoint, of the removal of an endpoint or of a NetworkPolicy to
+the first connection from a pod of each measured node that is answered, or is no longer. A pod on each node connects,
+and notes the time by its node's clock; another answers. Each change is undone afterwards, and that is awaited too, so
+that the next one begins from the same state. Several are under way at once, at random times, so that the figures are
+not those of one moment of the agents' own rhythm (kube-proxy writes its rules once a second at most).
+"""
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from analysis.errors import Problem
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.permissions import BENCHMARK, ENDPOINTSLICES, NETWORK_POLICIES, SERVICES
+from steps.cluster.kube.probe.waiting_client import Awaited
+from steps.cluster.kube.scale.objects import MANAGED_BY, PROGRAMMING, SERVICE_OF, endpoint
+from steps.cluster.kube.scale.observations import Observation
+from steps.cluster.kube.scale.programming_pods import ECHO, ECHO_PORT, ROLE, Bench
+from steps.cluster.kube.workloads import owned
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
+from steps.cluster.kube.workloads.workload import Workload
+
+Object = dict[str, Any]
+Write = Callable[[], object]
+
+_LANES: Final = 8
+"""Services that are changed at the same time, each on its own."""
+
+_PAUSE_S: Final = 1.0
+"""The longest pause between two changes of a lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toggle:
+    """A change that can be made and undone again and again.
+
+    Attributes:
+        make: the call that makes it.
+        undo: the call that undoes it.
+        made: what shows that it was made; undone, the opposite.
+        addresses: where the connections of each site's pod go.
+        port: of these addresses.
+    """
+
+    make: Write
+    undo: Write
+    made: Awaited
+    addresses: tuple[str, ...]
+    port: int = ECHO_PORT
+
+    @property
+    def undone(self) -> Awaited:
+        """What shows that it was undone."""
+        return "unanswered" if self.made == "answered" else "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The observations of the changes, and of their being undone."""
+
+    made: list[Observation]
+    undone: list[Observation]
+
+
+def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_s: float) -> list[Observation]:
+    """Make a change of a kind again and again for so long, and return when each node followed.
+
+    Args:
+        client: of the cluster.
+        bench: the pods that connect and answer.
+        kind: the name of a tool of `steps.tools.programming`, except that of starts of pods.
+        duration_s: no change is made later.
+        timeout_s: how long a node may take to follow; a lane ends with the first that takes longer.
+
+    Raises:
+        Problem: a pod or the API server does not answer.
+    """
+    stopped = threading.Event()
+    if kind == "policy_enforced":
+        return _lane(bench, _policy(client, bench), duration_s, timeout_s, stopped).made
+    make = _service if kind == "service_added" else _endpoint
+    # all have their addresses before the first gives its own back, so that none takes another's
+    toggles = [make(client, bench) for _ in range(_LANES)]
+    with ThreadPoolExecutor(_LANES) as pool:
+        lanes = list(pool.map(lambda toggle: _lane(bench, toggle, duration_s, timeout_s, stopped), toggles))
+    return [each for lane in lanes for each in (lane.undone if kind == "endpoint_removed" else lane.made)]
+
+
+def await_all(client: Client, bench: Bench, timeout_s: float) -> list[Observation]:
+    """Make one more Service, and wait until it is answered from each node: then all earlier ones are in its rules too.
+
+    Agents get changes in the order in which the API server accepted them, and write all that they have got.
+    """
+    toggle = _service(client, bench)
+    try:
+        toggle.undo()
+        return _changed(bench, toggle, toggle.make, toggle.made, timeout_s)
+    finally:
+        toggle.undo()
+
+
+def _lane(bench: Bench, toggle: Toggle, duration_s: float, timeout_s: float, stopped: threading.Event) -> Observed:
+    """Make the change and undo it until the time is over or a node has not followed; it is undone in the end.
+
+    `stopped`: set where a lane fails, which ends the others.
+    """
+    found, end = Observed([], []), time.monotonic() + duration_s
+    try:
+        toggle.undo()
+        while True:
+            if stopped.wait(random.uniform(0.0, _PAUSE_S)):  # noqa: S311 - no secret
+                return found
+            made = _changed(bench, toggle, toggle.make, toggle.made, timeout_s)
+            found.made.extend(made)
+            if any(each.seconds is None for each in made):
+                return found
+            undone = _changed(bench, toggle, toggle.undo, toggle.undone, timeout_s)
+            found.undone.extend(undone)
+            if any(each.seconds is None for each in undone) or time.monotonic() >= end:
+                return found
+    except BaseException:
+        stopped.set()
+        raise
+    finally:
+        toggle.undo()
+
+
+def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[Observation]:
+    """Write a change, and return when each site's pod saw it.
+
+    Raises:
+        Problem: an address is as awaited before.
+    """
+    clocks = [each.clock() for each in bench.clients]
+    with ExitStack() as stack:
+        waits = [
+            stack.enter_context(client.waiting(address, toggle.port, awaited, timeout_s))
+            for client, address in zip(bench.clients, toggle.addresses, strict=True)
+        ]
+        for each, address in zip(waits, toggle.addresses, strict=True):
+            if not each.begun():
+                state = "answers" if awaited == "answered" else "no longer answers"
+                raise Problem(f"{address} port {toggle.port} {state} from {each.node} before it was changed.")
+        write()
+        accepted = time.monotonic()
+        found = []
+        for each, clock in zip(waits, clocks, strict=True):
+            at = each.at()
+            # a node may follow before the API server's answer is here
+            seconds = None if at is None else max(0.0, clock.here(at) - accepted)
+            found.append(Observation(each.node, seconds, clock.bound_s))
+        return found
+
+
+def _service(client: Client, bench: Bench) -> Toggle:
+    """A Service with an address of its own, which nobody else takes while it is free unless by chance."""
+    name = _new_name()
+    owned.create(client, ENDPOINTSLICES, _slice(name, [bench.echoes[-1]], bench.version))
+    address = _made(client, name)
+    manifest = _manifest(name)
+    manifest["spec"]["clusterIP"] = address
+    make, undo = partial(owned.create, client, SERVICES, manifest), partial(client.delete, SERVICES, name, BENCHMARK)
+    return Toggle(make, undo, "answered", (address,) * len(bench.sites))
+
+
+def _endpoint(client: Client, bench: Bench) -> Toggle:
+    """The only endpoint of a Service that exists all the time."""
+    name = _new_name()
+    owned.create(client, ENDPOINTSLICES, _slice(name, [], bench.version))
+    address = _made(client, name)
+    with_it, without = ({"endpoints": [endpoint(each) for each in ends]} for ends in ([bench.echoes[-1]], []))
+    patch = partial(client.patch, ENDPOINTSLICES, name)
+    make, undo = partial(patch, with_it, BENCHMARK), partial(patch, without, BENCHMARK)
+    return Toggle(make, undo, "answered", (address,) * len(bench.sites))
+
+
+def _made(client: Client, name: str) -> str:
+    """Create a Service, and return the address that it got."""
+    found = owned.create(client, SERVICES, _manifest(name)) or Workload(client, PROGRAMMING).services()[name]
+    return str(found["spec"]["clusterIP"])
+
+
+def _policy(client: Client, bench: Bench) -> Toggle:
+    """A policy that lets nobody connect to the pods that answer; each site's pod connects to the next site's."""
+    name = _new_name()
+    metadata = {"name": name, "labels": _LABELS}
+    spec = {"podSelector": {"matchLabels": {ROLE: ECHO}}, "policyTypes": ["Ingress"], "ingress": []}
+    make = partial(owned.create, client, NETWORK_POLICIES, {"metadata": metadata, "spec": spec})
+    undo = partial(client.delete, NETWORK_POLICIES, name, BENCHMARK)
+    return Toggle(make, undo, "unanswered", tuple(map(bench.far_echo, range(len(bench.sites)))))
+
+
+_LABELS: Final = {NAME: NAMED, LABEL: PROGRAMMING}
+
+
+def _new_name() -> str:
+    return f"{PROGRAMMING}-{secrets.token_hex(4)}"
+
+
+def _manifest(name: str) -> Object:
+    ports = [{"name": ECHO, "protocol": "TCP", "port": ECHO_PORT, "targetPort": ECHO_PORT}]
+    return {"metadata": {"name": name, "labels": _LABELS}, "spec": {"type": "ClusterIP", "ports": ports}}
+
+
+def _slice(name: str, addresses: Sequence[str], version: int) -> Object:
+    labels = {**_LABELS, SERVICE_OF: name, MANAGED_BY: NAMED}
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "addressType": f"IPv{version}",
+        "endpoints": [endpoint(each) for each in addresses],
+        "ports": [{"name": ECHO, "protocol": "TCP", "port": ECHO_PORT}],
+    }

@@ -1,0 +1,101 @@
+"""From files of other tools to the rows of imported runs. Each bad file costs itself alone, and is named."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from analysis.errors import Problem
+from steps.imports import formats
+from steps.imports.places import Place, Places, Side
+from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, Tables, run_rows
+from steps.imports.sources import Source
+from steps.imports.values import slug
+from steps.tools.failure import Failure
+
+_DIGEST: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came of an import.
+
+    Attributes:
+        runs: the rows of each run.
+        faults: what could not be used, and why, each a sentence that begins with the file's name.
+        read: how many files were read.
+        left_out: how many the pattern leaves out.
+    """
+
+    runs: tuple[Tables, ...]
+    faults: tuple[str, ...]
+    read: int
+    left_out: int
+
+
+def import_files(name: str, sources: Iterable[Source], places: Places, *, label: str = "") -> Imported:
+    """The runs of these files.
+
+    Args:
+        name: of their environment, without `imported:`.
+        sources: the files.
+        places: the rules by which they get their places.
+        label: of the runs.
+    """
+    found: dict[str, list[ReadFile]] = defaultdict(list)
+    faults: dict[str, list[str]] = defaultdict(list)
+    tests: dict[str, str] = {}
+    left_out = trials = samples = 0
+    for source in sources:
+        place = places.place(source.name)
+        if place is None:
+            left_out += 1
+            continue
+        run = _run_name(place.run)
+        read, why = _read(source, place, places, tests)
+        faults[run] += [f"{source.name}: {reason}" for reason in why]
+        if read is None:
+            continue
+        trials += len(read.content.trials)
+        samples += sum(len(trial.samples) for trial in read.content.trials)
+        if trials > MOST_TRIALS or samples > MOST_SAMPLES:
+            most = f"{MOST_TRIALS:,} trials or {MOST_SAMPLES:,} samples"
+            faults[run].append(f"{source.name}: it and the files after it are left out: an import has at most {most}")
+            break
+        found[run].append(read)
+    order = list(dict.fromkeys(places.dataplane(text).name for text in places.mapping.dataplanes))
+    runs = tuple(run_rows(name, run, files, faults[run], label=label, order=order) for run, files in found.items())
+    named = tuple(fault for each in faults.values() for fault in each)
+    return Imported(runs, named, sum(map(len, found.values())), left_out)
+
+
+def _read(source: Source, place: Place, places: Places, tests: dict[str, str]) -> tuple[ReadFile | None, Sequence[str]]:
+    """A file's measurements, and why it or parts of it can't be used. `tests`: those of earlier files, by their id."""
+    try:
+        data = source.read()
+    except Problem as problem:
+        return None, [str(problem)]
+    content = formats.read(data)
+    if isinstance(content, Failure):
+        return None, [content.reason]
+    if place.dataplane is None:
+        return None, ["nothing names its dataplane: give {dataplane} in the pattern, the mapping, or DATAPLANE for all"]
+    ids = [trial.test for trial in content.trials if trial.test]
+    if twice := next((test for test in ids if test in tests), None):
+        return None, [f"it is of the same test as {tests[twice]}, perhaps from the other end"]
+    paths = [places.topology(trial.topology) if trial.topology else place.topology for trial in content.trials]
+    known = [path for path in paths if path is not None]
+    if len(known) < len(paths):
+        return None, ["nothing names its topology: give {topology} in the pattern, the mapping, or TOPOLOGY for all"]
+    tests |= dict.fromkeys(ids, source.name)
+    digest = hashlib.sha256(data).hexdigest()
+    return ReadFile(source.name, digest, place, content, tuple[Side, ...](known)), content.faults
+
+
+def _run_name(text: str) -> str:
+    """A run's name as a part of its id: with a digest where letters of it had to be replaced."""
+    name = slug(text)
+    if name == text:
+        return name
+    return f"{name}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:_DIGEST]}".lstrip("-")

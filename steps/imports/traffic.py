@@ -1,0 +1,140 @@
+"""The tool, name and title of imported measurements: those of the catalogue where it has the same. Pure."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from steps.catalogue import tools
+from steps.imports.content import Traffic
+from steps.tools.tool import Tool, Variant
+
+DEFAULT_TCP_BLOCK: Final = 128 * 1024
+"""Bytes of a write of iperf3 over TCP, where none are requested, in all versions."""
+
+_SMALLEST_DEFAULT_DATAGRAM: Final = 1000
+"""iperf3's own choice follows the path's MTU and is never as small; so a smaller datagram was requested."""
+
+_KIB: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What distinguishes two tests of one program over one transport.
+
+    `block_bytes`: of a message; None: the program's choice. `stream_bps`: the target rate of each stream; None:
+    unlimited, unless `rate_unknown`.
+    """
+
+    streams: int = 1
+    block_bytes: int | None = None
+    stream_bps: float | None = None
+    both_ways: bool = False
+    rate_unknown: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """As a part of names: `-4`, `-64b`, `-100m`; empty for the plain test."""
+        parts = ["both" if self.both_ways else "", str(self.streams) if self.streams > 1 else ""]
+        parts += [_short_size(self.block_bytes) if self.block_bytes else ""]
+        parts += [_short_rate(self.stream_bps) if self.stream_bps else "paced" if self.rate_unknown else ""]
+        return "".join(f"-{part}" for part in parts if part)
+
+    def title(self, transport: str) -> str:
+        """In plain words: `TCP, 4 streams, messages of 64 B`."""
+        parts = [transport.upper()]
+        if self.both_ways:
+            parts.append("both directions at once")
+        if self.streams > 1:
+            parts.append(f"{self.streams} streams")
+        if self.block_bytes:
+            parts.append(f"{'datagrams' if transport == 'udp' else 'messages'} of {_size(self.block_bytes)}")
+        if self.rate_unknown:
+            parts.append("at an unknown rate")
+        if self.stream_bps:
+            parts.append(f"{_rate(self.stream_bps)} {'each' if self.streams > 1 else 'offered'}")
+        return ", ".join(parts)
+
+
+PLAIN: Final = Shape()
+
+_KNOWN: Final[dict[tuple[str, Shape], str]] = {
+    ("tcp", PLAIN): "tcp",
+    ("udp", PLAIN): "udp",
+    ("tcp", Shape(streams=8)): "tcp-8",
+    ("tcp", Shape(both_ways=True)): "tcp-both",
+    ("tcp", Shape(block_bytes=64)): "tcp-64b",
+    ("tcp", Shape(block_bytes=_KIB)): "tcp-1kb",
+    ("tcp", Shape(block_bytes=16 * _KIB)): "tcp-16kb",
+}
+"""The variants of the catalogue that measure the same as a shape of iperf3."""
+
+
+def iperf3_shape(
+    transport: str, streams: int, block_bytes: int | None, stream_bps: float | None, *, both_ways: bool
+) -> Shape:
+    """The shape of a test of iperf3; a block of its own choice is none.
+
+    `stream_bps`: 0 is unlimited. None: not reported, as by older versions of UDP, where 1 Mbit/s is the default.
+    """
+    chosen = block_bytes is not None and (
+        block_bytes < _SMALLEST_DEFAULT_DATAGRAM if transport == "udp" else block_bytes != DEFAULT_TCP_BLOCK
+    )
+    unknown = transport == "udp" and stream_bps is None
+    return Shape(streams, block_bytes if chosen else None, stream_bps or None, both_ways, unknown)
+
+
+def iperf3_traffic(transport: str, shape: Shape) -> Traffic:
+    """How iperf3 measured."""
+    name = _KNOWN.get((transport, shape))
+    if name is not None and name in tools.VARIANTS:
+        return _of_catalogue(*tools.VARIANTS[name])
+    plain = _of_catalogue(*tools.VARIANTS["udp" if transport == "udp" else "tcp"])
+    tool = f"{plain.tool}{shape.suffix}".replace("-", "_")
+    figures = (*plain.figures, "forward_bps", "reverse_bps") if shape.both_ways else plain.figures
+    return Traffic(tool, transport, f"{transport}{shape.suffix}", shape.title(transport), figures)
+
+
+def other_traffic(program: str, transport: str, kind: str, shape: Shape, figures: tuple[str, ...]) -> Traffic:
+    """How another program measured.
+
+    Args:
+        program: its name, such as netperf.
+        transport: over which.
+        kind: `stream`, `rr` or `crr`: streams, requests one after another, or with a connection for each.
+        shape: of the test.
+        figures: the columns that it fills.
+    """
+    of_kind = {"stream": "", "rr": ", requests", "crr": ", a connection for each request"}.get(kind, f", {kind}")
+    tool = f"{program}_{kind}{shape.suffix}".replace("-", "_").lower()
+    name = f"{program}-{transport}-{kind}{shape.suffix}".lower()
+    return Traffic(tool, transport, name, f"{shape.title(transport)}{of_kind} ({program})", figures)
+
+
+def only_sent(traffic: Traffic) -> Traffic:
+    """The traffic of a file that has the sender's rate alone."""
+    return replace(traffic, figures=("sent_bps",))
+
+
+def _of_catalogue(tool: Tool, variant: Variant) -> Traffic:
+    return Traffic(tool.name, variant.transport, variant.name, variant.title, tuple(variant.figures))
+
+
+def _short_size(size: int) -> str:
+    return f"{size // _KIB}kb" if size % _KIB == 0 else f"{size}b"
+
+
+def _size(size: int) -> str:
+    return f"{size // _KIB} KiB" if size % _KIB == 0 else f"{size} B"
+
+
+def _short_rate(bps: float) -> str:
+    for unit, letter in ((1e9, "g"), (1e6, "m"), (1e3, "k")):
+        if bps >= unit:
+            return f"{bps / unit:g}{letter}".replace(".", "_")
+    return f"{bps:g}".replace(".", "_")
+
+
+def _rate(bps: float) -> str:
+    for unit, name in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if bps >= unit:
+            return f"{bps / unit:g} {name}"
+    return f"{bps:g} bit/s"

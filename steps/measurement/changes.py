@@ -1,0 +1,87 @@
+"""Measure a trial that consists of changes of the cluster, with a document like any other trial's."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analysis.errors import Problem
+from steps import documents
+from steps.catalogue.options import Settings
+from steps.documents import Attempt, TrialDocument
+from steps.domain import Placement, Trial
+from steps.measurement import results
+from steps.measurement.attempts import Client, lost_monitor_flags
+from steps.measurement.interference import InterferenceGate
+from steps.measurement.sampler import Sampler
+from steps.measurement.trials import BEGUN, PASSED
+from steps.measurement.turn_taker import TurnTaker
+from steps.settings import turn_order
+from steps.tools.failure import Failure
+from steps.tools.programming import PROGRAM
+from steps.tools.tool import interval_s
+
+
+def time_trial(
+    placement: Placement,
+    trial: Trial,
+    settings: Settings,
+    directory: Path,
+    work: Callable[[Trial], str],
+    report: Callable[[str], None],
+    turns: TurnTaker,
+) -> None:
+    """Measure a trial in its turn and write its document; a failure is one, too.
+
+    Args:
+        placement: of the trial's topology.
+        trial: whose tool is `by_scale`.
+        settings: of the run.
+        directory: gets `documents.trial_name(...)`.
+        work: does the changes, and returns what its tool reads.
+        report: called with a line.
+        turns: of this step.
+
+    Raises:
+        Problem: the document can't be written, the server of turns is gone, or the step was stopped.
+    """
+    path = directory / documents.trial_name(trial.trial)
+    begun = TrialDocument(trial=trial, placement=placement, mtu_bytes=None, attempts=(), error=BEGUN)
+    turn = turns.take(turn_order.trial_number(trial.position), turn_order.lease_s(trial.program.lasts_s(1, 0)))
+    name = f"{trial.variant.name} at {trial.scale.words}"
+    if turn is None:
+        documents.write_document(path, begun.model_copy(update={"error": PASSED}))
+        report(f"{name}: {PASSED}")
+        return
+    begun = begun.model_copy(update={"turn": turn.count})
+    documents.write_document(path, begun)
+    client = Client.of(placement, turns.programs)
+    gate = InterferenceGate(client.others, settings.foreign_cpu_limit_ratio, 0.0, turns.programs)
+    attempt, lost = _attempt(client, trial, work)
+    disturbed = ("foreign-cpu",) if gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0) else ()
+    found = results.read_results(trial, attempt)
+    error = found.reason if isinstance(found, Failure) else None
+    flags = (*disturbed, *lost_monitor_flags(lost))
+    documents.write_document(path, begun.model_copy(update={"attempts": (attempt,), "flags": flags, "error": error}))
+    report(f"{name}: {results.result_sentence(found)}")
+
+
+def _attempt(client: Client, trial: Trial, work: Callable[[Trial], str]) -> tuple[Attempt, dict[str, str]]:
+    started_at, began = datetime.now(UTC), time.monotonic()
+    stdout, error = "", None
+    with Sampler(client.placement.monitors, interval_s(trial.duration_s), client.foreign) as sampler:
+        try:
+            stdout = work(trial)
+        except Problem as problem:
+            error = str(problem)
+    attempt = Attempt(
+        started_at=started_at,
+        argv=(PROGRAM, trial.tool),
+        stdout=stdout,
+        exit_code=0 if error is None else 1,
+        wall_s=time.monotonic() - began,
+        readings=sampler.readings,
+        foreign_cpu_ratio=sampler.foreign_cpu_ratio,
+        error=error,
+    )
+    return attempt, sampler.lost

@@ -1,0 +1,163 @@
+"""How late a change works: tools that change the cluster again and again and time each change. Pure.
+
+Their client is the step `scale`, by the port of the cluster under test, which reports `Times`. On a cluster the time of
+a change is from the API server's acceptance to the first connection that shows it, on each measured node. In the lab it
+is that of the dataplane's own update, in which no Kubernetes has a part.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from steps.tools import bounds, tcp_connect
+from steps.tools.bounds import Seconds
+from steps.tools.failure import Failure
+from steps.tools.tool import Output, Place, Task, Tool, Variant
+
+PROGRAM: Final = "times of changes"
+"""What an attempt has in the place of a command."""
+
+FEW: Final = "few-observations"
+"""The flag of a trial with too few changes for its 99th percentile, which is null."""
+
+LOST: Final = "changes-failed"
+"""The flag of a trial in which some changes never worked."""
+
+_Number = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Agents(msgspec.Struct, frozen=True):
+    """The memory and the CPUs of agents, by their columns of `trials`: the larger of the measured nodes' figures.
+
+    None can't be read.
+    """
+
+    felix_memory_bytes: _Number | None = None
+    kube_proxy_memory_bytes: _Number | None = None
+    kernel_memory_bytes: _Number | None = None
+    felix_cpu_ratio: Seconds | None = None
+    kube_proxy_cpu_ratio: Seconds | None = None
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """Those that could be read."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
+class Times(msgspec.Struct, frozen=True):
+    """What was timed.
+
+    Attributes:
+        p50_s: median of the times; None: no change worked.
+        p99_s: 99th percentile; None below 100 observations.
+        worst_s: the longest; None where a change never worked.
+        observed: how many times the figures rest on: each change counts once on each measured node.
+        failed: changes that were accepted and never worked in time, counted likewise.
+        duration_s: of all of it.
+        clock_skew_s: the most by which the clocks that the times rest on may differ; None: they rest on one.
+        error: the last failure, a sentence; None: there was none.
+        agents: what the dataplane's agents and the kernel held afterwards, and used meanwhile.
+    """
+
+    p50_s: Seconds | None
+    p99_s: Seconds | None
+    worst_s: Seconds | None
+    observed: _Number
+    failed: _Number
+    duration_s: Seconds
+    clock_skew_s: Seconds | None = None
+    error: str | None = None
+    agents: Agents = Agents()
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """The results of a trial. `names`: the columns of the three times, of how many there were, and of those missed."""
+
+    times: Times
+    names: tuple[str, ...]
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first change to the last observation."""
+        return self.times.duration_s
+
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """The figures, by their columns of `trials`."""
+        times = self.times
+        figures = (times.p50_s, times.p99_s, times.worst_s, times.observed, times.failed)
+        skew = {} if times.clock_skew_s is None else {"clock_skew_s": times.clock_skew_s}
+        return dict(zip(self.names, figures, strict=True)) | skew | times.agents.columns
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Whether changes never worked, and whether there were too few for a percentile."""
+        times = self.times
+        return (*((LOST,) if times.failed else ()), *((FEW,) if times.p99_s is None else ()))
+
+    @property
+    def samples(self) -> tuple[Mapping[str, object], ...]:
+        """None: the figures are of the whole trial."""
+        return ()
+
+    @property
+    def sentence(self) -> str:
+        """The median, how many changes there were, and how many of them never worked."""
+        times = self.times
+        missed = f", {times.failed} never" if times.failed else ""
+        return f"half of {times.observed} changes within {(times.p50_s or 0) * 1e3:.3g} ms{missed}"
+
+
+_TIMES: Final = msgspec.json.Decoder(Times)
+UPDATES: Final = ("update_p50_s", "update_p99_s", "update_worst_s", "updates", "updates_failed")
+PROGRAMMING: Final = (
+    "programming_p50_s",
+    "programming_p99_s",
+    "programming_worst_s",
+    "programming_observed",
+    "programming_failed",
+)
+
+
+def _tool(name: str, title: str, place: Place, names: tuple[str, ...], lasts_s: float) -> Tool:
+    def read(_task: Task, _argv: Sequence[str], output: Output) -> Timed | Failure:
+        if not output.stdout.strip():
+            return Failure(f"no times were reported, {output.end}")
+        times = bounds.decode(_TIMES, output.stdout, PROGRAM, len(output.stdout))
+        if isinstance(times, Failure):
+            return times
+        if not times.observed or times.p50_s is None:
+            return Failure(
+                f"none of {times.failed} changes worked: {bounds.one_line(times.error or 'no reason was given')}"
+            )
+        if times.p99_s is not None and times.p99_s < times.p50_s:
+            return Failure(f"the {PROGRAM} contradict each other")
+        return Timed(times, names)
+
+    return Tool(
+        name=name,
+        variants=(Variant(name.replace("_", "-"), title, "tcp", names),),
+        port=tcp_connect.TOOL.port,
+        command=lambda _task, _address, _port: (PROGRAM, name),
+        server=tcp_connect.server,
+        server_of=tcp_connect.TOOL.name,
+        read=read,
+        directions=("forward",),
+        fixed_s=lasts_s,
+        once_a_visit=True,
+        by_scale=True,
+        place=place,
+    )
+
+
+TOOLS: Final = (
+    _tool("rules_update", "an update of the rules", "lab", UPDATES, 1.0),
+    _tool("service_added", "a new Service", "cluster", PROGRAMMING, 30.0),
+    _tool("endpoint_added", "a new endpoint", "cluster", PROGRAMMING, 30.0),
+    _tool("endpoint_removed", "a removed endpoint", "cluster", PROGRAMMING, 30.0),
+    _tool("policy_enforced", "a new NetworkPolicy", "cluster", PROGRAMMING, 30.0),
+    _tool("pod_started", "a new pod", "cluster", PROGRAMMING, 60.0),
+)
+"""`lasts_s` is how long a trial may take to change and observe; what was begun by then is finished."""

@@ -1,0 +1,42 @@
+"""The curves of a run in the terminal: each dataplane's figure at each scale, and from where on it changes."""
+
+from typing import Final
+
+from rich.table import Table
+
+from analysis.console.terminal import Terminal, Text
+from analysis.stats.metrics import BY_NAME
+from analysis.summary import at_scale
+from analysis.summary.at_scale import CurveGroup, Tone
+from analysis.summary.summary import Summary
+
+_STYLES: Final[dict[Tone, str]] = {"better": "green", "worse": "red", "same": "", "undecided": "dim"}
+
+
+def print_curves(summary: Summary, console: Terminal) -> None:
+    """Print the curves by the leading metrics; the report has them all. Nothing in a run of one scale."""
+    groups = at_scale.groups_of(summary)
+    if not groups:
+        return
+    console.print()
+    console.print(Text("At scale", style="bold"))
+    console.print(at_scale.first_sentence(groups))
+    leading = [group for group in groups if BY_NAME[group.lines[0].curve.metric].leads]
+    for group in leading:
+        console.print()
+        console.print(Text(group.where, style="bold"))
+        console.print(_table(group))
+    left_out = len(groups) - len(leading)
+    more = f" The report has {left_out} more." if left_out else ""
+    console.print(Text(f"{at_scale.confidence(groups)}{more}", style="dim"))
+
+
+def _table(group: CurveGroup) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column()
+    for _ in group.scales:
+        table.add_column(justify="right")
+    table.add_row("", *(Text(scale, style="dim") for scale in group.scales))
+    for line in group.lines:
+        table.add_row(f"  {line.title}", *line.values, Text(line.answer, style=_STYLES[line.tone]))
+    return table

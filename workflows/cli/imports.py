@@ -1,0 +1,153 @@
+"""The verb import: what other tools measured, from their files into the store."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from analysis import formatting
+from analysis.console.commands import report_command
+from analysis.console.notices import print_notice
+from analysis.console.terminal import Terminal
+from analysis.domain import IMPORTED
+from analysis.errors import BadInput, Problem
+from analysis.sql import database
+from analysis.store.store import Store
+from steps.bounded_files import read_bounded
+from steps.imports import importing, sources
+from steps.imports.places import NO_MAPPING, MappingFile, Places, read_mapping
+from steps.imports.rows import Row, Tables, digests_of, environment_of
+from workflows.cli.opened_store import open_store
+from workflows.flags.common import AsOwner, Results, flag
+
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{0,100}")
+_MOST_MAPPING_BYTES: Final = 4 * 2**20
+_SHOWN: Final = 20
+
+_STORED: Final = "select run_id, parameters from runs where environment = $environment"
+
+
+def import_results(
+    *,
+    files: Annotated[str, flag("Files and folders of iperf3 -J, knb and k8s-netperf, separated by commas.")] = "",
+    name: Annotated[str, flag("The figures are stored as environment imported:NAME.")] = "",
+    pattern: Annotated[
+        str,
+        flag("What the paths below a folder say, such as {dataplane}/{topology}/{visit}-{repetition}.json; * is any."),
+    ] = "",
+    mapping: Annotated[str, flag("A TOML file that names dataplanes, topologies and visits; docs/import.md.")] = "",
+    dataplane: Annotated[str, flag("Of all files that nothing else names one of.")] = "",
+    topology: Annotated[str, flag("Of all files that nothing else names one of.")] = "",
+    label: Annotated[str, flag("Of the imported runs, as of measured ones.")] = "",
+    replace: Annotated[
+        bool, Parameter(help="Replace a stored run that has files which are not among these.", negative="")
+    ] = False,
+    results: Results = "results",
+    as_owner: AsOwner = False,
+) -> int:
+    """Read other tools' results into the store. Importing the same files again changes nothing.
+
+    Returns:
+        0 where each file was read, 1 where some could not be.
+
+    Raises:
+        BadInput: a flag is invalid, or no file could be read.
+        Problem: a stored run has files that are not among these.
+        Unsupported: the store can't be read or written.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise BadInput(
+            f"the name {name[:80]!r} can't be that of imported figures: it takes small letters, digits, dots and "
+            "dashes, as in NAME=itnext-2024"
+        )
+    if _LABEL.fullmatch(label) is None:
+        raise BadInput("a label is a text of at most 100 characters without line breaks")
+    places = Places.of(pattern, _mapping(mapping), {"dataplane": dataplane, "topology": topology})
+    found = importing.import_files(name, sources.find(files), places, label=label)
+    _print_faults(found)
+    if not found.runs:
+        raise BadInput(f"nothing of {files} was imported: no file of it could be read" + _hint(found, pattern))
+    store, console = open_store(results, as_owner=as_owner, create=True), Terminal()
+    stored = _stored(store, environment_of(name))
+    for tables in found.runs:
+        _refuse_loss(tables, stored, replace=replace)
+    for tables in found.runs:
+        _store(store, tables, stored, console)
+    return 1 if found.faults else 0
+
+
+def _mapping(path: str) -> MappingFile:
+    if not path:
+        return NO_MAPPING
+    try:
+        return read_mapping(read_bounded(Path(path).expanduser(), _MOST_MAPPING_BYTES), path)
+    except FileNotFoundError:
+        raise BadInput(f"the mapping {path} is not there") from None
+
+
+def _print_faults(found: importing.Imported) -> None:
+    for fault in found.faults[:_SHOWN]:
+        print_notice(f"Not imported: {fault}")
+    if len(found.faults) > _SHOWN:
+        print_notice(f"Not imported: {len(found.faults) - _SHOWN} more; the report lists up to 200.")
+    if found.left_out:
+        print_notice(f"{formatting.count(found.left_out, 'file')} left out, since the pattern does not fit.")
+
+
+def _hint(found: importing.Imported, pattern: str) -> str:
+    return f"; the pattern {pattern!r} fits none of the paths" if found.left_out and not found.faults else ""
+
+
+def _stored(store: Store, environment: str) -> dict[str, Mapping[str, Any]]:
+    """What the imported runs of an environment recorded of their import, by run."""
+    with closing(database.connect(store, asking="")) as con:
+        rows = database.query(con, _STORED, {"environment": environment}).to_pylist()
+    found = {row["run_id"]: json.loads(row["parameters"] or "{}").get(IMPORTED) for row in rows}
+    return {run_id: facts for run_id, facts in found.items() if isinstance(facts, dict)}
+
+
+def _facts(tables: Tables) -> Row:
+    parameters = tables["runs"][0]["parameters"]
+    assert isinstance(parameters, dict)
+    facts: Row = parameters[IMPORTED]
+    return facts
+
+
+def _refuse_loss(tables: Tables, stored: Mapping[str, Mapping[str, Any]], *, replace: bool) -> None:
+    """Raise where a run of this name would lose files that it has; others that have its files are named."""
+    run_id, digests = str(tables["runs"][0]["run_id"]), digests_of(_facts(tables))
+    lost = digests_of(stored.get(run_id, {})) - digests
+    if lost and not replace:
+        raise Problem(
+            f"the store has the run {run_id} with {formatting.count(len(lost), 'file')} not among these: import them "
+            "all together, give {run} in the pattern or another NAME, or replace it by REPLACE=1"
+        )
+    for other, facts in stored.items():
+        shared = digests_of(facts) & digests
+        if other != run_id and shared:
+            print_notice(f"{formatting.count(len(shared), 'file')} of the run {run_id} are also in the run {other}.")
+
+
+def _store(store: Store, tables: Tables, stored: Mapping[str, Mapping[str, Any]], console: Terminal) -> None:
+    run_id = str(tables["runs"][0]["run_id"])
+    facts = _facts(tables)
+    counts = _counts(tables["trials"])
+    if stored.get(run_id, {}).get("rows") == facts["rows"]:
+        console.print(f"{run_id}: already imported, {counts}; nothing changed.", soft_wrap=True)
+        return
+    store.write(run_id, tables)
+    files = facts["files"]
+    assert isinstance(files, int)
+    console.print(f"{run_id}: {counts} from {formatting.count(files, 'file')}.", soft_wrap=True)
+    console.print(f"Report: {report_command(store.url, run_id)}", soft_wrap=True)
+
+
+def _counts(trials: Iterable[Row]) -> str:
+    outcomes = [str(row["outcome"]) for row in trials]
+    failed = outcomes.count("failed")
+    return formatting.count(len(outcomes), "trial") + (f", {failed} of them failed" if failed else "")
