@@ -21,9 +21,9 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import database, shell
 from analysis.sql.answer_document import KnownQuestion, answer_grid, answer_markdown, query_document
 from analysis.sql.table_output import print_table
+from analysis.store import selection
 from analysis.store.left_out import LeftOut, sentences
 from analysis.store.names import check_run_id
-from analysis.store.selection import beside, either, latest_runs, no_run
 from analysis.store.store import Store
 from analysis.summary import stored, summary
 from analysis.summary.markdown import to_markdown
@@ -63,11 +63,11 @@ def report_again(
             print_notice(one.sentence)
     else:
         collected = uncollected.collect_all(store, print_notice)
-        with closing(database.connect(store, asking="", choice=latest_runs)) as con:
+        with closing(database.connect(store, asking="", choice=selection.latest_runs)) as con:
             name = _latest(store, con)
 
     def write() -> tuple[summary.Summary, str]:
-        choice = either(beside(name, *(one.run_id for one in collected)), latest_runs)
+        choice = selection.either(selection.beside(name, *(one.run_id for one in collected)), selection.latest_runs)
         with closing(database.connect(store, run_id=name, asking="", choice=choice)) as con:
             _print_left_out(database.left_out(con))
             latest = _latest(store, con)
@@ -180,7 +180,7 @@ def _check_named(store: Store, run_id: str) -> None:
     try:
         check_run_id(run_id)
     except BadInput as problem:
-        with closing(database.connect(store, asking="", choice=no_run)) as con:
+        with closing(database.connect(store, asking="", choice=selection.no_run)) as con:
             found = database.query(con, "select run_id from runs order by started_at desc limit 3")["run_id"]
         known = f"the latest are {', '.join(map(str, found))}" if len(found) else "the store has none yet"
         raise BadInput(f"{problem}; {known}") from problem
