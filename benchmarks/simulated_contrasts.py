@@ -14,7 +14,7 @@ import numpy as np
 from analysis.stats import metrics
 from analysis.stats.change_points import NightSeries, night_variances
 from analysis.stats.contrast import Contrast
-from analysis.stats.contrast_sides import ALONE, Nights, Scatter
+from analysis.stats.contrast_sides import ALONE, Nights, Scatter, cell_of
 from analysis.stats.contrasts import Contrasted, contrast_all
 from analysis.stats.differences import Values
 from analysis.stats.judgement import Place
@@ -76,7 +76,10 @@ class Sides:
         )
         earlier = [self.night_of(dice, f"earlier{n}") for n in range(self.history)]
         scatter = self._scatter([*earlier, *a]) if earlier else {}
-        cells = {cell: " ".join(cell) for cell in self.scenario.cells_of(METRIC.name)}
+        cells = {
+            cell: f"{cell.topology} {cell.tool} {cell.transport} {cell.direction}"
+            for cell in self.scenario.cells_of(METRIC.name)
+        }
         figures = Contrasted(METRIC, cells, *(Nights(runs, scatter=scatter) for runs in (a, b)))
         return contrast_all([figures], self.scenario.arms, absolute=self.absolute)[0]
 
@@ -97,7 +100,7 @@ class Sides:
 
 
 def _mean(night: Night, key: Key) -> float:
-    cell, (against, dataplane) = key
+    cell, (against, dataplane) = cell_of(key), key[1]
     own = _logs(night[cell, dataplane])
     return own if against == ALONE else own - _logs(night[cell, against])
 
