@@ -47,7 +47,8 @@ def time_trial(
     """
     path = directory / documents.trial_name(trial.trial)
     begun = TrialDocument(trial=trial, placement=placement, mtu_bytes=None, attempts=(), error=BEGUN)
-    turn = turns.take(turn_order.trial_number(trial.position), turn_order.lease_s(trial.program.lasts_s(1, 0)))
+    lease_s = turn_order.scale_lease_s(settings.environment)  # a single change may take a minute where there are many
+    turn = turns.take(turn_order.trial_number(trial.position), lease_s)
     name = f"{trial.variant.name} at {trial.scale.words}"
     if turn is None:
         documents.write_document(path, begun.model_copy(update={"error": PASSED}))

@@ -116,5 +116,6 @@ def longest_s(visit: Visit, omit_s: int, idle_s: float, environment: str) -> flo
     """More than all turns of a visit take together, with the wait for steps that do not start."""
     trials = sum(lease_s(trial.program.lasts_s(trial.duration_s, omit_s)) for trial in visit.trials)
     references = len(reference_positions(len(visit.trials), environment)) * lease_s(iperf3.CANARY_S)
-    changes = len(changed_positions(visit)) * scale_lease_s(environment)
+    own = sum(trial.program.by_scale for trial in visit.trials)
+    changes = (len(changed_positions(visit)) + own) * scale_lease_s(environment)
     return patience_s(visit, omit_s, environment) + trials + references + changes + idle_s

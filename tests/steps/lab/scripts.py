@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import Arm
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY, SERVED
 from steps.catalogue.topologies import TOPOLOGIES
@@ -27,6 +29,8 @@ from steps.cluster.lab.network.programs import Job, output_or_none, run_one
 from steps.domain import Visit
 from steps.measurement.subprocesses import search_everywhere
 from steps.namespaces import command_in, path, within
+from steps.proof import scale as proof
+from tests.steps.builders import trial
 from tests.steps.lab.visits import proof_of, received_mbps, settings_of, visit_to
 
 
@@ -72,6 +76,35 @@ def carry(arm: str, count: int) -> dict[str, object]:
         "restored_again": len(lab.restore()),
         "left": topology.present_namespaces(),
     }
+
+
+def scaled(arm: str) -> dict[str, object]:
+    """Take a lab from scale to scale, with the signs and the proof at each, and time its updates at one."""
+    lab, chosen, visit = LabCluster(), settings_of(arm, 0), visit_to(arm, topologies=())
+    lab.configure(visit, chosen)
+    found: list[dict[str, object]] = []
+    times: dict[str, object] = {}
+    for scale in (
+        Scale(services=30, endpoints=3, policies=4),
+        Scale(services=30, endpoints=3, policies=4, churn_per_s=20),
+        Scale(services=5, policies=1),
+        Scale(),
+    ):
+        changed = proof.change_scale(
+            proof.begin(scale, 1),
+            partial(lab.set_scale, visit, chosen),
+            partial(lab.count_scale, visit, chosen),
+            60,
+            lambda _: None,
+        )
+        signs = [sign.model_dump(mode="json") for sign in changed.signs]
+        found.append({"error": changed.error, "signs": signs, "proof": proof_of(lab.observe(visit, "before"), arm)})
+        if scale.policies == 1:
+            timed = trial(protocol="rules-update", scale=scale)
+            times = json.loads(lab.time_changes(visit, chosen, timed))
+    again = lab.set_scale(visit, chosen, Scale())
+    lab.restore()
+    return {"scales": found, "times": times, "again": len(again)}
 
 
 def disguised(asked: str, real: str) -> dict[str, object]:

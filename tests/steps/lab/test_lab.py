@@ -41,6 +41,26 @@ def test_ordinary_user_measures_iptables_and_nftables(ordinary_sandbox: SandboxS
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arm", [d.name for d in DATAPLANES])
+def test_each_dataplane_goes_from_scale_to_scale_and_is_counted_and_proven(
+    root_sandbox: SandboxServer, arm: str
+) -> None:
+    done = root_sandbox("scaled", arm)
+    assert [scale["error"] for scale in done["scales"]] == [None] * 4
+    assert {(s["proof"]["state"], s["proof"]["observed"]) for s in done["scales"]} == {("proven", arm)}
+    seen = [{(s["node"], s["factor"]): s["seen"] for s in scale["signs"]} for scale in done["scales"]]
+    for node in ("node-a", "node-b"):
+        assert seen[0][node, "services"] == "30 of 30"
+        assert seen[0][node, "endpoints"] == seen[1][node, "endpoints"] == "90 of 90"
+        assert seen[0][node, "policies"] == "4 of 4"
+        assert seen[1][node, "churn_per_s"].endswith("of 20/s")
+        assert (seen[2][node, "endpoints"], seen[2][node, "policies"]) == ("5 of 5", "1 of 1")
+        assert seen[3] == {**seen[3], (node, "services"): "0 of 0", (node, "endpoints"): "0 of 0"}
+    assert (done["times"]["failed"], done["again"]) == (0, 0)
+    assert 0 < done["times"]["p50_s"] <= done["times"]["worst_s"]
+
+
+@pytest.mark.slow
 def test_a_twin_is_proven_as_what_it_is(root_sandbox: SandboxServer) -> None:
     _check(root_sandbox("carry", "lab-nftables+twin", 10), "lab-nftables")
 
