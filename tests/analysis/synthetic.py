@@ -278,7 +278,7 @@ def _usage(busy: float) -> dict[str, Any]:
     }
 
 
-def _trial(
+def _trial(  # noqa: PLR0911 - one for each kind of tool
     recipe: Recipe,
     numbers: tuple[int, int, int],
     name: str,
