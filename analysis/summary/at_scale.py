@@ -81,7 +81,9 @@ def group_curves(curves: Iterable[Curve], titles: Mapping[str, str]) -> list[Cur
     for curve in curves:
         found.setdefault((curve.metric, curve.path, curve.factor, curve.fixed), []).append(curve)
         paths.setdefault(curve.metric, set()).add(curve.path)
-    ordered = sorted(found.values(), key=lambda own: (not BY_NAME[own[0].metric].leads, -max(map(_surest, own))))
+    ordered = sorted(
+        found.values(), key=lambda own: (not BY_NAME[own[0].metric].has_first_curve, -max(map(_surest, own)))
+    )
     return [_group(own, titles, several_paths=len(paths[own[0].metric]) > 1) for own in ordered]
 
 
