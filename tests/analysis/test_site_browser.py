@@ -9,9 +9,10 @@ from analysis.store.store import Store
 from tests.analysis import synthetic
 from tests.analysis.sites import build, change, fill, put, verdict
 from tests.analysis.synthetic import Recipe
-from tests.analysis.test_report_browser import BROWSER, DARK, LIGHT, browse, violations
+from tests.browser import BROWSER, DARK, LIGHT, browse, violations
 
 HOSTILE = "<img src=x onerror=\"document.title='run'\">"
+WIDE = (1280, 900)
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 
 pytestmark = [
@@ -61,7 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "site"
 
 
-def browsed(profile: Path, url: str, *options: str, size: tuple[int, int] = (1280, 900)) -> str:
+def browsed(profile: Path, url: str, *options: str, size: tuple[int, int] = WIDE) -> str:
     return browse(profile, url, "--dump-dom", *options, size=size).stdout
 
 
@@ -88,7 +89,7 @@ def test_search_works_without_a_server(site: Path, tmp_path: Path) -> None:
 
 
 def test_search_shows_hostile_text_as_text(site: Path, tmp_path: Path) -> None:
-    done = browse(tmp_path, f"{(site / 'index.html').as_uri()}#search=onerror", "--dump-dom")
+    done = browse(tmp_path, f"{(site / 'index.html').as_uri()}#search=onerror", "--dump-dom", size=WIDE)
     assert title(done.stdout) == "Dataplane benchmark: all results"
     assert done.stdout.partition('id="found"')[2].count("&lt;img") >= 2
     assert violations(done.stderr) == []
@@ -104,6 +105,7 @@ def test_no_script_but_the_sites_own_runs(site: Path, tmp_path: Path) -> None:
         tmp_path,
         copied(site, "index.html", "<script>document.title = 'run'</script></body>", policy=True),
         "--dump-dom",
+        size=WIDE,
     )
     assert title(done.stdout) == "Dataplane benchmark: all results"
     assert violations(done.stderr)
