@@ -259,6 +259,11 @@ def _notes(
             "Figures of the lab itself drift by a tenth in an hour, so only each dataplane's ratio to the baseline is "
             "compared, in which that cancels."
         )
+    if others := [side for side, group in (("A", a), ("B", b)) if group.runs[-1].imported is not None]:
+        yield (
+            f"Another tool measured {formatting.listing(others)}: which dataplane carried the traffic is not proven "
+            "there, and visits, order and other load are known as far as its files say."
+        )
     if a.environment != b.environment:
         yield (
             f"{a.environment} and {b.environment} are two environments: their machines, networks and versions are in "
