@@ -4,7 +4,7 @@ How a factor is made, removed and counted is the part of each environment: in th
 in steps/cluster/lab/factors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -137,7 +137,11 @@ class Scale(StrictModel):
     @property
     def words(self) -> str:
         """The values as typed: `services=1000 endpoints=50 policies=0 churn=0`."""
-        return " ".join(f"{_option_name(name)}={value:g}" for name, value in self)
+        return self.words_of(FACTORS)
+
+    def words_of(self, names: Iterable[str]) -> str:
+        """The values of some factors, likewise."""
+        return " ".join(f"{_option_name(name)}={getattr(self, name):g}" for name in names)
 
 
 def _entry(info: FieldInfo) -> Factor:

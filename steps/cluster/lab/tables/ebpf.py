@@ -93,9 +93,7 @@ def _bytes(numbers: Iterable[str]) -> bytes:
 
 
 def _count(node: LabNode) -> Counted:
-    """Entries, but those of measured Services' further addresses. What lists 250,000 of them is not parsed: that takes
-    a minute.
-    """
+    """Entries, but those of measured Services' further addresses. The list is not parsed: 250,000 take a minute."""
     further = sum(len(_frontends(port)) - 1 for port in MEASURED)
     return Counted(*(_listed(node, name).count(_KEY) - less for name, less in ((_SERVICES, further), (_BACKENDS, 0))))
 
