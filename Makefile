@@ -212,6 +212,10 @@ bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, aga
 bench-scale: $(RUN_READY) ## Query and report on a store of 1,000 runs and 10 million samples.
 	@$(BIN)/python -m benchmarks.scale
 
+.PHONY: bench-site
+bench-site: $(RUN_READY) ## Write the site of a store of 1,000 runs, then again, then after one more night: some 3 minutes
+	@$(BIN)/python -m benchmarks.site
+
 .PHONY: chaos
 chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every fault: make chaos KUBECONFIG=/somewhere POINTS=200 FAULTS=faults.toml
 	@$(call flagged,benchmarks.chaos,CONTEXT NAMESPACE DATAPLANES SEED RESULTS POINTS FAULTS ONLY OUTCOMES)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from hera.workflows import S3Artifact
 
+from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
@@ -35,7 +36,10 @@ def scale(
     cluster = connect_cluster(chosen.environment)
     placements = documents.read_document(prepared, documents.Prepare).placements
     document.mkdir(parents=True, exist_ok=True)
-    turns = turns_of(cluster.turns(planned), turn_order.SCALE, planned, chosen)
+    source = cluster.turns(planned)
+    if source is None:
+        raise Problem("the server of the visit's turns is gone, without which the scale would change beside a trial.")
+    turns = turns_of(source, turn_order.SCALE, planned, chosen)
     with turns.programs.stoppable():
         _follow(cluster, planned, chosen, placements, document, turns)
 
