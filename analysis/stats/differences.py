@@ -97,10 +97,7 @@ def differences(metric: ComparedMetric, baseline: Values, other: Values, names: 
     """
     common = tuple(block for block in baseline if block in other)
     if len(common) < ENOUGH:
-        return (
-            f"{formatting.count(len(common), 'round')} in which {names[0]} and {names[1]} were both measured "
-            f"{'leaves' if len(common) == 1 else 'leave'} no spread to judge by; {ENOUGH} rounds are the least"
-        )
+        return f"{formatting.count(len(common), 'round')} measured both, and an interval takes {ENOUGH}"
     one, two = tuple(baseline[block] for block in common), tuple(other[block] for block in common)
     if metric.scale == "points":
         return Differences("points", common, one, two)
