@@ -100,9 +100,19 @@ class SideRows:
         return Nights(runs, doubts, scatter)
 
     def _of(self, pieces: Sequence[str]) -> list[Mapping[str, Any]]:
-        """The rows of these runs. A visit of another tool has no round and is one by itself."""
-        rows = [row for row in self.rows if row["run_id"] in pieces]
-        return [row if row["round"] is not None else {**row, "round": row["visit"]} for row in rows]
+        """The rows of these runs.
+
+        Visits of another tool may have no round. Then they are independent, and pairs may be taken in any order: the
+        first visits of the dataplanes together, and so on.
+        """
+        found: list[Mapping[str, Any]] = []
+        places: dict[tuple[str, str], dict[int, int]] = {}
+        for row in self.rows:
+            if row["run_id"] in pieces:
+                own = places.setdefault((row["run_id"], row["dataplane"]), {})
+                place = own.setdefault(row["visit"], len(own) + 1)
+                found.append(row if row["round"] is not None else {**row, "round": -place})
+        return found
 
 
 def read_side(con: duckdb.DuckDBPyConnection, group: RunGroup) -> SideRows:

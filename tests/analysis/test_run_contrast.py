@@ -186,6 +186,19 @@ def test_failures_zeros_and_single_visits_are_undecided_with_their_reason(tmp_pa
     assert one(compared(store, "two", "zero"), "beta", "alpha", "pod-to-service").low is not None
 
 
+def test_visits_without_rounds_are_paired_in_their_order(tmp_path: Path) -> None:
+    """As those of other tools are: nothing proves them, and nobody named their rounds."""
+    store = Store(str(tmp_path))
+    for name, gains in (("one", gained(1.0, 1.5)), ("two", gained(1.0, 1.1))):
+        rows = synthetic.rows(recipe(name, environment="imported:knb", gains=gains))
+        for visit in rows["visits"]:
+            visit |= {"round": None, "proof": None, "dataplane_observed": None}
+        store.write(name, rows)
+    gamma = one(compared(store, "one", "imported:knb:latest"), "gamma", "alpha")
+    assert gamma.visits == (5, 5)
+    assert gamma.verdict == "lower"
+
+
 def test_flagged_trials_mark_what_they_enter(tmp_path: Path) -> None:
     store = stored(tmp_path, recipe("one"))
     rows = synthetic.rows(recipe("two"))
