@@ -190,8 +190,9 @@ bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins
 	@$(BIN)/python -m benchmarks.lab_sensitivity $(FLAGS)
 
 .PHONY: bench-verdicts
-bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, 2 minutes
+bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, and of compare; 4 minutes
 	@$(BIN)/python -m benchmarks.verdicts
+	@$(BIN)/python -m benchmarks.simulated_contrasts
 
 .PHONY: bench-changes
 bench-changes: $(RUN_READY) $(OTAVA)/.ready ## What change detection finds from night to night, against Apache Otava on the same series: 3 minutes

@@ -1,0 +1,158 @@
+"""From files to rows: visits and rounds, what stays null, and what one bad file costs."""
+
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from analysis.store.arrow import to_table
+from analysis.store.names import is_run_id
+from steps.imports import importing, sources
+from steps.imports.importing import Imported
+from steps.imports.places import NO_MAPPING, Places
+from steps.imports.rows import Row, Tables
+from tests.steps.imports import written
+
+PATTERN = "{dataplane}/{visit}-{topology}.json"
+
+
+def imported(folder: Path, files: Mapping[str, bytes], pattern: str = PATTERN, **given: str) -> Imported:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return importing.import_files("a", sources.find(str(folder)), Places.of(pattern, NO_MAPPING, given))
+
+
+def tables(found: Imported) -> Tables:
+    (run,) = found.runs
+    for name, rows in run.items():
+        to_table(name, str(run["runs"][0]["run_id"]), rows)
+    return run
+
+
+def facts(run: Tables) -> Mapping[str, Any]:
+    parameters = run["runs"][0]["parameters"]
+    return cast("Mapping[str, Any]", cast("Row", parameters)["imported"])
+
+
+def document(n: int, **changed: object) -> bytes:
+    return written.text(written.tcp(1e9 + n, at=written.NOON + 60 * n, **changed))  # type: ignore[arg-type]
+
+
+def test_rows_are_those_of_a_run_with_its_visits_and_rounds(tmp_path: Path) -> None:
+    names = ("iptables/1-pod-to-pod", "ebpf/1-pod-to-pod", "iptables/2-pod-to-pod", "ebpf/2-pod-to-pod")
+    run = tables(imported(tmp_path, {f"{name}.json": document(n) for n, name in enumerate(names)}))
+    (row,) = run["runs"]
+    assert (row["run_id"], row["environment"], row["trigger"]) == ("imported_a_all", "imported:a", "imported")
+    assert is_run_id(row["run_id"])
+    assert [(v["visit"], v["round"], v["dataplane_requested"]) for v in run["visits"]] == [
+        (1, 1, "iptables"),
+        (2, 1, "ebpf"),
+        (3, 2, "iptables"),
+        (4, 2, "ebpf"),
+    ]
+    assert [t["imported_from"] for t in run["trials"]] == [f"{name}.json" for name in names]
+    assert [(t["trial"], t["visit"], t["position"], t["outcome"]) for t in run["trials"]] == [
+        (n, n, 1, "measured") for n in (1, 2, 3, 4)
+    ]
+    for name in ("proof", "dataplane_observed", "evidence", "switch_s"):
+        assert all(visit.get(name) is None for visit in run["visits"]), name
+    assert "took turns" in " ".join(facts(run)["unknown"])
+
+
+def test_without_visits_all_files_of_a_dataplane_are_one_and_it_is_said(tmp_path: Path) -> None:
+    files = {f"{side}-{n}.json": document(n + 9 * (side == "b")) for side in "ab" for n in (1, 2)}
+    run = tables(imported(tmp_path, files, "{dataplane}-{repetition}.json", topology="pod-to-pod"))
+    assert [(visit["round"], visit["dataplane_requested"]) for visit in run["visits"]] == [(None, "a"), (None, "b")]
+    assert [(t["visit"], t["repetition"]) for t in run["trials"]] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    unknown = " ".join(facts(run)["unknown"])
+    assert "count as one visit" in unknown
+    assert "measured as a whole before the next" in unknown
+
+
+def test_names_of_visits_become_rounds_in_their_order(tmp_path: Path) -> None:
+    files = {f"a/run{n}-p.json": document(n) for n in (10, 9)}
+    assert [visit["round"] for visit in tables(imported(tmp_path, files))["visits"]] == [1, 2]
+
+
+def test_what_nothing_says_stays_null(tmp_path: Path) -> None:
+    report = written.text([written.netperf(timestamp=None)])
+    run = tables(imported(tmp_path, {"x.json": report}, "", dataplane="ovn"))
+    assert run["runs"][0]["started_at"] is None
+    (trial,) = run["trials"]
+    assert trial["started_at"] is trial["position"] is trial["offered_bps"] is None
+    assert "mean of a test's samples" in " ".join(facts(run)["unknown"])
+
+
+def test_bad_files_cost_themselves_alone_and_are_named(tmp_path: Path) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}-outside.json"
+    outside.write_bytes(document(5))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1-link.json").symlink_to(outside)
+    files = {
+        "a/1-good.json": document(1),
+        "a/1-again.json": document(1),
+        "a/2-cut.json": document(2)[:-40],
+        "a/3-empty.json": b"",
+        "a/4-other.json": b'{"hello": 1}',
+        "a/5-text.json": b"iperf Done.\n",
+        "a/notes.txt": b"not of the pattern",
+    }
+    found = imported(tmp_path, files)
+    assert [trial["imported_from"] for trial in tables(found)["trials"]] == ["a/1-again.json"]
+    assert found.left_out == 1
+    reasons = dict(fault.split(": ", 1) for fault in found.faults)
+    assert sorted(reasons) == sorted(
+        [*(n for n in files if n not in {"a/1-again.json", "a/notes.txt"}), "a/1-link.json"]
+    )
+    assert reasons["a/1-good.json"] == "it is of the same test as a/1-again.json, perhaps from the other end"
+    assert "cut short" in reasons["a/2-cut.json"]
+    assert reasons["a/3-empty.json"] == "it is empty"
+    assert reasons["a/4-other.json"] == "it is no output of iperf3 -J, knb or k8s-netperf"
+    assert list(found.faults) == facts(tables(found))["faults"]
+
+
+def test_a_place_that_nothing_names_is_a_fault(tmp_path: Path) -> None:
+    assert imported(tmp_path, {"x.json": document(1)}, "").runs == ()
+    assert "nothing names its dataplane" in imported(tmp_path, {}, "").faults[0]
+    assert "nothing names its topology" in imported(tmp_path, {}, "", dataplane="a").faults[0]
+
+
+def test_each_value_of_run_is_a_run_of_its_own(tmp_path: Path) -> None:
+    files = {f"{run}/a.json": document(n) for n, run in enumerate(("May 1", "may-1", "june"))}
+    found = imported(tmp_path, files, "{run}/{dataplane}.json", topology="p")
+    ids = [str(run["runs"][0]["run_id"]) for run in found.runs]
+    assert len(set(ids)) == 3, "names that differ stay apart"
+    assert all(map(is_run_id, ids))
+    assert {"imported_a_june", "imported_a_may-1"} < set(ids)
+
+
+def test_knb_names_its_own_paths_and_its_file_is_one_visit(tmp_path: Path) -> None:
+    files = {
+        "cilium-1.knbdata": written.knbdata(),
+        "calico-1.json.gz": gzip.compress(written.text(written.knb_report())),
+    }
+    run = tables(imported(tmp_path, files, "{dataplane}-{visit}.*"))
+    assert {trial["topology"] for trial in run["trials"]} == {"pod-to-pod", "pod-to-service"}
+    assert [visit["dataplane_requested"] for visit in run["visits"]] == ["calico", "cilium"]
+    idle = cast("list[Row]", run["visits"][1]["idle_nodes"])
+    assert [node["node"] for node in idle] == ["node-a", "node-b"]
+
+
+def test_dataplanes_have_a_colour_each_and_the_mapping_decides_the_baseline(tmp_path: Path) -> None:
+    files = {f"{name}/1-p.json": document(n) for n, name in enumerate(("zeta", "alpha", "ebpf"))}
+    parameters = cast("Row", tables(imported(tmp_path, files))["runs"][0]["parameters"])
+    shown = cast("list[Row]", parameters["dataplanes"])
+    assert [side["name"] for side in shown] == ["ebpf", "alpha", "zeta"]
+    assert len({side["colour"] for side in shown}) == 3
+    assert shown[0]["title"] == "eBPF"
+
+
+def test_an_import_has_a_most_of_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "MOST_TRIALS", 2)
+    found = imported(tmp_path, {f"a/{n}-p.json": document(n) for n in (1, 2, 3)})
+    assert len(tables(found)["trials"]) == 2
+    (fault,) = found.faults
+    assert fault.startswith("a/3-p.json: it and the files after it are left out: an import has at most 2 trials")
