@@ -1,4 +1,4 @@
-"""The site of a thousand runs: how long all of its pages take, how long those of one more night, and in how much memory.
+"""The site of a thousand runs: how long all of its pages take, how long one more night, and in how much memory.
 
     python -m benchmarks.site [--runs 1000]
 
