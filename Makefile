@@ -27,7 +27,7 @@ OTHERS_restore := NAMESPACE IMAGE
 # What each target takes: flags of its verb, and behind | what reaches it in another way.
 TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE BASE; \
   chaos:CONTEXT NAMESPACE DATAPLANES SEED RESULTS | POINTS FAULTS ONLY OUTCOMES; test:| PYTEST; \
-  fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
+  gallery:RUN RESULTS | ENTRY; fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
 # Variables in the command line, not those of the environment. make would ignore a misspelt one and run the default.
 override GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name))))
@@ -163,6 +163,10 @@ manifests: $(RUN_READY) ## Generate again what follows from the code: workflows/
 	@$(BIN)/python -m analysis.report.reference
 	@$(BIN)/python -m analysis.report.vega
 
+.PHONY: gallery
+gallery: $(RUN_READY) ## Write docs/gallery/ENTRY from a stored report, with pictures of it (needs Chromium): make gallery ENTRY=lab RESULTS=/somewhere
+	@$(call flagged,analysis.report.gallery,ENTRY RUN RESULTS)
+
 .PHONY: bpf
 bpf: $(DEV_READY) ## Compile the eBPF programs again (needs clang and libbpf-dev).
 	@$(BIN)/python -m steps.cluster.lab.bpf
@@ -186,8 +190,9 @@ bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins
 	@$(BIN)/python -m benchmarks.lab_sensitivity $(FLAGS)
 
 .PHONY: bench-verdicts
-bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, 2 minutes
+bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, and of compare; 4 minutes
 	@$(BIN)/python -m benchmarks.verdicts
+	@$(BIN)/python -m benchmarks.simulated_contrasts
 
 .PHONY: bench-changes
 bench-changes: $(RUN_READY) $(OTAVA)/.ready ## What change detection finds from night to night, against Apache Otava on the same series: 3 minutes

@@ -48,6 +48,7 @@ def started(*argv: str) -> subprocess.CompletedProcess[str]:
         "deploy",
         "undeploy",
         "report",
+        "compare",
         "query",
         "shell",
     ],

@@ -91,7 +91,7 @@ def known() -> dict[str, tuple[str, ...]]:
         (["plan", "DATAPLANE=lab-ebpf"], "make plan takes no DATAPLANE: did you mean DATAPLANES?"),
         (["run", "TOPOLOGY=pod-to-pod"], "make run takes no TOPOLOGY: did you mean TOPOLOGIES?"),
         (["run", "profile=smoke"], "make run takes no profile: did you mean PROFILE?"),
-        (["plan", "RUN=x"], "make plan takes no RUN, which is for report: leave it out"),
+        (["plan", "RUN=x"], "make plan takes no RUN, which is for gallery, report: leave it out"),
         (["configure", "DATAPLANES=ebpf"], "make configure takes no DATAPLANES: did you mean DATAPLANE?"),
         (["preflight", "ENVIRONMENT=prod"], "make preflight takes no ENVIRONMENT, which is for "),
         (["check", "PYTST=-x"], "make check takes no PYTST, which is near PYTEST: leave it out"),

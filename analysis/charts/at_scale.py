@@ -11,7 +11,7 @@ import pyarrow.compute
 from analysis import formatting
 from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import colour, column, daggers, hollow, shape
-from analysis.charts._theme import INK, WIDE, Look
+from analysis.charts._theme import INK, MUTED, WIDE, Look
 from analysis.metric import shown_unit
 from analysis.stats.curves import Curve, CurvePoint
 from analysis.summary import at_scale
@@ -23,11 +23,11 @@ READING = (
     "logarithmic; that of the scale has a place for 0 all the same."
 )
 EMPTY = "The run has one scale, so there is no curve to show."
-ORDER = 12
+ORDER = 13
 KEY = True
 SECTION = "scale"
 
-_MOST_PANELS: Final = 12
+_MOST_PANELS: Final = 8
 """The surest changes; the page has all in words."""
 
 _LOGARITHMIC: Final = 5.0
@@ -93,6 +93,7 @@ def _panel(rows: pa.Table, whole: pa.Table, look: Look) -> alt.LayerChart | alt.
         "subtitle": column(rows, "path")[0],
         "anchor": "start",
         "color": INK,
+        "subtitleColor": MUTED,
         "fontSize": look.font + 0.5,
         "subtitleFontSize": look.font,
         "subtitlePadding": 1,

@@ -140,8 +140,8 @@
     };
 
     const tip = byId("tip");
-    const tooltip = (_handler, event, item) => {
-      const found = item?.datum?.dataplane === undefined ? [] : lines(item.datum);
+    const tooltip = (_handler, event, item, value) => {
+      const found = value == null || item?.datum?.dataplane === undefined ? [] : lines(item.datum);
       tip.hidden = found.length === 0;
       if (tip.hidden) return;
       const list = make("dl");
@@ -182,7 +182,8 @@
       }
       const copied = structuredClone(rows); // Vega adds fields of its own to the rows
       const { view } = await vegaEmbed(place, { ...specs[look], datasets: { [data]: copied } }, {
-        mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, config: page.looks[look], tooltip, logLevel: 1,
+        mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, logLevel: 1, tooltip,
+        config: { ...page.looks[look], mark: { tooltip: { content: "data" } } },
       });
       view.addEventListener("click", (_event, item) => {
         // Marks of earlier runs have no trials here.

@@ -8,28 +8,27 @@ from contextlib import closing
 import duckdb
 
 from analysis.errors import BadInput
-from analysis.site.plan import Compare, plan_pages
+from analysis.site.plan import plan_pages
 from analysis.site.reports import Reports
 from analysis.site.writer import Written, write_pages
 from analysis.sql import database
-from analysis.stats.history import Method
+from analysis.stats.contrast_figures import Compared
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.store import Store
 
-__all__ = ["BESIDE", "Compare", "Written", "write_site"]
+__all__ = ["BESIDE", "Written", "write_site"]
 
 BESIDE = "site"
 """The folder of a store's site, unless another is given: beside the reports, to which its pages then lead."""
 
 
-def write_site(store: Store, files: ObjectStorage, method: Method, compare: Compare | None = None) -> Written:
+def write_site(store: Store, files: ObjectStorage, compared: Compared) -> Written:
     """Bring the site of a store up to date.
 
     Args:
         store: the store.
         files: the site's folder or bucket. Outside of the store it gets copies of the reports.
-        method: returns the parameters that must be equal in comparable runs.
-        compare: makes the page that compares two labels; None: there are no such pages.
+        compared: what the options of a run mean for comparing it.
 
     Raises:
         BadInput: the store has no run, or the site would lie among the store's own files.
@@ -39,7 +38,7 @@ def write_site(store: Store, files: ObjectStorage, method: Method, compare: Comp
 
     def write(*, lenient: bool) -> Written:
         with closing(database.connect(store, asking="")) as con:
-            pages = plan_pages(con, reports, method, compare, lenient=lenient)
+            pages = plan_pages(con, reports, compared, lenient=lenient)
             if not pages:
                 raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")
             return write_pages(files, pages)

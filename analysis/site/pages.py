@@ -102,8 +102,8 @@ def _by_year(lines: Sequence[RunLine]) -> list[tuple[str, list[RunLine]]]:
     return [(f"{year}: {formatting.count(len(each), 'more run')}", each) for year, each in found.items()]
 
 
-def labels(one: Environment, compared: Sequence[tuple[str, str, str]]) -> str:
-    """The labels of an environment with their runs; `compared`: two labels, and the page that compares them."""
+def labels(one: Environment, compared: Sequence[Link]) -> str:
+    """The labels of an environment with their runs; `compared`: two labels each, and the page that compares them."""
     return _render(
         "labels",
         names.labels(one.name),

@@ -9,9 +9,10 @@ from typing import Final
 
 import duckdb
 
-from analysis.errors import BadInput, Problem
+from analysis.errors import Problem
 from analysis.site import environments, names, pages, search
 from analysis.site.change_log import find_changes
+from analysis.site.comparisons import compare_labels
 from analysis.site.environments import Environment, NightSeries
 from analysis.site.pages import Link, Neighbour
 from analysis.site.reports import Reports
@@ -20,12 +21,9 @@ from analysis.site.stored_runs import StoredRuns
 from analysis.site.trends import draw_trends
 from analysis.site.writer import Made, Page
 from analysis.sql import database
-from analysis.stats.history import Method
+from analysis.stats.contrast_figures import Compared
 from analysis.store.left_out import LeftOut
 from analysis.store.names import is_run_id
-
-Compare = Callable[[duckdb.DuckDBPyConnection, Sequence[str], Sequence[str]], str]
-"""From the runs of two labels of one environment to a page that compares them; BadInput: they can't be compared."""
 
 _MOST_COMPARISONS: Final = 6
 """Of an environment: the latest labels, each against the one before it."""
@@ -33,21 +31,18 @@ _MOST_COMPARISONS: Final = 6
 _MADE_OF: Final = frozenset({".py", ".j2", ".css", ".js", ".sql"})
 
 
-def plan_pages(
-    con: duckdb.DuckDBPyConnection, reports: Reports, method: Method, compare: Compare | None, *, lenient: bool
-) -> list[Page]:
+def plan_pages(con: duckdb.DuckDBPyConnection, reports: Reports, compared: Compared, *, lenient: bool) -> list[Page]:
     """Every page of the site of a store; none for a store without any run.
 
     Args:
         con: a connection with the views of `analysis.sql.database`, open until the pages are made.
         reports: of the store.
-        method: returns the parameters that must be equal in comparable runs.
-        compare: makes the page that compares two labels.
+        compared: what the options of a run mean for comparing it.
         lenient: whether an error of a query costs a page; else it is raised.
     """
-    lines = read_lines(con, method)
+    lines = read_lines(con, compared.method)
     left_out = database.left_out(con)
-    site = _Site(con, reports, StoredRuns(con, [line.run_id for line in lines]), compare, lenient=lenient)
+    site = _Site(con, reports, StoredRuns(con, [line.run_id for line in lines]), compared, lenient=lenient)
     return list(site.pages(environments.group(lines), left_out)) if lines or left_out else []
 
 
@@ -57,14 +52,14 @@ class _Site:
         con: duckdb.DuckDBPyConnection,
         reports: Reports,
         stored: StoredRuns,
-        compare: Compare | None,
+        compared: Compared,
         *,
         lenient: bool,
     ) -> None:
         self.con = con
         self.reports = reports
         self.stored = stored
-        self.compare = compare
+        self.compared = compared
         self.lenient = lenient
 
     def pages(self, found: Sequence[Environment], left_out: Sequence[LeftOut]) -> Iterator[Page]:
@@ -115,23 +110,15 @@ class _Site:
         if not one.labels:
             return
         compared = []
-        pairs = pairwise(one.labels.items()) if self.compare else ()
-        for (after, new), (before, old) in islice(pairs, _MOST_COMPARISONS):
-            name = names.comparison(one.name, before, after)
-            compared.append((before, after, name))
-            make = partial(self._comparison, name, f"{before} against {after}", old, new)
-            yield self._page(name, [*_digests(old), "against", *_digests(new)], make, f"{before} against {after}")
+        for (after, new), (before, old) in islice(pairwise(one.labels.items()), _MOST_COMPARISONS):
+            name, title = names.comparison(one.name, before, after), f"{after} against {before}"
+            compared.append((title, name))
+            make = partial(compare_labels, self.con, name, old, new, self.compared)
+            yield self._page(name, [*_digests(old), "against", *_digests(new)], make, title)
         digests = [digest for lines in one.labels.values() for digest in _digests(lines)]
         yield self._page(
             names.labels(one.name), [*digests, str(compared)], partial(pages.labels, one, compared), one.title
         )
-
-    def _comparison(self, name: str, title: str, old: Sequence[RunLine], new: Sequence[RunLine]) -> str:
-        try:
-            assert self.compare is not None  # for the type checker: else there is no such page
-            return self.compare(self.con, [line.run_id for line in old], [line.run_id for line in new])
-        except BadInput as refused:
-            return pages.broken(name, "Not compared", title, str(refused))
 
     def _left_out(self, left_out: Sequence[LeftOut]) -> Iterator[Page]:
         by_page = {name: one for one in left_out if (name := _page_of(one))}

@@ -13,7 +13,7 @@ from analysis.store.store import Store
 _TITLES: Final = {names.REPORT: "The whole report", names.INTERACTIVE: "Interactive charts"}
 _MOST_BYTES: Final = 64 * 2**20
 _FOLDER: Final = "reports"
-_OF_THE_STORE: Final = frozenset({*TABLES, _FOLDER, "raw"})
+_OF_THE_STORE: Final = frozenset({*TABLES, _FOLDER, "raw", "comparisons"})
 
 
 class Reports:

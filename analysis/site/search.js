@@ -68,4 +68,8 @@
     }
   });
   form.hidden = false;
+  if (location.hash.startsWith('#search=')) {
+    input.value = decodeURIComponent(location.hash.slice('#search='.length));
+    find();
+  }
 })();

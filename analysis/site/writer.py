@@ -89,7 +89,7 @@ def write_pages(files: ObjectStorage, pages: Sequence[Page]) -> Written:
             for name in gone:
                 files.delete_with_folder(name)
             kept = {page.name: before.pages[page.name] for page in pages if page.name not in found}
-            manifest.write(files, Manifest(pages=kept | found))
+            manifest.write(files, Manifest(pages=dict(sorted((kept | found).items()))))
     broken = tuple(name for name, fingerprint in found.items() if not fingerprint)
     return Written(len(changed), len(pages) - len(changed), len(gone), broken)
 

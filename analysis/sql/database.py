@@ -25,7 +25,7 @@ from analysis.store.file_content import first_line_of_error
 from analysis.store.integrity.audit import ALWAYS, EVERY, Extent
 from analysis.store.left_out import LeftOut
 from analysis.store.schema import TABLES
-from analysis.store.selection import Choice, every_run, latest_runs, of_environment, one_run
+from analysis.store.selection import Choice, every_run, latest_runs, no_run, of_environment, one_run
 from analysis.store.store import Store
 
 Connection = duckdb.DuckDBPyConnection
@@ -47,6 +47,8 @@ _NO_MORE_FILES: Final = "Too many open files"
 
 MEMORY_LIMIT: Final = "640MB"
 """Above it DuckDB spills to disk: a report must be made in a pod of 1 GiB."""
+
+_KEPT: Final = "1MB"
 
 
 class ChangedStoreError(Unsupported):
@@ -89,6 +91,24 @@ def connect(
         raise Unsupported(f"can't read {store.url}: {first_line_of_error(error)}; {_remedy(error)}") from error
 
 
+def connect_to_ask(store: Store, name: str, **parameters: object) -> Connection:
+    """Open the store for one question with these parameters: no file is opened that its answer does not need.
+
+    Raises:
+        Unsupported: the store can't be read.
+    """
+    asked = next((question for question in questions() if question.name == name), None)
+    if asked is None:
+        return connect(store, asking="", choice=no_run)  # `answer_question` says that it is unknown
+    environment, run_id = parameters.get("environment"), parameters.get("run_id")
+    choice: Choice = every_run
+    if "run_id" in asked.parameters:  # it is about the run given, or else about the last of each environment
+        choice = latest_runs if run_id is None else one_run(str(run_id))
+    elif environment is not None:
+        choice = of_environment(str(environment))
+    return connect(store, asking=asked.sql, choice=choice)
+
+
 def _extent(asking: str | None, run_id: str | None) -> Extent:
     """What is read for this SQL: samples are many, and in few questions."""
     if asking is None:
@@ -115,6 +135,9 @@ def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
                 "temp_directory": _spill_folder(),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
+                # what a query has freed goes back to the system, where the drawing of charts needs it next
+                "allocator_flush_threshold": _KEPT,
+                "allocator_bulk_deallocation_flush_threshold": _KEPT,
             }
         )
         stack.callback(con.close)
@@ -182,16 +205,6 @@ def answer_question(con: Connection, name: str, **parameters: object) -> pa.Tabl
         )
     values = {parameter: parameters.get(parameter) for parameter in question.parameters}
     return query(con, question.sql, values)
-
-
-def choice_of(name: str, **parameters: object) -> Choice:
-    """The runs that a question with these parameters is about, for `connect`."""
-    known = {question.name: question.parameters for question in questions()}
-    if "run_id" in known.get(name, ()):
-        given = parameters.get("run_id")
-        return latest_runs if given is None else one_run(str(given))
-    environment = parameters.get("environment")
-    return every_run if environment is None else of_environment(str(environment))
 
 
 def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:

@@ -75,7 +75,7 @@ class Side:
 
     def lacks(self, key: Key) -> str | None:
         """Why there is no value, as a clause; None where there is one."""
-        cell, (against, dataplane) = _cell(key), key[1]
+        cell, (against, dataplane) = cell_of(key), key[1]
         if key in self.values:
             return None
         missing = [name for name in (against, dataplane) if name and (cell, name) not in self.places]
@@ -88,14 +88,14 @@ class Side:
         return f"{against} and {dataplane} were not measured in the same round"
 
 
-def _cell(key: Key) -> Cell:
-    """A contrast's place is a cell; `analysis.stats.moderation` takes any."""
+def cell_of(key: Key) -> Cell:
+    """Of a contrast, whose place is a cell; `analysis.stats.moderation` takes any."""
     return cast("Cell", key[0])
 
 
 def _reading(metric: ComparedMetric, run: Mapping[Place, Values], key: Key) -> list[float]:
     """The values of a run, one a round: logarithms, or points. None at all where a figure is not above zero."""
-    cell, (against, dataplane) = _cell(key), key[1]
+    cell, (against, dataplane) = cell_of(key), key[1]
     own, base = run.get((cell, dataplane), {}), run.get((cell, against), {})
     if metric.scale == "ratio":
         if min([*own.values(), *base.values()], default=1.0) <= 0:

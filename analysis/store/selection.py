@@ -49,6 +49,11 @@ def beside(*run_ids: str) -> Choice:
     return chosen
 
 
+def either(*choices: Choice) -> Choice:
+    """The runs of any of these choices."""
+    return lambda rows: {run_id for choice in choices for run_id in choice(rows)}
+
+
 def _ids(rows: pa.Table) -> list[str]:
     found: list[str] = rows["run_id"].to_pylist()
     return found

@@ -11,6 +11,7 @@ from analysis.stats.canaries import VisitReference, visits_off
 from analysis.stats.comparison import Comparison
 from analysis.stats.run_judgement import MOST_NIGHTS, NIGHTLY, continued_runs, judge_run
 from analysis.store.schema import TABLES, arrow_schema
+from analysis.store.selection import of_environment
 from analysis.store.store import Store
 from steps.catalogue.options import method
 
@@ -46,7 +47,8 @@ def _parameters(row: Row) -> Mapping[str, object]:
 
 def _copy_others(row: Row, stored: Store, store: Store) -> None:
     """Copy the runs with which this one is judged."""
-    with database.connect(stored, asking="") as con:
+    choice = of_environment(str(row["environment"]))
+    with database.connect(stored, asking="", choice=choice) as con:
         for run_id in dict.fromkeys(_others(con, row)):
             own = {
                 table: con.sql(f"select * from {table} where run_id = $run_id", params={"run_id": run_id})  # noqa: S608

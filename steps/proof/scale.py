@@ -68,11 +68,12 @@ def fault(changes: Sequence[ScaleChange], scale: Scale, position: int) -> str | 
     """Why a trial at a position of its visit was not measured at a scale that was proven, a clause; None: it was.
 
     Args:
-        changes: of the visit, with the first scale; in any order.
+        changes: of the visit, the first scale before the others; of two at one position the later counts.
         scale: of the trial.
         position: likewise.
     """
-    last = max((change for change in changes if change.position <= position), key=_position, default=None)
+    reached = [change for change in reversed(changes) if change.position <= position]
+    last = max(reached, key=_position, default=None)
     if last is None or last.scale != scale:
         return f"the step that changes the scale ended before {scale.words}"
     return None if last.error is None else f"{scale.words} was not proven: {last.error}"

@@ -57,9 +57,15 @@ def scale_positions(visit: Visit) -> tuple[int, ...]:
     return tuple(later.position for earlier, later in pairwise(visit.trials) if later.scale != earlier.scale)
 
 
+def changed_positions(visit: Visit) -> frozenset[int]:
+    """The positions of the trials before which the step changes the scale: of the first, too, if it is to churn."""
+    first = {trial.position for trial in visit.trials[:1] if trial.scale.churn_per_s}
+    return frozenset({*first, *scale_positions(visit)})
+
+
 def has_scale_step(visit: Visit) -> bool:
     """Whether the visit needs the step that changes the scale."""
-    return bool(scale_positions(visit)) or any(trial.program.by_scale for trial in visit.trials)
+    return bool(changed_positions(visit)) or any(trial.program.by_scale for trial in visit.trials)
 
 
 def all_steps(visit: Visit) -> tuple[str, ...]:
@@ -110,5 +116,5 @@ def longest_s(visit: Visit, omit_s: int, idle_s: float, environment: str) -> flo
     """More than all turns of a visit take together, with the wait for steps that do not start."""
     trials = sum(lease_s(trial.program.lasts_s(trial.duration_s, omit_s)) for trial in visit.trials)
     references = len(reference_positions(len(visit.trials), environment)) * lease_s(iperf3.CANARY_S)
-    changes = len(scale_positions(visit)) * scale_lease_s(environment)
+    changes = len(changed_positions(visit)) * scale_lease_s(environment)
     return patience_s(visit, omit_s, environment) + trials + references + changes + idle_s

@@ -20,8 +20,8 @@ from steps.settings import turn_order
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, node_title, planned_visit
 
-SCALED: Final = "yes"
-"""The output `scaled` of a visit whose scale changes."""
+UNSCALED: Final = "no"
+"""The output `scaled` of a visit without a step that changes the scale."""
 
 _START_S: Final = 900
 """How long a measuring step's pod may take to start, including the pull of its image."""
@@ -50,7 +50,7 @@ def prepare(
         documents.write_document(document, kept.model_copy(update=found))
     return PrepareResult(
         measures=measures(planned, chosen, {placement.topology: placement for placement in placements}),
-        scaled=SCALED if turn_order.has_scale_step(planned) else "no",
+        scaled="yes" if turn_order.has_scale_step(planned) else UNSCALED,
     )
 
 

@@ -45,13 +45,14 @@ def report(
     from analysis.report import Pages, render_pages  # noqa: PLC0415
     from analysis.sql import database  # noqa: PLC0415
     from analysis.store.left_out import sentences  # noqa: PLC0415
+    from analysis.store.selection import beside  # noqa: PLC0415
     from analysis.store.store import Store  # noqa: PLC0415
     from analysis.summary import key_metrics, markdown, stored, summary  # noqa: PLC0415
 
     store = Store(environment.results())
 
     def analyse() -> tuple[summary.Summary, Pages, dict[str, float]]:
-        with database.connect(store, run_id=run_id, asking="") as con:
+        with database.connect(store, run_id=run_id, asking="", choice=beside(run_id)) as con:
             for sentence in sentences(database.left_out(con)):
                 log(sentence)
             found = summary.summarise(con, run_id, method)

@@ -50,7 +50,7 @@ def _follow(
 ) -> None:
     """Each change and each own trial in its turn."""
     kept = documents.Scales(visit=visit.visit)
-    due = set(turn_order.scale_positions(visit))
+    due = turn_order.changed_positions(visit)
     for done, trial in enumerate(visit.trials):
         progress(done, len(visit.trials))
         if trial.position in due:

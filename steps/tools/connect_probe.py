@@ -67,9 +67,9 @@ def summarise(
     ordered = sorted(times_s)
     return {
         "connects_per_s": len(ordered) / duration_s if ordered and duration_s > 0 else None,
-        "p50_s": _quantile(ordered, 0.50),
-        "p99_s": _quantile(ordered, 0.99),
-        "p999_s": _quantile(ordered, 0.999) if len(ordered) >= OBSERVATIONS[0.999] else None,
+        "p50_s": quantile(ordered, 0.50),
+        "p99_s": quantile(ordered, 0.99),
+        "p999_s": quantile(ordered, 0.999) if len(ordered) >= OBSERVATIONS[0.999] else None,
         "count": len(ordered),
         "errors": errors,
         "error": error,
@@ -78,7 +78,7 @@ def summarise(
     }
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
+def quantile(ordered: Sequence[float], share: float) -> float | None:
     """The nearest-rank quantile, which is one of the times."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 

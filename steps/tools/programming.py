@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from steps.tools import bounds, tcp_connect
+from steps.tools import bounds, connect_probe, tcp_connect
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
 from steps.tools.tool import Output, Place, Task, Tool, Variant
@@ -70,6 +70,29 @@ class Times(msgspec.Struct, frozen=True):
     clock_skew_s: Seconds | None = None
     error: str | None = None
     agents: Agents = Agents()
+
+
+def times_of(
+    seconds: Sequence[float],
+    failed: int,
+    duration_s: float,
+    *,
+    clock_skew_s: float | None = None,
+    error: str | None = None,
+) -> Times:
+    """The figures of single times. `failed`, `duration_s`, `clock_skew_s`, `error`: as in `Times`."""
+    ordered = sorted(seconds)
+    enough = len(ordered) >= connect_probe.OBSERVATIONS[0.99]
+    return Times(
+        p50_s=connect_probe.quantile(ordered, 0.5),
+        p99_s=connect_probe.quantile(ordered, 0.99) if enough else None,
+        worst_s=ordered[-1] if ordered and not failed else None,
+        observed=len(ordered),
+        failed=failed,
+        duration_s=duration_s,
+        clock_skew_s=clock_skew_s,
+        error=error,
+    )
 
 
 class Timed(msgspec.Struct, frozen=True):

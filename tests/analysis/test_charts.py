@@ -15,6 +15,7 @@ from analysis.charts._data import to_frame
 from analysis.charts._forest import OUTCOMES
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import INKS, LOOKS, WIDE, Look
+from analysis.domain import Scale
 from analysis.stats import run
 from analysis.stats.metrics import METRICS
 from steps.catalogue.dataplanes import DATAPLANES
@@ -41,7 +42,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
         environment="prod", entries=(*ENTRIES, TWIN), fail=missing, references=True, cells=synthetic.LATENCY
     )
     earlier = Recipe(run_id="run-0", environment="prod", started_at=recipe.started_at.replace(day=2, month=2))
-    return opened(tmp_path_factory.mktemp("store"), recipe, earlier)
+    found = opened(tmp_path_factory.mktemp("store"), recipe, earlier)
+    connects = (("pod-to-service", "connect", "forward"),)
+    scaled = Recipe(entries=recipe.entries, cells=connects, rounds=3, scales=(Scale(0), Scale(10_000)))
+    with synthetic.database(tmp_path_factory.mktemp("scales"), scaled) as con:
+        return replace(found, curves=summarise(con, scaled.run_id).curves)
 
 
 @pytest.fixture(scope="module")

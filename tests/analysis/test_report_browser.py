@@ -1,28 +1,22 @@
 """The report in a real browser, under the policy with which a workflow's user interface serves artifacts."""
 
 import re
-import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from analysis import report
+from tests import browser
 from tests.analysis import synthetic
 from tests.analysis.synthetic import Recipe
+from tests.browser import DARK, LIGHT, served, violations
 
 POLICY = "sandbox; base-uri 'none'; default-src 'none'; img-src 'self'; style-src 'self' 'unsafe-inline'"
 FRAME = (475, 525)
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
+pytestmark = browser.NEEDED
 
 MEASURE = """<script>addEventListener('load', () => {
   const box = document.getElementById('verdict').getBoundingClientRect();
@@ -46,27 +40,6 @@ COLOURS = """<script>addEventListener('load', () => {
 })</script></body>"""
 """How light the ground, the text and the charts' texts are, from 0 to 255, likewise."""
 
-DARK = "--blink-settings=preferredColorScheme=0"
-LIGHT = "--blink-settings=preferredColorScheme=1"
-
-
-class _Served(BaseHTTPRequestHandler):
-    def __init__(self, pages: dict[str, tuple[str, str | None]], *args: object) -> None:
-        self.pages = pages
-        super().__init__(*args)  # type: ignore[arg-type]
-
-    def do_GET(self) -> None:
-        html, policy = self.pages.get(self.path, ("", POLICY))
-        self.send_response(200 if html else 404)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        if policy:
-            self.send_header("Content-Security-Policy", policy)
-        self.end_headers()
-        self.wfile.write(html.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Silence."""
-
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -82,27 +55,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "/coloured.html": (html.replace("</body>", COLOURS), None),
         "/bad.html": (html.replace("</body>", "<script>1</script><img src='data:,x'></body>"), POLICY),
     }
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Served, pages))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(pages) as where:
+        yield where
 
 
 def browse(profile: Path, url: str, *options: str, size: tuple[int, int] = FRAME) -> subprocess.CompletedProcess[str]:
-    assert BROWSER is not None
-    quiet = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *quiet.split(), "--hide-scrollbars"]
-    command += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", "--enable-logging=stderr"]
-    done = subprocess.run([*command, *options, url], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-def violations(log: str) -> list[str]:
-    return [line for line in log.splitlines() if re.search(r"Content Security Policy|Blocked script", line)]
+    return browser.browse(profile, url, *options, size=size)
 
 
 def test_content_security_policy_blocks_nothing(address: str, tmp_path: Path) -> None:
@@ -126,9 +84,7 @@ def test_report_renders_the_same_under_content_security_policy(
 @pytest.mark.parametrize("size", [FRAME, (500, 844), (820, 1180), (1280, 900)], ids=lambda size: f"{size[0]}")
 def test_headline_fits_the_first_screen_without_overflow(address: str, tmp_path: Path, size: tuple[int, int]) -> None:
     dom = browse(tmp_path, f"{address}/measured.html", "--dump-dom", size=size).stdout
-    title = re.search(r"<title>([^<]*)</title>", dom)
-    assert title is not None
-    bottom, overflow, drawings, smallest_font, first_cell = (float(part) for part in title[1].split())
+    bottom, overflow, drawings, smallest_font, first_cell = (float(part) for part in browser.title(dom).split())
     assert bottom < 500
     assert first_cell < 525, "the table begins on the first screen"
     assert overflow <= 0
@@ -139,9 +95,7 @@ def test_headline_fits_the_first_screen_without_overflow(address: str, tmp_path:
 @pytest.mark.parametrize(("scheme", "is_dark"), [(LIGHT, False), (DARK, True)], ids=["light", "dark"])
 def test_text_contrast(address: str, tmp_path: Path, scheme: str, is_dark: bool) -> None:  # noqa: FBT001
     dom = browse(tmp_path, f"{address}/coloured.html", "--dump-dom", scheme).stdout
-    title = re.search(r"<title>([^<]*)</title>", dom)
-    assert title is not None
-    ground, text, darkest, lightest = (float(part) for part in title[1].split())
+    ground, text, darkest, lightest = (float(part) for part in browser.title(dom).split())
     assert (ground < 128) == is_dark
     assert abs(text - ground) > 150
     assert (darkest - ground if is_dark else ground - lightest) > 60

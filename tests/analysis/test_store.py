@@ -110,7 +110,7 @@ def test_report_is_stored_under_its_run_and_as_latest(store: Store) -> None:
     assert store.write_report("run-a", {"report.html": "<p>a", "summary.md": "a"}, latest=True) == store.location(
         "reports/run-a/report.html"
     )
-    store.write_report("run-b", {"report.html": "<p>ü"}, latest=True)
+    store.write_report("run-b", {"report.html": "<p>ü", "summary.md": "ü"}, latest=True)
     store.write_report("run-a", {"report.html": "<p>a", "summary.md": "a"}, latest=False)
     root = Path(store.files.root)
     assert (root / "reports/run-a/report.html").read_text() == "<p>a"

@@ -103,7 +103,8 @@ def test_query_prints_a_hostile_store_without_harm(
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out + printed.err
     assert "\x07" not in printed.out + printed.err
-    assert f"{len(LEFT_OUT) - SENTENCES} more are left out" in printed.err
+    unread = 0 if table in {"samples", "left_out"} else 1  # the file of samples, which no other question opens
+    assert f"{len(LEFT_OUT) - SENTENCES - unread} more are left out" in printed.err
 
 
 def test_report_of_a_good_run_is_written_among_hostile_ones(hostile: Store) -> None:

@@ -28,7 +28,7 @@ GROUPS = {CRD_GROUP, "argoproj.io", "policy.networking.k8s.io"}
 """API groups of the recorded cluster, beside Kubernetes' own: Calico by manifest."""
 
 _POD_DELETED = ("delete", "pods", KUBE_SYSTEM)
-RARE = {
+RARE: dict[tuple[str, str, str, str | None], str] = {
     ("observe", *_POD_DELETED): "a kube-proxy that has written no rules, which few switches meet",
     ("switch", "get", "workflows", BENCHMARK): "the owner of a lock, where a run is dead or another one waits",
     ("switch", "delete", "configmaps", KUBE_SYSTEM): f"{SERVICES_ENDPOINT} existed before, and is not deleted then",

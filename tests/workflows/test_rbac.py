@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api import permissions
@@ -22,10 +23,14 @@ from steps.cluster.kube.api.permissions import (
 )
 from steps.cluster.kube.calico.proof import observations, observe, readiness
 from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.scale import change as scale_change
+from steps.cluster.kube.scale import cluster_scale
+from steps.cluster.kube.scale.programming_pods import Bench
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import connectivity, manifests
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Visit
+from steps.polling import poll
 from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
@@ -85,7 +90,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Visit]:
     monkeypatch.setattr(Client, "until", until)
     monkeypatch.setattr(connectivity, "CHECK_S", 0.01)
     monkeypatch.setattr(connectivity, "_POLL_S", 0.0)
-    settings = choose_settings(profile="smoke", dataplanes="ebpf", environment="prod", seed_source=lambda: 1)
+    settings = choose_settings(
+        profile="smoke", dataplanes="ebpf", options="services=2", environment="prod", seed_source=lambda: 1
+    )
     return settings, Visit(visit=1, round=1, dataplane="ebpf", trials=())
 
 
@@ -105,6 +112,10 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
     who.snapshot()
     for dataplane in ("ebpf", "nftables", "iptables"):
         who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
+    who.set_scale(visit, settings, Scale(services=2, policies=1, churn_per_s=100))
+    poll(lambda: {r.verb for r in calico.store.requests if r.plural == "endpointslices"}, _has_patch, pause_s=0.01)
+    for scale in (Scale(services=1), Scale()):
+        who.set_scale(visit, settings, scale)
     who.retreat(visit, "it can't be had here")
     assert who.left()
     client, _transport = direct_client(calico.store)
@@ -114,6 +125,10 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
         "prod", client=client, variables=variables, say=lambda _s: None, sleep=calico.store.advance, gate_s=0
     )
     other.restore()
+
+
+def _has_patch(verbs: set[str]) -> bool:
+    return "patch" in verbs
 
 
 def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +148,8 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
         [manifests.pod("server", manifests.TRIALS, "node-a", [container], "bench:1", deadline_s=60)]
     )
     client.log(running["metadata"]["name"], BENCHMARK)
+    cluster_scale.followed(client, Bench("bench:1", (), (), ("10.64.0.9",), "0" * 32))
+    scale_change.count(client)
     assert visit.visit == 1
     who.clear()
 

@@ -21,6 +21,7 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import database, shell
 from analysis.sql.answer_document import KnownQuestion, answer_grid, answer_markdown, query_document
 from analysis.sql.table_output import print_table
+from analysis.store import selection
 from analysis.store.left_out import LeftOut, sentences
 from analysis.store.names import check_run_id
 from analysis.store.store import Store
@@ -62,11 +63,12 @@ def report_again(
             print_notice(one.sentence)
     else:
         collected = uncollected.collect_all(store, print_notice)
-        with closing(database.connect(store, asking="")) as con:
+        with closing(database.connect(store, asking="", choice=selection.latest_runs)) as con:
             name = _latest(store, con)
 
     def write() -> tuple[summary.Summary, str]:
-        with closing(database.connect(store, run_id=name, asking="")) as con:
+        choice = selection.either(selection.beside(name, *(one.run_id for one in collected)), selection.latest_runs)
+        with closing(database.connect(store, run_id=name, asking="", choice=choice)) as con:
             _print_left_out(database.left_out(con))
             latest = _latest(store, con)
             for one in collected:
@@ -111,7 +113,7 @@ def print_answer(
     _collect_all(store)
 
     def answer() -> pa.Table:
-        with closing(database.connect(store, asking=sql)) as con:
+        with closing(_opened_to_answer(store, sql, question)) as con:
             _print_left_out(database.left_out(con))
             if sql:
                 return _answer(store, con, sql)
@@ -119,6 +121,12 @@ def print_answer(
 
     print_document(_document(database.with_sound_files(store, answer), question, listing=not sql), format)
     return 0
+
+
+def _opened_to_answer(store: Store, sql: str, question: str) -> database.Connection:
+    if question:
+        return database.connect_to_ask(store, question)
+    return database.connect(store, asking=sql or database.COLUMNS)
 
 
 def _document(answer: pa.Table, question: str, *, listing: bool) -> Document:
@@ -172,7 +180,7 @@ def _check_named(store: Store, run_id: str) -> None:
     try:
         check_run_id(run_id)
     except BadInput as problem:
-        with closing(database.connect(store, asking="")) as con:
+        with closing(database.connect(store, asking="", choice=selection.no_run)) as con:
             found = database.query(con, "select run_id from runs order by started_at desc limit 3")["run_id"]
         known = f"the latest are {', '.join(map(str, found))}" if len(found) else "the store has none yet"
         raise BadInput(f"{problem}; {known}") from problem

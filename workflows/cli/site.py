@@ -8,8 +8,9 @@ from analysis import memory, site
 from analysis.console.commands import report_command
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
+from analysis.stats.contrast_figures import Compared
 from analysis.store.object_storage import ObjectStorage
-from steps.catalogue.options import method
+from steps.catalogue.options import QUANTITIES, method
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_files, open_store
 from workflows.flags.common import AsOwner, Results
@@ -35,7 +36,7 @@ def write_site(
     files = elsewhere or ObjectStorage(store.location(site.BESIDE))
     for run in uncollected.collect_all(store, print_notice):
         print_notice(f"`{report_command(store.url, run.run_id)}` analyses it and writes its report.")
-    written = site.write_site(store, files, method)
+    written = site.write_site(store, files, Compared(method, QUANTITIES))
     for notice in written.notices:
         print_notice(notice)
     console = Terminal()

@@ -56,7 +56,7 @@ from steps.tasks.look import ROUNDS, STOP, look
 from steps.tasks.measure import measure
 from steps.tasks.notify import notify
 from steps.tasks.preflight import preflight
-from steps.tasks.prepare import SCALED, prepare
+from steps.tasks.prepare import UNSCALED, prepare
 from steps.tasks.report import report
 from steps.tasks.restore import restore
 from steps.tasks.retreat import retreat
@@ -141,7 +141,7 @@ def _stay() -> DAG:
             name="scale",
             arguments=arguments,
             depends="configure && prepare",
-            when=f"{{{{tasks.prepare.outputs.parameters.scaled}}}} == {SCALED}",
+            when=f"{{{{tasks.prepare.outputs.parameters.scaled}}}} != {UNSCALED}",
         )
         cleared = {**arguments, "prepared": "{{tasks.prepare.status}}"}
         clear(name="clear", arguments=cleared, depends=_over("configure", "prepare"))

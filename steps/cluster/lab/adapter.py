@@ -1,6 +1,7 @@
 """The lab as a cluster: each verb of the port."""
 
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from analysis.errors import Problem, Unsupported
@@ -9,11 +10,12 @@ from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE
-from steps.cluster.lab import sandbox, servers, state
+from steps.cluster.lab import factors, sandbox, servers, state, updates
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.evidence import counters
 from steps.cluster.lab.mechanism import mechanisms
 from steps.cluster.lab.network import addresses, topology
+from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.services import all_ports
 from steps.cluster.lab.preflight import findings
 from steps.cluster.lab.provenance import read_facts
@@ -70,24 +72,53 @@ class LabCluster:
                 command=" && ".join(dict.fromkeys(lines)),
             )
         )
-        changes += dataplane.install(all_ports(settings.services), arm.burden)
+        scale = state.first_scale(visit, settings)
+        changes += dataplane.install(all_ports(scale.services, scale.endpoints), arm.burden)
+        bare = Scale(services=scale.services, endpoints=scale.endpoints)
+        for factor in factors.implemented().values():
+            changes += factor.apply(dataplane.TRAITS.mechanism, bare, scale)
         state.write_state(wanted)
         return changes
 
     def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:
-        """Not within a visit yet: configure makes the first scale."""
-        del visit, settings
-        raise Unsupported(f"the lab can't change to {scale.words} within a visit: choose one value of each factor.")
+        """Change both nodes from the scale that they have to this one.
+
+        Raises:
+            Problem: the lab was not built for this visit, or a program failed.
+        """
+        del settings
+        _check_sandbox()
+        known = state.read_state()
+        if known is None or known.visit.visit != visit.visit:
+            raise Problem("the lab was not built for this visit: configure its dataplane first.")
+        if known.scale == scale:
+            return []
+        mechanism, here = load(Arm.parse(visit.dataplane)).TRAITS.mechanism, factors.implemented()
+        for factor in reversed(here.values()):
+            factor.stop()
+        state.write_state(known.model_copy(update={"scale": None}))
+        changes = [change for factor in here.values() for change in factor.apply(mechanism, known.scale, scale)]
+        state.write_state(known.model_copy(update={"scale": scale}))
+        return changes
 
     def count_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[ScaleSign]:
-        """Nothing is counted."""
-        del visit, settings, scale
-        return []
+        """What the kernel lists of it on each node."""
+        del settings
+        _check_sandbox()
+        mechanism, here = load(Arm.parse(visit.dataplane)).TRAITS.mechanism, factors.implemented()
+
+        def count(node: LabNode) -> list[ScaleSign]:
+            return [sign for factor in here.values() for sign in factor.count(mechanism, node, scale)]
+
+        with ThreadPoolExecutor(len(addresses.NODES)) as pool:
+            return [sign for signs in pool.map(count, addresses.NODES) for sign in signs]
 
     def time_changes(self, visit: Visit, settings: Settings, trial: Trial) -> str:
-        """No change is timed."""
-        del visit, settings
-        raise Unsupported(f"the lab can't measure {trial.variant.name}: leave it out.")
+        """The times of the dataplane's own updates."""
+        _check_sandbox()
+        mechanism = load(Arm.parse(visit.dataplane)).TRAITS.mechanism
+        seconds = trial.program.lasts_s(settings.duration_s, 0)
+        return updates.as_json(updates.time_updates(mechanism, trial.scale, seconds))
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """Send traffic through Service and NodePort, and read on each node what forwarded it."""

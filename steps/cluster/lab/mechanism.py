@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from steps.cluster.lab.kernel_support import Refusal
 from steps.cluster.lab.network.addresses import LabNode
+from steps.cluster.lab.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Mechanism:
         programs: those that only its own dataplanes need.
         root_only: what an ordinary user may not do of it, as a clause; None: nothing.
         takes_burden: whether it has rules, so that more can be put in front of each packet.
+        tables: what keeps its Services and policies, and changes with the scale; None: it has one scale.
         remove: removes what outlives the nodes' namespaces, and returns the equivalent commands.
     """
 
@@ -35,6 +37,7 @@ class Mechanism:
     programs: tuple[str, ...] = ()
     root_only: str | None = None
     takes_burden: bool = True
+    tables: Tables | None = None
     remove: Callable[[], list[str]] = list
 
 

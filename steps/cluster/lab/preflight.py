@@ -1,15 +1,16 @@
 """Whether the lab, and each dataplane of it, is possible on this machine: all reasons at once, with remedies."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from analysis.errors import Unsupported
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.environments import LAB
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
-from steps.cluster.lab import capabilities, kernel_support, sandbox
+from steps.cluster.lab import capabilities, factors, kernel_support, sandbox
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.kernel_support import Refusal
 from steps.cluster.lab.mechanism import Mechanism, mechanisms
@@ -35,9 +36,18 @@ def findings(settings: Settings) -> list[Finding]:
         )
     elif not any(f.severity == "stop" for f in found):
         found += _kernel()
+    found += [
+        Finding(
+            severity="stop",
+            subject=name,
+            reason="nothing in the lab makes this factor",
+            remedy="leave it out, or write its module in steps/cluster/lab/factors",
+        )
+        for name in factors.missing(settings.scales)
+    ]
     try:
         for text in settings.dataplanes:
-            found += _arm(text, Arm.parse(text))
+            found += _arm(text, Arm.parse(text), settings.scales)
     finally:
         if sandbox.is_inside() and path(kernel_support.NAMESPACE).exists():
             run_one(Job(None, ("umount", "--no-mtab", "--lazy", str(path(kernel_support.NAMESPACE)))))
@@ -96,8 +106,8 @@ def _kernel() -> list[Finding]:
     return found
 
 
-def _arm(text: str, arm: Arm) -> list[Finding]:
-    refusal = _misnamed(arm) or _lacking(arm)
+def _arm(text: str, arm: Arm, scales: Sequence[Scale]) -> list[Finding]:
+    refusal = _misnamed(arm) or _lacking(arm, scales)
     if refusal is None:
         return []
     reason, remedy = refusal
@@ -114,7 +124,7 @@ def _misnamed(arm: Arm) -> Refusal | None:
     return None
 
 
-def _lacking(arm: Arm) -> Refusal | None:
+def _lacking(arm: Arm, scales: Sequence[Scale]) -> Refusal | None:
     """What this machine or this project lacks for an arm; the first reason alone."""
     try:
         mechanism = load(arm).TRAITS.mechanism
@@ -122,6 +132,9 @@ def _lacking(arm: Arm) -> Refusal | None:
         return str(error), "leave it out, or see the README's `Add a dataplane`"
     if arm.burden and not mechanism.takes_burden:
         return "has no rules, so no burden can be put on it", "burden one that has rules"
+    varies = len(scales) > 1 or any(f.is_made(mechanism, s) for f in factors.implemented().values() for s in scales)
+    if varies and mechanism.tables is None:
+        return "has no tables that change with the scale", "choose one value of services and endpoints, and no more"
     if mechanism.root_only is not None and not capabilities.is_privileged():
         return _unprivileged(mechanism)
     if missing := _absent(mechanism.programs):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.store import atomic
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Visit
 from steps.strict_model import StrictModel
@@ -12,17 +13,25 @@ FILE: Final = Path("/run/lab/state.json")
 
 
 class State(StrictModel):
-    """The visit that the lab was built for, without its trials, and the options that it was built with."""
+    """The visit that the lab was built for, without its trials, the options that it was built with, and its scale.
+
+    `scale`: None while it changes, or where a change failed.
+    """
 
     visit: Visit
-    services: int
     offloads: bool
+    scale: Scale | None
+
+
+def first_scale(visit: Visit, settings: Settings) -> Scale:
+    """The scale with which a visit begins."""
+    return visit.trials[0].scale if visit.trials else settings.scales[0]
 
 
 def wanted_state(visit: Visit, settings: Settings) -> State:
-    """The state that a visit needs."""
+    """The state that a visit needs to begin with."""
     without_trials = visit.model_copy(update={"trials": ()})
-    return State(visit=without_trials, services=settings.services, offloads=settings.offloads)
+    return State(visit=without_trials, offloads=settings.offloads, scale=first_scale(visit, settings))
 
 
 def read_state() -> State | None:

@@ -266,7 +266,7 @@ class Store:
         size = min(int(query.get("limit", self.page)), self.page)
         meta: Object = {"resourceVersion": str(self._latest())}
         if start + size < len(items):
-            meta["continue"] = str(start + size)
+            meta |= {"continue": str(start + size), "remainingItemCount": len(items) - start - size}
         api_version, kind = self.kinds[group, plural]
         page = items[start : start + size]
         if group in _BUILT_IN:

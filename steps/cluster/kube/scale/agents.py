@@ -9,6 +9,7 @@ from steps.cluster.kube.probe import agent_metrics
 from steps.cluster.kube.probe.report import HostProbe
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube.workloads.probe_pods import Site
+from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import ScaleSign
 from steps.polling import poll
 from steps.tools.programming import Agents
@@ -19,14 +20,19 @@ _REPORTED_S: Final = 20.0
 
 
 def read(client: Client, sites: Sequence[Site], image: str) -> dict[str, HostProbe]:
-    """A new report of each node's probe pod, which is woken for it if it rests, by node. One that is late is left out.
+    """A new report of each node's probe pod, which is woken for it if it rests, by node.
+
+    One that is late is left out, and all are where there are no such pods.
 
     Raises:
         Problem: a pod does not run.
     """
+    if not Workload(client, probe_pods.PART).pods():
+        return {}
     rested = probe_pods.rests(client, sites)
     before = _hosts(client, sites)
-    probe_pods.start(client, sites, image)
+    if rested:
+        probe_pods.start(client, sites, image)
 
     def look() -> dict[str, HostProbe]:
         found = _hosts(client, sites)

@@ -103,7 +103,7 @@ def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by
     found = _held(client, sites, scale)
     bench = programming_pods.start(client, sites, image) if by_connection else None
     if bench is not None:
-        found += _followed(client, bench)
+        found += followed(client, bench)
     served = {(pod.get("spec") or {}).get("nodeName") for pod in Workload(client, TRIALS).pods().values()}
     for node, host in agents.read(client, sites, image).items():
         found += agents.signs(node, host, scale, has_servers=node in served)
@@ -136,7 +136,7 @@ def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str
     return msgspec.json.encode(msgspec.structs.replace(times(found, took_s), agents=used)).decode()
 
 
-def _followed(client: Client, bench: Bench) -> list[ScaleSign]:
+def followed(client: Client, bench: Bench) -> list[ScaleSign]:
     """Whether each site's node has got all that was accepted before now."""
     try:
         found = programming.await_all(client, bench, FOLLOWS_S)

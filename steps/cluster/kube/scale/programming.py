@@ -185,8 +185,8 @@ def _endpoint(client: Client, bench: Bench) -> Toggle:
 
 def _made(client: Client, name: str) -> str:
     """Create a Service, and return the address that it got."""
-    found = owned.create(client, SERVICES, _manifest(name)) or Workload(client, PROGRAMMING).services()[name]
-    return str(found["spec"]["clusterIP"])
+    owned.create(client, SERVICES, _manifest(name))
+    return str(Workload(client, PROGRAMMING).services()[name]["spec"]["clusterIP"])
 
 
 def _policy(client: Client, bench: Bench) -> Toggle:

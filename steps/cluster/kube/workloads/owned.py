@@ -10,13 +10,12 @@ from steps.cluster.kube.api.permissions import BENCHMARK, Resource
 Object = dict[str, Any]
 
 
-def create(client: Client, kind: Resource, manifest: Object) -> Object | None:
-    """Create an object in the benchmark's namespace; None: one of that name exists, perhaps by this very call."""
+def create(client: Client, kind: Resource, manifest: Object) -> None:
+    """Create an object in the benchmark's namespace. One of that name stays: this call may be a repetition."""
     owner = client.owner_reference
     owned = {**manifest["metadata"], **({"ownerReferences": [owner]} if owner else {})}
     with suppress(ConflictError):
-        return client.create(kind, {**manifest, "metadata": owned}, BENCHMARK)
-    return None
+        client.create(kind, {**manifest, "metadata": owned}, BENCHMARK)
 
 
 def is_own(client: Client, found: Object) -> bool:

@@ -29,6 +29,7 @@
 #define FIRST_PORT 32768
 #define PORTS 16384
 #define PORT_TRIES 8
+#define MOST_RULES 1024
 
 struct service_key {
 	__u32 address;
@@ -37,10 +38,29 @@ struct service_key {
 	__u8 padding;
 };
 
+/* As in Calico's maps: a Service leads to a number of backends, each of which has a key of its own. */
+struct service {
+	__u32 id;
+	__u32 backends;
+};
+
+struct backend_key {
+	__u32 service;
+	__u32 ordinal;
+};
+
 struct backend {
 	__u32 address;
 	__u16 port;
 	__u16 padding;
+};
+
+/* One rule of a policy on the pods of this node: a source and a port that new connections are compared with. */
+struct rule {
+	__u32 address;
+	__u32 mask;
+	__u32 port;
+	__u32 allows;
 };
 
 struct flow {
@@ -83,6 +103,11 @@ struct config {
 	__u32 load_balancer;
 };
 
+/* How many rules of policies there are: the first so many of `policies`. */
+struct policed {
+	__u32 rules;
+};
+
 /* What was done with a packet; evidence adds them all up. */
 enum hit {
 	FROM_POD,
@@ -105,7 +130,10 @@ enum hit {
 		__uint(map_flags, flags); \
 	} map_name SEC(".maps")
 
-MAP(services, BPF_MAP_TYPE_HASH, struct service_key, struct backend, 16384, BPF_F_NO_PREALLOC);
+MAP(services, BPF_MAP_TYPE_HASH, struct service_key, struct service, 65536, BPF_F_NO_PREALLOC);
+MAP(backends, BPF_MAP_TYPE_HASH, struct backend_key, struct backend, 262144, BPF_F_NO_PREALLOC);
+MAP(policies, BPF_MAP_TYPE_ARRAY, __u32, struct rule, MOST_RULES, 0);
+MAP(policed, BPF_MAP_TYPE_ARRAY, __u32, struct policed, 1, 0);
 MAP(connections, BPF_MAP_TYPE_LRU_HASH, struct flow, struct connection, 65536, 0);
 MAP(routes, BPF_MAP_TYPE_LPM_TRIE, struct prefix, struct route, 1024, BPF_F_NO_PREALLOC);
 MAP(sources, BPF_MAP_TYPE_LPM_TRIE, struct prefix, __u32, 1024, BPF_F_NO_PREALLOC);
@@ -140,11 +168,40 @@ ALWAYS_INLINE struct route *route_to(__u32 address)
 	return bpf_map_lookup_elem(&routes, &key);
 }
 
+/* One of the backends of the Service that a packet is sent to, chosen at random; null: it is sent to none. */
 ALWAYS_INLINE struct backend *service(const struct flow *flow)
 {
 	struct service_key key = { flow->destination, flow->destination_port, flow->protocol, 0 };
+	struct service *found = bpf_map_lookup_elem(&services, &key);
+	struct backend_key which = {};
 
-	return bpf_map_lookup_elem(&services, &key);
+	if (!found || !found->backends)
+		return 0;
+	which.service = found->id;
+	if (found->backends > 1)
+		which.ordinal = bpf_get_prandom_u32() % found->backends;
+	return bpf_map_lookup_elem(&backends, &which);
+}
+
+/*
+ * Whether a policy decides on a new connection: each rule is compared in turn, as a dataplane of rules does, and what
+ * none matches is left to the profile behind them. A function of its own, so that the verifier follows the loop once.
+ */
+static __attribute__((noinline)) int refused(__u32 source, __u32 port)
+{
+	__u32 only = 0;
+	struct policed *policed_ = bpf_map_lookup_elem(&policed, &only);
+
+	if (!policed_)
+		return 0;
+	for (__u32 i = 0; i < MOST_RULES && i < policed_->rules; i++) {
+		__u32 index = i;
+		struct rule *rule = bpf_map_lookup_elem(&policies, &index);
+
+		if (rule && (source & rule->mask) == rule->address && port == rule->port)
+			return !rule->allows;
+	}
+	return 0;
 }
 
 /* NOT_OURS unless it is a whole IPv4 packet, without options, of TCP or UDP. */
@@ -253,7 +310,7 @@ ALWAYS_INLINE int track(const struct packet *packet, struct connection *found, _
 	struct prefix source = { 32, flow->source };
 	__u32 *allowed = bpf_map_lookup_elem(&sources, &source);
 
-	if (!allowed || !*allowed)
+	if (!allowed || !*allowed || refused(flow->source, flow->destination_port))
 		return NOT_OURS;
 
 	struct connection there = { .seen_ns = now, .flags = flags };

@@ -15,18 +15,15 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_all, run_one
 from steps.cluster.lab.network.services import LOAD_BALANCER, SERVICE_NETWORK, ServicePort
+from steps.cluster.lab.tables.ebpf import BATCH, PINNED, TABLES, entries, updates
 from steps.domain import Change
 
 OBJECT: Final = Path(__file__).resolve().parents[1] / "bpf" / "dataplane.bpf.o"
-PINNED: Final = Path("/run/bpf")
-"""The sandbox's own BPF file system, whose pinned objects end with the sandbox."""
-
 _FITTING_BPFTOOL: Final = (
     "install the one of this kernel, on Ubuntu by `sudo apt-get install -y linux-tools-common linux-tools-$(uname -r)`"
 )
 _MIN_KERNEL: Final = BY_NAME["lab-ebpf"].min_kernel
 _LOOPBACK: Final = "lo"
-_PROTOCOLS: Final = {"tcp": 6, "udp": 17}
 
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
@@ -52,7 +49,7 @@ def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> lis
         job
         for node in addresses.NODES
         for job in (
-            Job(None, ("bpftool", "batch", "file", "-"), fill(node, ports, interfaces(node), direct_return)),
+            Job(None, BATCH, fill(node, ports, interfaces(node), direct_return)),
             Job(node.name, ("tc", "-batch", "-"), _attachments(node)),
             Job(node.name, ("ip", "-batch", "-"), f"{_route_to_services(node)}\n"),
         )
@@ -109,27 +106,13 @@ def fill(node: LabNode, ports: list[ServicePort], index: dict[str, int], direct_
     if node is addresses.NODE_B:
         # Clients connect to the NodePort or the load balancer's address on node-a; replies go back there.
         routes |= {f"{address}/32": tunnel for address in (other.address, LOAD_BALANCER)}
-    entries = [("services", key, value) for port in ports for key, value in _service(port)]
-    entries += [("routes", _prefix(network), value) for network, value in routes.items()]
+    filled = [*entries(ports), *(("routes", _prefix(network), value) for network, value in routes.items())]
     allowed = struct.pack("=I", 1)
-    entries += [("sources", _prefix(n), allowed) for n in (addresses.POD_NETWORK, addresses.UNDERLAY_NETWORK)]
+    filled += [("sources", _prefix(n), allowed) for n in (addresses.POD_NETWORK, addresses.UNDERLAY_NETWORK)]
     own = IPv4Address(node.address).packed + IPv4Address(LOAD_BALANCER).packed
     config = struct.pack("=II8s", direct_return, index[addresses.UNDERLAY], own)
-    entries.append(("settings", bytes(4), config))
-    maps = PINNED / node.name / "maps"
-    lines = [f"map update pinned {maps / name} key {_hex(key)} value {_hex(value)}" for name, key, value in entries]
-    return "\n".join(lines) + "\n"
-
-
-def _service(port: ServicePort) -> list[tuple[bytes, bytes]]:
-    backend = IPv4Address(port.backend).packed + struct.pack("!HH", port.port, 0)
-    frontends = [(port.address, port.port)]
-    if port.node_port is not None:
-        frontends.append((port.node.address, port.node_port))
-    if port.balanced:
-        frontends.append((LOAD_BALANCER, port.port))
-    protocol = _PROTOCOLS[port.protocol]
-    return [(IPv4Address(a).packed + struct.pack("!HBB", number, protocol, 0), backend) for a, number in frontends]
+    filled.append(("settings", bytes(4), config))
+    return "\n".join((*updates(node, filled), ""))
 
 
 def _prefix(network: str) -> bytes:
@@ -139,10 +122,6 @@ def _prefix(network: str) -> bytes:
 
 def _mac(text: str) -> bytes:
     return bytes.fromhex(text.replace(":", ""))
-
-
-def _hex(data: bytes) -> str:
-    return "hex " + data.hex(" ")
 
 
 def _packets(node: LabNode) -> int | None:
@@ -188,6 +167,7 @@ MECHANISM: Final = Mechanism(
     programs=("bpftool", "tc"),
     root_only="load eBPF programs",
     takes_burden=False,
+    tables=TABLES,
     remove=_remove,
 )
 TRAITS: Final = Traits(MECHANISM, tracks_connections=False, returns_directly=False)

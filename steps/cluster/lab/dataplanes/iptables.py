@@ -1,7 +1,6 @@
 """iptables: kube-proxy's chains for the Services, and chains like those of Calico's Felix for the pods."""
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from steps.cluster.lab import kernel_support
@@ -9,11 +8,11 @@ from steps.cluster.lab.mechanism import Mechanism, Traits
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_all
-from steps.cluster.lab.network.services import EVIDENCE, LOAD_BALANCER, ServicePort, batch_size, batches
+from steps.cluster.lab.network.services import EVIDENCE, LARGE_BATCH, ServicePort, batch_size
+from steps.cluster.lab.tables.iptables import POLICIES, RESTORE, TABLES, declared, endpoint_chain, nat, service_chain
 from steps.domain import Change
 
 _COUNT: Final = re.compile(r"-c (\d+) \d+ -j (\S+)")
-RESTORE = ("iptables-nft-restore", "--noflush")
 BURDEN_CHAIN = "burden"
 BURDEN_SOURCE = "198.51.100.1/32"
 """An address for documentation (RFC 5737): no packet of the lab has it, so the rule never matches."""
@@ -32,37 +31,21 @@ def install(ports: list[ServicePort], burden: int) -> list[Change]:
     ]
 
 
-def service_chain(port: ServicePort) -> str:
-    """The chain for new connections to this port of a Service."""
-    return f"KUBE-SVC-{port.hashed()}"
-
-
-def endpoint_chain(port: ServicePort) -> str:
-    """The chain that translates to the backend of this port of a Service."""
-    return f"KUBE-SEP-{port.hashed(port.endpoint)}"
-
-
-def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int | None = None) -> str:
+def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int = LARGE_BATCH) -> str:
     """All rules of a node, as input of iptables-restore."""
     return "\n".join(
         (
             "*raw", *_raw(), "COMMIT",
             "*mangle", *_mangle(), "COMMIT",
             "*filter", *_filter(node, burden), "COMMIT",
-            "*nat", *_nat(), "COMMIT",
-            *(line for some in batches(ports, batch) for line in ("*nat", *_services(node, some), "COMMIT")),
-            "*nat", "-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS", "COMMIT", "",
+            *nat(node, ports, batch), "",
         )
     )  # fmt: skip
 
 
-def _chains(names: Iterable[str]) -> list[str]:
-    return [f":{name} - [0:0]" for name in names]
-
-
 def _raw() -> list[str]:
     return [
-        *_chains(("cali-PREROUTING", "cali-OUTPUT", "cali-rpf-skip", "cali-from-host-endpoint")),
+        *declared(("cali-PREROUTING", "cali-OUTPUT", "cali-rpf-skip", "cali-from-host-endpoint")),
         "-A PREROUTING -j cali-PREROUTING",
         "-A OUTPUT -j cali-OUTPUT",
         "-A cali-PREROUTING -j MARK --set-xmark 0x0/0xf0000",
@@ -77,7 +60,7 @@ def _raw() -> list[str]:
 
 def _mangle() -> list[str]:
     return [
-        *_chains(("cali-PREROUTING", "cali-from-host-endpoint")),
+        *declared(("cali-PREROUTING", "cali-from-host-endpoint")),
         "-A PREROUTING -j cali-PREROUTING",
         "-A cali-PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         "-A cali-PREROUTING -m mark --mark 0x10000/0x10000 -j ACCEPT",
@@ -89,9 +72,9 @@ def _filter(node: LabNode, burden: int) -> list[str]:
     other = addresses.peer(node)
     vxlan = f"-p udp -m multiport --dports {addresses.TUNNEL_PORT}"
     lines = [
-        *_chains(
+        *declared(
             (
-                BURDEN_CHAIN,
+                *(BURDEN_CHAIN, POLICIES),
                 *("cali-FORWARD", "cali-INPUT", "cali-OUTPUT", "cali-from-hep-forward", "cali-to-hep-forward"),
                 *("cali-from-wl-dispatch", "cali-to-wl-dispatch", "cali-wl-to-host", "cali-pro-kns", "cali-pri-kns"),
                 *(f"cali-{way}-{pod.cable}" for pod in node.pods for way in ("fw", "tw")),
@@ -144,66 +127,13 @@ def _endpoint(chain: str, profile: str, *, from_pod: bool) -> list[str]:
         "-m conntrack --ctstate INVALID -j DROP",
         "-j MARK --set-xmark 0x0/0x10000",
         *spoof,
+        f"-j {POLICIES}",
+        "-m mark --mark 0x10000/0x10000 -j RETURN",
         f"-j {profile}",
         "-m mark --mark 0x10000/0x10000 -j RETURN",
         "-j DROP",
     ]
     return [f"-A {chain} {rule}" for rule in body]
-
-
-def _nat() -> list[str]:
-    through_tunnel = "-m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL"
-    out_of_pods = f"-s {addresses.POD_NETWORK} ! -d {addresses.POD_NETWORK}"
-    fixed = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-MARK-MASQ", "KUBE-POSTROUTING")
-    return [
-        *_chains((*fixed, "cali-PREROUTING", "cali-POSTROUTING", "cali-nat-outgoing")),
-        "-A PREROUTING -j cali-PREROUTING",
-        "-A PREROUTING -j KUBE-SERVICES",
-        "-A OUTPUT -j KUBE-SERVICES",
-        "-A POSTROUTING -j cali-POSTROUTING",
-        "-A POSTROUTING -j KUBE-POSTROUTING",
-        "-A cali-POSTROUTING -j cali-nat-outgoing",
-        f"-A cali-POSTROUTING -o {addresses.TUNNEL} {through_tunnel} -j MASQUERADE --random-fully",
-        f"-A cali-nat-outgoing {out_of_pods} -m addrtype ! --dst-type LOCAL -j MASQUERADE --random-fully",
-        "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000",
-        "-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN",
-        "-A KUBE-POSTROUTING -j MARK --xor-mark 0x4000",
-        "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
-    ]
-
-
-def _services(node: LabNode, ports: Iterable[ServicePort]) -> list[str]:
-    chains, rules_ = [], []
-    for port in ports:
-        service, endpoint, external = service_chain(port), endpoint_chain(port), f"KUBE-EXT-{port.hashed()}"
-        match = f"-d {port.address}/32 -p {port.protocol}"
-        to_port = f"-m {port.protocol} --dport"
-        named = f'-m comment --comment "{port.name}'
-        chains += [service, endpoint]
-        rules_ += [
-            f'-A KUBE-SERVICES {match} {named} cluster IP" {to_port} {port.port} -j {service}',
-            f"-A {service} ! -s {addresses.POD_NETWORK} {match} {to_port} {port.port} -j KUBE-MARK-MASQ",
-            f'-A {service} {named} -> {port.endpoint}" -j {endpoint}',
-            f"-A {endpoint} -s {port.backend}/32 -j KUBE-MARK-MASQ",
-            f"-A {endpoint} -p {port.protocol} -m {port.protocol} -j DNAT --to-destination {port.endpoint}",
-        ]
-        if port.node_port is not None:
-            chains.append(external)
-            rules_ += [f"-A {external} {rule}" for rule in _external(node, port)]
-            rules_.append(f"-A KUBE-NODEPORTS -p {port.protocol} {to_port} {port.node_port} -j {external}")
-        if port.balanced:
-            match = f"-d {LOAD_BALANCER}/32 -p {port.protocol}"
-            rules_.append(f'-A KUBE-SERVICES {match} {named} loadbalancer IP" {to_port} {port.port} -j {external}')
-    return [*_chains(chains), *rules_]
-
-
-def _external(node: LabNode, port: ServicePort) -> list[str]:
-    """The rules for what comes from outside: to any backend as the node's own, or to one here as it is."""
-    service, from_here = service_chain(port), "-m addrtype --src-type LOCAL"
-    if not port.local:
-        return ["-j KUBE-MARK-MASQ", f"-j {service}"]
-    inside = [f"-s {addresses.POD_NETWORK} -j {service}", f"{from_here} -j KUBE-MARK-MASQ", f"{from_here} -j {service}"]
-    return [*inside, *([f"-j {endpoint_chain(port)}"] if port.has_backend_on(node) else [])]
 
 
 def _packets(node: LabNode) -> int | None:
@@ -238,6 +168,7 @@ MECHANISM: Final = Mechanism(
     connections=_connections,
     refusal=_refusal,
     counting_programs=("iptables-nft",),
-    programs=("iptables-nft-restore",),
+    programs=("iptables-nft-restore", "iptables-nft-save"),
+    tables=TABLES,
 )
 TRAITS: Final = Traits(MECHANISM, tracks_connections=True, returns_directly=False)

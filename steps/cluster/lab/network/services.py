@@ -1,9 +1,9 @@
-"""The Services of the lab: the measured ones, and the fillers of the option `services`."""
+"""The Services of the lab: the measured ones, and the unused ones of a scale."""
 
 import base64
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Final, Literal
 
@@ -30,25 +30,34 @@ LOAD_BALANCER: Final = "203.0.113.10"
 """The measured Service's address outside of the cluster (RFC 5737), which a router outside sends to node-a."""
 
 _FURTHER: Final = IPv4Address("10.97.0.1")
+_BACKENDS: Final = IPv4Address("198.18.0.1")
+_BACKEND_COUNT: Final = 131_070
+"""Of the addresses for benchmarks (RFC 2544), which no pod has. A Service's own are all different."""
+
 BATCH: Final = 40
-"""Service ports in one netlink message, where its size is limited."""
+"""Endpoints in one netlink message, where its size is limited."""
+
+LARGE_BATCH: Final = 2_000
+"""Endpoints in one transaction where it is not. iptables-nft-restore compares each chain's name with all others of its
+transaction: 10,000 Services at once took it 36 s of a busy machine, and 3 s in such parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """One port of a Service with its one backend, which listens on the same port.
+    """One port of a Service with its backends, which listen on the same port.
 
-    `local`: externalTrafficPolicy Local. `balanced`: it has the load balancer's address, too.
+    `local`: externalTrafficPolicy Local. `balanced`: it has the load balancer's address, too. `number`: its own.
     """
 
     name: str
     address: str
     protocol: Literal["tcp", "udp"]
     port: int
-    backend: str
+    backends: tuple[str, ...]
     node_port: int | None = None
     local: bool = False
     balanced: bool = False
+    number: int = 0
 
     def hashed(self, *more: str) -> str:
         """The 16 characters in kube-proxy's names of the chains for this port."""
@@ -56,9 +65,14 @@ class ServicePort:
         return base64.b32encode(digest).decode()[:16]
 
     @property
-    def endpoint(self) -> str:
-        """ADDRESS:PORT of the backend."""
-        return f"{self.backend}:{self.port}"
+    def backend(self) -> str:
+        """The first backend, which is the only one of a measured Service."""
+        return self.backends[0]
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """ADDRESS:PORT of each backend."""
+        return tuple(f"{backend}:{self.port}" for backend in self.backends)
 
     @property
     def node(self) -> LabNode:
@@ -72,12 +86,18 @@ class ServicePort:
 
 def _of_service(name: str, protocol: Literal["tcp", "udp"], port: int) -> list[ServicePort]:
     """A port of each of the measured Services."""
-    own = ServicePort(f"default/own:{name}", OWN_IP, protocol, port, CLIENT_POD.address)
+    own = ServicePort(f"default/own:{name}", OWN_IP, protocol, port, (CLIENT_POD.address,))
     local = ServicePort(
-        f"default/local:{name}", LOCAL_IP, protocol, port, SERVER_POD.address, port + LOCAL_OFFSET, local=True
+        f"default/local:{name}", LOCAL_IP, protocol, port, (SERVER_POD.address,), port + LOCAL_OFFSET, local=True
     )
     server = ServicePort(
-        f"default/server:{name}", CLUSTER_IP, protocol, port, SERVER_POD.address, port + NODEPORT_OFFSET, balanced=True
+        f"default/server:{name}",
+        CLUSTER_IP,
+        protocol,
+        port,
+        (SERVER_POD.address,),
+        port + NODEPORT_OFFSET,
+        balanced=True,
     )
     return [own, local, server]
 
@@ -92,34 +112,53 @@ _PORTS: Final = (
     ("evidence-udp", "udp", EVIDENCE_PORT),
 )
 
+_ALL: Final = (port for each in _PORTS for port in _of_service(*each))
 MEASURED: Final = tuple(
-    sorted((port for each in _PORTS for port in _of_service(*each)), key=lambda port: port.address == CLUSTER_IP)
+    replace(port, number=number)
+    for number, port in enumerate(sorted(_ALL, key=lambda port: port.address == CLUSTER_IP))
 )
 
 EVIDENCE: Final = tuple(p for p in MEASURED if p.port == EVIDENCE_PORT and p.address == CLUSTER_IP)
 
 
-def filler_ports(count: int) -> Iterator[ServicePort]:
-    """Unused Services, each with one port and an address of its own."""
-    for i in range(count):
-        yield ServicePort(f"default/idle-{i}:http", str(_FURTHER + i), "tcp", 80, SERVER_POD.address)
+def filler_ports(count: int, endpoints: int = 1) -> Iterator[ServicePort]:
+    """Unused Services, each with one port, an address of its own, and so many endpoints."""
+    for index in range(count):
+        yield filler_port(index, endpoints)
 
 
-def all_ports(count: int) -> list[ServicePort]:
-    """The fillers, then the measured Services: last is the worst place in a list of rules."""
-    return [*filler_ports(count), *MEASURED]
+def filler_port(index: int, endpoints: int, changed: int = 0) -> ServicePort:
+    """One unused Service. `changed`: how often its first endpoint was replaced by another."""
+    first = index * endpoints
+    backends = [str(_BACKENDS + (first + ordinal) % _BACKEND_COUNT) for ordinal in range(endpoints)]
+    if changed % 2:
+        backends[0] = str(_BACKENDS + (first + _BACKEND_COUNT // 2) % _BACKEND_COUNT)
+    name, number = f"default/idle-{index}:http", len(MEASURED) + index
+    return ServicePort(name, str(_FURTHER + index), "tcp", 80, tuple(backends), number=number)
 
 
-def batch_size() -> int | None:
-    """How many Service ports' rules fit into one netlink message; None: any number.
+def all_ports(count: int, endpoints: int = 1) -> list[ServicePort]:
+    """The unused Services, then the measured ones: last is the worst place in a list of rules."""
+    return [*filler_ports(count, endpoints), *MEASURED]
 
-    An ordinary user's socket buffer is limited by net.core.wmem_max; root's is not.
+
+def batch_size() -> int:
+    """How many endpoints' rules go into one transaction.
+
+    An ordinary user's socket buffer is limited by net.core.wmem_max, and so is a netlink message; root's is not.
     """
-    return BATCH if in_user_namespace() else None
+    return BATCH if in_user_namespace() else LARGE_BATCH
 
 
-def batches(ports: list[ServicePort], size: int | None) -> Iterator[list[ServicePort]]:
-    """The ports in order, `size` at a time; None: all at once."""
-    step = size or max(1, len(ports))
-    for start in range(0, len(ports), step):
-        yield ports[start : start + step]
+def batches(ports: Iterable[ServicePort], size: int) -> Iterator[list[ServicePort]]:
+    """The ports in order, as many at a time as have `size` endpoints together, but at least one."""
+    lot: list[ServicePort] = []
+    endpoints = 0
+    for port in ports:
+        if lot and endpoints + len(port.backends) > size:
+            yield lot
+            lot, endpoints = [], 0
+        lot.append(port)
+        endpoints += len(port.backends)
+    if lot:
+        yield lot

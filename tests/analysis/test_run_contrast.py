@@ -1,0 +1,219 @@
+"""Two groups of stored runs compared: what stands first, what is compared, and what the differences rest on."""
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.errors import BadInput
+from analysis.report import contrast_page
+from analysis.store.store import Store
+from analysis.summary.contrast_markdown import to_markdown
+from tests.analysis import synthetic
+from tests.analysis.contrasted import SMALL, compared, gained, one, recipe, stored
+from tests.analysis.synthetic import ENTRIES
+
+
+@pytest.fixture(scope="module")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Before and after of a cluster, each by one run and by labelled nights; and two lab runs."""
+    before, after = gained(1.02, 1.41), gained(1.02, 1.18)
+    nights = [recipe(f"b-{n}", at=n, environment="tiger", trigger="nightly", gains=before) for n in range(4)]
+    nights += [recipe(f"a-{n}", at=8 + n, environment="tiger", trigger="nightly", gains=after) for n in range(4)]
+    singles = [
+        recipe("prod-1", environment="prod", gains=before, between=0.01, within=0.01),
+        recipe("prod-2", at=2.4, environment="prod", gains=after, between=0.01, within=0.01, kernel="6.18.6"),
+        recipe("lab-1", at=5, gains=before, between=0.01, within=0.01),
+        recipe("lab-2", at=5.1, gains=after, between=0.01, within=0.01),
+    ]
+    labels = {run.run_id: {"label": {"b": "before", "a": "after"}[run.run_id[0]]} for run in nights}
+    extra: dict[str, dict[str, Any]] = {"lab-2": {"offloads": True}}
+    return stored(tmp_path_factory.mktemp("store"), *nights, *singles, parameters=labels | extra)
+
+
+def test_a_gain_that_shrank_is_found_as_such(clusters: Store) -> None:
+    found = compared(clusters, "prod-1", "prod-2")
+    gamma = one(found, "gamma", "alpha")
+    assert gamma.verdict == "lower"
+    assert gamma.outcome == "worse"
+    assert gamma.a == pytest.approx(0.41, abs=0.06)
+    assert gamma.b == pytest.approx(0.18, abs=0.06)
+    assert gamma.low is not None
+    assert gamma.high is not None
+    assert gamma.low < 1.18 / 1.41 - 1 < gamma.high < 0
+    itself = one(found, "gamma", None)
+    assert itself.figures.endswith("Gbit/s")
+    assert one(found, "beta", None).verdict == one(found, "beta", "alpha").verdict == "same"
+    connect = one(found, "gamma", "alpha", "pod-to-service", "connect_p50_s")
+    assert (connect.verdict, connect.outcome) == ("higher", "worse")
+    assert found.headline.startswith("Gamma")
+    assert "B against A is worse on" in found.headline
+
+
+def test_what_else_differed_and_what_one_run_a_side_cannot_exclude(clusters: Store) -> None:
+    found = compared(clusters, "prod-1", "prod-2")
+    texts = [fact.text for fact in found.beside]
+    assert "kernel 6.18.5 → 6.18.6" in texts
+    assert "time of day about 22:00 UTC → about 8:00 UTC" in texts
+    assert any(text.startswith("began 2026-03-01 22:00 UTC → 2026-03-04 07:36 UTC") for text in texts)
+    assert "One run stands on each side" in found.notes[0]
+    assert {c.basis for c in found.contrasts} == {"visits"}
+
+
+def test_in_the_lab_only_ratios_are_compared_and_a_condition_stands_first(clusters: Store) -> None:
+    found = compared(clusters, "lab-1", "lab-2")
+    assert {c.against for c in found.contrasts} == {"alpha"}
+    assert found.beside[0].text == "offloads false → true"
+    assert found.notes[0].startswith("The method differs: offloads is false in A and true in B.")
+    assert any("drift by a tenth in an hour" in note for note in found.notes)
+    assert one(found, "gamma", "alpha").verdict == "lower"
+
+
+def test_labelled_runs_are_nights_as_blocks(clusters: Store) -> None:
+    found = compared(clusters, "label=before", "label=after")
+    gamma = one(found, "gamma", "alpha")
+    assert gamma.basis == "nights"
+    assert gamma.runs == (4, 4)
+    assert gamma.visits == (20, 20)
+    assert gamma.verdict == "lower"
+    assert not any("One run stands" in note for note in found.notes)
+    assert any("Runs count as nights" in note for note in found.notes)
+
+
+def test_the_history_of_an_environment_widens_what_one_run_a_side_says(clusters: Store, tmp_path: Path) -> None:
+    known = one(compared(clusters, "tiger:latest~1", "tiger:latest"), "gamma", "alpha")
+    assert known.basis == "history"
+    alone = stored(tmp_path, recipe("a-2", at=10, environment="tiger"), recipe("a-3", at=11, environment="tiger"))
+    by_visits = one(compared(alone, "a-2", "a-3"), "gamma", "alpha")
+    assert by_visits.basis == "visits"
+    assert known.high is not None
+    assert known.low is not None
+    assert by_visits.high is not None
+    assert by_visits.low is not None
+    assert known.high - known.low > by_visits.high - by_visits.low
+
+
+def test_between_clusters_figures_are_compared_and_between_lab_and_cluster_ratios(tmp_path: Path) -> None:
+    lab = tuple({**entry, "name": f"lab-{entry['name']}"} for entry in ENTRIES[:3])
+    gains = {f"lab-{name}": gain for name, gain in gained(1.02, 1.41).items()}
+    store = stored(
+        tmp_path,
+        recipe("one", environment="prod"),
+        recipe("two", environment="stage"),
+        recipe("three", entries=lab, gains=gains),
+    )
+    found = compared(store, "one", "two")
+    assert {c.against for c in found.contrasts} == {None, "alpha"}
+    assert any("prod and stage are two environments" in note for note in found.notes)
+    mixed = compared(store, "one", "three")
+    assert {(c.dataplane, c.against) for c in mixed.contrasts} == {("beta", "alpha"), ("gamma", "alpha")}
+    assert all(c.change is not None for c in mixed.contrasts if c.metric == "received_bps")
+    with pytest.raises(BadInput, match="have no dataplane in common: A has alpha"):
+        compared(stored(tmp_path, recipe("four", entries=ENTRIES[3:])), "one", "four")
+
+
+def test_another_quantity_is_left_out_or_refused_with_a_sentence(tmp_path: Path) -> None:
+    cells = (*SMALL.cells, ("pod-to-service", "udp", "forward"))
+    store = stored(
+        tmp_path,
+        recipe("plain", cells=cells),
+        recipe("limited", cells=cells),
+        recipe("longer", cells=cells),
+        parameters={"limited": {"offered_bps": 5e8}, "longer": {"duration_s": 8}},
+    )
+    found = compared(store, "plain", "limited")
+    assert found.left_out == ("Not compared, since offered bps is none in A and 500000000.0 in B: pod-to-service udp.",)
+    assert "udp" not in {c.transport for c in found.contrasts}
+    with pytest.raises(BadInput, match=r"duration s is 1 in A and 8 in B\. Measure both alike, .*ANY_METHOD=1"):
+        compared(store, "plain", "longer")
+    forced = compared(store, "plain", "longer", any_method=True)
+    assert {"udp", "tcp"} == {c.transport for c in forced.contrasts}
+    assert any("as asked for" in note for note in forced.notes)
+
+
+def test_only_what_both_have_is_compared_and_the_rest_is_named(tmp_path: Path) -> None:
+    other = (ENTRIES[1], ENTRIES[2], ENTRIES[3])
+    store = stored(
+        tmp_path,
+        recipe("one", environment="prod"),
+        recipe("two", environment="prod", entries=other, cells=(*SMALL.cells[:1], synthetic.QUICK[3])),
+        recipe("far", environment="prod", cells=synthetic.QUICK[3:4]),
+    )
+    found = compared(store, "one", "two")
+    assert [arm.name for arm in found.arms] == ["beta", "gamma"]
+    assert found.left_out == (
+        "Measured in A only: pod-to-service tcp and pod-to-service connect.",
+        "Measured in B only: pod-to-pod-same-node tcp.",
+        "Measured in A only: alpha.",
+        "Measured in B only: delta.",
+    )
+    assert any("The baseline of A is alpha; here ratios are to beta" in note for note in found.notes)
+    with pytest.raises(BadInput, match="A and B have no path in common"):
+        compared(store, "one", "far")
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    store = stored(tmp_path, recipe("one"), recipe("two", at=1), parameters={"two": {"continues": "one"}})
+    for a, b in (("one", "one"), ("one", "two"), ("latest,one", "latest")):
+        with pytest.raises(BadInput, match="in common: a run can't be compared with itself"):
+            compared(store, a, b)
+    lonely = stored(tmp_path, recipe("x", entries=ENTRIES[:1]), recipe("y", entries=ENTRIES[:1]))
+    with pytest.raises(BadInput, match="only as ratios to another dataplane's"):
+        compared(lonely, "x", "y")
+
+
+def test_failures_zeros_and_single_visits_are_undecided_with_their_reason(tmp_path: Path) -> None:
+    store = stored(
+        tmp_path,
+        recipe("one", environment="prod", fail=frozenset({("beta", "pod-to-pod")})),
+        recipe("two", environment="prod"),
+        recipe("short", environment="prod", rounds=1),
+    )
+    rows = synthetic.rows(recipe("zero", environment="prod"))
+    for trial in rows["trials"]:
+        if trial["topology"] == "pod-to-pod":
+            trial["received_bps"] = 0.0
+    store.write("zero", rows)
+    failed = one(compared(store, "one", "two"), "beta", None)
+    assert (failed.verdict, failed.reason, failed.a) == ("undecided", "in A beta has no measured visit here", None)
+    zero = one(compared(store, "two", "zero"), "beta", "alpha")
+    assert (zero.verdict, zero.reason) == ("undecided", "in B a figure of zero has no ratio")
+    short = one(compared(store, "two", "short"), "beta", "alpha")
+    assert short.reason == "in B one visit leaves no spread to judge by; 2 are the least"
+    assert one(compared(store, "two", "zero"), "beta", "alpha", "pod-to-service").low is not None
+
+
+def test_flagged_trials_mark_what_they_enter(tmp_path: Path) -> None:
+    store = stored(tmp_path, recipe("one"))
+    rows = synthetic.rows(recipe("two"))
+    for trial in rows["trials"]:
+        trial["flags"] = ["foreign-cpu"]
+    store.write("two", rows)
+    found = compared(store, "one", "two")
+    assert all("†" in c.finding for c in found.contrasts)
+    assert any(fact.name == "trials with a flag" and fact.b == "100 %" for fact in found.beside)
+    assert "trials are flagged (foreign-cpu)" in found.contrasts[0].sentence
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"label": "\x1b[31m<script>" * 9, "margin_ratio": "much", "dataplanes": "none", "cells": 7},
+        {"dataplanes": [], "tools": [{"name": 1}], "rounds": None, "continues": "missing"},
+        {"dataplanes": [{"name": "alpha", "title": "<b>|`\n"}], "duration_s": None, "unknown_option": {"deep": [1]}},
+    ],
+)
+def test_hostile_documents_of_a_run_end_in_a_comparison_or_a_sentence(tmp_path: Path, changed: dict[str, Any]) -> None:
+    store = stored(tmp_path, recipe("one"))
+    rows = synthetic.rows(recipe("two", at=1))
+    own = json.loads(rows["runs"][0]["parameters"]) | changed
+    hostile = {"kernel": "<script>\x1b[2J" * 50, "nodes": [{"name": "a"}, {"name": {"b": [1, None]}}], "": {}}
+    rows["runs"][0] |= {"parameters": json.dumps(own), "provenance": json.dumps(hostile), "started_at": None}
+    store.write("two", rows)
+    for a, b in (("one", "two"), ("two", "one")):
+        with contextlib.suppress(BadInput):
+            assert contrast_page.render(found := compared(store, a, b))
+            assert not re.search(r"(?<!\\)<script", to_markdown(found))

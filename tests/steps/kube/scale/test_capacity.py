@@ -1,0 +1,75 @@
+"""What preflight says of the largest scale of a run."""
+
+import pytest
+
+from steps.catalogue.factors import Scale
+from steps.cluster.kube.scale import capacity
+from steps.cluster.kube.scale.objects import Quantity
+from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fake_calico import Calico
+
+RANGES = "servicecidrs"
+USED = "ipaddresses"
+GROUP = "networking.k8s.io"
+
+
+def cluster(*ranges: str, used: int = 0) -> Calico:
+    calico = Calico()
+    calico.store.serve(GROUP, "v1", RANGES, "ServiceCIDR")
+    calico.store.serve(GROUP, "v1", USED, "IPAddress")
+    for number, cidr in enumerate(ranges):
+        calico.store.put(GROUP, RANGES, {"metadata": {"name": f"range-{number}"}, "spec": {"cidrs": [cidr]}})
+    for number in range(used):
+        calico.store.put(GROUP, USED, {"metadata": {"name": f"10.97.0.{number}"}})
+    return calico
+
+
+def reasons(calico: Calico, *scales: Scale) -> list[tuple[str, str]]:
+    client, _direct = direct_client(calico.store)
+    return [(found.severity, found.sentence) for found in capacity.findings(client, scales)]
+
+
+def test_services_beyond_the_range_are_refused_with_the_most_that_fit() -> None:
+    calico = cluster("10.97.0.0/24", used=50)
+    assert reasons(calico, Scale(), Scale(services=204)) == []
+    ((severity, sentence),) = reasons(calico, Scale(services=205))
+    assert severity == "stop"
+    assert "needs 205 Services more, and of the 254 addresses in 10.97.0.0/24 204 are free" in sentence
+    assert "Choose services=204 or fewer" in sentence
+
+
+def test_a_further_range_and_what_an_earlier_run_left_count() -> None:
+    assert reasons(cluster("10.97.0.0/24", "10.98.0.0/24", used=50), Scale(services=400)) == []
+    calico = cluster("10.97.0.0/24", used=250)
+    labels = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "scale"}
+    for number in range(100):
+        metadata = {"name": f"scale-{number}", "namespace": NAMESPACE, "labels": labels}
+        calico.store.put("", "services", {"metadata": metadata, "spec": {"type": "ClusterIP", "ports": []}})
+    assert reasons(calico, Scale(services=104)) == [], "they are removed or used again"
+
+
+@pytest.mark.parametrize("is_denied", [True, False])
+def test_range_that_nobody_tells_is_no_finding(*, is_denied: bool) -> None:
+    calico = cluster("10.97.0.0/30") if is_denied else Calico()
+    calico.store.denied = lambda request: request.plural in {RANGES, USED}
+    assert reasons(calico, Scale(services=400)) == []
+
+
+def test_costs_are_said_beforehand() -> None:
+    scales = (Scale(), Scale(services=5_000, endpoints=50), Scale(services=1_000, endpoints=150, policies=100))
+    ((severity, sentence),) = reasons(cluster(), *scales)
+    assert severity == "warn"
+    assert "5,000 Services, 5,000 EndpointSlices with 250,000 endpoints and 100 NetworkPolicies" in sentence
+    assert f"in namespace {NAMESPACE}" in sentence
+    assert "MB in etcd" in sentence
+    assert capacity.stored_bytes(Quantity(5_000, 50, 0)) == pytest.approx(34e6, rel=0.1)
+
+
+def test_quotas_must_allow_the_largest_scale() -> None:
+    needs = capacity.quota_needs((Scale(services=10, endpoints=150, policies=3), Scale(services=20)))
+    assert needs == {
+        "services": 20.0,
+        "count/services": 20.0,
+        "count/endpointslices.discovery.k8s.io": 20.0,
+        "count/networkpolicies.networking.k8s.io": 4.0,
+    }
