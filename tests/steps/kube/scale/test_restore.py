@@ -77,7 +77,7 @@ def test_another_run_changes_no_scale() -> None:
     assert len(left(calico)) == 4
 
 
-def test_endpoints_change_until_the_scale_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endpoints_change_until_the_scale_does() -> None:
     calico = prepared()
     who = holder(calico)
     who.snapshot()
