@@ -2,9 +2,11 @@
 
 import hashlib
 import re
-from contextlib import closing
+from collections.abc import Collection
+from contextlib import closing, suppress
 from typing import Annotated
 
+import pyarrow as pa
 from cyclopts import Parameter
 
 from analysis import memory
@@ -17,6 +19,7 @@ from analysis.stats import run_groups
 from analysis.stats.contrast_figures import Compared
 from analysis.stats.run_groups import RunGroup
 from analysis.store.left_out import sentences
+from analysis.store.selection import Choice, beside
 from analysis.store.store import Store
 from analysis.summary.contrast_markdown import to_markdown
 from analysis.summary.run_contrast import RunContrast, contrast_groups
@@ -57,8 +60,8 @@ def compare(
     page = store.location(f"{FOLDER}/{name}.html")
     store.files.put(f"{FOLDER}/{name}.html", contrast_page.render(found).encode())
     store.files.put(f"{FOLDER}/{name}.md", to_markdown(found, page).encode())
-    beside = {"Page": page, "Markdown": store.location(f"{FOLDER}/{name}.md")}
-    print_document(contrast_table.document(found, beside), format)
+    places = {"Page": page, "Markdown": store.location(f"{FOLDER}/{name}.md")}
+    print_document(contrast_table.document(found, places), format)
     return 0
 
 
@@ -68,12 +71,27 @@ def compare_in(store: Store, a: str, b: str, known: Compared) -> tuple[RunContra
     Raises:
         BadInput: a side names no run or more than it should, or the two have nothing in common to compare.
     """
-    with closing(database.connect(store, asking="")) as con:
+    a, b = a or "latest~1", b or "latest"
+    with closing(database.connect(store, asking="", choice=_named(a, b))) as con:
         for sentence in sentences(database.left_out(con)):
             print_notice(sentence)
         listed = run_groups.list_runs(con)
-        one, two = (_group(con, text or usual, listed) for text, usual in ((a, "latest~1"), (b, "latest")))
+        one, two = (_group(con, text, listed) for text in (a, b))
         return contrast_groups(con, one, two, known), page_name(one, two)
+
+
+def _named(*texts: str) -> Choice:
+    """The runs of the environments of those that are named, since their histories say how far nights scatter."""
+
+    def chosen(rows: pa.Table) -> Collection[str]:
+        listed = run_groups.list_rows(rows.to_pylist())
+        found: list[str] = []
+        for text in texts:
+            with suppress(BadInput):  # which is said once the store is open
+                found += run_groups.select(text, listed)
+        return beside(*found)(rows)
+
+    return chosen
 
 
 def _group(con: database.Connection, text: str, listed: list[run_groups.ListedRun]) -> RunGroup:
