@@ -139,7 +139,8 @@ def check(limit: Limit, filled: Filled) -> bool:
     fast, small = limit.taken_s(middle) <= limit.most_s, peak <= MOST_BYTES
     print(
         f"{limit.title}: {limit.taken_s(middle):.3f} s ({_verdict(fast)} {limit.most_s} s) for {middle.answer}\n"
-        f"  of it {_parts(middle)}; peak memory {peak / 2**20:.0f} MiB ({_verdict(small)} {MOST_BYTES / 2**20:.0f} MiB)\n"
+        f"  of it {_parts(middle)}\n"
+        f"  peak memory {peak / 2**20:.0f} MiB ({_verdict(small)} {MOST_BYTES / 2**20:.0f} MiB)\n"
         f"  by hand ({limit.by_hand.replace('-', ' ')}) {by_hand.wall_s['asking']:.3f} s "
         f"({by_hand.cpu_s['asking']:.3f} s CPU), peak {by_hand.peak_bytes / 2**20:.0f} MiB"
     )
@@ -148,9 +149,8 @@ def check(limit: Limit, filled: Filled) -> bool:
         asked = ", ".join(f"{count / REPEATS:.0f} {method}" for method, count in sorted(requests.items()))
         print(f"  requests: {asked}; {received:.1f} MiB received")
     else:
-        print(
-            f"  opened {_extent(opened)}, of which not needed {len(needless)}; read {middle.read_bytes / 2**20:.1f} MiB"
-        )
+        read_mib = middle.read_bytes / 2**20
+        print(f"  opened {_extent(opened)}, of which not needed {len(needless)}; read {read_mib:.1f} MiB")
     return fast and small and not needless
 
 

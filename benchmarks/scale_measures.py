@@ -65,7 +65,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one process did. `wall_s`, `cpu_s`: of its parts. `read_bytes`: by all its calls of read(2) after imports."""
+    """What one process did. `wall_s`, `cpu_s`: of its parts. `read_bytes`: by all its calls of read(2)."""
 
     answer: str
     wall_s: Mapping[str, float]
@@ -104,8 +104,9 @@ def compare(clock: Clock, store: Store, _run_id: str, _files: Files) -> str:
     """The comparison of the latest two runs of an environment, with their histories, and its page."""
     with clock.part("imports"):
         from analysis.report import contrast_page  # noqa: PLC0415 - timed
-        from steps.catalogue.options import method  # noqa: PLC0415 - timed
-        from workflows.cli.compare import QUANTITIES, Compared, compare_in  # noqa: PLC0415 - timed
+        from analysis.stats.contrast_figures import Compared  # noqa: PLC0415 - timed
+        from steps.catalogue.options import QUANTITIES, method  # noqa: PLC0415 - timed
+        from workflows.cli.compare import compare_in  # noqa: PLC0415 - timed
     with clock.part("asking"):
         known = Compared(method, QUANTITIES, any_method=False)
         found, name = compare_in(store, f"{ENVIRONMENT}:latest~1", f"{ENVIRONMENT}:latest", known)
@@ -159,4 +160,5 @@ def _read_bytes() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(measure(*sys.argv[1:4], json.load(sys.stdin)))))
+    asked, address, run = sys.argv[1:]
+    print(json.dumps(asdict(measure(asked, address, run, json.load(sys.stdin)))))

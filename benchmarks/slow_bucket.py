@@ -2,8 +2,8 @@
 
     python -m benchmarks.slow_bucket
 
-prints the address of its endpoint, and serves until its standard input ends. `GET /-/counts` answers with what was asked
-for since the last such question.
+prints the address of its endpoint, and serves until its standard input ends. `GET /-/counts` answers with what was
+asked for since the last such question.
 """
 
 import contextlib
@@ -54,7 +54,8 @@ def serving(folder: str) -> Iterator[str]:
     """The endpoint of a service with a copy of a store in its bucket, for the block."""
     command = [sys.executable, "-m", "benchmarks.slow_bucket"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin and server.stdout
+        assert server.stdin
+        assert server.stdout
         try:
             endpoint = server.stdout.readline().strip()
             _upload(folder, endpoint)
