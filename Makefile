@@ -164,7 +164,7 @@ manifests: $(RUN_READY) ## Generate again what follows from the code: workflows/
 	@$(BIN)/python -m analysis.report.vega
 
 .PHONY: gallery
-gallery: $(RUN_READY) ## Write docs/gallery/ENTRY from a stored report, with pictures of it (needs Chromium): make gallery ENTRY=lab RESULTS=/somewhere
+gallery: $(RUN_READY) ## Write an entry of docs/gallery from a stored report, with pictures of it (needs Chromium): make gallery ENTRY=lab RESULTS=/somewhere
 	@$(call flagged,analysis.report.gallery,ENTRY RUN RESULTS)
 
 .PHONY: bpf
