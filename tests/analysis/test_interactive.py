@@ -183,7 +183,7 @@ class TestInBrowser:
         assert "dataplane" in found["tip"]
         assert re.search(r"pod-to-service tcp, 1\s000 Services$", found["behind"][0])
         assert (found["behind"][1], found["at_scale"][1]) == (6, 6)
-        assert found["shown"] == "connect time, median, µs"
+        assert found["shown"] == "connect time, median, ms"
         assert all(path.startswith("pod-to-service connect") for path in found["paths"])
         assert (found["rows"], found["left"]) == (72, 48)
         assert found["images"] == 0
