@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 Choice = Callable[[pa.Table], Collection[str]]
 """From rows of runs, with the columns of `ABOUT`, to the ids of those that are wanted."""
 
-ABOUT = ("run_id", "environment", "started_at")
+ABOUT = ("run_id", "environment", "started_at", "parameters")
 
 
 def every_run(rows: pa.Table) -> Collection[str]:

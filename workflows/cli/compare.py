@@ -17,6 +17,7 @@ from analysis.stats import run_groups
 from analysis.stats.contrast_figures import Compared
 from analysis.stats.run_groups import RunGroup
 from analysis.store.left_out import sentences
+from analysis.store.selection import beside, no_run
 from analysis.store.store import Store
 from analysis.summary.contrast_markdown import to_markdown
 from analysis.summary.run_contrast import RunContrast, contrast_groups
@@ -57,8 +58,8 @@ def compare(
     page = store.location(f"{FOLDER}/{name}.html")
     store.files.put(f"{FOLDER}/{name}.html", contrast_page.render(found).encode())
     store.files.put(f"{FOLDER}/{name}.md", to_markdown(found, page).encode())
-    beside = {"Page": page, "Markdown": store.location(f"{FOLDER}/{name}.md")}
-    print_document(contrast_table.document(found, beside), format)
+    files = {"Page": page, "Markdown": store.location(f"{FOLDER}/{name}.md")}
+    print_document(contrast_table.document(found, files), format)
     return 0
 
 
@@ -68,20 +69,22 @@ def compare_in(store: Store, a: str, b: str, known: Compared) -> tuple[RunContra
     Raises:
         BadInput: a side names no run or more than it should, or the two have nothing in common to compare.
     """
-    with closing(database.connect(store, asking="")) as con:
-        for sentence in sentences(database.left_out(con)):
-            print_notice(sentence)
+    texts = (a or "latest~1", b or "latest")
+    with closing(database.connect(store, asking="", choice=no_run)) as con:
         listed = run_groups.list_runs(con)
-        one, two = (_group(con, text or usual, listed) for text, usual in ((a, "latest~1"), (b, "latest")))
-        return contrast_groups(con, one, two, known), page_name(one, two)
-
-
-def _group(con: database.Connection, text: str, listed: list[run_groups.ListedRun]) -> RunGroup:
-    try:
-        return run_groups.load_group(con, text, run_groups.select(text, listed))
-    except BadInput as problem:
-        gone = [one for one in database.left_out(con) if one.run_id == text]
-        raise BadInput(gone[0].sentence if gone else str(problem)) from problem
+    while True:  # ends, since a run that is left out is taken off the list
+        one, two = (run_groups.select(text, listed) for text in texts)
+        with closing(database.connect(store, asking="", choice=beside(*one, *two))) as con:
+            gone = {lost.run_id: lost for lost in database.left_out(con)}
+            if not gone.keys() & {*one, *two}:
+                for sentence in sentences(list(gone.values())):
+                    print_notice(sentence)
+                sides = [run_groups.load_group(con, text, ids) for text, ids in zip(texts, (one, two), strict=True)]
+                return contrast_groups(con, sides[0], sides[1], known), page_name(sides[0], sides[1])
+        for text in texts:
+            if text in gone:
+                raise BadInput(gone[text].sentence)
+        listed = [run for run in listed if run.run_id not in gone]
 
 
 def page_name(a: RunGroup, b: RunGroup) -> str:
