@@ -39,7 +39,9 @@ SETTLED_S: Final = 1.0
 
 LONGEST_S: Final = 900.0
 _LONGEST_LINE: Final = 4096
-_MOST_CLIENTS: Final = 8
+_MOST_CLIENTS: Final = 64
+"""Connections to one program: more than all changes that are under way at a time need."""
+
 _USAGE: Final = "usage: python -m steps.cluster.kube.probe.waiting_client TOKEN\n"
 
 Awaited = Literal["answered", "unanswered"]
