@@ -134,10 +134,14 @@ def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int
     if files.local and not any(map(_PATTERN.search, paths)):
         named = ", ".join(map(_quoted, paths))
         return f"read_parquet([{named}], hive_partitioning = false, filename = false)"
-    schema = arrow_schema(table, version)
-    dataset = pyarrow.dataset.dataset(
-        paths, filesystem=files.filesystem, format="parquet", schema=schema, partitioning=None
-    )
+    parquet = pyarrow.dataset.ParquetFileFormat()
+    fragments = [
+        parquet.make_fragment(path, files.filesystem)
+        if part.content is None
+        else parquet.make_fragment(pa.py_buffer(part.content))
+        for part, path in zip(parts, paths, strict=True)
+    ]
+    dataset = pyarrow.dataset.FileSystemDataset(fragments, arrow_schema(table, version), parquet)
     view = f"{table}_{content_digest(b'', *(part.name for part in parts))}"
     con.register(view, dataset)
     return view

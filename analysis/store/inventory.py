@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import pyarrow as pa
@@ -23,12 +23,14 @@ class StoredFile:
         version: the schema version of its rows.
         only: the runs whose rows count; None: all of its rows do.
         schema: its columns; None before it is checked.
+        content: all of it, where it is in memory already.
     """
 
     name: str
     version: int
     only: tuple[str, ...] | None
     schema: pa.Schema | None = None
+    content: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,16 @@ class Inventory:
     counting: frozenset[RunEntry]
     left_out: tuple[LeftOut, ...] = ()
 
-    def narrowed(self, names: Collection[str], schemas: Mapping[str, pa.Schema]) -> "Inventory":
-        """The inventory with none but these files to read, each with its columns."""
+    def narrowed(
+        self, names: Collection[str], schemas: Mapping[str, pa.Schema], contents: Mapping[str, bytes]
+    ) -> "Inventory":
+        """The inventory with none but these files to read, each with its columns and perhaps its content."""
         parts = {
-            table: tuple(replace(file, schema=schemas[file.name]) for file in files if file.name in names)
+            table: tuple(
+                replace(file, schema=schemas[file.name], content=contents.get(file.name))
+                for file in files
+                if file.name in names
+            )
             for table, files in self.parts.items()
         }
         return replace(self, parts=parts)

@@ -103,3 +103,31 @@ def test_run_is_stored_even_if_packing_fails(store: Store, monkeypatch: pytest.M
     monkeypatch.setattr("analysis.store.store.compact", refuse)
     store.write("run-a", rows("run-a", "x", verdict="{}"))
     assert shown(store) == {"run-a": ("x", "{}")}
+
+
+def test_packs_of_like_size_are_merged_without_their_samples(store: Store) -> None:
+    for number in range(8):
+        for place in ("a", "b"):
+            store.write(f"run-{number}-{place}", rows(f"run-{number}-{place}", "x"))
+        if number == 3:
+            store.write("run-0-a", rows("run-0-a", "y", trials=4))  # its packed samples are stale from now on
+        if number % 2:
+            with store.files.lock():
+                compaction.compact(store.files, pack_at=1, keep_loose=0, merge_at=3)
+    expected = {f"run-{n}-{place}": ("x", None) for n in range(8) for place in ("a", "b")} | {"run-0-a": ("y", None)}
+    assert shown(store) == expected
+    assert len(store.files.list("runs")) == len(store.files.list("trials")) == 2
+    assert len(store.files.list("samples")) > 2
+
+
+def test_runs_of_an_environment_share_files_with_no_other(store: Store) -> None:
+    for number in range(4):
+        written = rows(f"run-{number}", "x")
+        written["runs"][0]["environment"] = "lab" if number % 2 else "cluster"
+        store.write(f"run-{number}", written)
+    assert pack(store) == 4
+    named = [
+        {e.run_id for e in store.inventory().counting if name.name in str(e.children)}
+        for name in store.files.list("trials")
+    ]
+    assert sorted(map(sorted, named)) == [["run-0", "run-2"], ["run-1", "run-3"]]

@@ -6,6 +6,7 @@ no report, only when a query reads them, or for the one run that is reported.
 """
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from analysis.errors import DamagedFileError
 from analysis.store.file_content import FOOTER_END_BYTES, ContentError, check_schema, footer_length, read_footer
 from analysis.store.names import CHILDREN, digest_in, run_of_file
 from analysis.store.object_storage import ObjectStorage
-from analysis.store.parquet import NOT_AS_NAMED, readers
+from analysis.store.parquet import MOST_BYTES, NOT_AS_NAMED, readers
 from analysis.store.run_entries import RunEntry
 
 ALWAYS: Final = frozenset({"visits", "trials"})
@@ -26,6 +27,7 @@ ALWAYS: Final = frozenset({"visits", "trials"})
 
 EVERY: Final = frozenset(CHILDREN)
 
+_KEPT_BYTES: Final = 2**26
 _STEP_BYTES: Final = 2**20
 _END_BYTES: Final = 2**16
 """Read at once of a file's end: most footers fit, and on S3 each reading costs a round trip."""
@@ -39,11 +41,13 @@ class Audit:
         faults: what is wrong, as clauses.
         schemas: of sound files.
         gone: the files that are not there.
+        contents: of files in a bucket that were read whole, so that a query need not read them again.
     """
 
     faults: Mapping[str, str]
     schemas: Mapping[str, pa.Schema]
     gone: frozenset[str]
+    contents: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +89,38 @@ def audit(files: ObjectStorage, entries: Iterable[RunEntry], extent: Extent) -> 
                 wanted[child] = (entry.version, whole or wanted.get(child, (0, False))[1])
     with ThreadPoolExecutor(readers(files)) as pool:
         found = dict(zip(wanted, pool.map(lambda name: _check_file(files, name, *wanted[name]), wanted), strict=True))
+    sound = {name: one for name, one in found.items() if isinstance(one, _Sound)}
     return Audit(
         faults={name: one for name, one in found.items() if isinstance(one, str)},
-        schemas={name: one for name, one in found.items() if isinstance(one, pa.Schema)},
+        schemas={name: one.schema for name, one in sound.items()},
         gone=frozenset(name for name, one in found.items() if one is None),
+        contents=_kept({name: one.content for name, one in sound.items() if one.content is not None}),
     )
 
 
-def _check_file(files: ObjectStorage, name: str, version: int, whole: bool) -> pa.Schema | str | None:  # noqa: FBT001 - by pool.map
-    """A file's schema, or what is wrong with it; None: it is not there."""
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    schema: pa.Schema
+    content: bytes | None = None
+
+
+def _kept(contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """As much of it as a report's memory has room for; a query reads the others again."""
+    kept, total = {}, 0
+    for name, content in contents.items():
+        total += len(content)
+        if total <= _KEPT_BYTES:
+            kept[name] = content
+    return kept
+
+
+def _check_file(files: ObjectStorage, name: str, version: int, whole: bool) -> _Sound | str | None:  # noqa: FBT001 - by pool.map
+    """What is known of a sound file, or what is wrong with it; None: it is not there."""
     try:
-        return files.reading(name, lambda stream: _check(stream, name, version, whole=whole))
+        if whole and not files.local and name.partition("/")[0] in ALWAYS:  # each request costs a round trip
+            content = files.read(name, MOST_BYTES)
+            return _Sound(_check(io.BytesIO(content), name, version, whole=True), content)
+        return _Sound(files.reading(name, lambda stream: _check(stream, name, version, whole=whole)))
     except FileNotFoundError:
         return None
     except DamagedFileError as damaged:

@@ -79,7 +79,7 @@ def _checked(
     known: Mapping[str, str],
 ) -> Inventory | None:
     """The inventory with the files of the chosen runs, once they are checked; None: some were replaced meanwhile."""
-    faults, schemas, done = dict(known), dict[str, pa.Schema](), set[RunEntry]()
+    faults, schemas, contents, done = dict(known), dict[str, pa.Schema](), dict[str, bytes](), set[RunEntry]()
     while True:
         stock = select(faults)
         chosen = _chosen(stock, choice, extent.run_id)
@@ -88,8 +88,10 @@ def _checked(
             return None  # what is gone while no row has changed is lost
         faults |= {**checked.faults, **dict.fromkeys(sorted(checked.gone), "is not there")}
         schemas |= checked.schemas
+        contents |= checked.contents
         if not checked.faults and not checked.gone:
-            return stock.narrowed({child for entry in chosen for child in entry.children} & schemas.keys(), schemas)
+            names = {child for entry in chosen for child in entry.children} & schemas.keys()
+            return stock.narrowed(names, schemas, contents)
         done |= chosen  # without those at fault, the choice may be another
 
 
