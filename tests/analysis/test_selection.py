@@ -19,9 +19,7 @@ from tests.analysis import synthetic
 
 BEGAN = datetime(2026, 3, 1, 22, tzinfo=UTC)
 NIGHTS = [
-    synthetic.Recipe(
-        run_id=f"{place}-{n}", environment=place, rounds=1, started_at=BEGAN + timedelta(days=n)
-    )
+    synthetic.Recipe(run_id=f"{place}-{n}", environment=place, rounds=1, started_at=BEGAN + timedelta(days=n))
     for place in ("lab", "prod")
     for n in range(3)
 ]
