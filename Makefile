@@ -164,7 +164,7 @@ manifests: $(RUN_READY) ## Generate again what follows from the code: workflows/
 	@$(BIN)/python -m analysis.report.vega
 
 .PHONY: gallery
-gallery: $(RUN_READY) ## Write docs/gallery/ENTRY from a stored report, with pictures of it (needs Chromium): make gallery ENTRY=lab RESULTS=/somewhere
+gallery: $(RUN_READY) ## Write an entry of docs/gallery from a stored report, with pictures of it (needs Chromium): make gallery ENTRY=lab RESULTS=/somewhere
 	@$(call flagged,analysis.report.gallery,ENTRY RUN RESULTS)
 
 .PHONY: bpf
@@ -211,6 +211,10 @@ bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, aga
 .PHONY: bench-scale
 bench-scale: $(RUN_READY) ## Query and report on a store of 1,000 runs and 10 million samples.
 	@$(BIN)/python -m benchmarks.scale
+
+.PHONY: bench-site
+bench-site: $(RUN_READY) ## Write the site of a store of 1,000 runs, then again, then after one more night: some 3 minutes
+	@$(BIN)/python -m benchmarks.site
 
 .PHONY: chaos
 chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every fault: make chaos KUBECONFIG=/somewhere POINTS=200 FAULTS=faults.toml

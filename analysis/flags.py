@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-Kind = Literal["throughput", "loss", "connect", "cpu", "cpu_modes", "memory", "return_path", "response", "tail"]
+Kind = Literal[
+    "throughput", "loss", "connect", "cpu", "cpu_modes", "memory", "return_path", "response", "tail", "programming"
+]
 """Kinds of figures; a flag affects all figures of a kind alike."""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -34,7 +36,7 @@ VOID: Final = "‡"
 LEGEND: Final = f"{MARKED} flagged trials are in this figure or were left out of it; see the flags."
 
 _TRAFFIC: Final[frozenset[Kind]] = frozenset(
-    {"throughput", "loss", "connect", "cpu", "return_path", "response", "tail"}
+    {"throughput", "loss", "connect", "cpu", "return_path", "response", "tail", "programming"}
 )
 
 
@@ -171,6 +173,12 @@ FLAGS: Final = (
         "the trial has too few observations for a percentile, which takes 1,000 for the 99.9th and 100 for the 99th; "
         "it is left out",
         voids=frozenset({"tail"}),
+    ),
+    Flag(
+        "changes-failed",
+        "some changes were made and never worked; the times are of those that did, and the slowest is unknown",
+        voids=frozenset({"tail"}),
+        marks=frozenset({"programming"}),
     ),
     Flag(
         "unanswered",

@@ -133,6 +133,7 @@ class ComparedMetric(Metric):
             share of the figure, or points.
         curve: the words between a scale and its figures, as in "From 0 to 10 000 Services a new connection takes 39 →
             912 µs"; empty: it has no curve.
+        curve_leads: whether that is shown among the first, as those of leading metrics are.
         beside: the term by which the terminal shows it beside the main metric of the same column; empty: only the
             report shows it.
     """
@@ -146,11 +147,17 @@ class ComparedMetric(Metric):
     resolution: float = 1e-3
     beside: str = ""
     curve: str = ""
+    curve_leads: bool = False
 
     @property
     def family(self) -> str:
         """The first page quotes the leading metrics and those beside them; every other is a family of its own."""
         return "" if self.leads or self.beside else self.name
+
+    @property
+    def has_first_curve(self) -> bool:
+        """Whether its curve is shown among the first."""
+        return self.leads or self.curve_leads
 
     @property
     def shown_unit(self) -> str:

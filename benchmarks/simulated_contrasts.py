@@ -11,18 +11,19 @@ from typing import Final
 
 import numpy as np
 
+from analysis.domain import Cell
 from analysis.stats import metrics
 from analysis.stats.change_points import NightSeries, night_variances
 from analysis.stats.contrast import Contrast
-from analysis.stats.contrast_sides import ALONE, Nights, Scatter, cell_of
+from analysis.stats.contrast_sides import ALONE, Nights, Scatter
 from analysis.stats.contrasts import Contrasted, contrast_all
 from analysis.stats.differences import Values
 from analysis.stats.judgement import Place
-from analysis.stats.moderation import Key
 from benchmarks.scoring import Rate
 from benchmarks.simulated_runs import BASELINE, Scenario
 
 Night = dict[Place, Values]
+_Key = tuple[Cell, tuple[str, str]]
 METRIC: Final = metrics.BY_NAME[metrics.THROUGHPUT]
 
 
@@ -76,10 +77,7 @@ class Sides:
         )
         earlier = [self.night_of(dice, f"earlier{n}") for n in range(self.history)]
         scatter = self._scatter([*earlier, *a]) if earlier else {}
-        cells = {
-            cell: f"{cell.topology} {cell.tool} {cell.transport} {cell.direction}"
-            for cell in self.scenario.cells_of(METRIC.name)
-        }
+        cells = {cell: " ".join(cell.unscaled) for cell in self.scenario.cells_of(METRIC.name)}
         figures = Contrasted(METRIC, cells, *(Nights(runs, scatter=scatter) for runs in (a, b)))
         return contrast_all([figures], self.scenario.arms, absolute=self.absolute)[0]
 
@@ -91,7 +89,7 @@ class Sides:
         ]
         return {keys[place]: variance for place, variance in night_variances(series).items()}
 
-    def _keys(self) -> Iterator[Key]:
+    def _keys(self) -> Iterator[_Key]:
         for cell in self.scenario.cells_of(METRIC.name):
             for arm in self.scenario.arms:
                 yield cell, (ALONE, arm)
@@ -99,8 +97,8 @@ class Sides:
                     yield cell, (BASELINE, arm)
 
 
-def _mean(night: Night, key: Key) -> float:
-    cell, (against, dataplane) = cell_of(key), key[1]
+def _mean(night: Night, key: _Key) -> float:
+    cell, (against, dataplane) = key
     own = _logs(night[cell, dataplane])
     return own if against == ALONE else own - _logs(night[cell, against])
 

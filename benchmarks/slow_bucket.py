@@ -99,7 +99,7 @@ def _upload(folder: str, endpoint: str) -> None:
 
 
 def _serve() -> None:
-    from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - a second's import
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - a second's import
     from werkzeug.serving import make_server  # noqa: PLC0415 - likewise
 
     server = make_server("127.0.0.1", 0, Slow(DomainDispatcherApplication(create_backend_app)), threaded=True)

@@ -34,7 +34,7 @@ def test_the_matrix_has_every_step_of_a_run_and_its_parts() -> None:
     assert set(names) >= {"validate", "snapshot", "configure", "settle", "measure", "restore", "notify"}
     assert not {"retreat", "end", "recollect"} & set(names)
     assert {step.name for step in STEPS if step.in_visit} == {
-        "begin", "configure", "settle", "prepare", "measure", "clear"
+        "begin", "configure", "settle", "prepare", "measure", "scale", "clear"
     }  # fmt: skip
     drawn = points.draw(STEPS, FAULTS, 2, 1)
     expected = {

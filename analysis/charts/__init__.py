@@ -26,7 +26,7 @@ from analysis.charts._theme import LOOKS
 from analysis.flags import LEGEND, MARKED
 from analysis.metric import Metric
 
-__all__ = ["Chart", "Data", "Drawing", "Specs", "catalogue", "draw", "draw_all", "specs_of_metrics"]
+__all__ = ["Chart", "Data", "Drawing", "Specs", "catalogue", "draw", "draw_all", "narrowed", "trials_by_metric"]
 
 
 Specs = dict[str, dict[str, Any]]
@@ -95,10 +95,11 @@ def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
         return [Drawing(chart, tuple(svg.result() for svg in drawn), specs) for chart, drawn, specs in jobs]
 
 
-def specs_of_metrics(data: Data) -> dict[str, tuple[Metric, Specs]]:
-    """For each metric that was measured, by its name: the chart of its trials, without the rows of the trials."""
+def trials_by_metric(data: Data) -> tuple[Specs, list[tuple[Metric, list[dict[str, Any]]]]]:
+    """The chart of every trial, for any metric, and each metric that was measured with the rows of its means."""
     with narrowed(data.con, data.run.run_id), debug_mode(arg=False):
-        return {metric.name: (metric, _specs(frame, _trials.trials)) for metric, frame in _trials.metric_frames(data)}
+        specs = _specs(_trials.lanes_of(data), _trials.trials)
+        return specs, [(metric, frame.to_pylist()) for metric, frame in _trials.metric_frames(data)]
 
 
 def _specs(frame: pa.Table, drawing: Callable[..., alt.TopLevelMixin]) -> Specs:

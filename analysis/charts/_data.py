@@ -57,6 +57,9 @@ def narrowed(con: duckdb.DuckDBPyConnection, run_id: str) -> Iterator[None]:
     Temporary tables shadow the views of the same name, so the charts' queries also work in a shell.
     """
     made: list[str] = []
+    if con.sql("from duckdb_tables() where temporary and table_name = 'visit_means'").fetchall():
+        yield  # done already, around several drawings
+        return
     try:
         for view in ("visit_means", "node_usage", "idle_usage"):
             sql = f"create or replace temp table of_run as select * from {view} where run_id = $run_id"  # noqa: S608

@@ -6,7 +6,7 @@ from typing import Final, cast
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data, intervals
+from analysis.charts._data import Data, intervals, to_frame
 from analysis.charts._marks import by_path, colour, hollow, lane, plot_width, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 from analysis.metric import ComparedMetric, Metric
@@ -27,11 +27,22 @@ def metric_frames(data: Data) -> Iterator[tuple[Metric, pa.Table]]:
             yield metric, intervals(data, data.by_path(sql), metric.shown_unit, metric.kind, geometric=geometric)
 
 
+def lanes_of(data: Data) -> pa.Table:
+    """A row for each path and dataplane, without a value: what the chart of any metric may show."""
+    paths = dict.fromkeys(data.run.path(cell) for cell in data.run.cells)
+    return to_frame(
+        {"path": path, "value": None, "low": None, "high": None, "text": ""} | data.side(arm)
+        for path in paths
+        for arm in data.run.arms
+    )
+
+
 def trials(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     """A small mark for each trial, and a large one with its interval for the mean over visits.
 
-    The rows of trials are added to the frame's by the page: they have `trial`, and `void` where a flag rules the figure
-    out, which is a cross then. Each path has an axis of its own, without a title: the page names metric and unit.
+    The page fills it with the rows of a metric: those of `metric_frames`, and one for each trial, which has `trial`,
+    and `void` where a flag rules the figure out, which is a cross then. Each path has an axis of its own, without a
+    title, since the page names metric and unit.
     """
     scale = {"zero": False, "nice": True}
     axis = {"title": None, "tickCount": look.ticks, "grid": True}

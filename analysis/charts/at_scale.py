@@ -53,7 +53,7 @@ def _panel_rows(data: Data, panel: int, curves: Sequence[Curve]) -> Iterator[Row
     size, unit = formatting.scale(shown_unit(one.unit, one.scale), *values)
     fixed = f", {one.fixed}" if one.fixed else ""
     of_panel = {"panel": panel, "title": one.metric_title, "path": f"{one.path}{fixed}"}
-    of_panel |= {"unit": unit, "factor": one.along.many}
+    of_panel |= {"unit": unit, "factor": one.along.many, "column": one.along.column}
     for curve in curves:
         side = data.side(data.run.arm(curve.dataplane))
         for point in curve.values:

@@ -20,7 +20,6 @@ from analysis.summary.summary import Summary
 
 _PAGE: Final = page.environment()
 
-
 REPORT: Final = "report.html"
 INTERACTIVE: Final = "report-interactive.html"
 
@@ -43,7 +42,7 @@ class Pages:
 
 def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str:
     """The report of a run, without the interactive one; see `render_pages`."""
-    return _report(Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes), summary)[0]
+    return _report(_data(con, run_id, summary), summary)[0]
 
 
 def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> Pages:
@@ -57,10 +56,15 @@ def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) 
     Raises:
         BadInput: there is no such run.
     """
-    data = Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
-    report, drawings = _report(data, summary)
-    context = _shared(data, summary) | interactive.context(data, drawings, summary)
+    data = _data(con, run_id, summary)
+    with charts.narrowed(con, run_id):
+        report, drawings = _report(data, summary)
+        context = _shared(data, summary) | interactive.context(data, drawings, summary)
     return Pages(report, _PAGE.get_template("interactive.html.j2").render(context))
+
+
+def _data(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> Data:
+    return Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
 
 
 def _shared(data: Data, summary: Summary) -> dict[str, Any]:

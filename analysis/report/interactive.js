@@ -31,30 +31,36 @@
 
   const start = page => {
     if (!byId("choices")) return; // nothing was measured
-    const longestFirst = [...page.paths].sort((a, b) => b.length - a.length);
-    // A chart may write more behind the name of a path, such as the metric.
-    const cellOf = row => {
-      if (row.cell !== undefined) return row.cell;
-      return longestFirst.find(path => row.path === path || (row.path ?? "").startsWith(`${path}: `));
+    // The cells that a row is about: a chart may write more behind a path, such as the metric, or less, such as no scale.
+    const cellsOf = row => {
+      if (row.cell !== undefined) return [row.cell];
+      if (row.path === undefined) return [];
+      return page.paths.filter(path =>
+        row.path === path || row.path.startsWith(`${path}: `) || path.startsWith(`${row.path}, `));
     };
     const checked = id => new Set([...byId(id).querySelectorAll("input:checked")].map(input => input.value));
     const chosen = () => ({ metric: byId("metric").value, paths: checked("paths"), dataplanes: checked("dataplanes") });
 
     const isShown = (row, choice) => {
-      const cell = cellOf(row);
-      return (cell === undefined || choice.paths.has(cell)) &&
+      const cells = cellsOf(row);
+      return (cells.length === 0 || cells.some(cell => choice.paths.has(cell))) &&
         (row.dataplane === undefined || choice.dataplanes.has(row.dataplane));
     };
 
-    const trialsOf = (datum, choice) => page.trials.filter(trial =>
-      datum.trial != null ? trial.trial === datum.trial
-        : (datum.dataplane === undefined || trial.dataplane === datum.dataplane) &&
-          (cellOf(datum) === undefined ? choice.paths.has(trial.path) : trial.path === cellOf(datum)));
+    const trialsOf = (datum, choice) => {
+      if (datum.trial != null) return page.trials.filter(trial => trial.trial === datum.trial);
+      const cells = new Set(cellsOf(datum));
+      return page.trials.filter(trial => trial.dataplane === datum.dataplane && isShown(trial, choice) &&
+        (cells.size === 0 || cells.has(trial.path)) &&
+        (datum.column === undefined || trial[datum.column] === datum.at));
+    };
 
     // -- tables ----------------------------------------------------------------------------------------------------
 
     const table = (trials, caption) => {
-      const metrics = Object.entries(page.metrics).filter(([name]) => trials.some(trial => name in trial.values));
+      const first = chosen().metric;
+      const metrics = Object.entries(page.metrics).filter(([name]) => trials.some(trial => name in trial.values))
+        .sort(([a], [b]) => (b === first) - (a === first));
       const headings = ["trial", "visit", "round", "dataplane", "path", "repetition",
         ...metrics.map(([, metric]) => metric.unit ? `${metric.title}, ${metric.unit}` : metric.title), "flags"];
       const grid = make("table", undefined, "trials");
@@ -104,13 +110,16 @@
     const showBehind = datum => {
       const trials = trialsOf(datum, chosen());
       if (!trials.length) return;
-      const where = [datum.dataplane, cellOf(datum)].filter(Boolean).join(", ");
+      const paths = [...new Set(trials.map(trial => trial.path))];
+      const where = [datum.dataplane, paths.length === 1 ? paths[0] : datum.path].filter(Boolean).join(", ");
       byId("behind-heading").textContent = datum.trial != null ? `Trial ${datum.trial}: ${where}` : where;
       byId("behind").querySelector(".scroll").replaceChildren(table(trials, counted(trials.length, "trial")));
       byId("behind").showModal();
     };
 
     // -- tooltips --------------------------------------------------------------------------------------------------
+
+    const isOfARun = datum => typeof datum.at === "string"; // in a trend: its trials are in the page of that run
 
     const lines = datum => {
       const found = [];
@@ -132,7 +141,9 @@
         add("value", typeof datum.value === "number" ? quantity(datum.value, datum.unit) : datum.value);
       }
       if (datum.minute !== undefined) add("minute", digits(datum.minute));
-      if (datum.at) add("run", String(datum.at).slice(0, 16).replace("T", " "));
+      if (isOfARun(datum)) add("run of", datum.at.slice(0, 16).replace("T", " "));
+      else if (datum.factor !== undefined) add(datum.factor, digits(datum.at));
+      if (datum.flagged) add("", "with flagged trials");
       add("change", datum.size);
       if (datum.flags?.length) add("flags", datum.flags.join(", "));
       if (datum.void) add("", "left out of every mean");
@@ -158,36 +169,35 @@
 
     const isNarrow = matchMedia("(max-width: 759px)");
 
-    const rowsOf = (name, choice) => {
-      const specs = name ? page.charts[name] : page.metrics[choice.metric].specs;
-      const data = specs.wide.data.name;
-      const rows = page.rows[data].filter(row => isShown(row, choice));
+    const drawnOf = (name, choice) => {
+      const chart = name ? page.charts[name] : page.every_trial;
+      const wanted = data => name ? page.rows[data] : page.metrics[choice.metric].rows;
+      // Copied, since Vega adds fields of its own to the rows.
+      const rows = chart.data.map(data => [data, structuredClone(wanted(data).filter(row => isShown(row, choice)))]);
       if (!name) {
         const metric = page.metrics[choice.metric];
         for (const trial of page.trials) {
           const value = trial.values[choice.metric];
           if (value === undefined || trial.error !== null || !isShown(trial, choice)) continue;
-          rows.push({ ...trial, value: value / metric.size, unit: metric.unit, void: trial.voids.includes(metric.kind) });
+          const shown = { value: value / metric.size, unit: metric.unit, void: trial.voids.includes(metric.kind) };
+          rows[0][1].push({ ...trial, ...shown });
         }
       }
-      return [specs, data, rows];
+      return [chart.looks[isNarrow.matches ? "narrow" : "wide"], Object.fromEntries(rows)];
     };
 
     const draw = async (place, choice) => {
-      const [specs, data, rows] = rowsOf(place.dataset.chart, choice);
-      const look = isNarrow.matches ? "narrow" : "wide";
-      if (!rows.length) {
+      const [spec, datasets] = drawnOf(place.dataset.chart, choice);
+      if (!Object.values(datasets).some(rows => rows.length)) {
         place.replaceChildren(make("p", "Nothing of what is chosen is in this chart.", "empty"));
         return;
       }
-      const copied = structuredClone(rows); // Vega adds fields of its own to the rows
-      const { view } = await vegaEmbed(place, { ...specs[look], datasets: { [data]: copied } }, {
+      const { view } = await vegaEmbed(place, { ...spec, datasets }, {
         mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, logLevel: 1, tooltip,
-        config: { ...page.looks[look], mark: { tooltip: { content: "data" } } },
+        config: { ...page.looks[isNarrow.matches ? "narrow" : "wide"], mark: { tooltip: { content: "data" } } },
       });
       view.addEventListener("click", (_event, item) => {
-        // Marks of earlier runs have no trials here.
-        if (item?.datum?.dataplane !== undefined && item.datum.at === undefined) showBehind(item.datum);
+        if (item?.datum?.dataplane !== undefined && !isOfARun(item.datum)) showBehind(item.datum);
       });
     };
 
@@ -228,7 +238,7 @@
       const onlyMetric = event?.target === byId("metric");
       for (const place of places) if (!onlyMetric || !place.dataset.chart) stale.add(place);
       tell(choice);
-      if (!onlyMetric) listTrials(choice);
+      listTrials(choice);
       drawVisible();
     };
 

@@ -7,7 +7,7 @@ run and nothing besides; expressions of the charts are interpreted, never compil
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -16,14 +16,14 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from analysis import flags, formatting
-from analysis.charts import Data, Drawing, Specs, specs_of_metrics
+from analysis.charts import Data, Drawing, Specs, trials_by_metric
 from analysis.charts._theme import LOOKS, config
 from analysis.console.documents import plain
 from analysis.domain import CELL, Cell
 from analysis.flags import KINDS
 from analysis.metric import Metric
 from analysis.report.vega import FILE as VEGA
-from analysis.stats.metrics import METRICS
+from analysis.stats.comparison import Comparison
 from analysis.summary.summary import Summary
 
 SCRIPT: Final = Path(__file__).with_name("interactive.js")
@@ -39,18 +39,26 @@ def context(data: Data, drawings: Iterable[Drawing], summary: Summary) -> dict[s
         summary: its summary.
     """
     drawn = [drawing for drawing in drawings if drawing.specs]
-    of_metrics = {name: found for name, found in specs_of_metrics(data).items() if found[1]}
+    every_trial, of_metrics = trials_by_metric(data)
     script, vega = SCRIPT.read_text(encoding="utf-8"), VEGA.read_bytes()
     paths = list(dict.fromkeys(data.run.path(cell) for cell in data.run.cells))
     return {
         "drawings": drawn,
         "own_style": Markup(STYLE.read_text(encoding="utf-8")),  # noqa: S704 - this project's own file
-        "metrics": [metric for metric, _ in of_metrics.values()],
+        "metrics": [metric for metric, _ in of_metrics],
         "paths": paths,
         "policy": _policy(gzip.decompress(vega).decode(), script),
         "script": Markup(script),  # noqa: S704 - this project's own file
         "vega": base64.b64encode(vega).decode(),
-        "figures": _packed(_figures(data, drawn, of_metrics, summary) | {"paths": paths}),
+        "figures": _packed(
+            _charts(drawn, every_trial)
+            | {
+                "paths": paths,
+                "metrics": {metric.name: _metric(metric, rows) for metric, rows in of_metrics},
+                "trials": _trials(data, [metric for metric, _ in of_metrics]),
+                "comparisons": [_told(data, c) for c in summary.comparisons],
+            }
+        ),
     }
 
 
@@ -69,54 +77,52 @@ def _packed(document: Mapping[str, Any]) -> str:
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 
-def _figures(
-    data: Data, drawings: Iterable[Drawing], of_metrics: Mapping[str, tuple[Metric, Specs]], summary: Summary
-) -> dict[str, Any]:
+def _charts(drawings: Iterable[Drawing], every_trial: Specs) -> dict[str, Any]:
+    """The charts and their rows; that of every trial has none, since the page fills it."""
     rows: dict[str, Any] = {}
+    charts = {drawing.chart.name: _moved(drawing.specs, rows) for drawing in drawings}
     return {
-        "charts": {drawing.chart.name: _without_rows(drawing.specs, rows) for drawing in drawings},
-        "metrics": {
-            name: {
-                "title": metric.title,
-                "kind": metric.kind,
-                "specs": _without_rows(specs, rows),
-                "unit": (unit := _unit(specs, rows)),
-                "size": formatting.multiple(unit),
-            }
-            for name, (metric, specs) in of_metrics.items()
-        },
+        "charts": charts,
         "rows": rows,
+        "every_trial": _moved(every_trial, {}),
         "looks": {look.name: config(look) for look in LOOKS},
-        "trials": _trials(data, of_metrics),
-        "comparisons": [
-            {
-                "metric": c.metric,
-                "cell": data.path({field: getattr(c, field) for field in Cell._fields}),
-                "dataplane": data.run.arm(c.dataplane).title,
-                "text": f"{c.dataplane}{'' if c.against_baseline else f' against {c.baseline}'}: {c.answer}",
-            }
-            for c in summary.comparisons
-        ],
     }
 
 
-def _without_rows(specs: Specs, rows: dict[str, Any]) -> Specs:
-    """The charts without their rows, which are moved into `rows`: all looks of a chart share them."""
-    kept = {}
-    for look, spec in specs.items():
-        rows |= spec["datasets"]
-        kept[look] = {name: value for name, value in spec.items() if name not in {"datasets", "config"}}
-    return kept
+def _metric(metric: Metric, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    unit = next((row["unit"] for row in rows), "")
+    return {
+        "title": metric.title,
+        "kind": metric.kind,
+        "unit": unit,
+        "size": formatting.multiple(unit),
+        "rows": rows,
+    }
 
 
-def _unit(specs: Specs, rows: Mapping[str, Any]) -> str:
-    spec = next(iter(specs.values()))
-    return next((row["unit"] for row in rows[spec["data"]["name"]]), "")
+def _told(data: Data, c: Comparison) -> dict[str, str]:
+    against = "" if c.against_baseline else f" against {c.baseline}"
+    return {
+        "metric": c.metric,
+        "cell": data.path({field: getattr(c, field) for field in Cell._fields}),
+        "dataplane": data.run.arm(c.dataplane).title,
+        "text": f"{c.dataplane}{against}: {c.answer}",
+    }
 
 
-def _trials(data: Data, of_metrics: Mapping[str, object]) -> list[dict[str, Any]]:
+def _moved(specs: Specs, rows: dict[str, Any]) -> dict[str, Any]:
+    """A chart without its rows, which are moved into `rows`: all looks share them. `data` are the names of its rows."""
+    data = {name: found for spec in specs.values() for name, found in spec["datasets"].items()}
+    rows |= data
+    looks = {
+        look: {name: value for name, value in spec.items() if name not in {"datasets", "config"}}
+        for look, spec in specs.items()
+    }
+    return {"data": list(data), "looks": looks}
+
+
+def _trials(data: Data, used: Iterable[Metric]) -> list[dict[str, Any]]:
     """Every trial, with a value for each metric that it has, and the kinds of figures that its flags void and mark."""
-    used = [metric for metric in METRICS if metric.name in of_metrics]
     columns = "".join(f", cast({metric.trial_sql} as double) as {metric.name}" for metric in used)
     found = data.query(
         f"""with visited as (
@@ -136,6 +142,7 @@ def _trials(data: Data, of_metrics: Mapping[str, object]) -> list[dict[str, Any]
             "repetition": row["repetition"],
             "dataplane": titles.get(row["dataplane_requested"], row["dataplane_requested"] or "unknown"),
             "path": data.path(row),
+            **data.run.cell(row).scale._asdict(),
             "error": row["error"] or (None if row["outcome"] == "measured" else row["outcome"]),
             "flags": row["flags"] or [],
             "voids": [kind for kind in KINDS if flags.is_voided(row["flags"], kind)],

@@ -70,6 +70,10 @@ _METHOD: Final = (
     ),
     "A failed trial is a row with its reason; it is never counted as zero.",
 )
+_IMPORTED_ROUNDS: Final = (
+    "Visits that the import gave the same name form a round, and differences are taken inside a round. The unit of "
+    "replication is the visit: repetitions inside one visit count once. Visits without a name are one a dataplane."
+)
 
 CONTRAST_METHOD: Final = (
     (
@@ -112,7 +116,7 @@ def _imported(facts: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "What is unknown of these figures": _sentences(facts.get("unknown")),
         "What these figures may be used for": _IMPORTED_MAY,
         "What they must not be used for": _IMPORTED_MUST_NOT,
-        "How they were computed": _METHOD,
+        "How they were computed": (_IMPORTED_ROUNDS, *_METHOD[1:]),
         "Files that could not be used": _sentences(facts.get("faults")),
     }
     return {heading: sentences for heading, sentences in found.items() if sentences}

@@ -7,7 +7,8 @@ from contextlib import closing
 
 import duckdb
 
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Unsupported
+from analysis.site.names import site_problem
 from analysis.site.plan import plan_pages
 from analysis.site.reports import Reports
 from analysis.site.writer import Written, write_pages
@@ -16,9 +17,9 @@ from analysis.stats.contrast_figures import Compared
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.store import Store
 
-__all__ = ["BESIDE", "Written", "write_site"]
+__all__ = ["FOLDER", "Written", "write_site"]
 
-BESIDE = "site"
+FOLDER = "site"
 """The folder of a store's site, unless another is given: beside the reports, to which its pages then lead."""
 
 
@@ -41,7 +42,10 @@ def write_site(store: Store, files: ObjectStorage, compared: Compared) -> Writte
             pages = plan_pages(con, reports, compared, lenient=lenient)
             if not pages:
                 raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")
-            return write_pages(files, pages)
+            try:
+                return write_pages(files, pages)
+            except Unsupported as problem:  # of the site's own files
+                raise Unsupported(str(problem) if reports.linked else site_problem(str(problem))) from problem
 
     try:
         return database.with_sound_files(store, lambda: write(lenient=False))

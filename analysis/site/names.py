@@ -13,9 +13,6 @@ STYLE: Final = "style.css"
 SEARCH: Final = "search.js"
 SEARCH_INDEX: Final = "search-index.js"
 
-REPORT: Final = "report.html"
-INTERACTIVE: Final = "report-interactive.html"
-
 _WORD: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _STEM: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}"
 
@@ -24,6 +21,11 @@ PAGE_NAME: Final = (
     rf"|(environments|trends|labels|comparisons|runs)/{_STEM}\.html|reports/{_STEM}/report(-interactive)?\.html)"
 )
 """A regular expression of all files that a site can have."""
+
+
+def site_problem(sentence: str) -> str:
+    """A sentence on an address or a file of a store, on those of a site: the remedy is another SITE."""
+    return sentence.replace("RESULTS", "SITE")
 
 
 def environment(name: str) -> str:

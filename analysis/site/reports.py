@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from analysis.errors import BadInput
+from analysis.report import INTERACTIVE
 from analysis.site import names
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
 
-_TITLES: Final = {names.REPORT: "The whole report", names.INTERACTIVE: "Interactive charts"}
+_TITLES: Final = {"report.html": "The whole report", INTERACTIVE: "Interactive charts"}
 _MOST_BYTES: Final = 64 * 2**20
 _FOLDER: Final = "reports"
 _OF_THE_STORE: Final = frozenset({*TABLES, _FOLDER, "raw", "comparisons"})
@@ -33,6 +34,11 @@ class Reports:
             for entry in store.files.tree(_FOLDER)
             if entry.name.rpartition("/")[2] in _TITLES
         }
+
+    @property
+    def linked(self) -> bool:
+        """Whether the site lies in the store, so that its pages lead to the reports themselves."""
+        return self._way is not None
 
     def links(self, run_id: str, page: str) -> list[tuple[str, str]]:
         """The titles of a run's reports, and the ways to them from a page of the site."""

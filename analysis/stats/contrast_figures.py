@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
 from analysis import flags
-from analysis.domain import LAB, Cell
+from analysis.domain import LAB, Cell, Scale
 from analysis.metric import ComparedMetric
 from analysis.stats import change_points, history, metrics
 from analysis.stats.contrast_sides import ALONE, Nights, Scatter
 from analysis.stats.contrasts import Contrasted
-from analysis.stats.differences import Values
 from analysis.stats.history import Method
 from analysis.stats.judgement import Place
 from analysis.stats.moderation import Key
@@ -39,65 +38,130 @@ class Compared:
     any_method: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SideRows:
+    """What a side measured.
+
+    Attributes:
+        group: its runs.
+        rows: the means of their visits that count.
+        flagged: the flags of their trials, by cell and dataplane.
+        scale: as if at which its cells are compared; None: at their own.
+    """
+
+    group: RunGroup
+    rows: Sequence[Mapping[str, Any]]
+    flagged: Mapping[Place, list[tuple[list[str] | None, int]]]
+    scale: Scale | None = None
+
+    @property
+    def scales(self) -> set[Scale]:
+        """The scales at which it measured."""
+        return {cell.scale for one in self.group.runs for cell in one.cells}
+
+    def at(self, cell: Cell) -> Cell:
+        """A cell as it is compared."""
+        return cell if self.scale is None else cell.at(self.scale)
+
+    @property
+    def planned(self) -> dict[Cell, None]:
+        """The cells of its trials, measured or not."""
+        return dict.fromkeys(self.at(cell) for one in self.group.runs for cell in one.cells)
+
+    @property
+    def measured(self) -> set[tuple[Cell, str]]:
+        """The cells and dataplanes that have a visit that counts."""
+        return {(self.at(Cell.of(row)), row["dataplane"]) for row in self.rows}
+
+    def path(self, cell: Cell, title: str = "") -> str:
+        """The name of a cell's path."""
+        return next(one.path(own, title) for one in self.group.runs for own in one.cells if self.at(own) == cell)
+
+    def has(self, cell: Cell, metric: ComparedMetric) -> bool:
+        """Whether a cell's variant has a metric."""
+        column = metric.needed_column
+        return any(self.at(own) == cell and one.has_figure(own, column) for one in self.group.runs for own in one.cells)
+
+    def nights(self, metric: ComparedMetric, known: Mapping[str, str], scatter: Scatter) -> Nights:
+        """The figures of a metric, of the dataplanes that have a name in `known`, by that name."""
+        runs = [
+            {
+                (self.at(cell), known[name]): values
+                for (cell, name), values in visits_by_round(metric, self._of(pieces)).items()
+                if name in known
+            }
+            for pieces in self.group.pieces
+        ]
+        doubts = {
+            (self.at(cell), known[name]): flags.flag_effect(trials, metric.kind)
+            for (cell, name), trials in self.flagged.items()
+            if name in known
+        }
+        return Nights(runs, doubts, scatter)
+
+    def _of(self, pieces: Sequence[str]) -> list[Mapping[str, Any]]:
+        """The rows of these runs.
+
+        Visits of another tool may have no round. Then they are independent, and pairs may be taken in any order: the
+        first visits of the dataplanes together, and so on.
+        """
+        found: list[Mapping[str, Any]] = []
+        places: dict[tuple[str, str], dict[int, int]] = {}
+        for row in self.rows:
+            if row["run_id"] in pieces:
+                own = places.setdefault((row["run_id"], row["dataplane"]), {})
+                place = own.setdefault(row["visit"], len(own) + 1)
+                found.append(row if row["round"] is not None else {**row, "round": -place})
+        return found
+
+
+def read_side(con: duckdb.DuckDBPyConnection, group: RunGroup) -> SideRows:
+    """What a side measured."""
+    return SideRows(group, visit_means(con, group.run_ids), flags_by_place(con, group.run_ids))
+
+
 def contrasted_figures(
     con: duckdb.DuckDBPyConnection,
-    groups: tuple[RunGroup, RunGroup],
+    sides: tuple[SideRows, SideRows],
     names: Mapping[str, str],
     cells: Sequence[Cell],
     compared: Compared,
 ) -> list[Contrasted]:
-    """The figures of all metrics that both sides may have."""
-    about = groups[0].runs[0]
+    """The figures of all metrics that both sides may have.
+
+    Args:
+        con: a connection with the views of `analysis.sql.database`.
+        sides: A and B.
+        names: the name in A of each dataplane that is compared, the baseline first -> its name in B.
+        cells: those that are compared.
+        compared: what the options mean for it.
+    """
     to_a = ({name: name for name in names}, {own: name for name, own in names.items()})
-    rows = [visit_means(con, group.run_ids) for group in groups]
-    flagged = [flags_by_place(con, group.run_ids) for group in groups]
-    scatters = [_scatter(con, group, names, known, compared) for group, known in zip(groups, to_a, strict=True)]
-    if groups[0].environment == groups[1].environment:  # one that was measured differently has the other's
+    scatters = [_scatter(con, side, names, known, compared) for side, known in zip(sides, to_a, strict=True)]
+    if sides[0].group.environment == sides[1].group.environment:  # one that was measured differently has the other's
         scatters = [scatters[0] or scatters[1], scatters[1] or scatters[0]]
-    in_lab = LAB in {group.environment for group in groups}
+    in_lab = LAB in {side.group.environment for side in sides}
     found = []
     for metric in metrics.COMPARED:
-        if in_lab and not metric.in_lab:
-            continue
-        own = {c: about.path(c, metric.title) for c in cells if all(_has(group, c, metric) for group in groups)}
-        sides = [
-            Nights(
-                [
-                    _renamed(visits_by_round(metric, [row for row in side if row["run_id"] in pieces]), known)
-                    for pieces in group.pieces
-                ],
-                {
-                    (cell, known[name]): flags.flag_effect(trials, metric.kind)
-                    for (cell, name), trials in marks.items()
-                    if name in known
-                },
-                scatter.get(metric.name, {}),
+        own = {cell: sides[0].path(cell, metric.title) for cell in cells if all(s.has(cell, metric) for s in sides)}
+        if own and (metric.in_lab or not in_lab):
+            a, b = (
+                side.nights(metric, known, scatter.get(metric.name, {}))
+                for side, known, scatter in zip(sides, to_a, scatters, strict=True)
             )
-            for group, side, marks, scatter, known in zip(groups, rows, flagged, scatters, to_a, strict=True)
-        ]
-        if own:
-            found.append(Contrasted(metric, own, *sides))
+            found.append(Contrasted(metric, own, a, b))
     return found
-
-
-def _has(group: RunGroup, cell: Cell, metric: ComparedMetric) -> bool:
-    return any(cell in run.cells and run.has_figure(cell, metric.needed_column) for run in group.runs)
-
-
-def _renamed(visits: Mapping[Place, Values], known: Mapping[str, str]) -> dict[Place, Values]:
-    """The visits of the common dataplanes, by their names in A."""
-    return {(cell, known[name]): values for (cell, name), values in visits.items() if name in known}
 
 
 def _scatter(
     con: duckdb.DuckDBPyConnection,
-    group: RunGroup,
+    side: SideRows,
     names: Mapping[str, str],
     known: Mapping[str, str],
     compared: Compared,
 ) -> dict[str, Scatter]:
     """How far nights of the latest run's environment, trigger and method scatter, by metric; none without a history."""
-    about = group.runs[-1]
+    about = side.group.runs[-1]
     nights = list(history.comparable_runs(con, about, compared.method))
     baseline = next(iter(names))
     if len(nights) < _FEWEST_NIGHTS or about.baseline is None or known.get(about.baseline.name) != baseline:
@@ -108,5 +172,5 @@ def _scatter(
         one = series[place]
         if one.dataplane in known:
             reading = (ALONE if one.against is None else baseline, known[one.dataplane])
-            found.setdefault(one.metric.name, {})[one.cell, reading] = variance
+            found.setdefault(one.metric.name, {})[side.at(one.cell), reading] = variance
     return dict(found)

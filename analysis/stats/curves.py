@@ -185,7 +185,8 @@ def find_curves(about: StoredRun, figures: Sequence[Figures], plan: Plan) -> tup
             estimates += [known] * len(own)
     levels = _levels(drafts)
     return tuple(
-        _judged(draft, known, levels[draft.metric.leads], plan) for draft, known in zip(drafts, estimates, strict=True)
+        _judged(draft, known, levels[draft.metric.has_first_curve], plan)
+        for draft, known in zip(drafts, estimates, strict=True)
     )
 
 
@@ -275,7 +276,8 @@ def _estimates(
 def _levels(drafts: Sequence[_Draft]) -> dict[bool, float]:
     """The error of an interval by whether its metric leads (Bonferroni between the two groups, Sidak inside)."""
     counts = {
-        leads: sum(len(draft.found) for draft in drafts if draft.metric.leads == leads) for leads in (True, False)
+        leads: sum(len(draft.found) for draft in drafts if draft.metric.has_first_curve == leads)
+        for leads in (True, False)
     }
     weights = {leads: _LEADING_WEIGHT if leads else 1.0 for leads, count in counts.items() if count}
     return {

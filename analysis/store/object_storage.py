@@ -8,6 +8,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
@@ -37,21 +38,25 @@ UNREADABLE: Final = "can't be read"
 class ObjectStorage:
     """The files below one root, by paths relative to it, such as `runs/x.parquet`. No link below it is followed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: "str | urls.StoreUrl") -> None:
         """Parse the address; no file is opened yet.
 
         Args:
             url: a path, `file://...`, or `s3://bucket/prefix`, whose query may have the options of pyarrow
-                (`endpoint_override`, `scheme`, `region`).
+                (`endpoint_override`, `scheme`, `region`); or what `urls.parse_url` made of one.
 
         Raises:
             BadInput: it is none of these.
         """
-        self._address = urls.parse_url(url)
+        self._address = urls.parse_url(url) if isinstance(url, str) else url
         self.url = self._address.shown
         self.local = self._address.local
         self.root = self._address.root
         self._files = Folder(self.root, acting_owner()) if self.local else Bucket(self._address)
+
+    def below(self, name: str) -> "ObjectStorage":
+        """The files in a folder of this one, reached as this one is."""
+        return ObjectStorage(replace(self._address, shown=self.address(name), root=self.path(name)))
 
     @property
     def folder(self) -> Folder | None:

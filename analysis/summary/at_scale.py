@@ -81,7 +81,9 @@ def group_curves(curves: Iterable[Curve], titles: Mapping[str, str]) -> list[Cur
     for curve in curves:
         found.setdefault((curve.metric, curve.path, curve.factor, curve.fixed), []).append(curve)
         paths.setdefault(curve.metric, set()).add(curve.path)
-    ordered = sorted(found.values(), key=lambda own: (not BY_NAME[own[0].metric].leads, -max(map(_surest, own))))
+    ordered = sorted(
+        found.values(), key=lambda own: (not BY_NAME[own[0].metric].has_first_curve, -max(map(_surest, own)))
+    )
     return [_group(own, titles, several_paths=len(paths[own[0].metric]) > 1) for own in ordered]
 
 
@@ -108,11 +110,14 @@ def _group(curves: list[Curve], titles: Mapping[str, str], *, several_paths: boo
     fixed = f", with {one.fixed}," if one.fixed else ""
     where = f" on {one.path}" if several_paths else ""
     first, last = (scales.number(one.values[place].at) for place in (0, -1))
-    said = [f"{line.figures or _NOT_MEASURED} in {line.title} ({line.answer})" for line in lines]
+    answers = {line.answer for line in lines}
+    same = answers.pop() if len(answers) == 1 and lines[1:] else ""
+    each = "" if same else " ({})"
+    said = [f"{line.figures or _NOT_MEASURED} in {line.title}{each.format(line.answer)}" for line in lines]
     subject = f"From {first} to {last} {one.along.many}{fixed} {BY_NAME[one.metric].curve}"
     return CurveGroup(
         where=f"{one.path}, {one.metric_title}{fixed.rstrip(',')}",
-        sentence=f"{subject} {formatting.listing(said)}{where}.",
+        sentence=f"{subject} {formatting.listing(said)}{where}{f': {same}' if same else ''}.",
         scales=(*(scales.number(point.at) for point in one.values[:-1]), scales.amount(one.along, one.last.at)),
         lines=lines,
     )

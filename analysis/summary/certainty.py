@@ -53,7 +53,7 @@ class Certainty:
     def basis(self) -> str:
         """How much was measured, and why no more: `4 of at most 8 rounds in 12 min: everything was decided.`."""
         if not self.rounds:
-            return formatting.sentences(NO_VISITS, self.stopped or None, self.confidence or None)
+            return formatting.sentences(NO_VISITS, self.stopped or None)
         planned = self.most_rounds > self.rounds
         rounds = (
             f"{self.rounds} of at most {self.most_rounds} rounds" if planned else formatting.count(self.rounds, "round")

@@ -66,6 +66,14 @@ class ContrastItem(_Item):
     tool: str
     transport: str
     direction: str
+    services: int
+    """Unused Services while it was measured, in A."""
+    endpoints: int
+    """Of each of them."""
+    policies: int
+    """NetworkPolicies on the measured pods that match nothing."""
+    churn_per_s: float
+    """Endpoints changed per second."""
     path: str
     dataplane: str
     against: str | None

@@ -1,17 +1,17 @@
 """Two groups of runs compared: what else differed, what is common, and the contrasts of its figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
 from analysis import formatting
 from analysis.domain import LAB, MARGIN_RATIO, Cell
 from analysis.errors import BadInput
-from analysis.stats import beside
+from analysis.stats import beside, scales
 from analysis.stats.beside import Beside
 from analysis.stats.contrast import Contrast
-from analysis.stats.contrast_figures import Compared, contrasted_figures
+from analysis.stats.contrast_figures import Compared, SideRows, contrasted_figures, read_side
 from analysis.stats.contrasts import contrast_all
 from analysis.stats.judgement import Family
 from analysis.stats.run import RunArm
@@ -85,20 +85,22 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
         BadInput: they have a run, or all quantities, or nothing at all in common that could be compared.
     """
     _refuse_same_runs(a, b)
-    names = _common_dataplanes(a, b)
+    sides, scale_facts = _at_one_scale(read_side(con, a), read_side(con, b))
+    names = _common_dataplanes(*sides)
     differing = beside.method_differences(a, b, compared.method)
-    cells, left_out = _common_cells(a, b, differing, compared)
+    cells, left_out = _common_cells(sides, differing, compared)
     absolute = LAB not in {a.environment, b.environment}
     if len(names) == 1 and not absolute:
         raise BadInput(
             f"A and B have only the dataplane {next(iter(names))} in common, and figures of the lab can be compared "
             "between moments only as ratios to another dataplane's: measure two dataplanes on both sides"
         )
-    found = contrasted_figures(con, (a, b), names, cells, compared)
+    found = contrasted_figures(con, sides, names, cells, compared)
     margin_ratio = _margin(b)
     contrasts, families = contrast_all(found, list(names), margin_ratio, absolute=absolute)
     arms = tuple(a.runs[0].arm(name) for name in names)
     facts = (
+        *scale_facts,
         *differing.values(),
         *beside.provenance_differences(a, b),
         *beside.load_differences(con, a, b),
@@ -110,8 +112,8 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
         b=_side(b),
         arms=arms,
         beside=facts,
-        notes=tuple(_notes(a, b, names, contrasts, compared, differing)),
-        left_out=(*left_out, *_dataplanes_left_out(a, b, names)),
+        notes=tuple(_notes(a, b, names, contrasts, compared, [*scale_facts, *differing.values()])),
+        left_out=(*left_out, *_dataplanes_left_out(sides, names)),
         contrasts=contrasts,
         families=families,
         margin_ratio=margin_ratio,
@@ -135,21 +137,43 @@ def _refuse_same_runs(a: RunGroup, b: RunGroup) -> None:
         raise BadInput(f"A and B have {shared[0]} in common: a run can't be compared with itself; name other runs")
 
 
-def _common_dataplanes(a: RunGroup, b: RunGroup) -> dict[str, str]:
-    """The name in A of each dataplane that both have, the baseline first -> its name in B.
+def _at_one_scale(a: SideRows, b: SideRows) -> tuple[tuple[SideRows, SideRows], list[Beside]]:
+    """The sides; where each measured at one scale, and these differ, B as if at that of A, and what differs."""
+    if a.scales == b.scales or not len(a.scales) == len(b.scales) == 1:
+        return (a, b), []
+    (one,), (two,) = a.scales, b.scales
+    facts = [
+        Beside("method", factor.option, *(scales.number(scales.value_of(scale, factor)) for scale in (one, two)))
+        for factor in scales.varied([one, two])
+    ]
+    return (a, replace(b, scale=one)), facts
+
+
+def _common_dataplanes(a: SideRows, b: SideRows) -> dict[str, str]:
+    """The name in A of each dataplane that both measured, the baseline first -> its name in B.
 
     Between the lab and a cluster the lab's `lab-ebpf` stands beside `ebpf`.
     """
-    one, two = ([arm.name for run in group.runs for arm in run.arms] for group in (a, b))
-    mixed = (a.environment == LAB) != (b.environment == LAB)
+    one, two = (_measured_arms(side) for side in (a, b))
+    mixed = (a.group.environment == LAB) != (b.group.environment == LAB)
     known = {_kind(name) if mixed else name: name for name in reversed(two)}
-    common = {name: known[key] for name in dict.fromkeys(one) if (key := _kind(name) if mixed else name) in known}
+    common = {name: known[key] for name in one if (key := _kind(name) if mixed else name) in known}
     if not common:
         raise BadInput(
-            f"A and B have no dataplane in common: A has {formatting.listing([*dict.fromkeys(one)]) or 'none'}, B has "
-            f"{formatting.listing([*dict.fromkeys(two)]) or 'none'}"
+            f"A and B measured no dataplane in common: A {formatting.listing(one) or 'none'}, B "
+            f"{formatting.listing(two) or 'none'}"
         )
     return common
+
+
+def _measured_arms(side: SideRows) -> list[str]:
+    """The dataplanes that have a visit that counts, in the order of the runs."""
+    measured = {name for _, name in side.measured}
+    return [name for name in _arms(side) if name in measured]
+
+
+def _arms(side: SideRows) -> list[str]:
+    return list(dict.fromkeys(arm.name for one in side.group.runs for arm in one.arms))
 
 
 def _kind(name: str) -> str:
@@ -157,31 +181,31 @@ def _kind(name: str) -> str:
 
 
 def _common_cells(
-    a: RunGroup, b: RunGroup, differing: Mapping[str, Beside], compared: Compared
+    sides: tuple[SideRows, SideRows], differing: Mapping[str, Beside], compared: Compared
 ) -> tuple[list[Cell], list[str]]:
-    """The cells that both have, of which the figures are the same quantity; and sentences on the others.
+    """The cells that both measured, of which the figures are the same quantity; and sentences on the others.
 
     Raises:
         BadInput: there is none.
     """
-    one, two = (dict.fromkeys(cell for run in group.runs for cell in run.cells) for group in (a, b))
-    common = [cell for cell in one if cell in two]
+    one, two = sides
+    there = [{cell for cell, _ in side.measured} for side in sides]
     left_out = []
-    for name, cells in (("A", [c for c in one if c not in two]), ("B", [c for c in two if c not in one])):
-        if cells:
-            side = a if name == "A" else b
-            left_out.append(f"Measured in {name} only: {formatting.listing([_path(side, cell) for cell in cells])}.")
+    for name, side, other, own in (("A", one, two, there[0]), ("B", two, one, there[1])):
+        left_out += _listed(f"Measured in {name} only", side, [c for c in side.planned if c not in other.planned])
+        nothing = [cell for cell in side.planned if cell in other.planned and cell not in own]
+        left_out += _listed(f"{name} measured nothing on {formatting.count(len(nothing), 'path')}", side, nothing)
+    common = [cell for cell in one.planned if cell in there[0] & there[1]]
     if not common:
-        raise BadInput(f"A and B have no path in common. {' '.join(left_out)}".strip())
+        raise BadInput(f"A and B measured no path in common. {' '.join(left_out)}".strip())
     changed = (
         {} if compared.any_method else {name: differing[name] for name in compared.quantities if name in differing}
     )
     for name, fact in changed.items():
-        other = [cell for cell in common if " ".join(cell.measured_by).startswith(tuple(compared.quantities[name]))]
-        if other:
-            common = [cell for cell in common if cell not in other]
-            where = formatting.listing([_path(a, cell) for cell in other])
-            left_out.append(f"Not compared, since {fact.name} {_was(fact)}: {where}.")
+        other_quantity = tuple(compared.quantities[name])
+        others = [cell for cell in common if " ".join(cell.measured_by).startswith(other_quantity)]
+        common = [cell for cell in common if cell not in others]
+        left_out += _listed(f"Not compared, since {fact.name} {_was(fact)}", one, others)
     if not common:
         raise BadInput(
             f"A and B measured different quantities: {'; '.join(f'{f.name} {_was(f)}' for f in changed.values())}. "
@@ -190,19 +214,24 @@ def _common_cells(
     return common, left_out
 
 
+def _listed(what: str, side: SideRows, cells: Sequence[Cell]) -> list[str]:
+    """A sentence on these cells; none where there are none."""
+    return [f"{what}: {formatting.listing([side.path(cell) for cell in cells])}."] if cells else []
+
+
 def _was(fact: Beside) -> str:
     return f"is {fact.a} in A and {fact.b} in B" if fact.a != fact.b else f"is {fact.a} in either"
 
 
-def _path(group: RunGroup, cell: Cell) -> str:
-    return next(run for run in group.runs if cell in run.cells).path(cell)
-
-
-def _dataplanes_left_out(a: RunGroup, b: RunGroup, names: Mapping[str, str]) -> Iterable[str]:
-    for name, group, known in (("A", a, set(names)), ("B", b, set(names.values()))):
-        others = [arm.name for run in group.runs for arm in run.arms if arm.name not in known]
-        if others:
-            yield f"Measured in {name} only: {formatting.listing([*dict.fromkeys(others)])}."
+def _dataplanes_left_out(sides: tuple[SideRows, SideRows], names: Mapping[str, str]) -> Iterable[str]:
+    for name, side, other, known in (("A", *sides, set(names)), ("B", *sides[::-1], set(names.values()))):
+        others = [arm for arm in _arms(side) if arm not in known]
+        nothing = [arm for arm in others if arm not in _measured_arms(side)]
+        only = [arm for arm in others if arm not in nothing and arm not in _arms(other)]
+        if nothing:
+            yield f"{name} measured nothing with {formatting.listing(nothing)}."
+        if only:
+            yield f"Measured in {name} only: {formatting.listing(only)}."
 
 
 def _margin(group: RunGroup) -> float:
@@ -217,11 +246,11 @@ def _notes(
     names: Mapping[str, str],
     contrasts: Sequence[Contrast],
     compared: Compared,
-    differing: Mapping[str, Beside],
+    differing: Sequence[Beside],
 ) -> Iterable[str]:
     """What the comparison claims and cannot exclude."""
     if differing:
-        listed = formatting.listing([f"{fact.name} {_was(fact)}" for fact in differing.values()])
+        listed = formatting.listing([f"{fact.name} {_was(fact)}" for fact in differing])
         yield f"The method differs: {listed}. What is found may be that, or anything else that differed."
     if basis := basis_sentence(contrasts, (len(a.runs), len(b.runs))):
         yield basis
@@ -229,6 +258,11 @@ def _notes(
         yield (
             "Figures of the lab itself drift by a tenth in an hour, so only each dataplane's ratio to the baseline is "
             "compared, in which that cancels."
+        )
+    if others := [side for side, group in (("A", a), ("B", b)) if group.runs[-1].imported is not None]:
+        yield (
+            f"Another tool measured {formatting.listing(others)}: which dataplane carried the traffic is not proven "
+            "there, and visits, order and other load are known as far as its files say."
         )
     if a.environment != b.environment:
         yield (
@@ -240,5 +274,5 @@ def _notes(
         own = next(iter(names)) if side == "A" else next(iter(names.values()))
         if arm is not None and arm.name != own:
             yield f"The baseline of {side} is {arm.name}; here ratios are to {next(iter(names))}, which both have."
-    if compared.any_method and any(name in differing for name in compared.quantities):
-        yield "Figures of unlike quantities are compared, as asked for by any-method."
+    if compared.any_method:
+        yield "Figures are compared even where an option makes them another quantity, as asked for by any-method."

@@ -4,7 +4,7 @@ How a factor is made, removed and counted is the part of each environment: in th
 in steps/cluster/lab/factors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -44,6 +44,8 @@ class Factor:
         axis: how its values are spread in a chart; log has a place for zero.
         default: the values of a run that chooses none, by environment and profile.
         usual: likewise in other profiles; None: the field's own default.
+        makes_s: what one of them takes to make and to count in a change, in the lab and on a cluster, seconds: measured
+            on an idle machine of two cores, mean of all dataplanes.
         of_services: it says something of the unused Services, so that it has its own default where there are none.
     """
 
@@ -55,6 +57,7 @@ class Factor:
     axis: Literal["linear", "log"] = "log"
     default: Default = field(default_factory=Default)
     usual: tuple[Number, ...] | None = None
+    makes_s: tuple[float, float] = (0.0, 0.0)
     of_services: bool = False
 
 
@@ -73,6 +76,7 @@ class Scale(StrictModel):
                 cluster={"smoke": (0,), "quick": (100,), "scale": (0, 1_000, 5_000)},
             ),
             usual=(1_000,),
+            makes_s=(2.5e-4, 1e-2),
         ),
     ] = 0
     endpoints: Annotated[
@@ -92,6 +96,7 @@ class Scale(StrictModel):
             title="policies",
             help="How many NetworkPolicies select the measured pods and match none of their traffic.",
             module="policies",
+            makes_s=(1e-3, 1e-2),
         ),
     ] = 0
     churn_per_s: Annotated[
@@ -123,10 +128,20 @@ class Scale(StrictModel):
         """The values by their columns of `trials`."""
         return self.model_dump()
 
+    def change_s(self, *, is_lab: bool) -> float:
+        """Seconds that a change to this scale takes; endpoints cost what as many Services would, on a cluster less."""
+        place = 0 if is_lab else 1
+        many = {"services": self.services * (self.endpoints if is_lab else 1), "policies": self.policies}
+        return sum(FACTORS[name].makes_s[place] * many.get(name, 0) for name in FACTORS)
+
     @property
     def words(self) -> str:
         """The values as typed: `services=1000 endpoints=50 policies=0 churn=0`."""
-        return " ".join(f"{_option_name(name)}={value:g}" for name, value in self)
+        return self.words_of(FACTORS)
+
+    def words_of(self, names: Iterable[str]) -> str:
+        """The values of some factors, likewise."""
+        return " ".join(f"{_option_name(name)}={getattr(self, name):g}" for name in names)
 
 
 def _entry(info: FieldInfo) -> Factor:

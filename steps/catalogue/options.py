@@ -41,8 +41,8 @@ class Settings(StrictModel):
         int,
         Field(ge=1, le=86_400),
         Default(
-            lab={"smoke": 1, "quick": 1, "standard": 1, "thorough": 2},
-            cluster={"smoke": 2, "quick": 2, "standard": 24, "thorough": 8},
+            lab={"smoke": 1, "scale": 1, "quick": 1, "standard": 1, "thorough": 2},
+            cluster={"smoke": 2, "scale": 4, "quick": 2, "standard": 24, "thorough": 8},
         ),
         Option(
             help="Seconds of one trial, a whole number from 1.",
@@ -60,8 +60,8 @@ class Settings(StrictModel):
         int,
         Field(ge=1, le=1_000),
         Default(
-            lab={"smoke": 2, "quick": 5, "standard": 9, "thorough": 5},
-            cluster={"smoke": 2, "quick": 5, "standard": 9, "thorough": 10},
+            lab={"smoke": 2, "scale": 4, "quick": 5, "standard": 9, "thorough": 5},
+            cluster={"smoke": 2, "scale": 2, "quick": 5, "standard": 9, "thorough": 10},
         ),
         Option(
             aliases=("visits",),
@@ -121,7 +121,7 @@ class Settings(StrictModel):
     idle_s: Annotated[
         float,
         Field(ge=0, le=600),
-        Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "quick": 1, "standard": 5, "thorough": 5}),
+        Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "scale": 1, "quick": 1, "standard": 5, "thorough": 5}),
         Option(help="Seconds for which each visit observes the idle nodes, before its trials.", changes_method=False),
     ] = 0.2
     scales: tuple[Scale, ...] = Field(min_length=1, max_length=MOST_SCALES)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from steps.catalogue.cells import Cell
+from steps.tools import programming
 
 _TELLING_TCP: Final = (
     Cell(topology="node-to-node", tool="iperf3", transport="tcp", direction="forward"),
@@ -52,11 +53,23 @@ SHAPES: Final = (
 """Streams, sizes of messages, both directions at once, and the ladders, as `thorough` measures them."""
 
 
+_SCALE: Final = (
+    Cell(topology="pod-to-service", tool="iperf3", transport="tcp", direction="forward"),
+    *_CONNECT,
+    *(
+        Cell(topology="pod-to-service", tool=tool.name, transport="tcp", direction="forward")
+        for tool in programming.TOOLS
+    ),
+)
+"""What more Services may cost: throughput and CPU, a new connection, and how late a change works."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What is measured; how much of it is the default of each option, by profile, in `steps.catalogue.options`.
 
-    `cells`: what is compared; None: all topologies in all protocols and directions. A switch takes a tenth of a second
+    `cells`: what is compared, as far as its tools measure in the environment; None: all topologies in all protocols and
+    directions. A switch takes a tenth of a second
     in the lab, which affords more rounds; on a cluster it takes a minute or more, so trials there are longer and
     repeated within a visit.
 
@@ -98,6 +111,11 @@ PROFILES: Final = (
         "thorough",
         "every topology, protocol, direction and shape (at most 1 h, 5 h)",
         None,
+    ),
+    Profile(
+        "scale",
+        "what more Services cost (at most 4 min, 30 min)",
+        _SCALE,
     ),
 )
 

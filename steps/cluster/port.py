@@ -51,6 +51,10 @@ class Cluster(Protocol):
         """Do the work of a trial whose tool is `by_scale`: the `Times` of `steps.tools.programming`, as JSON."""
         ...
 
+    def place_of_changes(self, trial: Trial) -> Placement:
+        """Where such a trial is measured, with the monitors that its step may read."""
+        ...
+
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """The signs of each measured node now, by traffic where needed; independent of the request."""
         ...

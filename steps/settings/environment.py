@@ -48,6 +48,12 @@ NOTIFY_URL: Final = "BENCHMARK_NOTIFY_URL"
 NOTIFY_URL_OF_SECRET: Final = "BENCHMARK_NOTIFY_URL_OF_SECRET"  # noqa: S105 - its name
 """Likewise, from a Secret; where it is set, it is used and NOTIFY_URL is not."""
 
+SITE: Final = "BENCHMARK_SITE"
+"""Where each run brings the site of the whole store up to date: BESIDE, or an s3:// address; empty: nowhere."""
+
+BESIDE: Final = "beside"
+"""In the store, beside the reports."""
+
 _KUBECTL: Final = re.compile(r"(^|`|\| )kubectl (?!--context )", re.MULTILINE)
 """The beginning of a command in a sentence, or of one in a line of its own."""
 
@@ -114,6 +120,11 @@ def kubectl(context: str) -> str:
 def notify_url(variables: Mapping[str, str] = os.environ) -> str:
     """Where a run's verdict is posted; empty: nowhere."""
     return variables.get(NOTIFY_URL_OF_SECRET, "").strip() or variables.get(NOTIFY_URL, "").strip()
+
+
+def site(variables: Mapping[str, str] = os.environ) -> str:
+    """Where each run brings the site up to date; empty: nowhere."""
+    return variables.get(SITE, "").strip()
 
 
 def _required(variable: str, variables: Mapping[str, str]) -> str:

@@ -220,7 +220,10 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     sending = sum(beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in repeated)
     references = turn_order.reference_positions(len(repeated), settings.environment)
     sending += len(references) * (beyond.trial_s + CANARY_S)
-    visit = beyond.visit_s + settings.idle_s + sending + (OPERATOR_VISIT_S if by_operator else 0.0)
+    lab = is_lab(settings.environment)
+    changes = settings.repetitions * sum(scale.change_s(is_lab=lab) for scale in settings.scales)
+    visit = beyond.visit_s + settings.idle_s + sending + (changes if len(settings.scales) > 1 else 0.0)
+    visit += OPERATOR_VISIT_S if by_operator else 0.0
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
     round_s = len(settings.dataplanes) * visit + burdens + beyond.look_s
     outside_s = beyond.begin_s + beyond.after_s

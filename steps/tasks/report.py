@@ -12,7 +12,8 @@ from steps.catalogue.options import method
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
-from steps.tasks._pod import step
+from steps.tasks import _site
+from steps.tasks._pod import from_config_map, step
 from steps.tasks._step import RUN, log, own_run_id
 
 
@@ -29,7 +30,14 @@ class ReportResult(Output):
     figures: Annotated[str, Parameter(name="figures")]
 
 
-@step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
+@step(
+    "measure",
+    deadline_s=1800,
+    memory=LARGEST_STEP_MEMORY,
+    store=True,
+    repeatable=True,
+    env=[from_config_map(environment.SITE)],
+)
 def report(
     document: Annotated[
         Path,
@@ -65,6 +73,8 @@ def report(
     store.write_report(run_id, pages.files | {"summary.md": text}, latest=True)
     document.write_text(pages.report, encoding="utf-8")
     log(found.headline)
+    if place := environment.site():
+        _site.bring_up_to_date(environment.results(), place)
     return ReportResult(
         headline=strip_controls(found.headline),
         outcome=found.outcome,

@@ -6,13 +6,12 @@ It takes turns with the measuring steps, so that nothing is measured while the s
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import S3Artifact
-
+from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
-from steps.domain import Placement, Visit
+from steps.domain import Visit
 from steps.measurement.changes import time_trial
 from steps.measurement.turn_taker import TurnTaker
 from steps.proof import scale as proof
@@ -20,31 +19,30 @@ from steps.settings import turn_order
 from steps.tasks._pod import step
 from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
 from steps.tasks._turns import turns_of
-from steps.tasks.measure import placement_of
 
 
 @step("switch", deadline_s=86_400, memory="512Mi")
 def scale(
     settings: str,
     visit: str,
-    prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + documents.PREPARE)],
     document: Annotated[Path, document(f"{VISIT_FOLDER}/{turn_order.SCALE}")],
 ) -> None:
     """Write the changes, and a document for each trial of its own; neither a change nor a trial that fails ends it."""
     chosen, planned = planned_visit(settings, visit)
     cluster = connect_cluster(chosen.environment)
-    placements = documents.read_document(prepared, documents.Prepare).placements
     document.mkdir(parents=True, exist_ok=True)
-    turns = turns_of(cluster.turns(planned), turn_order.SCALE, planned, chosen)
+    source = cluster.turns(planned)
+    if source is None:
+        raise Problem("the server of the visit's turns is gone, without which the scale would change beside a trial.")
+    turns = turns_of(source, turn_order.SCALE, planned, chosen)
     with turns.programs.stoppable():
-        _follow(cluster, planned, chosen, placements, document, turns)
+        _follow(cluster, planned, chosen, document, turns)
 
 
 def _follow(
     cluster: Cluster,
     visit: Visit,
     settings: Settings,
-    placements: tuple[Placement, ...],
     directory: Path,
     turns: TurnTaker,
 ) -> None:
@@ -69,7 +67,7 @@ def _follow(
             kept = kept.model_copy(update={"changes": (*kept.changes, change)})
             documents.write_document(directory / documents.CHANGES, kept)
         if trial.program.by_scale:
-            place = placement_of(placements, trial.topology)
+            place = cluster.place_of_changes(trial)
             time_trial(
                 place, trial, settings, directory, lambda own: cluster.time_changes(visit, settings, own), log, turns
             )

@@ -53,6 +53,12 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "figures": ["response_p50_s", "response_p90_s", "response_p99_s", "response_p999_s", "response_worst_s"],
     },
     {
+        "name": "service-added",
+        "tool": "service_added",
+        "transport": "tcp",
+        "figures": ["programming_p50_s", "programming_p99_s", "programming_worst_s", "programming_failed"],
+    },
+    {
         "name": "ladder-512",
         "tool": "ladder_512",
         "transport": "udp",
@@ -272,7 +278,7 @@ def _usage(busy: float) -> dict[str, Any]:
     }
 
 
-def _trial(
+def _trial(  # noqa: PLR0911 - one for each kind of tool
     recipe: Recipe,
     numbers: tuple[int, int, int],
     name: str,
@@ -298,6 +304,9 @@ def _trial(
         shares = {"p50": 40e-6, "p90": 90e-6, "p99": 400e-6, "p999": 2e-3, "worst": 9e-3}
         times = {f"response_{share}_s": time_s / size for share, time_s in shares.items()}
         return row | times | {"transactions_per_s": 2e4 * size, "load_ratio": 0.9, "nodes": [_usage(0.9)]}
+    if by == "service-added":
+        agents = {"felix_memory_bytes": int(120e6 / size), "felix_cpu_ratio": 0.2 / size}
+        return row | agents | {"programming_p50_s": 0.05 / size, "programming_observed": 30, "programming_failed": 0}
     if by == "ladder-512":
         found = {"bounded_loss_bps": 2e8 * size, "bounded_loss_packets_per_s": 5e4 * size}
         return row | found | {"bounded_loss_ratio": 5e-4, "most_sent_bps": 1.5e9, "nodes": [_usage(0.9)]}
@@ -332,8 +341,8 @@ def _trial(
 
 
 def _scaled(row: dict[str, Any], slower: float) -> dict[str, Any]:
-    """The row of a connecting trial, so many times slower."""
-    times = ("connect_p50_s", "connect_p99_s", "connect_p999_s")
+    """The row of a trial that connects, or waits for a change to work, so many times slower."""
+    times = ("connect_p50_s", "connect_p99_s", "connect_p999_s", "programming_p50_s")
     return row | {name: row[name] * slower for name in times if row[name] is not None}
 
 

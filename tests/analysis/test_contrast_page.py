@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -87,6 +88,9 @@ def test_the_document_has_every_contrast_and_fits_its_schema(found: RunContrast)
 
 
 def test_a_comparison_without_leading_metrics_is_a_page_too(tmp_path: Path) -> None:
-    store = stored(tmp_path, recipe("one", environment="prod", stop_after=0), recipe("two", environment="prod"))
-    html = contrast_page.render(compared(store, "one", "two"))
-    assert "has no measured visit here" in html
+    cells = (("pod-to-service", "ladder-512", "forward"),)
+    runs = (recipe(name, environment="prod", cells=cells) for name in ("one", "two"))
+    found = compared(stored(tmp_path, *runs), "one", "two")
+    without = replace(found, contrasts=(), families=())
+    assert "No leading metric was measured on both sides." in contrast_page.render(without)
+    assert "rate within the loss bound" in contrast_page.render(found)

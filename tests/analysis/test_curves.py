@@ -211,6 +211,20 @@ def test_a_run_of_several_scales_answers_at_the_largest_and_shows_the_curves(tmp
     assert "pod-to-service tcp, 1 000 Services" not in printed.getvalue(), "the report has the other scales"
 
 
+def test_the_times_of_changes_and_the_memory_of_agents_have_curves(tmp_path: Path) -> None:
+    recipe = replace(SEVERAL, environment="prod", cells=(("pod-to-service", "service-added", "forward"),))
+    with synthetic.database(tmp_path, recipe) as con:
+        groups = at_scale.groups_of(synthetic.summarise(con, recipe.run_id))
+    assert [group.lines[0].curve.metric for group in groups] == [
+        "programming_p50_s",
+        "felix_memory_bytes",
+        "felix_cpu_ratio",
+    ]
+    assert groups[0].sentence.startswith("From 0 to 10 000 Services a change works after 0.0")
+    assert groups[0].lines[0].answer.startswith("×21 [")
+    assert re.fullmatch(r"1\d\d MiB", groups[1].lines[0].values[0])
+
+
 def test_a_night_of_several_scales_continues_the_history_of_each(tmp_path: Path) -> None:
     """Nights of 1,000 Services, then one of 0 and 1,000: the series of 1,000 is as long as all of them."""
     recipes = synthetic.nights(6, {}, replace(SEVERAL, scales=scales(1000)))

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from analysis import report
+from analysis.domain import Scale
 from analysis.report import vega
 from analysis.report.interactive import SCRIPT
 from analysis.sql import database
@@ -26,6 +27,8 @@ RECIPE = Recipe(
     fail=frozenset({("beta", "pod-to-pod")}),
     unproven=frozenset({2}),
     repetitions=2,
+    scales=(Scale(0), Scale(1000)),
+    slower=lambda dataplane, scale: 1 + scale.services / 500 if dataplane == "alpha" else 1.0,
 )
 
 
@@ -68,8 +71,10 @@ def test_charts_are_those_of_the_report_and_share_their_rows(con: duckdb.DuckDBP
         name for name in re.findall(r'<figure id="([a-z_]+)">(.*?)</figure>', static, re.DOTALL) if "<svg" in name[1]
     ]
     assert set(found["charts"]) == {name for name, _ in drawn}
-    for name, specs in found["charts"].items():
-        assert {spec["data"]["name"] for spec in specs.values()} <= set(found["rows"]), name
+    for name, chart in found["charts"].items():
+        assert chart["data"], name
+        assert set(chart["data"]) <= set(found["rows"])
+        assert set(chart["looks"]) == {"wide", "narrow"}
     assert {"received_bps", "connect_p50_s", "cpu_s_per_gbit"} <= set(found["metrics"])
 
 
@@ -112,7 +117,14 @@ frame.onload = async () => { try {
   const explorer = page.querySelector('#explorer .drawing'), first = page.querySelector('#differences .drawing');
   const change = (input, value) => { if (value === undefined) input.checked = !input.checked; else input.value = value;
     input.dispatchEvent(new frame.contentWindow.Event('change', { bubbles: true })); };
-  const box = (group, text) => all(`#${group} input`).find(input => input.value.startsWith(text));
+  const boxes = (group, text) => all(`#${group} input`).filter(input => input.value.startsWith(text));
+  const press = async mark => {
+    for (const kind of ['pointerdown', 'mousedown', 'pointerup', 'mouseup', 'click'])
+      mark.dispatchEvent(new frame.contentWindow.MouseEvent(kind, { bubbles: true }));
+    await until('opened', () => page.querySelector('#behind').open);
+    page.querySelector('#behind').close();
+    return [page.querySelector('#behind-heading').textContent, all('#behind tbody tr').length];
+  };
   const ready = () => page.body.dataset.state === 'ready';
   await until('drawn', () => ready() && all('.drawing svg').length === all('.drawing').length);
   found.failure = page.querySelector('#failure').textContent;
@@ -124,22 +136,18 @@ frame.onload = async () => { try {
     point.dispatchEvent(new frame.contentWindow.MouseEvent(kind, options));
   await until('told', () => !page.querySelector('#tip').hidden);
   found.tip = page.querySelector('#tip').textContent;
-  for (const kind of ['pointerdown', 'mousedown', 'pointerup', 'mouseup', 'click'])
-    point.dispatchEvent(new frame.contentWindow.MouseEvent(kind, options));
-  await until('opened', () => page.querySelector('#behind').open);
-  found.behind = all('#behind tbody tr').length;
-  found.heading = page.querySelector('#behind-heading').textContent;
-  page.querySelector('#behind').close();
+  found.behind = await press(point);
+  found.at_scale = await press([...page.querySelectorAll('#at_scale .drawing .mark-symbol path')].at(-1));
   change(page.querySelector('#metric'), 'connect_p50_s');
   await until('changed', () => explorer.dataset.drawn === 'connect_p50_s');
   found.shown = page.querySelector('#shown').textContent;
   found.paths = texts(explorer).filter(text => text.startsWith('pod-to'));
   change(page.querySelector('#metric'), 'received_bps');
-  change(box('dataplanes', 'Beta'));
+  boxes('dataplanes', 'Beta').forEach(box => change(box));
   const told = start => [first, explorer].some(chart => texts(chart).some(text => text.startsWith(start)));
   await until('without Beta', () => explorer.dataset.drawn === 'received_bps' && !told('Beta'));
   found.rows = all('#chosen-trials tbody tr').length;
-  change(box('paths', 'pod-to-pod tcp'));
+  boxes('paths', 'pod-to-pod tcp').forEach(box => change(box));
   await until('without a path', () => !told('pod-to-pod'));
   found.left = all('#chosen-trials tbody tr').length;
   found.images = all('img').length;
@@ -173,11 +181,11 @@ class TestInBrowser:
         assert found["trials"] > 6
         assert "95 % interval" in found["tip"]
         assert "dataplane" in found["tip"]
-        assert found["behind"] == 6
-        assert found["heading"].endswith("pod-to-service tcp")
-        assert found["shown"] == "connect time, median, µs"
-        assert found["paths"] == ["pod-to-service connect"]
-        assert (found["rows"], found["left"]) == (36, 24)
+        assert re.search(r"pod-to-service tcp, 1\s000 Services$", found["behind"][0])
+        assert (found["behind"][1], found["at_scale"][1]) == (6, 6)
+        assert found["shown"] == "connect time, median, ms"
+        assert all(path.startswith("pod-to-service connect") for path in found["paths"])
+        assert (found["rows"], found["left"]) == (72, 48)
         assert found["images"] == 0
 
     def test_opened_as_a_file_without_a_network(self, page: str, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_between_clusters_figures_are_compared_and_between_lab_and_cluster_ratio
     mixed = compared(store, "one", "three")
     assert {(c.dataplane, c.against) for c in mixed.contrasts} == {("beta", "alpha"), ("gamma", "alpha")}
     assert all(c.change is not None for c in mixed.contrasts if c.metric == "received_bps")
-    with pytest.raises(BadInput, match="have no dataplane in common: A has alpha"):
+    with pytest.raises(BadInput, match="measured no dataplane in common: A alpha"):
         compared(stored(tmp_path, recipe("four", entries=ENTRIES[3:])), "one", "four")
 
 
@@ -151,7 +151,7 @@ def test_only_what_both_have_is_compared_and_the_rest_is_named(tmp_path: Path) -
         "Measured in B only: delta.",
     )
     assert any("The baseline of A is alpha; here ratios are to beta" in note for note in found.notes)
-    with pytest.raises(BadInput, match="A and B have no path in common"):
+    with pytest.raises(BadInput, match="A and B measured no path in common"):
         compared(store, "one", "far")
 
 
@@ -186,6 +186,19 @@ def test_failures_zeros_and_single_visits_are_undecided_with_their_reason(tmp_pa
     assert one(compared(store, "two", "zero"), "beta", "alpha", "pod-to-service").low is not None
 
 
+def test_visits_without_rounds_are_paired_in_their_order(tmp_path: Path) -> None:
+    """As those of other tools are: nothing proves them, and nobody named their rounds."""
+    store = Store(str(tmp_path))
+    for name, gains in (("one", gained(1.0, 1.5)), ("two", gained(1.0, 1.1))):
+        rows = synthetic.rows(recipe(name, environment="imported:knb", gains=gains))
+        for visit in rows["visits"]:
+            visit |= {"round": None, "proof": None, "dataplane_observed": None}
+        store.write(name, rows)
+    gamma = one(compared(store, "one", "imported:knb:latest"), "gamma", "alpha")
+    assert gamma.visits == (5, 5)
+    assert gamma.verdict == "lower"
+
+
 def test_flagged_trials_mark_what_they_enter(tmp_path: Path) -> None:
     store = stored(tmp_path, recipe("one"))
     rows = synthetic.rows(recipe("two"))
@@ -217,3 +230,40 @@ def test_hostile_documents_of_a_run_end_in_a_comparison_or_a_sentence(tmp_path: 
         with contextlib.suppress(BadInput):
             assert contrast_page.render(found := compared(store, a, b))
             assert not re.search(r"(?<!\\)<script", to_markdown(found))
+
+
+def test_what_a_side_measured_nothing_on_is_one_sentence(tmp_path: Path) -> None:
+    failed = frozenset({(name, topology) for name in ("alpha", "beta", "gamma") for topology in ("pod-to-service",)})
+    store = stored(
+        tmp_path,
+        recipe("one", fail=failed),
+        recipe("two"),
+        recipe("three", fail=frozenset({("gamma", "pod-to-pod"), ("gamma", "pod-to-service")})),
+        recipe("none", stop_after=0),
+    )
+    found = compared(store, "one", "two")
+    assert found.left_out == ("A measured nothing on 2 paths: pod-to-service tcp and pod-to-service connect.",)
+    assert {c.topology for c in found.contrasts} == {"pod-to-pod"}
+    assert compared(store, "two", "three").left_out == ("B measured nothing with gamma.",)
+    with pytest.raises(BadInput, match="measured no dataplane in common: A alpha, beta and gamma, B none"):
+        compared(store, "two", "none")
+
+
+def test_another_number_of_services_is_a_condition_and_scales_in_common_are_compared(tmp_path: Path) -> None:
+    store = stored(tmp_path, recipe("few"), recipe("several"))
+    for name, counts in (("many", (5000,)), ("several", (1000, 5000))):
+        rows = synthetic.rows(recipe(name))
+        rows["trials"] = [
+            {**trial, "services": count, "trial": trial["trial"] + 1000 * place}
+            for place, count in enumerate(counts)
+            for trial in rows["trials"]
+        ]
+        store.write(name, rows)
+    found = compared(store, "few", "many")
+    assert found.beside[0].text == "services 1 000 → 5 000"
+    assert found.notes[0].startswith("The method differs: services is 1 000 in A and 5 000 in B.")
+    assert all(c.low is not None for c in found.contrasts)
+    both = compared(store, "few", "several")
+    assert {c.services for c in both.contrasts} == {1000}
+    assert "Measured in B only: pod-to-pod tcp, 5 000 Services" in both.left_out[0]
+    assert "method" not in {fact.kind for fact in both.beside}

@@ -28,7 +28,17 @@ from tests.steps.kube.fake_calico import Calico
 from tests.steps.run_task import Ended, run_task
 from workflows.local.semantics.tags import render_all
 
-OUTSIDE_THE_POD = {"inputs", "dag", "name", "annotations", "metadata", "metrics", "synchronization", "retryStrategy"}
+OUTSIDE_THE_POD = {
+    "inputs",
+    "dag",
+    "steps",
+    "name",
+    "annotations",
+    "metadata",
+    "metrics",
+    "synchronization",
+    "retryStrategy",
+}
 """Fields of a template that do not become a part of its pod."""
 
 

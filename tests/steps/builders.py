@@ -10,7 +10,7 @@ from steps import documents
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import VARIANTS
 from steps.counters import CoreTimes, Counters, InterfaceTraffic
-from steps.domain import Change, Monitor, Placement, Sign, Trial, Visit
+from steps.domain import Change, Monitor, Placement, ScaleSign, Sign, Trial, Visit
 from steps.settings import schedule, turn_order
 from steps.settings.settings import choose_settings
 
@@ -183,6 +183,29 @@ def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:
         documents.write_document(folder / turn_order.HOST_NETWORK / documents.trial_name(position), reference)
     for planned in visit.trials:
         write_trial(folder, planned, turn=turn(visit, chosen, planned.position) + (planned.position in positions))
+
+
+def scale_change(at: Trial, **fields: object) -> documents.ScaleChange:
+    """The proven change to the scale of a trial, before it."""
+    counted = [
+        ScaleSign(factor="services", node=node, looked_at="rules", seen="all of them", at=AT, holds=True)
+        for node in NODES
+    ]
+    base = {"scale": at.scale, "position": at.position, "started_at": AT, "signs": counted}
+    return documents.ScaleChange.model_validate({**base, **fields})
+
+
+def write_scales(folder: Path, visit: Visit, **fields: object) -> None:
+    """The documents of the scales of a visit; `fields` of each change but the first."""
+    prepared = documents.read_document(folder / documents.PREPARE, documents.Prepare)
+    documents.write_document(
+        folder / documents.PREPARE, prepared.model_copy(update={"scale": scale_change(visit.trials[0])})
+    )
+    positions = turn_order.changed_positions(visit)
+    later = [scale_change(planned, **fields) for planned in visit.trials if planned.position in positions]
+    documents.write_document(
+        folder / turn_order.SCALE / documents.CHANGES, documents.Scales(visit=visit.visit, changes=tuple(later))
+    )
 
 
 def turn(visit: Visit, chosen: Settings, position: int) -> int:

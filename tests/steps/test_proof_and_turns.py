@@ -10,7 +10,7 @@ import pytest
 from analysis.errors import Problem
 from steps import documents
 from steps.cluster.port import Cluster
-from steps.domain import Moment, Sign, SwitchCost, Visit
+from steps.domain import Moment, ScaleSign, Sign, SwitchCost, Visit
 from steps.measurement import monitor_http
 from steps.measurement.turn_taker import Turn
 from steps.proof import wait
@@ -56,6 +56,9 @@ class Fake:
 
     def turns(self, _visit: Visit) -> str | None:
         return self.source
+
+    def count_scale(self, *_: object) -> list[ScaleSign]:
+        return []
 
     def clear(self) -> None:
         self.calls.append("clear")

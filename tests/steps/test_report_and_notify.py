@@ -45,6 +45,24 @@ def test_report_step_outputs_the_key_metrics(termination_log: Path, tmp_path: Pa
     assert all(isinstance(value, float) for value in figures.values())
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_report_step_brings_the_site_up_to_date_where_the_deployment_says(
+    termination_log: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    beside: bool,  # noqa: FBT001
+) -> None:
+    assert termination_log
+    place = tmp_path / ("store/site" if beside else "www")
+    monkeypatch.setenv(environment.SITE, environment.BESIDE if beside else str(place))
+    stored(tmp_path)
+    assert (place / f"runs/{RUN_ID}.html").is_file()
+    (place / "site.json").write_text("{")
+    assert report.report(tmp_path / "report.html").headline
+    assert "The site can't be brought up to date: " in capsys.readouterr().err
+
+
 def test_no_notification_by_default(termination_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, " ")
     assert notify.notify("Succeeded", "Succeeded") == notify.NO_ADDRESS

@@ -169,7 +169,8 @@ def test_quick_has_its_verdict_within_twenty_minutes_with_three_dataplanes_on_a_
 
 def test_later_profiles_measure_for_longer() -> None:
     for environment, dataplanes in (("lab", ""), ("a-cluster", "iptables,ebpf,ebpf-dsr")):
-        chosen = [choose_settings(profile=p.name, environment=environment, dataplanes=dataplanes) for p in PROFILES]
+        later = [p.name for p in PROFILES if p.name != "scale"]  # which measures something else
+        chosen = [choose_settings(profile=name, environment=environment, dataplanes=dataplanes) for name in later]
         lasting = [schedule.planned_time(each).most_s for each in chosen]
         assert lasting == sorted(lasting), environment
 

@@ -25,7 +25,7 @@ from steps.collect import run_rows as _collect  # noqa: F401 - likewise
 from steps.settings import environment, schedule
 from steps.tasks._step import RUN_FOLDER
 from steps.tasks.preflight import level_outputs
-from steps.tasks.prepare import measures
+from steps.tasks.prepare import UNSCALED, measures
 from tests.steps import builders
 from workflows.local.execution import engine as engines
 from workflows.local.execution.events import Event, NodeFinished, NodeStarted
@@ -74,7 +74,8 @@ def _of_visit(name: str) -> Callable[..., None]:
             (Path(here) / (what or f"{name}.json")).rename(_outputs() / "artifacts" / "document")
         if name == "prepare":
             between_hosts = builders.placement(topology="node-to-node")
-            _hand_on(measures=measures(going, chosen, {p.topology: p for p in (between_hosts, builders.placement())}))
+            places = {place.topology: place for place in (between_hosts, builders.placement())}
+            _hand_on(measures=measures(going, chosen, places), scaled=UNSCALED)
 
     return stand_in
 

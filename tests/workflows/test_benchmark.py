@@ -39,7 +39,8 @@ def test_a_run_is_these_tasks_in_this_order() -> None:
     assert list(tasks("next")) == ["look", "rounds"]
     assert (tasks("next")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
     assert list(tasks("visit")) == ["begin", "stay", "end"]
-    assert list(tasks("stay")) == ["configure", "settle", "retreat", "prepare", "measure", "clear", "clear-again"]
+    visit = ["configure", "settle", "retreat", "prepare", "measure", "scale", "clear", "clear-again"]
+    assert list(tasks("stay")) == visit
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
 
@@ -54,7 +55,7 @@ def test_visits_run_one_at_a_time_and_measures_together_and_outlive_each_others_
 def test_what_measures_starts_beside_the_proof_and_clear_beside_what_measures() -> None:
     waits = {name: set(re.findall(r"[a-z]+", str(task.get("depends", "")))) for name, task in tasks("stay").items()}
     assert waits["prepare"] == waits["settle"] == {"configure"}
-    assert waits["measure"] == {"configure", "prepare"}
+    assert waits["measure"] == waits["scale"] == {"configure", "prepare"}
     assert not waits["clear"] & {"settle", "measure", "retreat"}
 
 

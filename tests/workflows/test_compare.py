@@ -92,6 +92,8 @@ def test_a_damaged_run_is_named(folder: Path, capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().err
     assert "trials/two." in told
     assert call("one", "three", f"--results={folder}") == 0
+    assert call(f"--results={folder}") == 0
+    assert "A: one" in capsys.readouterr().out, "the one before the latest that can be read"
 
 
 @pytest.fixture

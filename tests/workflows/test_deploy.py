@@ -181,6 +181,20 @@ def test_address_of_a_pushgateway_is_checked(address: str) -> None:
         deploy_to(cluster(), pushgateway=address)
 
 
+@pytest.mark.parametrize("place", ["beside", "s3://pages/team"])
+def test_place_of_the_site_is_one_setting(place: str) -> None:
+    store = cluster()
+    deploy_to(store, site=place)
+    assert settings(store)["BENCHMARK_SITE"] == place
+
+
+@pytest.mark.parametrize("place", ["/srv/www", "besides", "s3://", "s3://key:word@bucket"])
+def test_place_of_the_site_is_one_that_a_pod_reaches(place: str) -> None:
+    with pytest.raises(BadInput, match="SITE") as raised:
+        deploy_to(cluster(), site=place)
+    assert "RESULTS" not in str(raised.value)
+
+
 def test_undeploy_deletes_exactly_what_deploy_created() -> None:
     store = cluster()
     before = set(store.objects)

@@ -33,6 +33,7 @@ def test_deploy_puts_results_beside_argo_artifacts() -> None:
         "BENCHMARK_ACCEPT": "",
         "BENCHMARK_API_SERVERS": "10.0.0.2:6443,[fd00::1]:6443",
         "BENCHMARK_NOTIFY_URL": "",
+        "BENCHMARK_SITE": "",
         "BENCHMARK_PUSHGATEWAY": "",
         "BENCHMARK_GUARD_MINUTES": "1",
         "AWS_ENDPOINT_URL": "http://minio.minio:9000",

@@ -2,11 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Collection
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Annotated
 
-import pyarrow as pa
 from cyclopts import Parameter
 
 from analysis import memory
@@ -19,7 +17,7 @@ from analysis.stats import run_groups
 from analysis.stats.contrast_figures import Compared
 from analysis.stats.run_groups import RunGroup
 from analysis.store.left_out import sentences
-from analysis.store.selection import Choice, beside
+from analysis.store.selection import beside, no_run
 from analysis.store.store import Store
 from analysis.summary.contrast_markdown import to_markdown
 from analysis.summary.run_contrast import RunContrast, contrast_groups
@@ -60,8 +58,8 @@ def compare(
     page = store.location(f"{FOLDER}/{name}.html")
     store.files.put(f"{FOLDER}/{name}.html", contrast_page.render(found).encode())
     store.files.put(f"{FOLDER}/{name}.md", to_markdown(found, page).encode())
-    places = {"Page": page, "Markdown": store.location(f"{FOLDER}/{name}.md")}
-    print_document(contrast_table.document(found, places), format)
+    files = {"Page": page, "Markdown": store.location(f"{FOLDER}/{name}.md")}
+    print_document(contrast_table.document(found, files), format)
     return 0
 
 
@@ -71,35 +69,22 @@ def compare_in(store: Store, a: str, b: str, known: Compared) -> tuple[RunContra
     Raises:
         BadInput: a side names no run or more than it should, or the two have nothing in common to compare.
     """
-    a, b = a or "latest~1", b or "latest"
-    with closing(database.connect(store, asking="", choice=_named(a, b))) as con:
-        for sentence in sentences(database.left_out(con)):
-            print_notice(sentence)
+    texts = (a or "latest~1", b or "latest")
+    with closing(database.connect(store, asking="", choice=no_run)) as con:
         listed = run_groups.list_runs(con)
-        one, two = (_group(con, text, listed) for text in (a, b))
-        return contrast_groups(con, one, two, known), page_name(one, two)
-
-
-def _named(*texts: str) -> Choice:
-    """The runs of the environments of those that are named, since their histories say how far nights scatter."""
-
-    def chosen(rows: pa.Table) -> Collection[str]:
-        listed = run_groups.list_rows(rows.to_pylist())
-        found: list[str] = []
+    while True:  # ends, since a run that is left out is taken off the list
+        one, two = (run_groups.select(text, listed) for text in texts)
+        with closing(database.connect(store, asking="", choice=beside(*one, *two))) as con:
+            gone = {lost.run_id: lost for lost in database.left_out(con)}
+            if not gone.keys() & {*one, *two}:
+                for sentence in sentences(list(gone.values())):
+                    print_notice(sentence)
+                sides = [run_groups.load_group(con, text, ids) for text, ids in zip(texts, (one, two), strict=True)]
+                return contrast_groups(con, sides[0], sides[1], known), page_name(sides[0], sides[1])
         for text in texts:
-            with suppress(BadInput):  # which is said once the store is open
-                found += run_groups.select(text, listed)
-        return beside(*found)(rows)
-
-    return chosen
-
-
-def _group(con: database.Connection, text: str, listed: list[run_groups.ListedRun]) -> RunGroup:
-    try:
-        return run_groups.load_group(con, text, run_groups.select(text, listed))
-    except BadInput as problem:
-        gone = [one for one in database.left_out(con) if one.run_id == text]
-        raise BadInput(gone[0].sentence if gone else str(problem)) from problem
+            if text in gone:
+                raise BadInput(gone[text].sentence)
+        listed = [run for run in listed if run.run_id not in gone]
 
 
 def page_name(a: RunGroup, b: RunGroup) -> str:

@@ -21,7 +21,7 @@ def print_curves(summary: Summary, console: Terminal) -> None:
     console.print()
     console.print(Text("At scale", style="bold"))
     console.print(at_scale.first_sentence(groups))
-    leading = [group for group in groups if BY_NAME[group.lines[0].curve.metric].leads]
+    leading = [group for group in groups if BY_NAME[group.lines[0].curve.metric].has_first_curve]
     for group in leading:
         console.print()
         console.print(Text(group.where, style="bold"))

@@ -1,5 +1,7 @@
 """The store of a verb, and other files that it writes, opened only where root may use them."""
 
+from analysis.errors import Problem
+from analysis.site.names import site_problem
 from analysis.store import trust
 from analysis.store.object_storage import ObjectStorage
 from analysis.store.store import Store
@@ -22,10 +24,13 @@ def open_store(results: str, *, as_owner: bool, create: bool = False) -> Store:
     return Store(results)
 
 
-def open_files(address: str, *, as_owner: bool) -> ObjectStorage:
-    """The files at an address that is no store's, such as a site's; arguments and errors as of `open_store`."""
-    _use(address, as_owner=as_owner, create=True)
-    return ObjectStorage(address)
+def open_site(address: str, *, as_owner: bool) -> ObjectStorage:
+    """The files at the address of a site; arguments and errors as of `open_store`."""
+    try:
+        _use(address, as_owner=as_owner, create=True)
+        return ObjectStorage(address)
+    except Problem as problem:
+        raise type(problem)(site_problem(str(problem))) from problem
 
 
 def _use(url: str, *, as_owner: bool, create: bool) -> None:

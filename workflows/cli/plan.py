@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import groupby
 
 from rich.table import Table
 
@@ -11,10 +12,11 @@ from analysis.console.terminal import Terminal
 from analysis.domain import FIRST_LOOK
 from analysis.formatting import count, duration
 from steps.catalogue.environments import is_lab
+from steps.catalogue.factors import varied
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox
-from steps.domain import Trial
+from steps.domain import Trial, Visit
 from steps.settings.schedule import make_schedule, planned_time
 from workflows.cli.plan_document import (
     plan_document,
@@ -34,7 +36,7 @@ def print_plan(flags: RunFlags | None = None) -> int:
     flags = flags or RunFlags()
     settings = flags.settings()
     visits, notes = make_schedule(settings), list(_planned(settings))
-    rows = [(str(v.visit), str(v.round), v.dataplane, ", ".join(map(_described, v.trials))) for v in visits]
+    rows = [(str(v.visit), str(v.round), v.dataplane, _trials(v, settings)) for v in visits]
 
     def text(console: Terminal) -> None:
         table = Table(*_COLUMNS, box=None, pad_edge=False)
@@ -55,6 +57,17 @@ def print_plan(flags: RunFlags | None = None) -> int:
     return 0
 
 
+def _trials(visit: Visit, settings: Settings) -> str:
+    """The trials of a visit in their order; where there are several scales, each behind the scale that it is at."""
+    if len(settings.scales) == 1:
+        return ", ".join(map(_described, visit.trials))
+    names = varied(settings.scales)
+    return "; ".join(
+        f"{scale.words_of(names)}: {', '.join(map(_described, trials))}"
+        for scale, trials in groupby(visit.trials, key=lambda trial: trial.scale)
+    )
+
+
 def _described(trial: Trial) -> str:
     return f"{trial.topology} {trial.variant.name} {trial.direction}"
 
@@ -68,6 +81,11 @@ def _planned(settings: Settings) -> Iterator[str]:
         yield (
             "Where the Tigera operator installed Calico, it replaces calico-node on every node at each switch: "
             f"{planned_time(settings, by_operator=True).sentence} with two nodes, more with more."
+        )
+    if len(settings.scales) > 1:
+        yield (
+            f"Each visit goes through {len(settings.scales)} scales of the cluster in random order: "
+            f"{'; '.join(scale.words_of(varied(settings.scales)) for scale in settings.scales)}."
         )
     least, _, most = planned.rounds
     if least < most:

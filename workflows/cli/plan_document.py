@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from analysis.console.documents import DocumentModel, Grid, grid_of
 from analysis.console.markdown import escape, table
+from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Finding, Trial, Visit
 from steps.settings.schedule import PlannedTime
@@ -33,6 +34,13 @@ class PlannedTrial(_Item):
     offered_bps: float | None
     """Null: as much as the path carries."""
     duration_s: int
+    services: int
+    """Unused ones beside the measured one."""
+    endpoints: int
+    """Of each of these."""
+    policies: int
+    churn_per_s: float
+    """Endpoints that change in a second."""
 
 
 class PlannedVisit(_Item):
@@ -93,7 +101,7 @@ class PreflightDocument(DocumentModel):
 
 
 _TRIAL: Final = tuple(PlannedTrial.model_fields)
-_MEASURED: Final = tuple(name for name in _TRIAL if name != "variant")
+_MEASURED: Final = tuple(name for name in _TRIAL if name != "variant" and name not in Scale.model_fields)
 
 
 def plan_document(
@@ -168,4 +176,5 @@ def preflight_markdown(document: PreflightDocument, conclusion: str) -> str:
 
 
 def _trial(trial: Trial) -> PlannedTrial:
-    return PlannedTrial(variant=trial.variant.name, **{name: getattr(trial, name) for name in _MEASURED})
+    measured = {name: getattr(trial, name) for name in _MEASURED}
+    return PlannedTrial(variant=trial.variant.name, **measured, **trial.scale.model_dump())

@@ -9,10 +9,9 @@ from analysis.console.commands import report_command
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
 from analysis.stats.contrast_figures import Compared
-from analysis.store.object_storage import ObjectStorage
 from steps.catalogue.options import QUANTITIES, method
 from workflows.cli import uncollected
-from workflows.cli.opened_store import open_files, open_store
+from workflows.cli.opened_store import open_site, open_store
 from workflows.flags.common import AsOwner, Results
 
 _SITE = "Where the pages are written: a folder, file:// or s3://; if empty the folder site of the store."
@@ -31,9 +30,9 @@ def write_site(
         Unsupported: the store can't be read, or the pages can't be written.
     """
     memory.require()
-    elsewhere = open_files(site_address, as_owner=as_owner) if site_address else None
+    elsewhere = open_site(site_address, as_owner=as_owner) if site_address else None
     store = open_store(results, as_owner=as_owner)
-    files = elsewhere or ObjectStorage(store.location(site.BESIDE))
+    files = elsewhere or store.files.below(site.FOLDER)
     for run in uncollected.collect_all(store, print_notice):
         print_notice(f"`{report_command(store.url, run.run_id)}` analyses it and writes its report.")
     written = site.write_site(store, files, Compared(method, QUANTITIES))

@@ -9,8 +9,10 @@ from typing import Final
 
 from analysis.addresses import parse_webhook
 from analysis.errors import BadInput
+from analysis.site.names import site_problem
 from analysis.store.urls import parse_url
 from steps.catalogue.option_fields import items, nearest, shown_option
+from steps.settings.environment import BESIDE
 from workflows.flags.deploy import ADMISSION_MODES, GUARD_OFF, MINUTES_OF_AN_HOUR, DeployFlags
 
 _ACCEPTED: Final = ("gitops",)
@@ -65,6 +67,7 @@ def check(flags: DeployFlags) -> None:
         )
     if flags.pushgateway.strip() and _GATEWAY.fullmatch(flags.pushgateway.strip()) is None:
         faults.append("PUSHGATEWAY must be an address such as http://pushgateway.monitoring:9091, without user info.")
+    faults += _site_faults(flags.site.strip())
     for read in (
         lambda: flags.results.strip() and parse_url(flags.results),
         lambda: flags.notify_url.strip() and parse_webhook(flags.notify_url.strip(), "NOTIFY_URL"),
@@ -75,6 +78,20 @@ def check(flags: DeployFlags) -> None:
             faults.append(str(problem))
     if faults:
         raise BadInput("\n".join(faults))
+
+
+def _site_faults(site: str) -> list[str]:
+    if site in {"", BESIDE}:
+        return []
+    if not site.lower().startswith("s3://"):
+        return [
+            f"SITE is {shown_option(site)}: write {BESIDE} or s3://BUCKET/PREFIX, since a pod has no folder to keep."
+        ]
+    try:
+        parse_url(site)
+    except BadInput as problem:
+        return [site_problem(str(problem))]
+    return []
 
 
 def _divides_an_hour(text: str) -> bool:

@@ -84,6 +84,7 @@ def choose_values(
         variables.OUTSIDE: flags.outside,
         variables.ACCEPT: flags.accept,
         variables.API_SERVERS: ",".join(_api_servers(client)),
+        variables.SITE: flags.site.strip(),
         PUSHGATEWAY: flags.pushgateway.strip(),
         MINUTES: str(minutes),
         **({"AWS_ENDPOINT_URL": store.endpoint_url} if store.endpoint_url else {}),

@@ -26,6 +26,10 @@ _GUARD = (
     "1 if empty."
 )
 _PUSHGATEWAY = "The Prometheus Pushgateway for the guard's metrics, such as http://pushgateway.monitoring:9091."
+_SITE = (
+    "Where each run brings the pages of the whole store up to date: beside, for the folder site of the store, or an "
+    "s3:// address; nowhere if empty."
+)
 _NOTIFY_URL = "Where the verdict of each run is posted, as JSON. It is a secret: give it by the variable."
 
 
@@ -45,6 +49,7 @@ class DeployFlags:
     admission: Annotated[str, flag(_ADMISSION)] = ""
     guard: Annotated[str, flag(_GUARD)] = ""
     pushgateway: Annotated[str, flag(_PUSHGATEWAY)] = ""
+    site: Annotated[str, flag(_SITE)] = ""
     force: Annotated[bool, Parameter(help="Overwrite fields that another client has changed since.", negative="")] = (
         False
     )

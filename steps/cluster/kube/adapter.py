@@ -225,6 +225,21 @@ class KubernetesCluster:
         self._refuse_others()
         return cluster_scale.time_changes(self._client, self._sites, trial, manifests.image(self._variables))
 
+    def place_of_changes(self, trial: Trial) -> Placement:
+        """The first measured node, without monitors.
+
+        Their addresses and tokens are in the bucket, which no step with rights on the cluster reads.
+        """
+        site = self._sites[0]
+        return Placement(
+            topology=trial.topology,
+            client_node=site.node,
+            host_network=False,
+            address=site.address,
+            ports={},
+            monitors=(),
+        )
+
     @property
     def _sites(self) -> list[probe_pods.Site]:
         return probe_pods.sites(self._standing.nodes, self.measured_nodes)

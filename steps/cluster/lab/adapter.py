@@ -120,6 +120,10 @@ class LabCluster:
         seconds = trial.program.lasts_s(settings.duration_s, 0)
         return updates.as_json(updates.time_updates(mechanism, trial.scale, seconds))
 
+    def place_of_changes(self, trial: Trial) -> Placement:
+        """The machine that the lab is on."""
+        return servers.placement(BY_NAME[trial.topology])
+
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
         """Send traffic through Service and NodePort, and read on each node what forwarded it."""
         del visit

@@ -23,8 +23,10 @@ def apply(mechanism: Mechanism, before: Scale | None, scale: Scale) -> list[Chan
     if tables is None or (before is not None and _numbers(before) == _numbers(scale)):
         return []
     ports = all_ports(*_numbers(scale))
+    # what churns has other endpoints by now than those that the scale says
+    known = None if before is None or before.churn_per_s else all_ports(*_numbers(before))
     with ThreadPoolExecutor(len(addresses.NODES)) as pool:
-        commands = list(pool.map(lambda node: tables.replace(node, ports), addresses.NODES))
+        commands = list(pool.map(lambda node: tables.replace(node, ports, known), addresses.NODES))
     return [
         Change(what=f"{scale.services} unused Services of {scale.endpoints} endpoints on {node.name}", command=command)
         for node, command in zip(addresses.NODES, commands, strict=True)

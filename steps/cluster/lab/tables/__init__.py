@@ -27,7 +27,8 @@ class Tables:
 
     Attributes:
         where: what is counted, in words: Services, endpoints, policies.
-        replace: makes the Services of a node be these, whatever was there; returns the equivalent command.
+        replace: makes the Services of a node be these, in the place of those before; None: these are unknown. Returns
+            the equivalent command.
         count: how many there are.
         update: prepares the dataplane's own update of a node that has these ports, of which these have changed or are
             new, and these are to go; what it returns makes it.
@@ -36,7 +37,7 @@ class Tables:
     """
 
     where: tuple[str, str, str]
-    replace: Callable[[LabNode, Sequence[ServicePort]], str]
+    replace: Callable[[LabNode, Sequence[ServicePort], Sequence[ServicePort] | None], str]
     count: Callable[[LabNode], Counted]
     update: Callable[[LabNode, Sequence[ServicePort], Sequence[ServicePort], Sequence[ServicePort]], Callable[[], None]]
     set_policies: Callable[[LabNode, int], str]

@@ -118,7 +118,8 @@ def _external(node: LabNode, port: ServicePort) -> list[str]:
     return [*inside, *([f"-j {endpoint_chain(port)}"] if port.has_backend_on(node) else [])]
 
 
-def _replace(node: LabNode, ports: Sequence[ServicePort]) -> str:
+def _replace(node: LabNode, ports: Sequence[ServicePort], before: Sequence[ServicePort] | None) -> str:
+    del before  # the table goes as a whole
     first, *rest = "\n".join((*nat(node, ports, batch_size()), "")).partition("COMMIT\n")
     run_one(Job(node.name, _RESTORE_ALL, first + rest[0]))
     run_one(Job(node.name, RESTORE, rest[1]))

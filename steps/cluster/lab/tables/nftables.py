@@ -139,8 +139,9 @@ def load(node: LabNode, before: str, ports: Iterable[ServicePort], batch: int) -
     return [first + "".join(lots[:1]), *lots[1:]]
 
 
-def _replace(node: LabNode, ports: Sequence[ServicePort]) -> str:
+def _replace(node: LabNode, ports: Sequence[ServicePort], before: Sequence[ServicePort] | None) -> str:
     """In the first transaction the old table goes, whole: kernels take that faster than each of its chains."""
+    del before
     gone = f"table ip {TABLE}\ndelete table ip {TABLE}\n"
     for text in load(node, gone, ports, batch_size()):
         run_one(Job(node.name, _LOAD, text))

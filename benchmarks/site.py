@@ -1,0 +1,117 @@
+"""The site of a thousand runs: how long all of its pages take, how long one more night, and in how much memory.
+
+    python -m benchmarks.site [--runs 1000]
+
+The aim, on two cores: all pages in under a minute. Each figure is of a fresh process, with its imports, as for a user
+who types the command. Each run has the verdict of a real analysis, so that each page is as large as a real one.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from analysis.console.terminal import printing
+
+AIM_S = 60.0
+MIB = 2**20
+
+
+def main(arguments: list[str]) -> int:
+    """Make the store, build its site three times, print; 1 if the aim is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--build", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.build:
+        print(json.dumps(build(options.build)))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="site-") as folder:
+        fill(folder, options.runs)
+        whole = measured("all pages", folder)
+        measured("again, with nothing new", folder)
+        add_night(folder, options.runs)
+        measured("after one more night", folder)
+    in_time = whole < AIM_S
+    print(f"all pages: {'under' if in_time else 'NOT under'} {AIM_S:.0f} s")
+    return 0 if in_time else 1
+
+
+def fill(folder: str, runs: int) -> None:
+    """Write the runs, each with the verdict of a real analysis of its environment's last run, and with a report."""
+    from analysis.sql import database  # noqa: PLC0415 - the measured processes do without
+    from analysis.store.store import Store  # noqa: PLC0415
+    from analysis.summary.summary import Summary, summarise, to_json  # noqa: PLC0415
+    from benchmarks import synthetic  # noqa: PLC0415
+    from steps.catalogue.options import method  # noqa: PLC0415
+
+    began = time.perf_counter()
+    store = Store(folder)
+    synthetic.fill(store, runs, samples_per_run=120)
+    with closing(database.connect(store, asking="")) as con:
+        rows = database.query(con, "select run_id, environment from runs order by started_at").to_pylist()
+        last = {row["environment"]: row["run_id"] for row in rows}
+        found: dict[str, Summary] = {name: summarise(con, run_id, method) for name, run_id in last.items()}
+    for row in rows:
+        summary = replace(found[row["environment"]], run_id=row["run_id"])
+        store.keep_verdict(row["run_id"], to_json(summary))
+        store.write_report(row["run_id"], {"report.html": "<p>The report.</p>"}, latest=False)
+    size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
+    verdict = sum(len(to_json(one)) for one in found.values()) / len(found)
+    print(
+        f"wrote {runs} runs in {time.perf_counter() - began:.0f} s: {size / MIB:.0f} MiB, a verdict of "
+        f"{verdict / 1024:.0f} KiB each; {len(os.sched_getaffinity(0))} cores",
+        flush=True,
+    )
+
+
+def add_night(folder: str, runs: int) -> None:
+    """Write one more run, without a verdict."""
+    import numpy as np  # noqa: PLC0415 - the measured processes do without
+
+    from analysis.store.store import Store  # noqa: PLC0415
+    from benchmarks import synthetic  # noqa: PLC0415
+
+    run_id = f"night-{runs:05d}"
+    Store(folder).write_tables(run_id, synthetic.make(run_id, runs, 120, np.random.default_rng(1)))
+
+
+def measured(what: str, folder: str) -> float:
+    """Build the site in a fresh process, and print its seconds and its peak memory; returns the seconds."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks.site", "--build", folder]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    found = json.loads(done.stdout.splitlines()[-1])
+    files = [path for path in Path(folder, "site").rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    print(
+        f"{what}: {seconds:.1f} s; {found['sentence']} {size / MIB:.0f} MiB of pages; peak memory "
+        f"{found['peak_bytes'] / MIB:.0f} MiB",
+        flush=True,
+    )
+    return seconds
+
+
+def build(folder: str) -> dict[str, str | int]:
+    """Bring the site in the store up to date."""
+    from analysis import site  # noqa: PLC0415 - timed
+    from analysis.stats.contrast_figures import Compared  # noqa: PLC0415 - timed
+    from analysis.store.store import Store  # noqa: PLC0415 - timed
+    from steps.catalogue.options import QUANTITIES, method  # noqa: PLC0415 - timed
+
+    store = Store(folder)
+    written = site.write_site(store, store.files.below(site.FOLDER), Compared(method, QUANTITIES))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"sentence": written.sentence, "peak_bytes": peak}
+
+
+if __name__ == "__main__":
+    sys.exit(printing(lambda: main(sys.argv[1:])))
