@@ -19,9 +19,7 @@ from tests.analysis import synthetic
 
 BEGAN = datetime(2026, 3, 1, 22, tzinfo=UTC)
 NIGHTS = [
-    synthetic.Recipe(
-        run_id=f"{place}-{n}", environment=place, rounds=1, started_at=BEGAN + timedelta(days=n)
-    )
+    synthetic.Recipe(run_id=f"{place}-{n}", environment=place, rounds=1, started_at=BEGAN + timedelta(days=n))
     for place in ("lab", "prod")
     for n in range(3)
 ]
@@ -42,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def opened_below(store: Store) -> Iterator[set[str]]:
     names: set[str] = set()
     root = Path(store.files.root)
-    with watched([root / table for table in ("runs", "visits", "trials", "samples")]) as paths:
+    with watched([folder for folder in root.iterdir() if folder.is_dir()]) as paths:
         yield names
     names |= {path.relative_to(root).as_posix() for path in paths if path.name.endswith(".parquet")}
 
