@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def opened_below(store: Store) -> Iterator[set[str]]:
     names: set[str] = set()
     root = Path(store.files.root)
-    with watched([root / table for table in ("runs", "visits", "trials", "samples")]) as paths:
+    with watched([folder for folder in root.iterdir() if folder.is_dir()]) as paths:
         yield names
     names |= {path.relative_to(root).as_posix() for path in paths if path.name.endswith(".parquet")}
 
