@@ -20,7 +20,7 @@ BURDEN_SOURCE = "198.51.100.1/32"
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
     """Load the rules on both nodes."""
-    texts = {node.name: rules(node, ports, burden, batch_size()) for node in addresses.NODES}
+    texts = {node.name: rules(node, ports, burden, batch_size(LARGE_BATCH)) for node in addresses.NODES}
     run_all(Job(name, RESTORE, text) for name, text in texts.items())
     return [
         Change(

@@ -12,12 +12,13 @@ from steps.cluster.lab.mechanism import Mechanism, Traits
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_one
-from steps.cluster.lab.network.services import EVIDENCE, LARGE_BATCH, ServicePort, batch_size
+from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size
 from steps.cluster.lab.tables.nftables import (
     PODS_TABLE,
     POLICIES,
     TABLE,
     TABLES,
+    WHOLE,
     block,
     elements_text,
     load,
@@ -33,7 +34,7 @@ BURDEN_SOURCE = "198.51.100.1"
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
     """Load the rules on both nodes."""
-    texts = {node.name: rules(node, ports, burden, batch_size()) for node in addresses.NODES}
+    texts = {node.name: rules(node, ports, burden, batch_size(WHOLE)) for node in addresses.NODES}
     with ThreadPoolExecutor(len(texts)) as pool:
         list(pool.map(_load, texts, texts.values()))
     return [
@@ -50,7 +51,7 @@ def _load(name: str, texts: list[str]) -> None:
         run_one(Job(name, ("nft", "-f", "-"), text))
 
 
-def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int = LARGE_BATCH) -> list[str]:
+def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int = WHOLE) -> list[str]:
     """All rules of a node as input of nft, one text for each transaction."""
     return load(node, table(PODS_TABLE, _pods(node, burden)), ports, batch)
 

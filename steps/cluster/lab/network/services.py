@@ -142,12 +142,12 @@ def all_ports(count: int, endpoints: int = 1) -> list[ServicePort]:
     return [*filler_ports(count, endpoints), *MEASURED]
 
 
-def batch_size() -> int:
-    """How many endpoints' rules go into one transaction.
+def batch_size(most: int) -> int:
+    """How many endpoints' rules go into one transaction, of which a program takes so many at best.
 
     An ordinary user's socket buffer is limited by net.core.wmem_max, and so is a netlink message; root's is not.
     """
-    return BATCH if in_user_namespace() else LARGE_BATCH
+    return BATCH if in_user_namespace() else most
 
 
 def batches(ports: Iterable[ServicePort], size: int) -> Iterator[list[ServicePort]]:

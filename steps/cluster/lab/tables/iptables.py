@@ -11,7 +11,7 @@ from typing import Final
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_one
-from steps.cluster.lab.network.services import LOAD_BALANCER, ServicePort, batch_size, batches
+from steps.cluster.lab.network.services import LARGE_BATCH, LOAD_BALANCER, ServicePort, batch_size, batches
 from steps.cluster.lab.tables import POLICY_PORT, POLICY_SOURCE, Counted, Tables
 
 RESTORE: Final = ("iptables-nft-restore", "--noflush")
@@ -120,7 +120,7 @@ def _external(node: LabNode, port: ServicePort) -> list[str]:
 
 def _replace(node: LabNode, ports: Sequence[ServicePort], before: Sequence[ServicePort] | None) -> str:
     del before  # the table goes as a whole
-    first, *rest = "\n".join((*nat(node, ports, batch_size()), "")).partition("COMMIT\n")
+    first, *rest = "\n".join((*nat(node, ports, batch_size(LARGE_BATCH)), "")).partition("COMMIT\n")
     run_one(Job(node.name, _RESTORE_ALL, first + rest[0]))
     run_one(Job(node.name, RESTORE, rest[1]))
     return f"nsenter --net=/run/netns/{node.name} {' '.join(_RESTORE_ALL)} < {node.name}.nat"

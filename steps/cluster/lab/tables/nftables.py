@@ -12,6 +12,9 @@ from steps.cluster.lab.tables import POLICY_PORT, POLICY_SOURCE, Counted, Tables
 
 TABLE: Final = "kube-proxy"
 PODS_TABLE: Final = "calico"
+WHOLE: Final = 1_000_000
+"""Endpoints in one transaction: all, since nft lists the whole table before each one."""
+
 POLICIES: Final = "policies"
 """The chain that each chain of a pod asks before its profile."""
 
@@ -143,7 +146,7 @@ def _replace(node: LabNode, ports: Sequence[ServicePort], before: Sequence[Servi
     """In the first transaction the old table goes, whole: kernels take that faster than each of its chains."""
     del before
     gone = f"table ip {TABLE}\ndelete table ip {TABLE}\n"
-    for text in load(node, gone, ports, batch_size()):
+    for text in load(node, gone, ports, batch_size(WHOLE)):
         run_one(Job(node.name, _LOAD, text))
     return f"nsenter --net=/run/netns/{node.name} nft -f {node.name}.nft"
 
