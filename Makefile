@@ -209,7 +209,7 @@ bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, aga
 	@$(BIN)/python -m benchmarks.cpu $(FLAGS)
 
 .PHONY: bench-scale
-bench-scale: $(RUN_READY) ## Query and report on a store of 1,000 runs and 10 million samples.
+bench-scale: $(DEV_READY) ## Trend, report and comparison on a store of 1,000 runs and 10 million samples, against DuckDB by hand, and the trend of a slow bucket: 3 minutes
 	@$(BIN)/python -m benchmarks.scale
 
 .PHONY: bench-site
