@@ -49,8 +49,18 @@ def _hosts(client: Client, sites: Sequence[Site]) -> dict[str, HostProbe]:
     return {node: each.host for node, each in found.items() if each.host is not None}
 
 
-def signs(node: str, host: HostProbe, scale: Scale, *, has_servers: bool) -> Iterator[ScaleSign]:
-    """What one node's agents count of a scale. `has_servers`: whether pods that the policies select run there."""
+def signs(
+    node: str, host: HostProbe, scale: Scale, *, has_servers: bool, changes_go_on: bool = False
+) -> Iterator[ScaleSign]:
+    """What one node's agents count of a scale.
+
+    Args:
+        node: its name.
+        host: its report.
+        scale: as it should be.
+        has_servers: whether pods that the policies select run there.
+        changes_go_on: whether changes that are not written yet may be younger than the scale.
+    """
     proxy, felix = host.kube_proxy or {}, host.felix or {}
     if rules := proxy.get(agent_metrics.PROXY_RULES):
         least = scale.services * (1 + scale.endpoints)
@@ -58,7 +68,8 @@ def signs(node: str, host: HostProbe, scale: Scale, *, has_servers: bool) -> Ite
         yield _sign("services", node, agent_metrics.PROXY_RULES, seen, host, holds=rules >= least)
     for name in agent_metrics.PENDING:
         if name in proxy:
-            yield _sign("services", node, name, f"{proxy[name]:.0f}", host, holds=proxy[name] == 0)
+            holds = True if proxy[name] == 0 else None if changes_go_on else False
+            yield _sign("services", node, name, f"{proxy[name]:.0f}", host, holds=holds)
     if agent_metrics.LOCAL_POLICIES in felix:
         count = felix[agent_metrics.LOCAL_POLICIES]
         holds = count > scale.policies if has_servers and scale.policies else None

@@ -47,6 +47,8 @@ def test_rules_and_pending_changes_tell_whether_kube_proxy_has_all() -> None:
     assert found[agent_metrics.PROXY_RULES] is True
     assert found[agent_metrics.PENDING[0]] is True
     assert found[agent_metrics.PENDING[1]] is False, "three changes are not written yet"
+    younger = agents.signs("node-a", host(), Scale(services=2_500), has_servers=True, changes_go_on=True)
+    assert {sign.looked_at: sign.holds for sign in younger}[agent_metrics.PENDING[1]] is None, "it proves nothing then"
     assert seen(host(), Scale(services=2_500, endpoints=2))[agent_metrics.PROXY_RULES] is False
     assert agent_metrics.PROXY_RULES not in seen(host(page=""), Scale(services=10)), "nftables mode counts no rules"
 
