@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from steps.catalogue.factors import FACTORS
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, Settings, defaults
+from steps.catalogue.profiles import BY_NAME
 from tests.options import another
 from tests.test_docs import DOCUMENTS, ROOT, TARGETS
 from tests.test_make import Make, known
@@ -78,7 +80,8 @@ def test_an_option_reaches_the_settings_from_every_verb_and_from_the_form(option
         (away.chosen("prod", "s3://bucket"), SubmitFlags(**usual).chosen("prod", "s3://bucket")),
     ):
         changed = {name for name in Settings.model_fields if getattr(chosen, name) != getattr(default, name)}
-        assert changed == {option.field if option.field in Settings.model_fields else "cells"}
+        field = "scales" if option.field in FACTORS else "cells"
+        assert changed == {option.field if option.field in Settings.model_fields else field}
     assert f"{option.name}={value}" in away.form("submitted")["options"].split()
     assert f"--{option.name.replace('_', '-')}={value}" in here.argv(here.settings())
 
@@ -102,7 +105,7 @@ def test_defaults_by_profile_are_of_known_profiles(environment: str) -> None:
         if isinstance(by_profile, dict)
         for name in by_profile
     }
-    assert names == {"smoke", "quick", "standard", "thorough"}
+    assert names == {*BY_NAME}
 
 
 def test_a_new_option_is_one_entry(tmp_path: Path) -> None:

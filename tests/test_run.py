@@ -174,7 +174,7 @@ def test_second_sigint_ends_at_once_and_names_the_report_command(tmp_path: Path)
     assert "Traceback" not in printed
     asked = re.search(r"type `make report RUN=(\S+) RESULTS=(\S+)`\.", printed)
     assert asked is not None, printed
-    assert "The run ended early: 1 of 2 trials never ran." in report(tmp_path, asked[1])
+    assert "The run ended early: 3 of 4 trials never ran." in report(tmp_path, asked[1])
     assert rows(tmp_path, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
 
 

@@ -59,6 +59,12 @@ TOOLS: tuple[dict[str, Any], ...] = (
         "figures": ["programming_p50_s", "programming_p99_s", "programming_worst_s", "programming_failed"],
     },
     {
+        "name": "rules-update",
+        "tool": "rules_update",
+        "transport": "tcp",
+        "figures": ["update_p50_s", "update_p99_s", "update_worst_s", "updates_failed"],
+    },
+    {
         "name": "ladder-512",
         "tool": "ladder_512",
         "transport": "udp",
@@ -278,7 +284,7 @@ def _usage(busy: float) -> dict[str, Any]:
     }
 
 
-def _trial(  # noqa: PLR0911 - one for each kind of tool
+def _trial(  # noqa: C901, PLR0911 - one for each kind of tool
     recipe: Recipe,
     numbers: tuple[int, int, int],
     name: str,
@@ -306,7 +312,12 @@ def _trial(  # noqa: PLR0911 - one for each kind of tool
         return row | times | {"transactions_per_s": 2e4 * size, "load_ratio": 0.9, "nodes": [_usage(0.9)]}
     if by == "service-added":
         agents = {"felix_memory_bytes": int(120e6 / size), "felix_cpu_ratio": 0.2 / size}
-        return row | agents | {"programming_p50_s": 0.05 / size, "programming_observed": 30, "programming_failed": 0}
+        agents |= {"kube_proxy_memory_bytes": int(60e6 / size), "kube_proxy_cpu_ratio": 0.3 / size}
+        agents |= {"kernel_memory_bytes": int(300e6 / size)}
+        times = {"programming_p50_s": 0.05 / size, "programming_p99_s": 0.2 / size}
+        return row | agents | times | {"programming_observed": 30, "programming_failed": 0}
+    if by == "rules-update":
+        return row | {"update_p50_s": 0.01 / size, "updates": 40, "updates_failed": 0}
     if by == "ladder-512":
         found = {"bounded_loss_bps": 2e8 * size, "bounded_loss_packets_per_s": 5e4 * size}
         return row | found | {"bounded_loss_ratio": 5e-4, "most_sent_bps": 1.5e9, "nodes": [_usage(0.9)]}

@@ -218,7 +218,10 @@ def test_the_times_of_changes_and_the_memory_of_agents_have_curves(tmp_path: Pat
     assert [group.lines[0].curve.metric for group in groups] == [
         "programming_p50_s",
         "felix_memory_bytes",
+        "kube_proxy_memory_bytes",
+        "kernel_memory_bytes",
         "felix_cpu_ratio",
+        "kube_proxy_cpu_ratio",
     ]
     assert groups[0].sentence.startswith("From 0 to 10 000 Services a change works after 0.0")
     assert groups[0].lines[0].answer.startswith("×21 [")

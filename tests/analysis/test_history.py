@@ -265,7 +265,8 @@ KEY = ("received_bps", "pod-to-pod", "gamma", None)
 
 @pytest.mark.parametrize("environment", ["lab", "tiger"])
 def test_every_metric_has_a_history(environment: str, tmp_path: Path) -> None:
-    cells = (*SMALL.cells, *synthetic.LATENCY[-3:])
+    by_scale = (("pod-to-service", by, "forward") for by in ("service-added", "rules-update"))
+    cells = (*SMALL.cells, *synthetic.LATENCY[-3:], *by_scale)
     recipes = nights(2, {}, replace(SMALL, environment=environment, cells=cells, references=True))
     con = synthetic.database(tmp_path, *recipes)
     found = history.nightly_series(con, run.load_run(con, "night-01"), ["night-00", "night-01"])
