@@ -44,8 +44,8 @@ class Factor:
         axis: how its values are spread in a chart; log has a place for zero.
         default: the values of a run that chooses none, by environment and profile.
         usual: likewise in other profiles; None: the field's own default.
-        makes_s: what one of them takes to make and to count in a change, in the lab and on a cluster, seconds: estimated
-            from runs on a busy machine of two cores, mean of all dataplanes.
+        makes_s: what one of them takes to make and to count in a change, in the lab and on a cluster, seconds:
+            estimated from runs on a busy machine of two cores, mean of all dataplanes.
         of_services: it says something of the unused Services, so that it has its own default where there are none.
     """
 
