@@ -58,7 +58,8 @@ def _usable_trials() -> str:
 def _from_file(name: str) -> str:
     """`views/NAME.sql`, with `{metrics}` and `{flagged_trials}` filled in from the metrics."""
     sql = resources.files("analysis").joinpath("views", f"{name}.sql").read_text()
-    metrics = ",\n    ".join(f"{metric.visit_sql} as {metric.name}" for metric in METRICS)
+    # As doubles, since DuckDB sums whole numbers to ones that Python gets as decimals.
+    metrics = ",\n    ".join(f"({metric.visit_sql})::double as {metric.name}" for metric in METRICS)
     return sql.replace("{metrics}", metrics).replace("{flagged_trials}", ",\n    ".join(_flagged_trials()))
 
 

@@ -10,6 +10,7 @@ import pytest
 from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
+from analysis.stats.metrics import METRICS
 from analysis.store.schema import TABLES, arrow_schema
 from analysis.store.store import Store
 from tests.analysis import synthetic
@@ -228,3 +229,10 @@ def test_store_rewritten_during_a_query_is_an_error_and_can_be_reopened(tmp_path
 def test_sql_statement_without_rows(con: database.Connection) -> None:
     assert database.query(con, "create temp table mine as select 1 as x").num_rows <= 1
     assert database.query(con, "select x from mine").to_pylist() == [{"x": 1}]
+
+
+def test_every_metric_of_a_visit_is_a_double(tmp_path: Path) -> None:
+    """DuckDB sums whole numbers to ones that Python gets as decimals, which no float can be divided by."""
+    with synthetic.database(tmp_path, synthetic.Recipe()) as con:
+        found = dict(con.execute("select column_name, column_type from (describe visit_means)").fetchall())
+    assert {found[metric.name] for metric in METRICS} == {"DOUBLE"}
