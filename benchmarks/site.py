@@ -17,11 +17,18 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.console.terminal import printing
 
+if TYPE_CHECKING:
+    from analysis.summary.summary import Summary
+
 AIM_S = 60.0
 MIB = 2**20
+SAMPLES = 120
+ANALYSED = 180
+"""Runs of which the verdicts are made: as many nights of two environments as a history has."""
 
 
 def main(arguments: list[str]) -> int:
@@ -45,31 +52,49 @@ def main(arguments: list[str]) -> int:
 
 
 def fill(folder: str, runs: int) -> None:
-    """Write the runs, each with the verdict of a real analysis of its environment's last run, and with a report."""
+    """Write the runs, each with the verdict of a real analysis of its environment's nights, and with a report."""
+    import numpy as np  # noqa: PLC0415 - the measured processes do without
+    import pyarrow as pa  # noqa: PLC0415
+
+    from analysis.store.store import Store  # noqa: PLC0415
+    from analysis.summary.summary import to_json  # noqa: PLC0415
+    from benchmarks import synthetic  # noqa: PLC0415
+
+    began = time.perf_counter()
+    store, found, dice = Store(folder), summaries(min(runs, ANALYSED)), np.random.default_rng(7)
+    for night in range(runs):
+        run_id = f"night-{night:05d}"
+        tables = synthetic.make(run_id, night, SAMPLES, dice)
+        row = tables["runs"]
+        verdict = to_json(replace(found[row["environment"][0].as_py()], run_id=run_id))
+        place = row.schema.get_field_index("verdict")
+        tables["runs"] = row.set_column(place, row.schema.field(place), pa.array([verdict]))
+        store.write_tables(run_id, tables)
+        store.write_report(run_id, {"report.html": "<p>The report.</p>"}, latest=False)
+    size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
+    verdict_bytes = sum(len(to_json(one)) for one in found.values()) / len(found)
+    print(
+        f"wrote {runs} runs in {time.perf_counter() - began:.0f} s: {size / MIB:.0f} MiB, a verdict of "
+        f"{verdict_bytes / 1024:.0f} KiB each; {len(os.sched_getaffinity(0))} cores",
+        flush=True,
+    )
+
+
+def summaries(runs: int) -> "dict[str, Summary]":
+    """The summary of the last run of each environment, over so many nights of a store of their own."""
     from analysis.sql import database  # noqa: PLC0415 - the measured processes do without
     from analysis.store.store import Store  # noqa: PLC0415
-    from analysis.summary.summary import Summary, summarise, to_json  # noqa: PLC0415
+    from analysis.summary.summary import summarise  # noqa: PLC0415
     from benchmarks import synthetic  # noqa: PLC0415
     from steps.catalogue.options import method  # noqa: PLC0415
 
-    began = time.perf_counter()
-    store = Store(folder)
-    synthetic.fill(store, runs, samples_per_run=120)
-    with closing(database.connect(store, asking="")) as con:
-        rows = database.query(con, "select run_id, environment from runs order by started_at").to_pylist()
-        last = {row["environment"]: row["run_id"] for row in rows}
-        found: dict[str, Summary] = {name: summarise(con, run_id, method) for name, run_id in last.items()}
-    for row in rows:
-        summary = replace(found[row["environment"]], run_id=row["run_id"])
-        store.keep_verdict(row["run_id"], to_json(summary))
-        store.write_report(row["run_id"], {"report.html": "<p>The report.</p>"}, latest=False)
-    size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
-    verdict = sum(len(to_json(one)) for one in found.values()) / len(found)
-    print(
-        f"wrote {runs} runs in {time.perf_counter() - began:.0f} s: {size / MIB:.0f} MiB, a verdict of "
-        f"{verdict / 1024:.0f} KiB each; {len(os.sched_getaffinity(0))} cores",
-        flush=True,
-    )
+    with tempfile.TemporaryDirectory(prefix="site-") as folder:
+        store = Store(folder)
+        synthetic.fill(store, runs, SAMPLES)
+        with closing(database.connect(store, asking="")) as con:
+            rows = database.query(con, "select run_id, environment from runs order by started_at").to_pylist()
+            last = {row["environment"]: row["run_id"] for row in rows}
+            return {name: summarise(con, run_id, method) for name, run_id in last.items()}
 
 
 def add_night(folder: str, runs: int) -> None:
@@ -80,7 +105,7 @@ def add_night(folder: str, runs: int) -> None:
     from benchmarks import synthetic  # noqa: PLC0415
 
     run_id = f"night-{runs:05d}"
-    Store(folder).write_tables(run_id, synthetic.make(run_id, runs, 120, np.random.default_rng(1)))
+    Store(folder).write_tables(run_id, synthetic.make(run_id, runs, SAMPLES, np.random.default_rng(1)))
 
 
 def measured(what: str, folder: str) -> float:
