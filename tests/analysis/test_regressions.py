@@ -9,7 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
@@ -138,6 +138,7 @@ def test_empty_history_has_no_changes() -> None:
 
 
 @given(st.lists(st.lists(st.floats(-50, 50), max_size=30), max_size=4), st.floats(0.01, 0.9))
+@example([[0.0, -8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 1.0, 7.0]], 0.5)
 def test_change_status_is_consistent_for_any_values(many: list[list[float]], limit: float) -> None:
     for change in find_changes([series(values) for values in many if values], limit).changes:
         assert change.low <= change.change <= change.high
