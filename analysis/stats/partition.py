@@ -23,6 +23,10 @@ LEAST: Final = 2
 ODD: Final = 4.0
 """A night this many times the noise off its level is an outlier: it enters neither the mean nor the noise."""
 
+_ALIKE: Final = 1e-9
+"""Partitions that differ by so much cost the same, which is common with medians: rounding must not choose. The one that
+begins first is taken."""
+
 _MOSTLY: Final = 0.75
 """The least share of a level's nights that are no outliers: two bad nights with a good one between are no level."""
 
@@ -47,8 +51,8 @@ def segment_starts(values: Values, penalty: float, least: int = LEAST) -> list[l
     begins = np.zeros((n + 1, rows), dtype=np.intp)
     for end in range(least, n + 1):
         totals = best[:end] + cost[:end, end] + penalty
-        begins[end] = totals.argmin(axis=0)
         best[end] = totals.min(axis=0)
+        begins[end] = (totals <= best[end] + _ALIKE).argmax(axis=0)
     return [_walk_back(begins[:, row]) for row in range(rows)]
 
 
