@@ -4,20 +4,15 @@ import math
 from dataclasses import asdict
 from typing import Literal
 
-from pydantic import BaseModel
-
 from analysis.console.documents import DocumentModel, Grid, grid_of
 from analysis.stats.beside import Kind
 from analysis.stats.comparison import Verdict
 from analysis.stats.contrast import Basis, Contrast, Outcome
 from analysis.summary.run_contrast import ComparedSide, RunContrast
+from analysis.summary.run_models import Item, PathItem
 
 
-class _Item(BaseModel):
-    model_config = DocumentModel.model_config
-
-
-class RunItem(_Item):
+class RunItem(Item):
     """A run of a side."""
 
     run_id: str
@@ -26,7 +21,7 @@ class RunItem(_Item):
     label: str
 
 
-class SideItem(_Item):
+class SideItem(Item):
     """One of the two sides."""
 
     asked: str
@@ -35,14 +30,14 @@ class SideItem(_Item):
     runs: tuple[RunItem, ...]
 
 
-class DataplaneItem(_Item):
+class DataplaneItem(Item):
     """A dataplane that both sides have, by its name in A."""
 
     name: str
     title: str
 
 
-class BesideItem(_Item):
+class BesideItem(Item):
     """What differed beside the figures."""
 
     kind: Kind
@@ -51,30 +46,12 @@ class BesideItem(_Item):
     b: str
 
 
-class ContrastItem(_Item):
-    """A figure of B against the same of A. What is not known is null."""
+class ContrastItem(PathItem):
+    """A figure of B against the same of A, which has the scale and the path. What is not known is null.
 
-    metric: str
-    """By its name in docs/reference.md."""
-    metric_title: str
-    unit: str
-    """Of `a` and `b` where `against` is null, SI."""
-    scale: Literal["ratio", "points"]
-    """ratio: `change` 0.72 is 72 % more. points: `change` is a difference in `unit`."""
-    better: Literal["higher", "lower"]
-    topology: str
-    tool: str
-    transport: str
-    direction: str
-    services: int
-    """Unused Services while it was measured, in A."""
-    endpoints: int
-    """Of each of them."""
-    policies: int
-    """NetworkPolicies on the measured pods that match nothing."""
-    churn_per_s: float
-    """Endpoints changed per second."""
-    path: str
+    `unit` is that of `a` and `b` where `against` is null.
+    """
+
     dataplane: str
     against: str | None
     """The baseline to which the figure is relative; null: it is the figure itself."""
