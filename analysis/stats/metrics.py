@@ -15,9 +15,25 @@ HOST_NETWORK_RATIO: Final = "host_network_ratio"
 """The metric that relates throughput to that of the host network in the same seconds."""
 
 
-def _once(column: str) -> str:
-    """A figure of a node, which every tool that times changes records: in SQL, as of one of these tools alone."""
-    return f"case when tool = 'service_added' then {column} end"
+def _of_node(column: str, title: str, curve: str, what: str, table: TableColumn) -> ComparedMetric:
+    """What a node's agents or its kernel use: every tool that times changes records it, and one of them counts."""
+    is_memory = column.endswith("_bytes")
+    uses = "holds" if is_memory else "needs"
+    return ComparedMetric(
+        name=column,
+        title=title,
+        unit="B" if is_memory else "1",
+        kind="memory" if is_memory else "cpu",
+        columns=(column,),
+        trial=f"case when tool = 'service_added' then {column} end",
+        needs="programming_p50_s",
+        scale="ratio",
+        better="lower",
+        more=f"{uses} more {what}",
+        less=f"{uses} less {what}",
+        curve=curve,
+        table=table,
+    )
 
 
 METRICS: Final = (
@@ -425,80 +441,36 @@ METRICS: Final = (
         visit="sum({value})",
         table=TableColumn("changes never worked", "", 137),
     ),
-    ComparedMetric(
-        name="felix_memory_bytes",
-        title="memory of Felix",
-        unit="B",
-        kind="memory",
-        columns=("felix_memory_bytes",),
-        trial=_once("felix_memory_bytes"),
-        needs="programming_p50_s",
-        scale="ratio",
-        better="lower",
-        more="holds more memory in Felix",
-        less="holds less memory in Felix",
-        curve="Felix holds",
-        table=TableColumn("Felix", "MiB", 140),
+    _of_node(
+        "felix_memory_bytes", "memory of Felix", "Felix holds", "memory in Felix", TableColumn("Felix", "MiB", 140)
     ),
-    ComparedMetric(
-        name="kube_proxy_memory_bytes",
-        title="memory of kube-proxy",
-        unit="B",
-        kind="memory",
-        columns=("kube_proxy_memory_bytes",),
-        trial=_once("kube_proxy_memory_bytes"),
-        needs="programming_p50_s",
-        scale="ratio",
-        better="lower",
-        more="holds more memory in kube-proxy",
-        less="holds less memory in kube-proxy",
-        curve="kube-proxy holds",
-        table=TableColumn("kube-proxy", "MiB", 141),
+    _of_node(
+        "kube_proxy_memory_bytes",
+        "memory of kube-proxy",
+        "kube-proxy holds",
+        "memory in kube-proxy",
+        TableColumn("kube-proxy", "MiB", 141),
     ),
-    ComparedMetric(
-        name="kernel_memory_bytes",
-        title="memory of the kernel",
-        unit="B",
-        kind="memory",
-        columns=("kernel_memory_bytes",),
-        trial=_once("kernel_memory_bytes"),
-        needs="programming_p50_s",
-        scale="ratio",
-        better="lower",
-        more="holds more memory in the kernel",
-        less="holds less memory in the kernel",
-        curve="the kernel holds",
-        table=TableColumn("kernel", "MiB", 142),
+    _of_node(
+        "kernel_memory_bytes",
+        "memory of the kernel",
+        "the kernel holds",
+        "memory in the kernel",
+        TableColumn("kernel", "MiB", 142),
     ),
-    ComparedMetric(
-        name="felix_cpu_ratio",
-        title="CPUs used by Felix",
-        unit="1",
-        kind="cpu",
-        columns=("felix_cpu_ratio",),
-        trial=_once("felix_cpu_ratio"),
-        needs="programming_p50_s",
-        scale="ratio",
-        better="lower",
-        more="needs more CPU in Felix",
-        less="needs less CPU in Felix",
-        curve="Felix uses so many CPUs:",
-        table=TableColumn("Felix, CPUs", "", 143),
+    _of_node(
+        "felix_cpu_ratio",
+        "CPUs used by Felix",
+        "Felix uses so many CPUs:",
+        "CPU in Felix",
+        TableColumn("Felix, CPUs", "", 143),
     ),
-    ComparedMetric(
-        name="kube_proxy_cpu_ratio",
-        title="CPUs used by kube-proxy",
-        unit="1",
-        kind="cpu",
-        columns=("kube_proxy_cpu_ratio",),
-        trial=_once("kube_proxy_cpu_ratio"),
-        needs="programming_p50_s",
-        scale="ratio",
-        better="lower",
-        more="needs more CPU in kube-proxy",
-        less="needs less CPU in kube-proxy",
-        curve="kube-proxy uses so many CPUs:",
-        table=TableColumn("kube-proxy, CPUs", "", 144),
+    _of_node(
+        "kube_proxy_cpu_ratio",
+        "CPUs used by kube-proxy",
+        "kube-proxy uses so many CPUs:",
+        "CPU in kube-proxy",
+        TableColumn("kube-proxy, CPUs", "", 144),
     ),
 )
 """In the order of comparison."""
