@@ -19,7 +19,7 @@ _MOST_STREAMS: Final = 4096
 
 
 def read(text: bytes) -> Content | Failure:
-    """The measurements of a file; Failure where it has none that can be told apart.
+    """The measurements of a file; Failure where it has none that can be distinguished.
 
     A document with an error or without figures is a failed trial, as long as it says what the test was.
     """

@@ -175,7 +175,7 @@ class Direct:
         missing: bool = False,
         accept: str = "",
     ) -> bytes | None:
-        del accept  # whoever asks for metadata alone gets it all
+        del accept  # a request for metadata alone gets the whole object
         if self._killed and self.kill_at is not None:
             raise KilledError  # the process's other threads
         writes = method != "GET" and "accessreviews" not in path and "dryRun=All" not in path

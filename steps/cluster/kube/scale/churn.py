@@ -72,7 +72,7 @@ class Churn:
                 self._change(number)
                 with self._lock:
                     self._made += 1
-        except BaseException as error:  # noqa: BLE001 - raised for whoever asks how it goes
+        except BaseException as error:  # noqa: BLE001 - raised again where its progress is asked for
             self._failure = error
 
     def _change(self, number: int) -> None:

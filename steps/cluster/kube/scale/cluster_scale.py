@@ -34,7 +34,7 @@ _ENOUGH: Final = 0.9
 
 @dataclass(slots=True)
 class _Process:
-    """What a process does until it ends or is told otherwise."""
+    """What a process does until it ends or is stopped."""
 
     churn: Churn | None = None
 
@@ -157,7 +157,7 @@ def followed(client: Client, bench: Bench) -> list[ScaleSign]:
 
 
 def _held(client: Client, sites: Sequence[Site], scale: Scale) -> list[ScaleSign]:
-    """What the API server holds, which every node's agents are told."""
+    """What the API server holds, which every node's agents receive."""
     there, wanted = change.count(client), quantity(scale)
     counted = (
         ("services", "Services", there.services, wanted.services),

@@ -1,4 +1,4 @@
-"""A run that is killed at any write while it makes its scale leaves nothing, whoever puts the cluster back."""
+"""A run that is killed at any write while it makes its scale leaves nothing, by any way of restoring the cluster."""
 
 from contextlib import suppress
 from typing import Any
