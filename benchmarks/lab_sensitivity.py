@@ -22,8 +22,8 @@ from analysis.console.terminal import printing
 from analysis.domain import Cell
 from analysis.stats import metrics
 from analysis.stats import run as stored
-from analysis.stats.differences import Values
-from analysis.stats.judgement import FAMILY_ERROR, Place, Plan
+from analysis.stats.estimates.differences import Values
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, Place, Plan
 from analysis.summary import summary
 from analysis.summary.summary import Summary
 from benchmarks.fidelity import IPERF3, bare

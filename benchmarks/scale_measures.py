@@ -104,7 +104,7 @@ def compare(clock: Clock, store: Store, _run_id: str, _files: Files) -> str:
     """The comparison of the latest two runs of an environment, with their histories, and its page."""
     with clock.part("imports"):
         from analysis.report import contrast_page  # noqa: PLC0415 - timed
-        from analysis.stats.contrast_figures import Compared  # noqa: PLC0415 - timed
+        from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415 - timed
         from steps.catalogue.options import QUANTITIES, method  # noqa: PLC0415 - timed
         from workflows.cli.compare import compare_in  # noqa: PLC0415 - timed
     with clock.part("asking"):

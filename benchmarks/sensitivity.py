@@ -21,7 +21,7 @@ from analysis.console.terminal import printing
 from analysis.domain import MARGIN_RATIO, Cell
 from analysis.sql import database
 from analysis.stats import metrics
-from analysis.stats.judgement import FAMILY_ERROR, Plan
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store
 from analysis.summary.summary import Summary, summarise
 from benchmarks.rounds_until_decided import measure

@@ -13,12 +13,12 @@ import numpy as np
 
 from analysis.domain import Cell
 from analysis.stats import metrics
-from analysis.stats.change_points import NightSeries, night_variances
-from analysis.stats.contrast import Contrast
-from analysis.stats.contrast_sides import ALONE, Nights, Scatter
-from analysis.stats.contrasts import Contrasted, contrast_all
-from analysis.stats.differences import Values
-from analysis.stats.judgement import Place
+from analysis.stats.change_points.detection import NightSeries, night_variances
+from analysis.stats.contrasts.contrast import Contrast
+from analysis.stats.contrasts.group_contrasts import Contrasted, contrast_all
+from analysis.stats.contrasts.sides import ALONE, Nights, Scatter
+from analysis.stats.estimates.differences import Values
+from analysis.stats.verdicts.judgement import Place
 from benchmarks.scoring import Rate
 from benchmarks.simulated_runs import BASELINE, Scenario
 

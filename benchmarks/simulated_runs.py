@@ -14,8 +14,8 @@ import numpy as np
 
 from analysis.domain import Cell
 from analysis.stats import metrics
-from analysis.stats.differences import Values
-from analysis.stats.judgement import Place
+from analysis.stats.estimates.differences import Values
+from analysis.stats.verdicts.judgement import Place
 
 Run = Mapping[str, Mapping[Place, Values]]
 """Metric -> cell and dataplane -> run and round -> the visit's figure."""

@@ -128,7 +128,7 @@ def measured(what: str, folder: str) -> float:
 def build(folder: str) -> dict[str, str | int]:
     """Bring the site in the store up to date."""
     from analysis import site  # noqa: PLC0415 - timed
-    from analysis.stats.contrast_figures import Compared  # noqa: PLC0415 - timed
+    from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415 - timed
     from analysis.store.store import Store  # noqa: PLC0415 - timed
     from steps.catalogue.options import QUANTITIES, method  # noqa: PLC0415 - timed
 

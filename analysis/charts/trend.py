@@ -11,7 +11,7 @@ from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shap
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 from analysis.domain import CELL, Cell
 from analysis.stats.metrics import THROUGHPUT
-from analysis.stats.regressions import LevelChange
+from analysis.stats.nights.regressions import LevelChange
 
 TITLE = "Trend over runs"
 READING = (

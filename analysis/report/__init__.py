@@ -12,8 +12,8 @@ from analysis.charts import Data, Drawing
 from analysis.domain import IMPORTED
 from analysis.report import interactive, limits, page, tables
 from analysis.stats import metrics, run
-from analysis.stats.comparison import Comparison
 from analysis.stats.run import StoredRun
+from analysis.stats.verdicts.comparison import Comparison
 from analysis.store.left_out import LeftOut, sentences
 from analysis.summary import at_scale, change_groups
 from analysis.summary.summary import Summary

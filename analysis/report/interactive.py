@@ -23,7 +23,7 @@ from analysis.domain import CELL, Cell
 from analysis.flags import KINDS
 from analysis.metric import Metric
 from analysis.report.vega import FILE as VEGA
-from analysis.stats.comparison import Comparison
+from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.summary import Summary
 
 SCRIPT: Final = Path(__file__).with_name("interactive.js")

@@ -21,7 +21,7 @@ from analysis.site.stored_runs import StoredRuns
 from analysis.site.trends import draw_trends
 from analysis.site.writer import Made, Page
 from analysis.sql import database
-from analysis.stats.contrast_figures import Compared
+from analysis.stats.contrasts.figures import Compared
 from analysis.store.left_out import LeftOut
 from analysis.store.names import is_run_id
 

@@ -12,9 +12,9 @@ from analysis.domain import Scale
 from analysis.flags import MARKED
 from analysis.metric import ComparedMetric
 from analysis.stats import scales
-from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm, StoredRun
+from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary import course
 from analysis.summary.certainty import Certainty, settle
 from analysis.summary.sentence import answer_sentence

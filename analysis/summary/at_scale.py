@@ -8,9 +8,9 @@ from typing import Final, Literal
 from analysis import formatting
 from analysis.metric import shown_unit
 from analysis.stats import scales
-from analysis.stats.curves import Bend, Curve, CurvePoint
-from analysis.stats.intervals import CONFIDENCE
+from analysis.stats.estimates.intervals import CONFIDENCE
 from analysis.stats.metrics import BY_NAME
+from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint
 from analysis.summary.summary import Summary
 
 _AS_FACTOR: Final = 1.0

@@ -7,7 +7,7 @@ from typing import Final
 
 from analysis import formatting
 from analysis.domain import FIRST_LOOK
-from analysis.stats.comparison import Comparison
+from analysis.stats.verdicts.comparison import Comparison
 
 MOST_ROUNDS: Final = 40
 """More rounds than this are not advised: drift, noise or a difference as large as the margin is better looked into."""

@@ -6,8 +6,8 @@ from typing import Final
 
 from analysis import formatting
 from analysis.stats import metrics
-from analysis.stats.regressions import LevelChange
-from analysis.stats.step_search import RECENT
+from analysis.stats.change_points.step_search import RECENT
+from analysis.stats.nights.regressions import LevelChange
 
 KINDS: Final = {
     "regression": "Worse",

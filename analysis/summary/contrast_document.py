@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Literal
 
 from analysis.console.documents import DocumentModel, Grid, grid_of
-from analysis.stats.beside import Kind
-from analysis.stats.comparison import Verdict
-from analysis.stats.contrast import Basis, Contrast, Outcome
+from analysis.stats.contrasts.beside import Kind
+from analysis.stats.contrasts.contrast import Basis, Contrast, Outcome
+from analysis.stats.verdicts.comparison import Verdict
 from analysis.summary.run_contrast import ComparedSide, RunContrast
 from analysis.summary.run_models import Item, PathItem
 

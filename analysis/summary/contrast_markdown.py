@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from analysis.console.markdown import code, escape, link, table
 from analysis.console.sanitizing import strip_controls
-from analysis.stats.beside import Beside
+from analysis.stats.contrasts.beside import Beside
 from analysis.summary import contrast_words
 from analysis.summary.contrast_words import TableRow
 from analysis.summary.run_contrast import ComparedSide, RunContrast

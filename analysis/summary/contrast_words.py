@@ -8,7 +8,7 @@ from typing import Final
 
 from analysis import formatting
 from analysis.flags import LEGEND, MARKED
-from analysis.stats.contrast import Contrast, Outcome
+from analysis.stats.contrasts.contrast import Contrast, Outcome
 from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm
 from analysis.summary.answer import short_titles

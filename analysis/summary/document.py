@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from analysis.console.documents import Grid, grid_of
-from analysis.stats.comparison import Comparison
+from analysis.stats.nights.regressions import LevelChange
 from analysis.stats.path_metric import PathMetric
-from analysis.stats.regressions import LevelChange
+from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary import at_scale, wording
 from analysis.summary.answer import Answer
 from analysis.summary.at_scale import CurveLine

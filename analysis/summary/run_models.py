@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import BaseModel
 
 from analysis.console.documents import DocumentModel
-from analysis.stats.comparison import Verdict
-from analysis.stats.regressions import Status
+from analysis.stats.nights.regressions import Status
+from analysis.stats.verdicts.comparison import Verdict
 from analysis.summary.standings import Standing
 from analysis.summary.summary import Outcome
 from analysis.summary.traffic import Claim

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from analysis import formatting
 from analysis.metric import Scale
-from analysis.stats.comparison import Comparison
+from analysis.stats.verdicts.comparison import Comparison
 
 Standing = Literal["best", "as-good", "worse", "undecided", "not-measured"]
 

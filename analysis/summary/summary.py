@@ -11,15 +11,17 @@ from pydantic_core import from_json as from_json_text
 from analysis import flags, formatting
 from analysis.domain import MARGIN_RATIO, Scale
 from analysis.errors import BadInput
-from analysis.stats import canaries, history, run, run_judgement
-from analysis.stats.comparison import Comparison
-from analysis.stats.curves import Curve
-from analysis.stats.history import History
-from analysis.stats.judgement import Family
-from analysis.stats.level_since import LevelSince
-from analysis.stats.regressions import LevelChange
+from analysis.stats import run
+from analysis.stats.nights import history
+from analysis.stats.nights.history import History
+from analysis.stats.nights.level_since import LevelSince
+from analysis.stats.nights.regressions import LevelChange
 from analysis.stats.run import StoredRun
-from analysis.stats.run_judgement import NIGHTLY
+from analysis.stats.verdicts import canaries, run_judgement
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.stats.verdicts.curves import Curve
+from analysis.stats.verdicts.judgement import Family
+from analysis.stats.verdicts.run_judgement import NIGHTLY
 from analysis.summary import change_groups, switch_costs
 from analysis.summary.answer import Answer, Measured, make_answer
 from analysis.summary.failures import FailureCount, find_failures

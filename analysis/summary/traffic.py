@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis.domain import Cell
-from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import BY_NAME, COMPARED
+from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.standings import MetricStanding, Standing, stand
 
 QUOTED: Final = tuple(

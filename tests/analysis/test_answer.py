@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from analysis.domain import Cell
-from analysis.stats.comparison import Comparison
+from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer import Answer
 from analysis.summary.wording import cell_lines
 from tests.analysis.comparisons import CONNECT, HOST, OUTSIDE, POD, TCP, UDP, answer_of, compared, run_of

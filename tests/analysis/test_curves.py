@@ -14,11 +14,12 @@ from analysis import report
 from analysis.console.terminal import Terminal
 from analysis.domain import Cell, Scale
 from analysis.sql import database
-from analysis.stats import history, run
-from analysis.stats.curves import Bend, Curve, CurvePoint, find_curves
-from analysis.stats.judgement import Figures, Plan
+from analysis.stats import run
 from analysis.stats.metrics import BY_NAME
+from analysis.stats.nights import history
 from analysis.stats.run import StoredRun
+from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint, find_curves
+from analysis.stats.verdicts.judgement import Figures, Plan
 from analysis.store.store import Store
 from analysis.summary import at_scale
 from analysis.summary.document import run_document

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from analysis.domain import Cell
 from analysis.metric import ComparedMetric
+from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.metrics import BY_NAME, COMPARED
-from analysis.stats.nightly import Night, Series
-from analysis.stats.regressions import LevelChange, Status, baseline_changes, find_changes
-from analysis.stats.step_search import RECENT
+from analysis.stats.nights.nightly import Night, Series
+from analysis.stats.nights.regressions import LevelChange, Status, baseline_changes, find_changes
 from analysis.summary import change_groups
 
 CELL = Cell("pod-to-service", "iperf3", "tcp", "forward")

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.sql import database
-from analysis.stats import history, run
+from analysis.stats import run
+from analysis.stats.nights import history
 from analysis.store import compaction
 from analysis.store.file_content import ContentError, check_schema
 from analysis.store.integrity.audit import EVERY

@@ -13,9 +13,9 @@ from analysis.console.notices import print_notice
 from analysis.errors import BadInput
 from analysis.report import contrast_page
 from analysis.sql import database
-from analysis.stats import run_groups
-from analysis.stats.contrast_figures import Compared
-from analysis.stats.run_groups import RunGroup
+from analysis.stats.contrasts import run_groups
+from analysis.stats.contrasts.figures import Compared
+from analysis.stats.contrasts.run_groups import RunGroup
 from analysis.store.left_out import sentences
 from analysis.store.selection import beside, no_run
 from analysis.store.store import Store

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from analysis.console.documents import Document
 from analysis.console.terminal import Terminal, Text
-from analysis.stats.contrast import Outcome
+from analysis.stats.contrasts.contrast import Outcome
 from analysis.summary import contrast_words
 from analysis.summary.contrast_document import compare_document, contrast_grid
 from analysis.summary.contrast_markdown import to_markdown

@@ -9,8 +9,8 @@ from analysis import flags, formatting
 from analysis.console.commands import report_command
 from analysis.console.documents import Document, Format, aside, print_document
 from analysis.console.terminal import Terminal, Text
-from analysis.stats.comparison import Comparison
 from analysis.stats.metrics import BY_NAME, COMPARED, LEADING
+from analysis.stats.verdicts.comparison import Comparison
 from analysis.store.left_out import sentences
 from analysis.store.store import Store
 from analysis.summary import change_groups, stored

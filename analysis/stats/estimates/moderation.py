@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from scipy import special
 
-from analysis.stats.differences import ENOUGH
+from analysis.stats.estimates.differences import ENOUGH
 
 _SHARED_NOISE: Final = 0.25
 """The correlation of the variances of two comparisons that share one of two equally noisy dataplanes."""

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from analysis import formatting
 from analysis.metric import ComparedMetric
-from analysis.stats.intervals import as_share
+from analysis.stats.estimates.intervals import as_share
 
 ENOUGH: Final = 2
 """Fewer rounds than this have no spread."""

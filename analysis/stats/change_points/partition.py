@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from analysis.stats.night_noise import Values
+from analysis.stats.change_points.night_noise import Values
 
 LEAST: Final = 2
 """The fewest nights of a level."""

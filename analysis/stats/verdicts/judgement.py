@@ -19,11 +19,11 @@ from analysis import formatting
 from analysis.domain import FIRST_LOOK, MARGIN_RATIO, Cell
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.metric import ComparedMetric
-from analysis.stats import moderation, sequential
-from analysis.stats.comparison import Comparison, Verdict
-from analysis.stats.differences import Block, Differences, Values, differences
-from analysis.stats.estimation import estimate_all
+from analysis.stats.estimates import moderation, sequential
+from analysis.stats.estimates.differences import Block, Differences, Values, differences
+from analysis.stats.estimates.estimation import estimate_all
 from analysis.stats.path_metric import path_metric_fields
+from analysis.stats.verdicts.comparison import Comparison, Verdict
 
 FAMILY_ERROR: Final = 0.05
 """In how many runs at most an interval of a family misses the truth."""

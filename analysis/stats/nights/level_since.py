@@ -15,9 +15,9 @@ from analysis import formatting
 from analysis.domain import Cell
 from analysis.flags import MARKED
 from analysis.metric import shown_unit
-from analysis.stats.change_points import Levels
-from analysis.stats.intervals import SIGNIFICANCE
-from analysis.stats.nightly import Series
+from analysis.stats.change_points.detection import Levels
+from analysis.stats.estimates.intervals import SIGNIFICANCE
+from analysis.stats.nights.nightly import Series
 from analysis.stats.path_metric import PathMetric, path_metric_fields
 
 

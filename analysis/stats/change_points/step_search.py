@@ -1,4 +1,4 @@
-"""The search for the nights that split a series into levels. Pure; `analysis.stats.change_points` has the method."""
+"""The search for the nights that split a series into levels. Pure; `detection` has the method."""
 
 import functools
 import itertools
@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats import scan
-from analysis.stats.intervals import two_sided_p
-from analysis.stats.night_noise import Prior, Values, mean_variances
-from analysis.stats.partition import LEAST
+from analysis.stats.change_points import scan
+from analysis.stats.change_points.night_noise import Prior, Values, mean_variances
+from analysis.stats.change_points.partition import LEAST
+from analysis.stats.estimates.intervals import two_sided_p
 
 Counts = NDArray[np.intp]
 

@@ -9,14 +9,16 @@ import duckdb
 from analysis import flags
 from analysis.domain import LAB, Cell, Scale
 from analysis.metric import ComparedMetric
-from analysis.stats import change_points, history, metrics
-from analysis.stats.contrast_sides import ALONE, Nights, Scatter
-from analysis.stats.contrasts import Contrasted
-from analysis.stats.history import Method
-from analysis.stats.judgement import Place
-from analysis.stats.moderation import Key
-from analysis.stats.run_groups import RunGroup
-from analysis.stats.run_judgement import flags_by_place, visit_means, visits_by_round
+from analysis.stats import metrics
+from analysis.stats.change_points import detection
+from analysis.stats.contrasts.group_contrasts import Contrasted
+from analysis.stats.contrasts.run_groups import RunGroup
+from analysis.stats.contrasts.sides import ALONE, Nights, Scatter
+from analysis.stats.estimates.moderation import Key
+from analysis.stats.nights import history
+from analysis.stats.nights.history import Method
+from analysis.stats.verdicts.judgement import Place
+from analysis.stats.verdicts.run_judgement import flags_by_place, visit_means, visits_by_round
 
 _FEWEST_NIGHTS: Final = 7
 """Of a history that says how far nights scatter: fewer would make every interval wider than any difference."""
@@ -168,7 +170,7 @@ def _scatter(
         return {}
     series = history.nightly_series(con, about, nights)
     found: dict[str, dict[Key, tuple[float, float]]] = {}
-    for place, variance in change_points.night_variances([one.searched for one in series]).items():
+    for place, variance in detection.night_variances([one.searched for one in series]).items():
         one = series[place]
         if one.dataplane in known:
             reading = (ALONE if one.against is None else baseline, known[one.dataplane])

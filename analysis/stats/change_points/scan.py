@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from scipy import special
 
-from analysis.stats.night_noise import Values
+from analysis.stats.change_points.night_noise import Values
 
 _LEAST_P: Final = 1e-300
 _NO_TAIL: Final = 0.2

@@ -16,10 +16,10 @@ from typing import Final
 
 import numpy as np
 
-from analysis.stats.intervals import t_quantile
-from analysis.stats.night_noise import Values, mean_variances
-from analysis.stats.partition import LEAST
-from analysis.stats.step_search import Cut, KeptNights
+from analysis.stats.change_points.night_noise import Values, mean_variances
+from analysis.stats.change_points.partition import LEAST
+from analysis.stats.change_points.step_search import Cut, KeptNights
+from analysis.stats.estimates.intervals import t_quantile
 
 _OF_NIGHT: Final = 0.25
 """The share of an interval's error that is for a true first night which is not among those that count."""

@@ -2,7 +2,7 @@
 
 A visit goes through all scales, so a difference between two scales is taken inside a visit, as one between dataplanes
 is inside a round: what a switch did to the visit, and drift from round to round, fall out. The differences are those to
-the smallest scale of the curve, with moderated variances (`analysis.stats.moderation`). All intervals of a run's curves
+the smallest scale of the curve, with moderated variances (`estimates.moderation`). All intervals of a run's curves
 hold together in 95 % of runs. So does what follows from them: from which scale on a figure surely differs, and until
 which it is the same within the margin. That needs no model of a curve's shape, which is one for a chain of rules and
 another for a map.
@@ -16,10 +16,13 @@ from typing import Final
 from analysis.domain import FACTORS, Cell, Factor
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.metric import ComparedMetric
-from analysis.stats import moderation, scales
-from analysis.stats.differences import Block, Differences, Values, differences
-from analysis.stats.estimation import estimate_all
-from analysis.stats.judgement import (
+from analysis.stats import scales
+from analysis.stats.estimates import moderation
+from analysis.stats.estimates.differences import Block, Differences, Values, differences
+from analysis.stats.estimates.estimation import estimate_all
+from analysis.stats.path_metric import PathMetric, path_metric_fields
+from analysis.stats.run import StoredRun
+from analysis.stats.verdicts.judgement import (
     FAMILY_ERROR,
     MARGIN_POINTS,
     Figures,
@@ -28,8 +31,6 @@ from analysis.stats.judgement import (
     mean_of,
     order_of_rounds,
 )
-from analysis.stats.path_metric import PathMetric, path_metric_fields
-from analysis.stats.run import StoredRun
 
 _LEADING_WEIGHT: Final = 4.0
 """Of a curve by a leading metric in the error of the family, by that of another."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from analysis.domain import Cell
 from analysis.metric import ComparedMetric
-from analysis.stats.change_points import NightSeries
-from analysis.stats.intervals import as_share
-from analysis.stats.night_noise import FLOOR
+from analysis.stats.change_points.detection import NightSeries
+from analysis.stats.change_points.night_noise import FLOOR
+from analysis.stats.estimates.intervals import as_share
 
 
 @dataclass(frozen=True, slots=True)

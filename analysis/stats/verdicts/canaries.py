@@ -10,7 +10,7 @@ import duckdb
 
 from analysis import formatting
 from analysis.stats import run
-from analysis.stats.intervals import as_share
+from analysis.stats.estimates.intervals import as_share
 
 OFF_RATIO: Final = 0.1
 """A visit whose reference is within a tenth of its dataplane's others is not off."""

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from analysis.stats import moderation
-from analysis.stats.differences import Block, Differences
-from analysis.stats.moderation import Estimate, Key
+from analysis.stats.estimates import moderation
+from analysis.stats.estimates.differences import Block, Differences
+from analysis.stats.estimates.moderation import Estimate, Key
 
 Compared = Mapping[Key, Differences]
 

@@ -10,13 +10,14 @@ from analysis import flags
 from analysis.domain import CELL, Cell
 from analysis.errors import BadInput, Unsupported
 from analysis.metric import ComparedMetric
-from analysis.stats import history, metrics, run
-from analysis.stats.comparison import Comparison
-from analysis.stats.curves import Curve, find_curves
-from analysis.stats.differences import Block
-from analysis.stats.history import Method
-from analysis.stats.judgement import Family, Figures, Place, Plan, compare_run
+from analysis.stats import metrics, run
+from analysis.stats.estimates.differences import Block
+from analysis.stats.nights import history
+from analysis.stats.nights.history import Method
 from analysis.stats.run import StoredRun
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.stats.verdicts.curves import Curve, find_curves
+from analysis.stats.verdicts.judgement import Family, Figures, Place, Plan, compare_run
 
 NIGHTLY: Final = "nightly"
 """The trigger of runs that are compared with earlier nights, and that a regression fails."""

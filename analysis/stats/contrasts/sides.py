@@ -8,10 +8,10 @@ from typing import cast
 from analysis.domain import Cell
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.metric import ComparedMetric
-from analysis.stats.differences import Values
-from analysis.stats.intervals import as_share
-from analysis.stats.judgement import Place
-from analysis.stats.moderation import Key
+from analysis.stats.estimates.differences import Values
+from analysis.stats.estimates.intervals import as_share
+from analysis.stats.estimates.moderation import Key
+from analysis.stats.verdicts.judgement import Place
 
 ALONE = ""
 """In place of a baseline's name, for a figure itself."""
@@ -89,7 +89,7 @@ class Side:
 
 
 def cell_of(key: Key) -> Cell:
-    """Of a contrast, whose place is a cell; `analysis.stats.moderation` takes any."""
+    """Of a contrast, whose place is a cell; `estimates.moderation` takes any."""
     return cast("Cell", key[0])
 
 

@@ -12,10 +12,11 @@ import duckdb
 from analysis import flags, formatting
 from analysis.domain import CELL, Cell
 from analysis.flags import Kind
-from analysis.stats import metrics, regressions, run
-from analysis.stats.level_since import LevelSince
-from analysis.stats.nightly import Night, Series
-from analysis.stats.regressions import LIMIT_RATIO, LevelChange
+from analysis.stats import metrics, run
+from analysis.stats.nights import regressions
+from analysis.stats.nights.level_since import LevelSince
+from analysis.stats.nights.nightly import Night, Series
+from analysis.stats.nights.regressions import LIMIT_RATIO, LevelChange
 from analysis.stats.run import StoredRun
 
 MOST_NIGHTS: Final = 90

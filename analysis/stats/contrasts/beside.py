@@ -10,9 +10,9 @@ import duckdb
 
 from analysis import formatting
 from analysis.stats import run
-from analysis.stats.history import Method
+from analysis.stats.contrasts.run_groups import RunGroup
+from analysis.stats.nights.history import Method
 from analysis.stats.run import StoredRun
-from analysis.stats.run_groups import RunGroup
 
 Kind = Literal["method", "provenance", "load", "time"]
 

@@ -13,7 +13,7 @@ from analysis import formatting
 from analysis.errors import BadInput
 from analysis.stats import run
 from analysis.stats.run import StoredRun
-from analysis.stats.run_judgement import continued_runs
+from analysis.stats.verdicts.run_judgement import continued_runs
 
 LABEL: Final = "label="
 GRAMMAR: Final = (

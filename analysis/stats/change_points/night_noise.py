@@ -1,7 +1,7 @@
 """How far nights scatter about their level, and how alike consecutive nights are: of each series, and of all together.
 
 A history of ten nights says little of its own noise, and a test that takes the noise from it alone finds next to
-nothing. The other series of the run know more: variances are moderated (`analysis.stats.moderation` has the method and
+nothing. The other series of the run know more: variances are moderated (`estimates.moderation` has the method and
 its sources), and correlations are drawn towards the median of all. How much is borrowed follows from how alike the
 series prove. Only series of one group are compared, such as those of one metric.
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from analysis.stats.moderation import freedom_of, log_variance, trigamma
+from analysis.stats.estimates.moderation import freedom_of, log_variance, trigamma
 
 Values = NDArray[np.float64]
 

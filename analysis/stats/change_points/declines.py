@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from scipy import special
 
-from analysis.stats.night_noise import Values
-from analysis.stats.step_search import RECENT, KeptNights
+from analysis.stats.change_points.night_noise import Values
+from analysis.stats.change_points.step_search import RECENT, KeptNights
 
 FIRST: Final = 14
 LAST: Final = 7

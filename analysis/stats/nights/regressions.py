@@ -1,6 +1,6 @@
 """Changes from night to night over all series of a run, and which of them are regressions. Pure.
 
-`analysis.stats.change_points` finds the steps of the series; this module keeps the error rate over all of them, and
+`change_points.detection` finds the steps of the series; this module keeps the error rate over all of them, and
 classifies each step. Intervals are those of changes that were found, out of many series that might have changed, and
 are wider for it (Benjamini and Yekutieli, "False Discovery Rate-Adjusted Multiple Confidence Intervals for Selected
 Parameters", JASA 100, 2005). docs/changes.md explains the method to readers of a report.
@@ -17,15 +17,15 @@ import numpy as np
 
 from analysis import formatting
 from analysis.flags import MARKED
-from analysis.stats import change_points
-from analysis.stats.change_points import ChangePoint, Levels
-from analysis.stats.declines import FIRST, LAST, Drift, is_news
-from analysis.stats.intervals import SIGNIFICANCE
-from analysis.stats.level_since import LevelSince, levels_since
+from analysis.stats.change_points import detection
+from analysis.stats.change_points.declines import FIRST, LAST, Drift, is_news
+from analysis.stats.change_points.detection import ChangePoint, Levels
+from analysis.stats.change_points.step_search import RECENT
+from analysis.stats.estimates.intervals import SIGNIFICANCE
 from analysis.stats.metrics import THROUGHPUT
-from analysis.stats.nightly import Series
+from analysis.stats.nights.level_since import LevelSince, levels_since
+from analysis.stats.nights.nightly import Series
 from analysis.stats.path_metric import PathMetric, path_metric_fields
-from analysis.stats.step_search import RECENT
 
 Status = Literal["regression", "standing", "improvement", "small", "suspected", "past"]
 
@@ -148,7 +148,7 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
     """
     if not series:
         return FoundChanges((), None)
-    found = change_points.find_levels([one.searched for one in series], SIGNIFICANCE / len(series))
+    found = detection.find_levels([one.searched for one in series], SIGNIFICANCE / len(series))
     reported = [_reported(one, each, len(series), limit_ratio) for one, each in zip(series, found, strict=True)]
     confidence = 1 - SIGNIFICANCE * max(1, sum(bool(each) for each in reported)) / len(series)
     changes = [

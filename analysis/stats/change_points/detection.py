@@ -2,12 +2,12 @@
 
 Values are logarithms, or points, so that a change of level adds a constant.
 
-- **Noise** (`analysis.stats.night_noise`): about the levels, robust, and moderated by the run's other series, so that a
+- **Noise** (`night_noise`): about the levels, robust, and moderated by the run's other series, so that a
   short history can show a change, too. Consecutive nights tend to be alike, and drift must not pass for steps, so their
   correlation is estimated, too.
-- **Outliers** (`analysis.stats.partition`) are left out.
+- **Outliers** (`partition`) are left out.
 - **Steps**: the night is searched that splits a level best, by a t-test with the noise of all nights about their
-  levels. Its p-value is that of the largest of all these tests (`analysis.stats.scan`). While one is found, the search
+  levels. Its p-value is that of the largest of all these tests (`scan`). While one is found, the search
   goes on inside the two parts. Where none is, a part between two nights is searched that is off the nights on both
   sides, for a change that was undone again shows in neither half.
 - **Suspicion**: the last nights, up to four, against the nights of the last level. One night may be an outlier and four
@@ -26,13 +26,21 @@ from typing import Final
 import numpy as np
 from scipy import special
 
-from analysis.stats import scan
-from analysis.stats.declines import Drift, find_drift
-from analysis.stats.intervals import POWER, smallest_effect, t_quantile
-from analysis.stats.last_level import LastLevel, possible_starts
-from analysis.stats.night_noise import DIFFERENCE_FREEDOM, FLOOR, Prior, Values, correlations, priors, scale
-from analysis.stats.partition import LEAST, settle
-from analysis.stats.step_search import OLDER_ERROR, RECENT, Cut, KeptNights, search
+from analysis.stats.change_points import scan
+from analysis.stats.change_points.declines import Drift, find_drift
+from analysis.stats.change_points.last_level import LastLevel, possible_starts
+from analysis.stats.change_points.night_noise import (
+    DIFFERENCE_FREEDOM,
+    FLOOR,
+    Prior,
+    Values,
+    correlations,
+    priors,
+    scale,
+)
+from analysis.stats.change_points.partition import LEAST, settle
+from analysis.stats.change_points.step_search import OLDER_ERROR, RECENT, Cut, KeptNights, search
+from analysis.stats.estimates.intervals import POWER, smallest_effect, t_quantile
 
 LONGEST_SUSPICION: Final = 4
 _LEAST_TO_SUSPECT: Final = 4

@@ -5,8 +5,8 @@ from typing import Literal
 
 from analysis import formatting
 from analysis.flags import NO_DOUBT, FlagEffect
-from analysis.stats.comparison import Verdict
 from analysis.stats.path_metric import PathMetric
+from analysis.stats.verdicts.comparison import Verdict
 
 Basis = Literal["visits", "nights", "history"]
 """What the noise of a contrast is taken from: the visits of one run a side; the runs of a side, of which there are

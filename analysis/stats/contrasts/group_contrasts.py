@@ -7,13 +7,13 @@ one run do not see:
 
 - **several runs a side**: each run is one value, a night; the variance inside the sides is pooled.
 - **one run a side, with a history**: the variance of a night about its level, as change detection estimates it
-  (`analysis.stats.change_points.night_variances`), but never less than what the run's own visits say.
+  (`change_points.detection.night_variances`), but never less than what the run's own visits say.
 - **one run a side alone**: the visits of each, and a sentence on what that can't exclude.
 
-Variances of relative figures are moderated by those of the others, as inside a run (`analysis.stats.moderation`).
+Variances of relative figures are moderated by those of the others, as inside a run (`estimates.moderation`).
 Those of figures themselves are not: drift of the machine is common to all of them, so that the others know no more of
 it. The two sides' errors are added by Welch's approximation (Biometrika 34, 1947). All intervals of a family hold
-together, with the shares of a run's own verdicts (`analysis.stats.judgement`).
+together, with the shares of a run's own verdicts (`verdicts.judgement`).
 """
 
 import math
@@ -26,15 +26,15 @@ from scipy import special
 from analysis.domain import MARGIN_RATIO, Cell
 from analysis.flags import NO_DOUBT
 from analysis.metric import ComparedMetric
-from analysis.stats import moderation
-from analysis.stats.comparison import Verdict
-from analysis.stats.contrast import Basis, Contrast
-from analysis.stats.contrast_sides import ALONE, Nights, Side, mean
-from analysis.stats.differences import ENOUGH
-from analysis.stats.intervals import as_share
-from analysis.stats.judgement import FAMILY_ERROR, MARGIN_POINTS, Family, error_shares
-from analysis.stats.moderation import Estimate, Key
+from analysis.stats.contrasts.contrast import Basis, Contrast
+from analysis.stats.contrasts.sides import ALONE, Nights, Side, mean
+from analysis.stats.estimates import moderation
+from analysis.stats.estimates.differences import ENOUGH
+from analysis.stats.estimates.intervals import as_share
+from analysis.stats.estimates.moderation import Estimate, Key
 from analysis.stats.path_metric import path_metric_fields
+from analysis.stats.verdicts.comparison import Verdict
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, MARGIN_POINTS, Family, error_shares
 
 _ENOUGH_NIGHTS: Final = 6
 """From so many runs of both sides on, these say more of how nights scatter than the history does."""
