@@ -90,7 +90,7 @@ def report(clock: Clock, store: Store, run_id: str, _files: Files) -> str:
     with clock.part("imports"):
         from analysis.report import render_pages  # noqa: PLC0415 - timed
         from analysis.sql import database  # noqa: PLC0415 - timed
-        from analysis.store.selection import beside  # noqa: PLC0415 - timed
+        from analysis.store.index.selection import beside  # noqa: PLC0415 - timed
         from analysis.summary.summary import summarise  # noqa: PLC0415 - timed
         from steps.catalogue.options import method  # noqa: PLC0415 - timed
     with clock.part("opening"):

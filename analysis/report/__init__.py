@@ -14,7 +14,7 @@ from analysis.report import interactive, limits, page, tables
 from analysis.stats import metrics, run
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.store.left_out import LeftOut, sentences
+from analysis.store.index.left_out import LeftOut, sentences
 from analysis.summary import at_scale, change_groups
 from analysis.summary.summary import Summary
 

@@ -22,8 +22,8 @@ from analysis.site.trends import draw_trends
 from analysis.site.writer import Made, Page
 from analysis.sql import database
 from analysis.stats.contrasts.figures import Compared
-from analysis.store.left_out import LeftOut
-from analysis.store.names import is_run_id
+from analysis.store.index.left_out import LeftOut
+from analysis.store.index.names import is_run_id
 
 _MOST_COMPARISONS: Final = 6
 """Of an environment: the latest labels, each against the one before it."""

@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
-from analysis.store.inventory import Inventory
-from analysis.store.selection import one_run
+from analysis.store.index.inventory import Inventory
+from analysis.store.index.selection import one_run
 from analysis.store.store import Store
 from analysis.summary.summary import Summary, from_json, to_json
 

@@ -9,7 +9,7 @@ from typing import Any
 from analysis.site import Written, write_site
 from analysis.stats.contrasts.figures import Compared
 from analysis.stats.nights.regressions import LevelChange
-from analysis.store.object_storage import ObjectStorage
+from analysis.store.storage.object_storage import ObjectStorage
 from analysis.store.store import Store
 from analysis.summary.summary import Summary, to_json
 

@@ -20,7 +20,7 @@ from analysis.sql import database
 from analysis.stats import run
 from analysis.stats.nights import history
 from analysis.store import compaction
-from analysis.store.file_content import ContentError, check_schema
+from analysis.store.files.file_content import ContentError, check_schema
 from analysis.store.integrity.audit import EVERY
 from analysis.store.migrations import UPGRADES, migrated_relation
 from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, arrow_schema

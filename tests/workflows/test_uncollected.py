@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("without_charts")
 HOLDER = """
 import sys
 from pathlib import Path
-from analysis.store.folder import Folder
+from analysis.store.storage.folder import Folder
 from workflows.local.execution import liveness
 run = Path(sys.argv[1])
 with liveness.hold_run_lock(Folder(run.parents[1]), "/".join(run.parts[-2:])):

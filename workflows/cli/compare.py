@@ -16,8 +16,8 @@ from analysis.sql import database
 from analysis.stats.contrasts import run_groups
 from analysis.stats.contrasts.figures import Compared
 from analysis.stats.contrasts.run_groups import RunGroup
-from analysis.store.left_out import sentences
-from analysis.store.selection import beside, no_run
+from analysis.store.index.left_out import sentences
+from analysis.store.index.selection import beside, no_run
 from analysis.store.store import Store
 from analysis.summary.contrast_markdown import to_markdown
 from analysis.summary.run_contrast import RunContrast, contrast_groups

@@ -11,7 +11,7 @@ from analysis.console.documents import Document, Format, aside, print_document
 from analysis.console.terminal import Terminal, Text
 from analysis.stats.metrics import BY_NAME, COMPARED, LEADING
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.store.left_out import sentences
+from analysis.store.index.left_out import sentences
 from analysis.store.store import Store
 from analysis.summary import change_groups, stored
 from analysis.summary.document import comparison_grid, run_document

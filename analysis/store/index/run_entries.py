@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from analysis.store.left_out import LeftOut
-from analysis.store.names import CHILDREN, is_run_id, run_of_file, unfit_child
+from analysis.store.index.left_out import LeftOut
+from analysis.store.index.names import CHILDREN, is_run_id, run_of_file, unfit_child
 from analysis.store.schema import SCHEMA_VERSION, TIMESTAMP
 
 WRITTEN_AT: Final = "store_written_at"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.errors import DamagedFileError, Problem
-from analysis.store.file_content import (
+from analysis.store.files.file_content import (
     MOST_BYTES_PER_BYTE,
     ContentError,
     check_amount,
@@ -18,11 +18,11 @@ from analysis.store.file_content import (
     first_line_of_error,
     footer_of,
 )
-from analysis.store.names import digest_in
-from analysis.store.object_storage import ObjectStorage
-from analysis.store.pages import check_pages
-from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
+from analysis.store.files.pages import check_pages
+from analysis.store.index.names import digest_in
+from analysis.store.index.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import arrow_schema
+from analysis.store.storage.object_storage import ObjectStorage
 
 MOST_BYTES: Final = 2**30
 MOST_BYTES_OF_RUNS: Final = 2**27

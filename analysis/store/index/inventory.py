@@ -8,9 +8,9 @@ from types import MappingProxyType
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.store.left_out import LeftOut
-from analysis.store.names import CHILDREN, is_packed
-from analysis.store.run_entries import RunEntry, read_entries
+from analysis.store.index.left_out import LeftOut
+from analysis.store.index.names import CHILDREN, is_packed
+from analysis.store.index.run_entries import RunEntry, read_entries
 from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, columns
 
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from analysis import locks
 from analysis.errors import DamagedFileError, Unsupported
-from analysis.store import atomic, urls
-from analysis.store.bucket import Bucket
-from analysis.store.folder import Entry, Folder
-from analysis.store.owner import acting_owner
-from analysis.store.storage_errors import error_reason, single_file_error
+from analysis.store.storage import atomic, urls
+from analysis.store.storage.bucket import Bucket
+from analysis.store.storage.folder import Entry, Folder
+from analysis.store.storage.owner import acting_owner
+from analysis.store.storage.storage_errors import error_reason, single_file_error
 
 if TYPE_CHECKING:
     from pyarrow import fs

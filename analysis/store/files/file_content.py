@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.store.arrow import KEYS
+from analysis.store.files.arrow import KEYS
 from analysis.store.schema import arrow_schema, is_known
 
 MAGIC: Final = b"PAR1"

@@ -16,8 +16,8 @@ from typing import Final
 
 from analysis.console.commands import RESULTS_OWNER
 from analysis.errors import Unsupported
-from analysis.store import owner
-from analysis.store.storage_errors import error_reason
+from analysis.store.storage import owner
+from analysis.store.storage.storage_errors import error_reason
 
 ACL: Final = "system.posix_acl_access"
 """The extended attribute of a POSIX access control list."""

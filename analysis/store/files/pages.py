@@ -5,7 +5,7 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from analysis.store.file_content import ContentError
+from analysis.store.files.file_content import ContentError
 
 _DECOMPRESSED, _COMPRESSED = 2, 3
 _DATA_PAGES: Final = (5, 8)

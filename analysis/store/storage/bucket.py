@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from analysis.store import urls
-from analysis.store.folder import Entry, TooLargeError, check_parts, copy_bounded
+from analysis.store.storage import urls
+from analysis.store.storage.folder import Entry, TooLargeError, check_parts, copy_bounded
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from analysis.store import atomic
-from analysis.store.owner import Owner
+from analysis.store.storage import atomic
+from analysis.store.storage.owner import Owner
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 """To pass through a folder: the right to list it is not needed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis import memory
-from analysis.store.folder import LinkError, TooLargeError
+from analysis.store.storage.folder import LinkError, TooLargeError
 
 _LOCAL_REASONS: Final = {
     errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
