@@ -24,8 +24,8 @@ from analysis.stats import metrics
 from analysis.stats import run as stored
 from analysis.stats.estimates.differences import Values
 from analysis.stats.verdicts.judgement import FAMILY_ERROR, Place, Plan
-from analysis.summary import summary
-from analysis.summary.summary import Summary
+from analysis.summary.run import summary
+from analysis.summary.run.summary import Summary
 from benchmarks.fidelity import IPERF3, bare
 from benchmarks.present_method import compare
 from benchmarks.runs import measured

@@ -91,7 +91,7 @@ def report(clock: Clock, store: Store, run_id: str, _files: Files) -> str:
         from analysis.report import render_pages  # noqa: PLC0415 - timed
         from analysis.sql import database  # noqa: PLC0415 - timed
         from analysis.store.index.selection import beside  # noqa: PLC0415 - timed
-        from analysis.summary.summary import summarise  # noqa: PLC0415 - timed
+        from analysis.summary.run.summary import summarise  # noqa: PLC0415 - timed
         from steps.catalogue.options import method  # noqa: PLC0415 - timed
     with clock.part("opening"):
         con = database.connect(store, run_id=run_id, asking="", choice=beside(run_id))

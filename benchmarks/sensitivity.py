@@ -23,7 +23,7 @@ from analysis.sql import database
 from analysis.stats import metrics
 from analysis.stats.verdicts.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store
-from analysis.summary.summary import Summary, summarise
+from analysis.summary.run.summary import Summary, summarise
 from benchmarks.rounds_until_decided import measure
 from benchmarks.scoring import Rate
 from benchmarks.simulated_runs import QUOTED_METRICS, Scenario

@@ -15,8 +15,9 @@ from analysis.stats import metrics, run
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.store.index.left_out import LeftOut, sentences
-from analysis.summary import at_scale, change_groups
-from analysis.summary.summary import Summary
+from analysis.summary.figures import change_groups
+from analysis.summary.run import at_scale
+from analysis.summary.run.summary import Summary
 
 _PAGE: Final = page.environment()
 

@@ -22,8 +22,8 @@ from analysis.report import INTERACTIVE, REPORT
 from analysis.sql import database
 from analysis.store.index.names import is_run_id
 from analysis.store.store import Store
-from analysis.summary import stored
-from analysis.summary.markdown import to_markdown
+from analysis.summary.run import stored
+from analysis.summary.run.markdown import to_markdown
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "gallery"
 

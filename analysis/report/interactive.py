@@ -24,7 +24,7 @@ from analysis.flags import KINDS
 from analysis.metric import Metric
 from analysis.report.vega import FILE as VEGA
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.summary.summary import Summary
+from analysis.summary.run.summary import Summary
 
 SCRIPT: Final = Path(__file__).with_name("interactive.js")
 STYLE: Final = SCRIPT.with_suffix(".css")

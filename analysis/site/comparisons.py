@@ -10,7 +10,7 @@ from analysis.site import pages
 from analysis.site.runs import RunLine
 from analysis.stats.contrasts import run_groups
 from analysis.stats.contrasts.figures import Compared
-from analysis.summary.run_contrast import contrast_groups
+from analysis.summary.contrast.run_contrast import contrast_groups
 
 
 def compare_labels(

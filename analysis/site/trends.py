@@ -15,7 +15,7 @@ from analysis.stats.nights import history
 from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.nightly import Series
 from analysis.stats.run import StoredRun
-from analysis.summary.summary import Summary
+from analysis.summary.run.summary import Summary
 
 FEWEST_NIGHTS: Final = 2
 

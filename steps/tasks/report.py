@@ -55,7 +55,7 @@ def report(
     from analysis.store.index.left_out import sentences  # noqa: PLC0415
     from analysis.store.index.selection import beside  # noqa: PLC0415
     from analysis.store.store import Store  # noqa: PLC0415
-    from analysis.summary import key_metrics, markdown, stored, summary  # noqa: PLC0415
+    from analysis.summary.run import key_metrics, markdown, stored, summary  # noqa: PLC0415
 
     store = Store(environment.results())
 

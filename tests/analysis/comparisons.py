@@ -10,7 +10,7 @@ from analysis.stats.metrics import BY_NAME
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.run import RecordedPath, RunArm, StoredRun
 from analysis.stats.verdicts.comparison import Comparison, Verdict
-from analysis.summary.answer import Answer, Measured, make_answer
+from analysis.summary.answer.answer import Answer, Measured, make_answer
 
 MARGIN = 0.1
 

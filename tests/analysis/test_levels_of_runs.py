@@ -17,7 +17,7 @@ from analysis.stats.metrics import BY_NAME
 from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.nightly import Night, Series
 from analysis.stats.nights.regressions import FoundChanges, LevelChange, find_changes
-from analysis.summary import change_groups
+from analysis.summary.figures import change_groups
 from benchmarks.night_series import CHANGED, LONE, stepped_run
 from benchmarks.scoring import Rate
 

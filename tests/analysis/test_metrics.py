@@ -17,7 +17,7 @@ from analysis.stats import history, run
 from analysis.charts import Data
 from analysis.report import reference, tables
 from analysis.store.store import Store
-from analysis.summary.summary import to_json
+from analysis.summary.run.summary import to_json
 from tests.analysis.synthetic import summarise
 from workflows.template import metrics
 NEW = {"datagrams", "round_trip"}

@@ -18,7 +18,7 @@ from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.metrics import BY_NAME, COMPARED
 from analysis.stats.nights.nightly import Night, Series
 from analysis.stats.nights.regressions import LevelChange, Status, baseline_changes, find_changes
-from analysis.summary import change_groups
+from analysis.summary.figures import change_groups
 
 CELL = Cell("pod-to-service", "iperf3", "tcp", "forward")
 THROUGHPUT = BY_NAME["received_bps"]

@@ -25,7 +25,7 @@ from analysis.store.integrity.audit import EVERY
 from analysis.store.migrations import UPGRADES, migrated_relation
 from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
-from analysis.summary.summary import from_json, to_json
+from analysis.summary.run.summary import from_json, to_json
 from steps.catalogue.options import method
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, nights, summarise

@@ -10,7 +10,7 @@ import pytest
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import database
 from analysis.store.store import Store
-from analysis.summary import stored as verdict
+from analysis.summary.run import stored as verdict
 from steps import documents
 from tests.steps import builders
 from tests.workflows.test_results import SMALL, bucket, killed, nights

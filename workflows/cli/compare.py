@@ -19,8 +19,8 @@ from analysis.stats.contrasts.run_groups import RunGroup
 from analysis.store.index.left_out import sentences
 from analysis.store.index.selection import beside, no_run
 from analysis.store.store import Store
-from analysis.summary.contrast_markdown import to_markdown
-from analysis.summary.run_contrast import RunContrast, contrast_groups
+from analysis.summary.contrast.markdown import to_markdown
+from analysis.summary.contrast.run_contrast import RunContrast, contrast_groups
 from steps.catalogue.options import QUANTITIES, method
 from workflows.cli import contrast_table, uncollected
 from workflows.cli.opened_store import open_store

@@ -25,8 +25,8 @@ from analysis.store.index import selection
 from analysis.store.index.left_out import LeftOut, sentences
 from analysis.store.index.names import check_run_id
 from analysis.store.store import Store
-from analysis.summary import stored, summary
-from analysis.summary.markdown import to_markdown
+from analysis.summary.run import stored, summary
+from analysis.summary.run.markdown import to_markdown
 from steps.catalogue.options import method
 from workflows.cli import summary_table, uncollected
 from workflows.cli.opened_store import open_store

@@ -9,8 +9,8 @@ import duckdb
 from analysis.domain import Scale
 from analysis.stats import run
 from analysis.stats.metrics import KINDS, TRIALS, exports, figure_name
-from analysis.summary.summary import Summary
-from analysis.summary.traffic import Claim
+from analysis.summary.figures.traffic import Claim
+from analysis.summary.run.summary import Summary
 
 _OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
 

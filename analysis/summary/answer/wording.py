@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from analysis import formatting
 from analysis.flags import LEGEND, MARKED
-from analysis.summary.answer import Answer
-from analysis.summary.standings import ARROWS, MetricStanding, Standing
-from analysis.summary.switch_costs import COSTS, NOT_MEASURED
-from analysis.summary.traffic import TrafficCell
+from analysis.summary.answer.answer import Answer
+from analysis.summary.figures.standings import ARROWS, MetricStanding, Standing
+from analysis.summary.figures.switch_costs import COSTS, NOT_MEASURED
+from analysis.summary.figures.traffic import TrafficCell
 
 _PAIR: Final = 2
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from analysis.store.index.inventory import Inventory
 from analysis.store.index.selection import one_run
 from analysis.store.store import Store
-from analysis.summary.summary import Summary, from_json, to_json
+from analysis.summary.run.summary import Summary, from_json, to_json
 
 
 def store_summary(store: Store, summary: Summary) -> None:

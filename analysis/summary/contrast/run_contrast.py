@@ -17,7 +17,7 @@ from analysis.stats.contrasts.group_contrasts import contrast_all
 from analysis.stats.contrasts.run_groups import RunGroup
 from analysis.stats.run import RunArm
 from analysis.stats.verdicts.judgement import Family
-from analysis.summary.contrast_words import basis_sentence, headline, titles
+from analysis.summary.contrast.wording import basis_sentence, headline, titles
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from analysis.console.markdown import code, escape, link, table
 from analysis.console.sanitizing import strip_controls
-from analysis.summary import at_scale, wording
-from analysis.summary.answer import Answer
-from analysis.summary.at_scale import CurveGroup
-from analysis.summary.summary import Summary
-from analysis.summary.traffic import TrafficCell
+from analysis.summary.answer import wording
+from analysis.summary.answer.answer import Answer
+from analysis.summary.figures.traffic import TrafficCell
+from analysis.summary.run import at_scale
+from analysis.summary.run.at_scale import CurveGroup
+from analysis.summary.run.summary import Summary
 
 
 def to_markdown(summary: Summary, report: str = "") -> str:

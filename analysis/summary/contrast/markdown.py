@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from analysis.console.markdown import code, escape, link, table
 from analysis.console.sanitizing import strip_controls
 from analysis.stats.contrasts.beside import Beside
-from analysis.summary import contrast_words
-from analysis.summary.contrast_words import TableRow
-from analysis.summary.run_contrast import ComparedSide, RunContrast
+from analysis.summary.contrast import wording
+from analysis.summary.contrast.run_contrast import ComparedSide, RunContrast
+from analysis.summary.contrast.wording import TableRow
 
 _MOST_BESIDE = 12
 
@@ -19,18 +19,18 @@ def to_markdown(found: RunContrast, report: str = "") -> str:
         found: the comparison.
         report: the address of its page; empty: left out.
     """
-    sides = contrast_words.columns(found.contrasts, found.arms)
-    names = contrast_words.titles(found.arms)
+    sides = wording.columns(found.contrasts, found.arms)
+    names = wording.titles(found.arms)
     heads = ["", *(escape(names[arm.name]) for arm in sides)]
-    others = contrast_words.table(found.contrasts, found.arms, leading=False)
+    others = wording.table(found.contrasts, found.arms, leading=False)
     paragraphs = [
         f"**{escape(found.headline)}**",
         f"A is {_side(found.a)}. B is {_side(found.b)}.",
         "\n".join(_beside(found.beside)),
         *map(escape, found.notes),
-        f"{escape(contrast_words.caption(found.contrasts, found.arms))}.",
-        table(heads, _rows(contrast_words.table(found.contrasts, found.arms))),
-        escape(contrast_words.legend(found.contrasts, found.margin_ratio)),
+        f"{escape(wording.caption(found.contrasts, found.arms))}.",
+        table(heads, _rows(wording.table(found.contrasts, found.arms))),
+        escape(wording.legend(found.contrasts, found.margin_ratio)),
         *map(escape, found.left_out),
     ]
     if others:

@@ -15,11 +15,11 @@ from analysis.stats import scales
 from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm, StoredRun
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.summary import course
-from analysis.summary.certainty import Certainty, settle
-from analysis.summary.sentence import answer_sentence
-from analysis.summary.switch_costs import SwitchCost
-from analysis.summary.traffic import QUOTED, Side, TrafficKind, traffic_kind
+from analysis.summary.answer import course
+from analysis.summary.answer.certainty import Certainty, settle
+from analysis.summary.answer.sentence import answer_sentence
+from analysis.summary.figures.switch_costs import SwitchCost
+from analysis.summary.figures.traffic import QUOTED, Side, TrafficKind, traffic_kind
 
 NOTHING: Final = "Nothing was measured, so there is no answer."
 

@@ -8,10 +8,12 @@ from analysis.console.documents import Grid, grid_of
 from analysis.stats.nights.regressions import LevelChange
 from analysis.stats.path_metric import PathMetric
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.summary import at_scale, wording
-from analysis.summary.answer import Answer
-from analysis.summary.at_scale import CurveLine
-from analysis.summary.run_models import (
+from analysis.summary.answer import wording
+from analysis.summary.answer.answer import Answer
+from analysis.summary.figures.traffic import TrafficKind
+from analysis.summary.run import at_scale
+from analysis.summary.run.at_scale import CurveLine
+from analysis.summary.run.run_models import (
     AnswerItem,
     ChangeItem,
     ComparisonItem,
@@ -27,8 +29,7 @@ from analysis.summary.run_models import (
     SkippedItem,
     StandingItem,
 )
-from analysis.summary.summary import Summary
-from analysis.summary.traffic import TrafficKind
+from analysis.summary.run.summary import Summary
 
 _PATH: Final = tuple(PathItem.model_fields)
 

@@ -11,7 +11,7 @@ from analysis.stats import scales
 from analysis.stats.estimates.intervals import CONFIDENCE
 from analysis.stats.metrics import BY_NAME
 from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint
-from analysis.summary.summary import Summary
+from analysis.summary.run.summary import Summary
 
 _AS_FACTOR: Final = 1.0
 """A change from here on is written as a factor: ×3 instead of +200 %."""

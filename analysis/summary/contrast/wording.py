@@ -11,7 +11,7 @@ from analysis.flags import LEGEND, MARKED
 from analysis.stats.contrasts.contrast import Contrast, Outcome
 from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm
-from analysis.summary.answer import short_titles
+from analysis.summary.answer.answer import short_titles
 
 ARROWS: Final[Mapping[Outcome, str]] = {"better": "↑", "worse": "↓", "same": "↔", "undecided": "↕"}
 """The sign of each outcome, which is shown beside its words."""

@@ -22,9 +22,9 @@ from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.curves import Curve
 from analysis.stats.verdicts.judgement import Family
 from analysis.stats.verdicts.run_judgement import NIGHTLY
-from analysis.summary import change_groups, switch_costs
-from analysis.summary.answer import Answer, Measured, make_answer
-from analysis.summary.failures import FailureCount, find_failures
+from analysis.summary.answer.answer import Answer, Measured, make_answer
+from analysis.summary.figures import change_groups, switch_costs
+from analysis.summary.figures.failures import FailureCount, find_failures
 
 Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 

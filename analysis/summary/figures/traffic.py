@@ -7,7 +7,7 @@ from typing import Final, Literal
 from analysis.domain import Cell
 from analysis.stats.metrics import BY_NAME, COMPARED
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.summary.standings import MetricStanding, Standing, stand
+from analysis.summary.figures.standings import MetricStanding, Standing, stand
 
 QUOTED: Final = tuple(
     sorted((metric for metric in COMPARED if metric.leads or metric.beside), key=lambda metric: not metric.leads)

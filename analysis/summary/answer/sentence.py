@@ -7,7 +7,7 @@ from typing import Final
 
 from analysis import formatting
 from analysis.stats.metrics import BY_NAME
-from analysis.summary.traffic import Claim, Side, TrafficKind
+from analysis.summary.figures.traffic import Claim, Side, TrafficKind
 
 MOST_WORDS: Final = 25
 _MOST_IN_A_NAME: Final = 4

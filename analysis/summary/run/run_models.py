@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from analysis.console.documents import DocumentModel
 from analysis.stats.nights.regressions import Status
 from analysis.stats.verdicts.comparison import Verdict
-from analysis.summary.standings import Standing
-from analysis.summary.summary import Outcome
-from analysis.summary.traffic import Claim
+from analysis.summary.figures.standings import Standing
+from analysis.summary.figures.traffic import Claim
+from analysis.summary.run.summary import Outcome
 
 
 class Item(BaseModel):
