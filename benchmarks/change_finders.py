@@ -12,8 +12,9 @@ import numpy as np
 
 from analysis.domain import Cell
 from analysis.errors import Unsupported
+from analysis.metrics import BY_NAME
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.change_points.night_noise import Values
-from analysis.stats.metrics import BY_NAME, THROUGHPUT
 from analysis.stats.nights.nightly import Night, Series
 from analysis.stats.nights.regressions import find_changes
 

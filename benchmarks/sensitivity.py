@@ -20,7 +20,6 @@ from typing import Final, Self
 from analysis.console.terminal import printing
 from analysis.domain import MARGIN_RATIO, Cell
 from analysis.sql import database
-from analysis.stats import metrics
 from analysis.stats.verdicts.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store
 from analysis.summary.run.summary import Summary, summarise
@@ -100,7 +99,7 @@ def _add(total: Found, scenario: Scenario, summarised: Summary, number: int) -> 
     quoted = [c for c in summarised.comparisons if c.metric in QUOTED_METRICS and c.low is not None]
     different = [c for c in quoted if c.outcome == "different"]
     total.false.add(happened=any(not scenario.truth(c.dataplane, c.baseline) for c in different))
-    paths = [c for c in quoted if c.metric == metrics.THROUGHPUT and c.against_baseline and c.dataplane == slower]
+    paths = [c for c in quoted if c.metric == THROUGHPUT and c.against_baseline and c.dataplane == slower]
     total.found.add(happened=paths[number % len(paths)].verdict == "lower")
 
 

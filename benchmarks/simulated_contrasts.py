@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
+from analysis import metrics
 from analysis.domain import Cell
-from analysis.stats import metrics
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.change_points.detection import NightSeries, night_variances
 from analysis.stats.contrasts.contrast import Contrast
 from analysis.stats.contrasts.group_contrasts import Contrasted, contrast_all
@@ -24,7 +25,7 @@ from benchmarks.simulated_runs import BASELINE, Scenario
 
 Night = dict[Place, Values]
 _Key = tuple[Cell, tuple[str, str]]
-METRIC: Final = metrics.BY_NAME[metrics.THROUGHPUT]
+METRIC: Final = metrics.BY_NAME[THROUGHPUT]
 
 
 @dataclass(frozen=True, slots=True)

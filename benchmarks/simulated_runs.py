@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 
 from analysis.domain import Cell
-from analysis.stats import metrics
 from analysis.stats.estimates.differences import Values
 from analysis.stats.verdicts.judgement import Place
 
@@ -40,7 +39,7 @@ _CELLS: Final = (
     *(Cell(topology, "iperf3", "udp", "forward") for topology in _TOPOLOGIES),
     *(Cell(topology, "iperf3", "tcp", "reverse") for topology in _TOPOLOGIES),
 )
-QUOTED_METRICS: Final = (metrics.THROUGHPUT, "cpu_s_per_gbit", "connect_p50_s")
+QUOTED_METRICS: Final = (THROUGHPUT, "cpu_s_per_gbit", "connect_p50_s")
 """Those that the first page quotes."""
 
 BASELINE: Final = "arm-1"
@@ -77,7 +76,7 @@ class Scenario:
     rounds: int = 4
     dataplanes: int = 4
     cells: tuple[Cell, ...] = paths(7)
-    metrics: tuple[str, ...] = (metrics.THROUGHPUT,)
+    metrics: tuple[str, ...] = (THROUGHPUT,)
     sd: float = 0.04
     effects: tuple[float, ...] = ()
     arm_noise: tuple[float, ...] = ()

@@ -7,11 +7,11 @@ from typing import Any, Final
 import duckdb
 from markupsafe import Markup
 
-from analysis import charts, flags, formatting
+from analysis import charts, flags, formatting, metrics
 from analysis.charts import Data, Drawing
 from analysis.domain import IMPORTED
 from analysis.report import interactive, limits, page, tables
-from analysis.stats import metrics, run
+from analysis.stats import run
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.store.index.left_out import LeftOut, sentences

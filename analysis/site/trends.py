@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from analysis import charts, formatting
 from analysis.charts import Chart, Data, Drawing, trend
-from analysis.metric import ComparedMetric
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats.nights import history
 from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.nightly import Series

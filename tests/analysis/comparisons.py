@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.domain import Cell, Variant
 from analysis.flags import FlagEffect
-from analysis.stats.metrics import BY_NAME
+from analysis.metrics import BY_NAME
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.run import RecordedPath, RunArm, StoredRun
 from analysis.stats.verdicts.comparison import Comparison, Verdict

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
-from analysis.metric import ComparedMetric
-from analysis.stats.metrics import BY_NAME, COMPARED
+from analysis.metrics import BY_NAME, COMPARED
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.judgement import Figures, Plan, compare_run
 

@@ -13,9 +13,9 @@ import pytest
 from analysis import report
 from analysis.console.terminal import Terminal
 from analysis.domain import Cell, Scale
+from analysis.metrics import BY_NAME
 from analysis.sql import database
 from analysis.stats import run
-from analysis.stats.metrics import BY_NAME
 from analysis.stats.nights import history
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint, find_curves

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
-from analysis.stats.metrics import LEADING
+from analysis.metrics import LEADING
 from analysis.summary.answer.answer import Answer
 from analysis.summary.figures.traffic import QUOTED
 from tests.analysis.comparisons import CONNECT, POD, TCP, answer_of, compared, run_of

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from analysis import metrics
 from analysis.sql.database import connect
-from analysis.stats import metrics, run
+from analysis.stats import run
 from analysis.stats.nights import history
 from analysis.stats.nights.history import provenance_differences
 from analysis.store.store import Store

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from analysis.domain import Cell
+from analysis.metrics import BY_NAME
 from analysis.stats.estimates.differences import Block
 from analysis.stats.estimates.sequential import levels
-from analysis.stats.metrics import BY_NAME
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.judgement import Figures, Judgement, Place, Plan, compare_run
 

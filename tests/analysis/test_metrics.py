@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from analysis.stats.metrics import BY_NAME, LEADING, METRICS
+from analysis.metrics import BY_NAME, LEADING, METRICS
 from analysis.store.schema import TRIALS
 from tests.analysis import synthetic
 from tests.steps.extensions.copy import Copy

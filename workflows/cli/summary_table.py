@@ -9,7 +9,7 @@ from analysis import flags, formatting
 from analysis.console.commands import report_command
 from analysis.console.documents import Document, Format, aside, print_document
 from analysis.console.terminal import Terminal, Text
-from analysis.stats.metrics import BY_NAME, COMPARED, LEADING
+from analysis.metrics import BY_NAME, COMPARED, LEADING
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.store.index.left_out import sentences
 from analysis.store.store import Store

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import duckdb
 
-from analysis import flags
+from analysis import flags, metrics
 from analysis.domain import LAB, Cell, Scale
-from analysis.metric import ComparedMetric
-from analysis.stats import metrics
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats.change_points import detection
 from analysis.stats.contrasts.group_contrasts import Contrasted
 from analysis.stats.contrasts.run_groups import RunGroup

@@ -25,7 +25,7 @@ from scipy import special
 
 from analysis.domain import MARGIN_RATIO, Cell
 from analysis.flags import NO_DOUBT
-from analysis.metric import ComparedMetric
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats.contrasts.contrast import Basis, Contrast
 from analysis.stats.contrasts.sides import ALONE, Nights, Side, mean
 from analysis.stats.estimates import moderation

@@ -7,7 +7,7 @@ from typing import cast
 
 from analysis.domain import Cell
 from analysis.flags import NO_DOUBT, FlagEffect
-from analysis.metric import ComparedMetric
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates.differences import Values
 from analysis.stats.estimates.intervals import as_share
 from analysis.stats.estimates.moderation import Key

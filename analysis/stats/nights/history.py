@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import duckdb
 
-from analysis import flags, formatting
+from analysis import flags, formatting, metrics
 from analysis.domain import CELL, Cell
 from analysis.flags import Kind
-from analysis.stats import metrics, run
+from analysis.stats import run
 from analysis.stats.nights import regressions
 from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.nightly import Night, Series

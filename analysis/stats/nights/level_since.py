@@ -14,7 +14,7 @@ from datetime import datetime
 from analysis import formatting
 from analysis.domain import Cell
 from analysis.flags import MARKED
-from analysis.metric import shown_unit
+from analysis.metrics.metric import shown_unit
 from analysis.stats.change_points.detection import Levels
 from analysis.stats.estimates.intervals import SIGNIFICANCE
 from analysis.stats.nights.nightly import Series

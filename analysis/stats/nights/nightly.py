@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from analysis.domain import Cell
-from analysis.metric import ComparedMetric
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats.change_points.detection import NightSeries
 from analysis.stats.change_points.night_noise import FLOOR
 from analysis.stats.estimates.intervals import as_share

@@ -17,12 +17,12 @@ import numpy as np
 
 from analysis import formatting
 from analysis.flags import MARKED
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.change_points import detection
 from analysis.stats.change_points.declines import FIRST, LAST, Drift, is_news
 from analysis.stats.change_points.detection import ChangePoint, Levels
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.estimates.intervals import SIGNIFICANCE
-from analysis.stats.metrics import THROUGHPUT
 from analysis.stats.nights.level_since import LevelSince, levels_since
 from analysis.stats.nights.nightly import Series
 from analysis.stats.path_metric import PathMetric, path_metric_fields

@@ -15,7 +15,7 @@ from typing import Final
 
 from analysis.domain import FACTORS, Cell, Factor
 from analysis.flags import NO_DOUBT, FlagEffect
-from analysis.metric import ComparedMetric
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats import scales
 from analysis.stats.estimates import moderation
 from analysis.stats.estimates.differences import Block, Differences, Values, differences

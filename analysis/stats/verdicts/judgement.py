@@ -18,7 +18,7 @@ from scipy import special
 from analysis import formatting
 from analysis.domain import FIRST_LOOK, MARGIN_RATIO, Cell
 from analysis.flags import NO_DOUBT, FlagEffect
-from analysis.metric import ComparedMetric
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates import moderation, sequential
 from analysis.stats.estimates.differences import Block, Differences, Values, differences
 from analysis.stats.estimates.estimation import estimate_all

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import duckdb
 
-from analysis import flags
+from analysis import flags, metrics
 from analysis.domain import CELL, Cell
 from analysis.errors import BadInput, Unsupported
-from analysis.metric import ComparedMetric
-from analysis.stats import metrics, run
+from analysis.metrics.metric import ComparedMetric
+from analysis.stats import run
 from analysis.stats.estimates.differences import Block
 from analysis.stats.nights import history
 from analysis.stats.nights.history import Method

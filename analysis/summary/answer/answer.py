@@ -10,9 +10,10 @@ from pydantic import ConfigDict
 from analysis.console.commands import continue_command
 from analysis.domain import Scale
 from analysis.flags import MARKED
-from analysis.metric import ComparedMetric
+from analysis.metrics import LEADING
+from analysis.metrics.metric import ComparedMetric
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats import scales
-from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm, StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer import course

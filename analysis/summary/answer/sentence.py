@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from analysis import formatting
-from analysis.stats.metrics import BY_NAME
+from analysis.metrics import BY_NAME
 from analysis.summary.figures.traffic import Claim, Side, TrafficKind
 
 MOST_WORDS: Final = 25

@@ -8,8 +8,9 @@ from typing import Final
 
 from analysis import formatting
 from analysis.flags import LEGEND, MARKED
+from analysis.metrics import LEADING
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.contrasts.contrast import Contrast, Outcome
-from analysis.stats.metrics import LEADING, THROUGHPUT
 from analysis.stats.run import RunArm
 from analysis.summary.answer.answer import short_titles
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from analysis import formatting
-from analysis.stats import metrics
+from analysis import formatting, metrics
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.nights.regressions import LevelChange
 

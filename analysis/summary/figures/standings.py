@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis import formatting
-from analysis.metric import Scale
+from analysis.metrics.metric import Scale
 from analysis.stats.verdicts.comparison import Comparison
 
 Standing = Literal["best", "as-good", "worse", "undecided", "not-measured"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis.domain import Cell
-from analysis.stats.metrics import BY_NAME, COMPARED
+from analysis.metrics import BY_NAME, COMPARED
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.figures.standings import MetricStanding, Standing, stand
 

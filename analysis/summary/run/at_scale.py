@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis import formatting
-from analysis.metric import shown_unit
+from analysis.metrics import BY_NAME
+from analysis.metrics.metric import shown_unit
 from analysis.stats import scales
 from analysis.stats.estimates.intervals import CONFIDENCE
-from analysis.stats.metrics import BY_NAME
 from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint
 from analysis.summary.run.summary import Summary
 

@@ -7,8 +7,8 @@ from typing import Final, get_args
 import duckdb
 
 from analysis.domain import Scale
+from analysis.metrics import KINDS, TRIALS, exports, figure_name
 from analysis.stats import run
-from analysis.stats.metrics import KINDS, TRIALS, exports, figure_name
 from analysis.summary.figures.traffic import Claim
 from analysis.summary.run.summary import Summary
 
