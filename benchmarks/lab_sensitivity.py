@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from analysis.console.terminal import printing
 from analysis.domain import Cell
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats import run as stored
 from analysis.stats.estimates.differences import Values
 from analysis.stats.verdicts.judgement import FAMILY_ERROR, Place, Plan

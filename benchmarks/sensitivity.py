@@ -19,6 +19,7 @@ from typing import Final, Self
 
 from analysis.console.terminal import printing
 from analysis.domain import MARGIN_RATIO, Cell
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.sql import database
 from analysis.stats.verdicts.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store

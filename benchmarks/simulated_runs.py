@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from analysis.domain import Cell
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.estimates.differences import Values
 from analysis.stats.verdicts.judgement import Place
 
