@@ -174,22 +174,29 @@ def read_runs(files: ObjectStorage, names: Iterable[str]) -> list[tuple[str, pa.
 Runs = list[tuple[str, pa.Table]]
 
 
-def readable_runs(files: ObjectStorage, names: Iterable[str]) -> tuple[Runs, list[tuple[str, DamagedFileError]]]:
+def readable_runs(
+    files: ObjectStorage, names: Iterable[str], without: str = ""
+) -> tuple[Runs, list[tuple[str, DamagedFileError]]]:
     """Those of these files of `runs/` that can be used, each with its name, and what is wrong with the others.
+
+    Args:
+        files: the store's.
+        names: the files.
+        without: a column that is not kept.
 
     Raises:
         FileNotFoundError: one is gone.
         Unsupported: the store can't be read.
     """
     with ThreadPoolExecutor(readers(files)) as pool:
-        found = list(pool.map(lambda name: (name, _read_run(files, name)), names))
+        found = list(pool.map(lambda name: (name, _read_run(files, name, without)), names))
     return (
         [(name, table) for name, table in found if not isinstance(table, DamagedFileError)],
         [(name, error) for name, error in found if isinstance(error, DamagedFileError)],
     )
 
 
-def _read_run(files: ObjectStorage, name: str) -> pa.Table | DamagedFileError:
+def _read_run(files: ObjectStorage, name: str, without: str) -> pa.Table | DamagedFileError:
     try:
         table = read_table(files, name)
         _check_runs(table)
@@ -197,7 +204,7 @@ def _read_run(files: ObjectStorage, name: str) -> pa.Table | DamagedFileError:
         return error
     except ContentError as error:
         return DamagedFileError(files.address(name), str(error))
-    return table
+    return table.drop_columns([without]) if without in table.column_names else table
 
 
 _RUNS: Final = arrow_schema("runs")
