@@ -1,6 +1,5 @@
 """Whose file it is, by its content alone, and what it has. Pure."""
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -16,8 +15,6 @@ _KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CSV: Final = b"Profile,"
 _YAML: Final = b"metadata:"
 _HEAD: Final = 4096
-
-Reader = Callable[[bytes], Content | Failure]
 
 
 def read(data: bytes) -> Content | Failure:
