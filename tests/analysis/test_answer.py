@@ -263,7 +263,7 @@ def runs(draw: st.DrawFn) -> tuple[dict[str, str], list[Cell], list[Comparison]]
     return titles, cells, found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(runs())
 def test_no_sentence_is_long_or_claims_more_than_the_comparisons(
     run: tuple[dict[str, str], list[Cell], list[Comparison]],
