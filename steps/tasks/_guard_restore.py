@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from analysis.errors import Problem
 from steps import notification
-from steps.cluster.kube.adapter import KubernetesCluster, LeftBehind
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.restoration import LeftBehind
 from steps.settings import environment
 from steps.tasks._step import log
 

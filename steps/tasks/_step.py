@@ -4,7 +4,8 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -14,6 +15,7 @@ from analysis.console.notices import print_notice
 from analysis.console.sanitizing import sanitize_standard_error, strip_controls
 from analysis.errors import BadInput, Problem
 from analysis.store.storage.storage_errors import resource_error
+from steps import documents
 from steps.catalogue.option_fields import shown_option
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
@@ -142,3 +144,15 @@ def fail(sentence: str) -> None:
         path.write_text(strip_controls(sentence)[:4096], encoding="utf-8")
     except OSError:
         log(f"(the message could not be left in {path})")
+
+
+@contextmanager
+def kept_on_failure(
+    path: Path, document: documents.Configure | documents.Prepare | documents.Restore
+) -> Iterator[None]:
+    """Write the document with the error of a Problem that ends the block, which is raised again."""
+    try:
+        yield
+    except Problem as problem:
+        documents.write_document(path, document.model_copy(update={"error": str(problem)}))
+        raise

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import Problem
 from steps import notification
-from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.restoration import Restoration
 from steps.settings import environment
 from steps.tasks import _guard_restore, guard
 from steps.tasks._guard_look import Look
@@ -45,7 +45,7 @@ def test_success_is_told_and_a_failure_once(posted: list[Object], monkeypatch: p
         raise Problem("prod: nothing works.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(KubernetesCluster, "_restore_all", fail)
+        broken.setattr(Restoration, "_restore_all", fail)
         for _try in range(3):
             assert _guard_restore.restore_left(cluster, REPORTED) == Problem.exit_code
     assert [each["restored"] for each in posted] == [False]
