@@ -38,7 +38,7 @@ from steps.measurement.trials import client_command
 from steps.namespaces import command_in
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
-from steps.tools import iperf3
+from steps.tools.iperf3 import iperf3
 from steps.tools.tool import Output, Task
 
 AGREE_POINTS: Final = 3.0

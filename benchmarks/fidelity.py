@@ -32,8 +32,8 @@ from steps.namespaces import command_in
 from steps.run_documents import RunDocument, ShownArm
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
-from steps.tools import sockperf_report
 from steps.tools.failure import Failure
+from steps.tools.sockperf import report
 
 AIM_RATIO = 0.98
 PAIRS = 30
@@ -65,7 +65,7 @@ def _bps(stdout: str) -> float:
 
 
 def _transactions_per_s(stdout: str) -> float:
-    found = sockperf_report.read(stdout, "")
+    found = report.read(stdout, "")
     if isinstance(found, Failure):
         raise SystemExit(found.reason)
     return found.received / found.valid_s

@@ -19,7 +19,8 @@ from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
 from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
 from steps.collect.trial_rows import sample_rows, trial_row
-from steps.collect.visit_rows import read_visit, visit_row
+from steps.collect.visit_record import read_visit
+from steps.collect.visit_rows import visit_row
 from steps.domain import Trial, Visit
 from steps.proof import return_path
 from steps.run_documents import RunDocument

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from analysis.flags import is_voided
-from steps.collect.visit_rows import VisitRecord
+from steps.collect.visit_record import VisitRecord
 from steps.counters import Counters
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Trial

@@ -40,7 +40,7 @@ class History:
         since: when the first of them began.
         series: how many series there are.
         limit: the least change that is a regression, as a share or in points.
-        detectable_effect: the smallest change of throughput found by its third night, as a share; None for too few nights.
+        detectable_effect: the smallest change of throughput found by its third night, as a share; None: too few nights.
         notes: sentences on the changes as a whole.
         levels: of each series since its last change.
     """

@@ -130,8 +130,8 @@ class LevelChange(PathMetric):
 class FoundChanges:
     """The changes in the order of the series, and the last level of each.
 
-    `detectable_effect`: the smallest step found by its third night, as a share: the median over the series of throughput; None
-    where no series is long enough.
+    `detectable_effect`: the smallest step found by its third night, as a share: the median over the series of
+    throughput; None where no series is long enough.
     """
 
     changes: tuple[LevelChange, ...]

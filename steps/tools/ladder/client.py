@@ -1,4 +1,4 @@
-"""The client of the UDP ladder: `python -m steps.tools.ladder_client '{"address": ...}'` probes rates by iperf3.
+"""The client of the UDP ladder: `python -m steps.tools.ladder.client '{"address": ...}'` probes rates by iperf3.
 
 It prints a JSON object with the output of each probe, from which the search is repeated where it is read.
 """
@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
-from steps.tools import iperf3, ladder_search
 from steps.tools.failure import Failure
-from steps.tools.ladder_search import Probe
+from steps.tools.iperf3 import iperf3
+from steps.tools.ladder import search
+from steps.tools.ladder.search import Probe
 from steps.tools.tool import Direction, Output, Task
 
 PROBE_S: Final = 1
@@ -91,7 +92,7 @@ def climb(request: Request, run: Callable[[list[str]], Output], clock: Callable[
     ends = clock() + request.limit_s
     probed: list[Probed] = []
     measured: list[Probe] = []
-    while offer := ladder_search.next_offer(measured, request.bound):
+    while offer := search.next_offer(measured, request.bound):
         if clock() + PROBE_S + _SLACK_S > ends:
             break
         wanted = task(request.direction, request.block_bytes, offer.bps)

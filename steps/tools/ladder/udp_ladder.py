@@ -1,8 +1,7 @@
 """The UDP ladder: the highest rate at which loss stays within a bound, for datagrams of four sizes. Pure.
 
-The search is `steps.tools.ladder_search`, and the program `steps.tools.ladder_client`, whose probes are tests of
-iperf3 against the server of iperf3. The rate is that of the payload that arrived, reported beside the size and the loss
-as RFC 8219 and RFC 9411 do.
+`client` is the program: its probes are tests of iperf3 against the server of iperf3, chosen by `search`. The rate is
+that of the payload that arrived, reported beside the size and the loss as RFC 8219 and RFC 9411 do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,12 @@ from typing import Final
 
 import msgspec
 
-from steps.tools import bounds, iperf3, ladder_client, ladder_search
+from steps.tools import bounds
 from steps.tools.failure import Failure
-from steps.tools.ladder_client import Climb, Request
-from steps.tools.ladder_search import Found, Probe
+from steps.tools.iperf3 import iperf3
+from steps.tools.ladder import client, search
+from steps.tools.ladder.client import Climb, Request
+from steps.tools.ladder.search import Found, Probe
 from steps.tools.tool import PYTHON, Output, Task, Tool, Variant
 
 SENDER_LIMITED: Final = "sender-limited"
@@ -105,7 +106,7 @@ def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
         if isinstance(probe, Failure):
             return Failure(f"probe {number} of {len(climb.probes)}: {probe.reason}")
         probes.append(probe)
-    found = ladder_search.result(probes, climb.bound)
+    found = search.result(probes, climb.bound)
     if found is not None:
         return Ladder(found, climb.block_bytes, sum(probe.duration_s for probe in probes))
     if not probes:
@@ -117,7 +118,7 @@ def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
 def _ladder(name: str, title: str, block_bytes: int) -> Tool:
     def command(task: Task, address: str, port: int) -> list[str]:
         request = Request(address, port, task.direction, block_bytes, task.loss_bound_ratio, LASTS_S)
-        return [PYTHON, "-m", ladder_client.__name__, msgspec.json.encode(request).decode()]
+        return [PYTHON, "-m", client.__name__, msgspec.json.encode(request).decode()]
 
     figures = ("bounded_loss_bps", "bounded_loss_packets_per_s", "bounded_loss_ratio", "most_sent_bps")
     return Tool(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from steps.tools.iperf3_document import TestStart
+from steps.tools.iperf3.document import TestStart
 from steps.tools.tool import Task
 
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})")

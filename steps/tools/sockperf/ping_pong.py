@@ -1,7 +1,7 @@
 """sockperf's server, and its client alone or while iperf3 loads the same path.
 
-`python -m steps.tools.ping_pong serve PORT [ADDRESS]` becomes the server, by TCP and UDP; `... ask PLAN` runs what a
-`Plan` says, in JSON, and prints an `Account`. Standard library alone, so that it starts in a few milliseconds.
+`python -m steps.tools.sockperf.ping_pong serve PORT [ADDRESS]` becomes the server, by TCP and UDP; `... ask PLAN` runs
+what a `Plan` says, in JSON, and prints an `Account`. Standard library alone, so that it starts in a few milliseconds.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _BEGUN_S: Final = 0.3
 """By then a load is flowing, or its server has refused it."""
 
 _CLOCK_SOURCE: Final = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-_USAGE: Final = "usage: python -m steps.tools.ping_pong serve PORT [ADDRESS] | ask PLAN"
+_USAGE: Final = "usage: python -m steps.tools.sockperf.ping_pong serve PORT [ADDRESS] | ask PLAN"
 
 
 class Load(TypedDict):

@@ -5,7 +5,7 @@ The sum hides a stream that delivered nothing, since the others take its share o
 
 from typing import Final
 
-from steps.tools.iperf3_document import Document, Figures
+from steps.tools.iperf3.document import Document, Figures
 from steps.tools.tool import Task
 
 UNEVEN: Final = "uneven-streams"

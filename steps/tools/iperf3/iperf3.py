@@ -6,10 +6,11 @@ from typing import Final
 
 import msgspec
 
-from steps.tools import bounds, iperf3_intervals, iperf3_plan, iperf3_streams
+from steps.tools import bounds
 from steps.tools.failure import Failure
-from steps.tools.iperf3_document import Document, decode
-from steps.tools.iperf3_intervals import MICROSECOND, Interval, whole
+from steps.tools.iperf3 import intervals, plan, streams
+from steps.tools.iperf3.document import Document, decode
+from steps.tools.iperf3.intervals import MICROSECOND, Interval, whole
 from steps.tools.tool import Output, OwnCpu, Task, Tool, Variant, interval_s
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -97,7 +98,7 @@ def command(task: Task, address: str, port: int) -> list[str]:
         argv += ["-R"]
     if task.transport == "udp":
         block = task.block_size_bytes or UDP_BLOCK_BYTES
-        return [*argv, "-u", "-b", str(iperf3_plan.stream_bps(task)), "-l", str(block), "--udp-counters-64bit"]
+        return [*argv, "-u", "-b", str(plan.stream_bps(task)), "-l", str(block), "--udp-counters-64bit"]
     if task.block_size_bytes is not None:
         argv += ["-l", str(task.block_size_bytes)]
     return [*argv, *_congestion_control(task.congestion_control)]
@@ -116,7 +117,7 @@ def canary_command(congestion_control: str | None, address: str, port: int) -> l
 
 def canary_task(argv: Sequence[str]) -> Task:
     """The task of a canary's command: that of `canary_command`, or, in older documents, a number of bytes."""
-    return Task(transport="tcp", duration_s=0 if iperf3_plan.size_bytes(argv) else CANARY_S)
+    return Task(transport="tcp", duration_s=0 if plan.size_bytes(argv) else CANARY_S)
 
 
 def _congestion_control(algorithm: str | None) -> list[str]:
@@ -161,7 +162,7 @@ def _first_line(stderr: bytes) -> str:
 
 def _fault(document: Document, task: Task, argv: Sequence[str]) -> str | None:
     """Why the document is no measurement of the request, as a sentence; None: it is one."""
-    if (other := iperf3_plan.contradiction(document.start.test_start, task, argv)) is not None:
+    if (other := plan.contradiction(document.start.test_start, task, argv)) is not None:
         return other
     sent, received = document.end.sum_sent or document.end.sum, document.end.sum_received
     if received is None or not received.seconds or received.bits_per_second is None:
@@ -170,11 +171,11 @@ def _fault(document: Document, task: Task, argv: Sequence[str]) -> str | None:
         return f"no byte reached the receiver in {received.seconds:.3g} s"
     if not received.adds_up or (sent is not None and not sent.adds_up):
         return "iperf3's bytes, seconds and bits per second contradict each other"
-    return _too_short(document, received.seconds, task, argv) or iperf3_streams.fault(document, task)
+    return _too_short(document, received.seconds, task, argv) or streams.fault(document, task)
 
 
 def _too_short(document: Document, seconds: float, task: Task, argv: Sequence[str]) -> str | None:
-    if iperf3_plan.size_bytes(argv) and not iperf3_plan.ends_with_its_bytes(document.start.version):
+    if plan.size_bytes(argv) and not plan.ends_with_its_bytes(document.start.version):
         version = bounds.one_line(document.start.version or "iperf3", 40)
         return f"{version} ends a test of so many bytes at its next interval only, so it has no rate"
     if seconds < _SHORTEST_SHARE * task.duration_s:
@@ -207,8 +208,8 @@ def _report(document: Document, task: Task) -> Report:
         rtt_s=sum(rtts) / len(rtts) * MICROSECOND if rtts else None,
         block_size_bytes=start.blksize,
         congestion_control=bounds.one_line(end.sender_tcp_congestion or "", 40) or None if not udp else None,
-        intervals=iperf3_intervals.read(document.intervals, task.omit_s),
-        flags=(*doubts, *long, *iperf3_streams.flags(document, task)),
+        intervals=intervals.read(document.intervals, task.omit_s),
+        flags=(*doubts, *long, *streams.flags(document, task)),
     )
 
 
@@ -223,7 +224,7 @@ def _losses(document: Document, block_bytes: int | None) -> tuple[int | None, in
     counts = [received.lost_packets, *(s.udp.lost_packets for s in document.end.streams if s.udp is not None)]
     if any(count is not None and count < 0 for count in counts):
         return None, whole(received.packets), (DUPLICATES,)
-    if iperf3_streams.counted(document):
+    if streams.counted(document):
         return whole(received.lost_packets), whole(received.packets), ()
     flags = ("udp-counters",)
     if sent is None or not sent.bytes or not block_bytes or received.bytes is None or received.bytes > sent.bytes:

@@ -13,7 +13,7 @@ import msgspec
 
 from steps.tools import bounds
 from steps.tools.failure import Failure
-from steps.tools.iperf3_document import Document, End, Figures, ReportedInterval, Start, Stream
+from steps.tools.iperf3.document import Document, End, Figures, ReportedInterval, Start, Stream
 
 RECKONED: Final = "received-reckoned"
 """The flag of a UDP test whose received bytes are reckoned from datagrams, since iperf3 does not report them."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from steps.tools.iperf3_document import Figures, ReportedInterval
+from steps.tools.iperf3.document import Figures, ReportedInterval
 
 MICROSECOND: Final = 1e-6
 _SHORTEST_INTERVAL_S: Final = 0.01

@@ -1,21 +1,24 @@
 """sockperf 3.7: requests of a few bytes, each sent once the one before is answered; alone, and beside a load. Pure.
 
-The program is `steps.tools.ping_pong`, which runs sockperf, and iperf3 for a load: first without a limit, for a second,
+The program is `ping_pong`, which runs sockperf, and iperf3 for a load: first without a limit, for a second,
 then at a share of what that measured.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
-from steps.tools import bounds, iperf3, ping_pong, sockperf_report
+from steps.tools import bounds
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
-from steps.tools.sockperf_report import Figures
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, microseconds
+from steps.tools.iperf3 import iperf3
+from steps.tools.sockperf import ping_pong, report
+from steps.tools.sockperf.report import Figures
+from steps.tools.sockperf.responses import Responses
+from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant
 
 LEAD_S: Final = 2
 """sockperf sleeps so long before each of its tests, and a load is measured and begun meanwhile."""
@@ -66,7 +69,7 @@ class _Ran(msgspec.Struct, frozen=True):
 
 
 class _Account(msgspec.Struct, frozen=True):
-    """What the program printed; see `steps.tools.ping_pong.Account`."""
+    """What the program printed; see `steps.tools.sockperf.ping_pong.Account`."""
 
     clock_source: str | None
     cpu_s: Seconds
@@ -77,53 +80,6 @@ class _Account(msgspec.Struct, frozen=True):
 
 
 _ACCOUNT: Final = msgspec.json.Decoder(_Account)
-
-
-class Responses(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of a trial. A percentile is None where too few observations lie above it to tell it from the worst.
-
-    `load_ratio`: what arrived of the load, of what iperf3 measured without a limit just before.
-    """
-
-    duration_s: float
-    percentiles_s: tuple[float | None, ...]
-    worst_s: float | None
-    transactions_per_s: float
-    responses: int
-    lost_messages: int
-    duplicate_messages: int
-    block_size_bytes: int
-    load_bps: float | None = None
-    load_ratio: float | None = None
-    flags: tuple[str, ...] = ()
-
-    @property
-    def columns(self) -> Mapping[str, object]:
-        """The figures, by their columns of `trials`."""
-        names = ("response_p50_s", "response_p90_s", "response_p99_s", "response_p999_s")
-        return {
-            **dict(zip(names, self.percentiles_s, strict=True)),
-            "response_worst_s": self.worst_s,
-            "transactions_per_s": self.transactions_per_s,
-            "responses": self.responses,
-            "lost_messages": self.lost_messages,
-            "duplicate_messages": self.duplicate_messages,
-            "block_size_bytes": self.block_size_bytes,
-            "load_bps": self.load_bps,
-            "load_ratio": self.load_ratio,
-        }
-
-    @property
-    def samples(self) -> tuple[Mapping[str, object], ...]:
-        """None: sockperf reports once."""
-        return ()
-
-    @property
-    def sentence(self) -> str:
-        """The median and the tail, and the load."""
-        median, tail = (microseconds(self.percentiles_s[place]) for place in (0, 2))
-        load = "" if self.load_ratio is None else f" under {self.load_ratio:.0%} load"
-        return f"response in {median}, 99 % within {tail}{load}"
 
 
 def _message_bytes(task: Task) -> int:
@@ -152,7 +108,7 @@ def _load(task: Task, address: str, ratio: float) -> dict[str, Any] | None:
 
 def server(port: int) -> list[str]:
     """The server's argument vector."""
-    return [PYTHON, "-m", "steps.tools.ping_pong", "serve", str(port)]
+    return [PYTHON, "-m", "steps.tools.sockperf.ping_pong", "serve", str(port)]
 
 
 def _end(ran: _Ran) -> str:
@@ -175,7 +131,7 @@ def _read(task: Task, output: Output, ratio: float) -> Responses | Failure:
     loads = _read_load(task, account, ratio)
     if isinstance(loads, Failure):
         return loads
-    figures = sockperf_report.read(account.client.stdout + account.client.stderr, _end(account.client))
+    figures = report.read(account.client.stdout + account.client.stderr, _end(account.client))
     if isinstance(figures, Failure):
         return figures
     if account.client.exit_code != 0:

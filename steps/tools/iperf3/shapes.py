@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from steps.tools import iperf3, iperf3_older
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
-from steps.tools.iperf3_document import Document
+from steps.tools.iperf3 import iperf3, older
+from steps.tools.iperf3.document import Document
+from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Direction, Output, Task, Tool, Variant
 
 _TCP: Final = iperf3.TOOL.variants[0]
@@ -103,7 +103,7 @@ def _one_way(document: Document, direction: Direction) -> Document:
         ],
         end=msgspec.structs.replace(
             end,
-            streams=[stream for stream in end.streams if iperf3_older.is_sent(stream) == here],
+            streams=[stream for stream in end.streams if older.is_sent(stream) == here],
             sum_sent=end.sum_sent if here else end.sum_sent_bidir_reverse,
             sum_received=end.sum_received if here else end.sum_received_bidir_reverse,
         ),
