@@ -8,9 +8,9 @@ import altair as alt
 import pyarrow as pa
 
 from analysis import formatting
-from analysis.charts._data import Data, Row, flagged, to_frame
-from analysis.charts._marks import by_path, colour, column, hollow, lane, plot_width, shape
-from analysis.charts._theme import INK, WIDE, Look
+from analysis.charts.drawing.data import Data, Row, flagged, to_frame
+from analysis.charts.drawing.marks import by_path, colour, column, hollow, lane, plot_width, shape
+from analysis.charts.drawing.theme import INK, WIDE, Look
 from analysis.domain import CELL
 from analysis.flags import MARKED, Kind
 

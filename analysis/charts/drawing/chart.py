@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data
-from analysis.charts._theme import Look
+from analysis.charts.drawing.data import Data
+from analysis.charts.drawing.theme import Look
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._theme import INK, LEVELS, MUTED, SHAPES, WIDE, Look
+from analysis.charts.drawing.theme import INK, LEVELS, MUTED, SHAPES, WIDE, Look
 from analysis.flags import MARKED
 
 LABELS_WIDE = 190

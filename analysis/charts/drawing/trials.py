@@ -6,9 +6,9 @@ from typing import Final, cast
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data, intervals, to_frame
-from analysis.charts._marks import by_path, colour, hollow, lane, plot_width, shape
-from analysis.charts._theme import INK, MUTED, WIDE, Look
+from analysis.charts.drawing.data import Data, intervals, to_frame
+from analysis.charts.drawing.marks import by_path, colour, hollow, lane, plot_width, shape
+from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
 from analysis.metrics import METRICS
 from analysis.metrics.metric import ComparedMetric, Metric
 

@@ -6,10 +6,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from analysis.charts._data import Row, to_frame
-from analysis.charts._forest import MARKS, forest
-from analysis.charts._svg import to_svg
-from analysis.charts._theme import LOOKS
+from analysis.charts.drawing.data import Row, to_frame
+from analysis.charts.drawing.forest import MARKS, forest
+from analysis.charts.drawing.svg import to_svg
+from analysis.charts.drawing.theme import LOOKS
 from analysis.metrics import LEADING
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.contrasts.contrast import Contrast

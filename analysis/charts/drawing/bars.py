@@ -4,9 +4,9 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts._chart import Chart
-from analysis.charts._data import Data, intervals
-from analysis.charts._marks import lanes
+from analysis.charts.drawing.chart import Chart
+from analysis.charts.drawing.data import Data, intervals
+from analysis.charts.drawing.marks import lanes
 from analysis.metrics import METRICS
 from analysis.metrics.metric import BarChart, ComparedMetric, Metric
 

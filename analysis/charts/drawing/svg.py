@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import vl_convert
 
-from analysis.charts._theme import Look, config
+from analysis.charts.drawing.theme import Look, config
 
 _EMPTY_PATH: Final = re.compile(r'<path (?:class|aria-hidden)="[^"]*"[^>]*\bd=""[^>]*/>')
 _BACKGROUND: Final = re.compile(r'<path class="background"[^>]*/>')

@@ -7,9 +7,9 @@ from typing import Final
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data, Row, to_frame
-from analysis.charts._marks import by_path, column, lane, plot_width
-from analysis.charts._theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
+from analysis.charts.drawing.data import Data, Row, to_frame
+from analysis.charts.drawing.marks import by_path, column, lane, plot_width
+from analysis.charts.drawing.theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
 from analysis.domain import Cell
 from analysis.metrics.throughput import HOST_NETWORK_RATIO, THROUGHPUT
 from analysis.stats.verdicts.comparison import Comparison
