@@ -36,7 +36,7 @@ from tests.steps.kube.fake_store import Store as ClusterStore
 from tests.steps.kube.kubeconfigs import document as kubeconfig
 from tests.steps.kube.kubeconfigs import written
 from workflows.cli.app import main
-from workflows.cli.summary_table import print_summary
+from workflows.cli.tables.summary_table import print_summary
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MARKUP: Final = "[/nope] [link=http://x]y[/link] :warning:"

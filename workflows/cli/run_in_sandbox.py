@@ -63,7 +63,7 @@ def _measure(flags: RunFlags, settings: Settings, console: Terminal) -> int:
             f"What was measured is stored; then type `{report_command(settings.results, name)}`.", soft_wrap=True
         )
         return 1
-    from workflows.cli.summary_table import print_result  # noqa: PLC0415 - not imported while the run measures
+    from workflows.cli.tables.summary_table import print_result  # noqa: PLC0415 - not imported while the run measures
 
     return print_result(settings.results, name, flags.format, why)
 

@@ -19,7 +19,7 @@ from analysis.summary.run import stored
 from analysis.summary.run.document import comparison_grid, run_document
 from analysis.summary.run.markdown import to_markdown
 from analysis.summary.run.summary import Summary
-from workflows.cli import answer_table, curve_table
+from workflows.cli.tables import answer_table, curve_table
 
 BESIDE = tuple(metric for metric in COMPARED if metric.beside)
 """The metrics shown beside the leading ones. The report has them all."""
