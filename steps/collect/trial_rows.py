@@ -9,7 +9,8 @@ from steps.collect.visit_record import VisitRecord
 from steps.counters import Counters
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Trial
-from steps.measurement import monitor, results
+from steps.measurement import results
+from steps.measurement.monitors import monitor
 from steps.proof import return_path
 from steps.tools.failure import Failure
 from steps.tools.tool import Result

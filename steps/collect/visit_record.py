@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 from analysis.errors import Problem
 from steps import documents
 from steps.domain import MOMENTS, Moment, Proof, Trial, Visit
-from steps.measurement import monitor, results
+from steps.measurement import results
+from steps.measurement.monitors import monitor
 from steps.proof import evaluate, scale
 from steps.settings import turn_order
 from steps.strict_model import StrictModel

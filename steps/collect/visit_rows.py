@@ -3,7 +3,7 @@
 from steps import documents
 from steps.catalogue.topologies import NODE_TO_NODE
 from steps.collect.visit_record import VisitRecord
-from steps.measurement import monitor
+from steps.measurement.monitors import monitor
 
 
 def visit_row(record: VisitRecord) -> dict[str, object]:

@@ -14,10 +14,10 @@ from steps.catalogue.tools import CANARY
 from steps.domain import Moment, Placement
 from steps.measurement import results
 from steps.measurement.attempts import Client, lost_monitor_flags
-from steps.measurement.interference import InterferenceGate
-from steps.measurement.sampler import Sampler
+from steps.measurement.monitors.interference import InterferenceGate
+from steps.measurement.monitors.sampler import Sampler
 from steps.measurement.trials import GRACE_S, QUIET_S
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
 from steps.tools import bounds
 from steps.tools.failure import Failure

@@ -6,7 +6,7 @@ from steps.catalogue.options import Settings
 from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.measurement.subprocesses import Programs
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import TurnTaker
 from steps.polling import poll
 from steps.settings import turn_order
 from steps.tasks._step import log

@@ -21,7 +21,7 @@ from steps.measurement import client_network
 from steps.measurement.first_contact import await_server, reach_s
 from steps.measurement.references import measure_references
 from steps.measurement.trials import measure_trials
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
 from steps.tasks._inputs import checked_tag
 from steps.tasks._pod import step

@@ -13,7 +13,7 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.measurement.changes import time_trial
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import TurnTaker
 from steps.proof import scale as proof
 from steps.settings import turn_order
 from steps.tasks._pod import step

@@ -6,7 +6,7 @@ import pytest
 
 from steps.counters import CoreTimes, Counters
 from steps.domain import Monitor
-from steps.measurement.node_load import others_ratio
+from steps.measurement.monitors.node_load import others_ratio
 from steps.tools import tcp_connect
 from steps.tools.iperf3 import iperf3
 from steps.tools.iperf3.document import Document, decode

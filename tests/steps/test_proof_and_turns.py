@@ -11,8 +11,8 @@ from analysis.errors import Problem
 from steps import documents
 from steps.cluster.port import Cluster
 from steps.domain import Moment, ScaleSign, Sign, SwitchCost, Visit
-from steps.measurement import monitor_http
-from steps.measurement.turn_taker import Turn
+from steps.measurement.monitors import monitor_http
+from steps.measurement.turns.turn_taker import Turn
 from steps.proof import wait
 from steps.settings import schedule, turn_order
 from steps.tasks import clear, prepare, settle

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from analysis.errors import Problem
 from steps.measurement.http_client import exchange, shown
 from steps.measurement.subprocesses import Programs
-from steps.measurement.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TRANSPORT_S, Answer, Request
+from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TRANSPORT_S, Answer, Request
 
 SILENT_S: Final = 60.0
 """How long a server of turns may be silent before its clients give up."""

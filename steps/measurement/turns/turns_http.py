@@ -1,7 +1,7 @@
-"""The server of a visit's turns over HTTP; its clients are `steps.measurement.turn_taker`'s.
+"""The server of a visit's turns over HTTP; its clients are `steps.measurement.turns.turn_taker`'s.
 
 `POST /TOKEN/turns` with a `Request` as JSON is answered with an `Answer`, once there is one. On a cluster a monitor
-serves it; in the lab `python -m steps.measurement.turns_http SOCKET` does, on a Unix socket in the sandbox.
+serves it; in the lab `python -m steps.measurement.turns.turns_http SOCKET` does, on a Unix socket in the sandbox.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from steps.measurement.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, Answer, Request, Turns
+from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, Answer, Request, Turns
 
 _LOOK_S: Final = 1.0
 """How often a waiting request's connection is checked."""
@@ -142,7 +142,7 @@ class _LocalServer(TurnsServer):
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m steps.measurement.turns_http SOCKET\n")
+        sys.stderr.write("usage: python -m steps.measurement.turns.turns_http SOCKET\n")
         return 2
     place = Path(arguments[0])
     try:

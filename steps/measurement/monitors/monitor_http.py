@@ -1,7 +1,7 @@
-"""The counters of `steps.measurement.monitor` over HTTP: server and client, apart since `http` is slow to import.
+"""The counters of `steps.measurement.monitors.monitor` over HTTP: server and client, apart since `http` is slow to import.
 
-`python -m steps.measurement.monitor_http serve PORT [TOKEN]` replies to `GET /TOKEN` with this node's counters as JSON,
-and to `POST /TOKEN/turns` as `steps.measurement.turns_http` does.
+`python -m steps.measurement.monitors.monitor_http serve PORT [TOKEN]` replies to `GET /TOKEN` with this node's counters as JSON,
+and to `POST /TOKEN/turns` as `steps.measurement.turns.turns_http` does.
 """
 
 import hmac
@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from analysis.errors import Problem
 from steps.counters import Counters
-from steps.measurement import monitor
 from steps.measurement.http_client import exchange, shown
-from steps.measurement.turns_http import TurnsHandler, TurnsServer
+from steps.measurement.monitors import monitor
+from steps.measurement.turns.turns_http import TurnsHandler, TurnsServer
 
 _TIMEOUT_S: Final = 5
 _MOST_CLIENTS: Final = 32
@@ -103,7 +103,7 @@ def fetch(url: str) -> Counters:
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
     if len(arguments) not in {2, 3} or arguments[0] != "serve" or not arguments[1].isdigit():
-        sys.stderr.write("usage: python -m steps.measurement.monitor_http serve PORT [TOKEN]\n")
+        sys.stderr.write("usage: python -m steps.measurement.monitors.monitor_http serve PORT [TOKEN]\n")
         return 2
     try:
         serve(int(arguments[1]), token="".join(arguments[2:]))

@@ -9,8 +9,8 @@ from typing import Final, Self
 from analysis.errors import Problem
 from steps.counters import Counters
 from steps.domain import LOCAL, Monitor
-from steps.measurement import monitor
-from steps.measurement.interference import ForeignCpu, ForeignCpuReading, foreign_ratio
+from steps.measurement.monitors import monitor
+from steps.measurement.monitors.interference import ForeignCpu, ForeignCpuReading, foreign_ratio
 
 _JOIN_S: Final = 15
 """More than the time limit of the slowest monitor."""
@@ -26,7 +26,7 @@ def read(monitored: Monitor) -> Counters:
         return monitor.local(monitored.node)
     if monitored.source.startswith("netns:"):
         return monitor.namespace(monitored.source.removeprefix("netns:"), monitored.node)
-    from steps.measurement import monitor_http  # noqa: PLC0415 - slow to import, and needed on a cluster alone
+    from steps.measurement.monitors import monitor_http  # noqa: PLC0415 - slow to import, and needed on a cluster alone
 
     return monitor_http.fetch(monitored.source).model_copy(update={"node": monitored.node})
 

@@ -11,7 +11,7 @@ from typing import Final
 from analysis.errors import Problem
 from steps.counters import Counters
 from steps.domain import Monitor
-from steps.measurement.sampler import read
+from steps.measurement.monitors.sampler import read
 from steps.tools.tool import OwnCpu
 
 _MODES: Final = ("user", "nice", "system")
