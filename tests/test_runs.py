@@ -153,7 +153,9 @@ def verb(name: str, flag: str, store: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
-    process = start(*TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
+    process = start(
+        *TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.tables.summary_table")
+    )
     output = read_until(process, "succeeded after")
     read_until(process, "stuck")
     process.send_signal(number)

@@ -26,7 +26,7 @@ from analysis.summary.run.key_metrics import key_figures
 from analysis.summary.run.summary import Summary, from_json, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
-from workflows.cli.summary_table import print_summary
+from workflows.cli.tables.summary_table import print_summary
 
 COLUMNS = {kind: [name for m in metrics.METRICS if m.kind == kind for name in m.columns] for kind in KINDS}
 
