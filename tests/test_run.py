@@ -6,10 +6,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from analysis.sql import database
 from analysis.store.store import Store
 from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.lab,
@@ -75,10 +75,9 @@ def nothing_left_behind() -> Iterator[None]:
 
     named, strays = namespaces(), machine.stray_programs()
     yield
-    deadline = time.monotonic() + 10
-    while any(found := left()) and time.monotonic() < deadline:
-        os.sched_yield()
-    assert found == ([], set(), set())
+    with suppress(AssertionError):
+        until(lambda: not any(left()), 10)
+    assert left() == ([], set(), set())
 
 
 def rows(store: Path, sql: str) -> list[dict[str, Any]]:

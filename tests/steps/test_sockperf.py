@@ -17,7 +17,8 @@ from steps.tools import sockperf, sockperf_report
 from steps.tools.failure import Failure
 from steps.tools.sockperf import LOADED, TOOL, Responses
 from steps.tools.tool import Output, Task, Tool, here
-from tests.steps.measuring import free_port, until
+from tests.steps.measuring import free_port
+from tests.waiting import until
 
 RECORDED = Path(__file__).parent / "recorded/sockperf"
 """Printed by 3.7 of Debian 12 on two cores, while other programs used them."""

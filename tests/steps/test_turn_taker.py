@@ -19,7 +19,7 @@ from steps.measurement import http_client, monitor_http, turns_http
 from steps.measurement.subprocesses import Programs
 from steps.measurement.turn_taker import Turn, TurnTaker
 from steps.measurement.turns import Request
-from tests.steps.measuring import until
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef" * 2
 STEPS = ("host-network", "pod-to-pod", "pod-to-service")
