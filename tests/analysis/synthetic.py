@@ -15,7 +15,7 @@ from analysis.domain import Scale
 from analysis.sql.database import connect
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
-from analysis.summary import summary
+from analysis.summary.run import summary
 from steps.catalogue.options import method
 
 Cell = tuple[str, str, str]

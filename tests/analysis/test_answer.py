@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from analysis.domain import Cell
-from analysis.stats.comparison import Comparison
-from analysis.summary.answer import Answer
-from analysis.summary.wording import cell_lines
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.summary.answer.answer import Answer
+from analysis.summary.answer.wording import cell_lines
 from tests.analysis.comparisons import CONNECT, HOST, OUTSIDE, POD, TCP, UDP, answer_of, compared, run_of
 
 FOUR = {"iptables": "iptables", "nftables": "nftables", "ebpf": "eBPF", "ebpf-dsr": "eBPF + DSR"}

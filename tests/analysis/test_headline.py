@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
-from analysis.stats.metrics import LEADING
-from analysis.summary.answer import Answer
-from analysis.summary.traffic import QUOTED
+from analysis.metrics import LEADING
+from analysis.summary.answer.answer import Answer
+from analysis.summary.figures.traffic import QUOTED
 from tests.analysis.comparisons import CONNECT, POD, TCP, answer_of, compared, run_of
 
 PING = Cell("pod-to-service", "sockperf", "tcp", "forward")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import BadInput
 from analysis.sql import database
-from analysis.store.arrow import KEYS, to_table
+from analysis.store.files.arrow import KEYS, to_table
 from analysis.store.schema import SCHEMA_VERSION, TABLES, arrow_schema
 from analysis.store.store import Store
 

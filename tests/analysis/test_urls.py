@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
-from analysis.store import urls
+from analysis.store.storage import urls
+from analysis.store.storage.urls import parse_url
 from analysis.store.store import Store
-from analysis.store.urls import parse_url
 from tests.analysis.stored import rows
 from tests.analysis.stored import shown as shown_runs
 
