@@ -88,7 +88,7 @@ def answers(con: database.Connection) -> dict[str, Any]:
     summary = summarise(con, "run-1")
     data = Data(con, run.load_run(con, "run-1"), summary.comparisons, summary.changes)
     found: dict[str, Any] = {q.name: database.answer_question(con, q.name).to_pylist() for q in database.questions()}
-    with charts._data.narrowed(con, "run-1"):
+    with charts.narrowed(con, "run-1"):
         found |= {chart.name: chart.frame(data).to_pylist() for chart in charts.catalogue()}
     directions = dict.fromkeys(synthetic.BASE_BPS, "forward")
     found |= {"summary": json.loads(to_json(summary)), "key figures": key_figures(con, summary, directions)}
