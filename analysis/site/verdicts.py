@@ -18,8 +18,8 @@ from analysis.store.integrity.unnamed import list_runs
 from analysis.store.schema import VERDICT, is_known
 from analysis.store.store import Store
 
-_AT_ONCE: Final = 4
-"""Files in memory at once. In a bucket each costs a round trip."""
+_AT_ONCE: Final = 2
+"""Files in memory at once: one of packed runs has some twenty MiB of verdicts."""
 
 
 class Verdicts:
@@ -63,6 +63,7 @@ def _read(store: Store) -> Verdicts:
                     packed.pop(run_id, None)
                     if verdict is not None:
                         packed[run_id] = zlib.compress(verdict.encode(), 1)
+    pa.default_memory_pool().release_unused()  # what was unpacked is not needed again
     return Verdicts(packed)
 
 

@@ -24,7 +24,8 @@ from steps.imports import formats
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps.imports import written
-from workflows.cli import app, plan, reference, summary_table
+from workflows.cli import app, plan, reference
+from workflows.cli.tables import summary_table
 
 pytestmark = pytest.mark.usefixtures("without_charts")
 
