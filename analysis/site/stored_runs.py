@@ -13,7 +13,7 @@ from analysis.stats import run
 from analysis.stats.run import StoredRun
 from analysis.summary.run.summary import Summary, from_json
 
-_BATCH: Final = 64
+_BATCH: Final = 32
 """Runs read at once: a query costs as much for one as for these."""
 
 

@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -17,9 +16,6 @@ from analysis.store.index.run_entries import WRITTEN_AT
 from analysis.store.integrity.unnamed import list_runs
 from analysis.store.schema import VERDICT, is_known
 from analysis.store.store import Store
-
-_AT_ONCE: Final = 2
-"""Files in memory at once: one of packed runs has some twenty MiB of verdicts."""
 
 
 class Verdicts:
@@ -35,7 +31,7 @@ class Verdicts:
 
 
 def read_verdicts(store: Store) -> Verdicts:
-    """Read the verdicts, some files at a time; files that are damaged are left out, as their runs are.
+    """Read the verdicts, a file at a time; files that are damaged are left out, as their runs are.
 
     Raises:
         Unsupported: the store can't be read.
@@ -68,7 +64,7 @@ def _read(store: Store) -> Verdicts:
 
 
 def _tables(store: Store) -> Iterator[tuple[str, pa.Table]]:
-    names = list_runs(store.files)
-    for first in range(0, len(names), _AT_ONCE):
-        found, _ = readable_runs(store.files, names[first : first + _AT_ONCE])
+    """The files of `runs/`, one at a time: one of packed runs has some twenty MiB of verdicts."""
+    for listed in list_runs(store.files):
+        found, _ = readable_runs(store.files, [listed])
         yield from ((name, table) for name, table in found if VERDICT in table.column_names)
