@@ -174,8 +174,8 @@ def from_json(text: str) -> Summary:
 def _upgraded(document: object) -> object:
     """A document of an earlier version in the terms of this one.
 
-    Of nights, the detectable effect had another name. The intervals of version 0.1.0 each hold alone and not together, so only those of the differences that it found are kept: these were
-    corrected for their number.
+    Of nights, the detectable effect had another name. The intervals of version 0.1.0 each hold alone and not together,
+    so only those of the differences that it found are kept: these were corrected for their number.
     """
     if not isinstance(document, dict):
         return document
