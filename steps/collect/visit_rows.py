@@ -95,7 +95,8 @@ class VisitRecord:
             for moment, found in (("before the first trial", before), ("after the last trial", after)):
                 if found.state == state:
                     return Proof(state=found.state, observed=observed, reason=f"{moment}: {found.reason}")
-        return Proof(state="proven", observed=observed, reason=None)
+        reason = evaluate.replaced(*(found.signs if found is not None else () for found in (self.settle, self.clear)))
+        return Proof(state="disproven" if reason else "proven", observed=observed, reason=reason)
 
     def canary(self, moment: Moment) -> documents.CanaryDocument | None:
         """The reference before the first trial, or after the last one."""

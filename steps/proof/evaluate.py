@@ -1,9 +1,24 @@
 """What a list of signs proves about the dataplane that carried the traffic. Pure, and fails closed."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from steps.catalogue.dataplanes import Arm
 from steps.domain import Proof, Sign
+
+STAYS: Final = "process"
+"""The `looked_at` of a sign that is the same before the first trial and after the last, unless the node's agent started
+anew in between, which a log may no longer tell: a busy one is rotated within minutes."""
+
+
+def replaced(before: Sequence[Sign], after: Sequence[Sign]) -> str | None:
+    """What started anew on a node between the signs of a visit's two moments, a clause; None: nothing that is known."""
+    first = {sign.node: sign.seen for sign in before if sign.looked_at == STAYS}
+    for sign in after:
+        if sign.looked_at == STAYS and first.get(sign.node, sign.seen) != sign.seen:
+            then = first[sign.node]
+            return f"{sign.node}: {then} wrote the dataplane before the first trial, and {sign.seen} after the last"
+    return None
 
 
 def evaluate(signs: Sequence[Sign], requested: str, nodes: Iterable[str]) -> Proof:

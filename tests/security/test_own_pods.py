@@ -35,7 +35,8 @@ def pods_of_every_part() -> list[Object]:
     checks = connectivity._servers(PLACES, "image:1", 5201, "0" * 32)
     outside = connectivity.outside_manifest(PLACES[0], PLACES[1], 30001, "image:1", "0" * 32)
     start = programming_pods.starting_pod(PLACES[0], "image:1", "10.64.0.9", "0" * 32, "programming-start-1")
-    return [*every_pod(), *checks, outside, *programming_pods.manifests(PLACES, "image:1", "0" * 32), start]
+    added = probe_pods.added_pod(PLACES[0], "image:1", 0)
+    return [*every_pod(), *checks, outside, added, *programming_pods.manifests(PLACES, "image:1", "0" * 32), start]
 
 
 def test_every_pod_ends_by_itself_and_has_a_memory_limit() -> None:

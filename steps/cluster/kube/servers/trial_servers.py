@@ -169,7 +169,7 @@ def clear(client: Client) -> None:
 def clear_all(client: Client) -> None:
     """Delete everything that prepare, observe and preflight created, except the cluster's scale, and wait for it."""
     checks = (connectivity.REACH, connectivity.CHECK, connectivity.OUTSIDE)
-    parts = (TRIALS, probe_pods.PART, *checks, *programming_pods.PARTS)
+    parts = (TRIALS, probe_pods.PART, probe_pods.ADDED, *checks, *programming_pods.PARTS)
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda part: Workload(client, part).delete(), parts))
 

@@ -31,7 +31,11 @@ from steps.domain import SwitchCost
 Object = dict[str, Any]
 
 PART: Final = "look"
+ADDED: Final = "look-anew"
+"""The part of the pods that are started for the interfaces that they get."""
+
 PORT: Final = 5204
+_ADDED_LIFE_S: Final = 600
 _SILENT_S: Final = 2.0
 _NOT_STARTED: Final = 400
 """The API's status for the log of a container that has not started."""
@@ -107,6 +111,26 @@ def _token(pod: Object) -> str | None:
 def stop(client: Client) -> None:
     """Delete them. Safe to run twice."""
     Workload(client, PART).delete()
+
+
+def add_interfaces(client: Client, sites: Sequence[Site], image: str) -> None:
+    """Start another pod in the pod network of each site, and delete it: the dataplane's agent prints what it sets up.
+
+    Raises:
+        Problem: one does not run; with the reason.
+    """
+    workload = Workload(client, ADDED)
+    try:
+        workload.delete()  # what an earlier call left, or else it would add none
+        workload.ensure_pods([added_pod(site, image, index) for index, site in enumerate(sites)])
+    finally:
+        workload.delete(wait=False)
+
+
+def added_pod(site: Site, image: str, index: int) -> Object:
+    """A pod that does nothing, for its interface."""
+    container = Container("idle", ("sleep", "infinity"))
+    return pods.pod(f"{ADDED}-{index}", ADDED, site.node, [container], image, deadline_s=_ADDED_LIFE_S)
 
 
 def manifests(sites: Sequence[Site], services: Mapping[str, Object], image: str, token: str) -> list[Object]:

@@ -264,3 +264,11 @@ def test_felix_log_ignores_other_programs_of_the_container() -> None:
 
 def test_felix_recordings_are_complete() -> None:
     assert len(recordings.NAMES) == 10
+
+
+@pytest.mark.parametrize(("table", "expected"), [("calico", True), ("filter", False), ("calico-arp", None)])
+def test_chains_of_a_new_pod_show_nftables_or_iptables(*, table: str, expected: bool | None) -> None:
+    said = f'Chain became referenced, marking it for programming chainName="c" ipVersion=0x4 table="{table}"'
+    current = read_felix_log(line("08:00:00", 7, said)).current
+    assert current is not None
+    assert current.use_nftables is expected

@@ -26,6 +26,9 @@ _BPF: Final = re.compile(r"[ {]BPFEnabled:(true|false)")
 _DSR: Final = re.compile(r"\bBPFNodePortDSREnabled:(true|false)")
 _ATTACHED_DSR: Final = re.compile(r"\bAttachPoint\{.*\bDSR:(true|false)")
 _NFTABLES: Final = re.compile(r"\buseNftables=(true|false)")
+_REFERENCED: Final = re.compile(r"^Chain became referenced.*\btable=\"(calico|filter|nat|mangle|raw)\"")
+"""Printed for each new pod: the table of its chains is Felix's own in nftables, and the kernel's in iptables."""
+
 _HEALTH: Final = re.compile(r"^Overall health status changed: live=(?:true|false) ready=(true|false)")
 _CHANGED: Final = re.compile(r"change DOES require Felix to restart\..*?key=\"(\w+)\" newValue=\"([^\"]*)\"")
 _STARTS: Final = ("Felix starting up", "Successfully loaded configuration")
@@ -37,9 +40,10 @@ _QUOTED: Final = 160
 
 @dataclass(frozen=True, slots=True)
 class FelixLog:
-    """The Felix processes of a node's log, in the order of their starts."""
+    """The Felix processes of a node's log, in the order of their starts. `container`: that wrote it; empty: unknown."""
 
     processes: tuple[FelixProcess, ...]
+    container: str = ""
 
     @property
     def current(self) -> FelixProcess | None:
@@ -55,11 +59,12 @@ class FelixLog:
         return tuple(p.panic for p in self.processes if p.panic is not None and p.panic.at >= since)
 
 
-def read_felix_log(log: bytes) -> FelixLog:
+def read_felix_log(log: bytes, container: str = "") -> FelixLog:
     """Parse a calico-node log, sorted by time. Lines of other programs in the container are ignored.
 
     Args:
         log: as the API returns it with timestamps; lines without one are taken to be at Felix's own time, in UTC.
+        container: that wrote it.
     """
     processes: list[FelixProcess] = []
     latest: dict[int, FelixProcess] = {}
@@ -80,7 +85,7 @@ def read_felix_log(log: bytes) -> FelixLog:
             latest[pid] = process
         process.last_at = at
         _parse_message(process, at, found["level"], found["message"])
-    return FelixLog(tuple(processes))
+    return FelixLog(tuple(processes), container)
 
 
 def _lines(log: bytes) -> Iterator[tuple[datetime, str]]:
@@ -175,6 +180,8 @@ def _parse_progress(process: FelixProcess, mark: LogPosition, message: str) -> N
         process.attached_dsr = attached[1] == "true"
     elif nftables := _NFTABLES.search(message):
         process.use_nftables = nftables[1] == "true"
+    elif referenced := _REFERENCED.match(message):
+        process.use_nftables = referenced[1] == "calico"
     elif message.startswith("Completed first update to dataplane"):
         process.first_update = process.first_update or mark
     elif health := _HEALTH.match(message):

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import PODS
@@ -15,7 +16,11 @@ from steps.cluster.kube.workloads import probe_pods
 _MARGIN: Final = timedelta(seconds=10)
 """How long before the last change a log is read."""
 
+_DIGITS: Final = 12
+"""Of a container's identifier that are kept."""
+
 _LINES: Final = 50_000
+"""The last lines that are read. A kubelet has those since its last rotation: of 10 MiB by default, or 40,000 lines."""
 
 
 def read_observations(
@@ -60,14 +65,21 @@ def read_logs(client: Client, standing: ClusterState, measured: Sequence[str]) -
         node = (pod.get("spec") or {}).get("nodeName")
         if not node or pod["metadata"].get("deletionTimestamp") or (node in away and node not in measured):
             continue
-        name = pod["metadata"]["name"]
         if since is None and node not in measured:
             continue
-        reading = None
+        log = partial(client.log, pod["metadata"]["name"], namespace, container=CALICO_NODE, tail_lines=_LINES)
+        reading, container = None, _container(pod)
         if since is not None:
-            reading = read_felix_log(client.log(name, namespace, container=CALICO_NODE, since=since))
+            reading = read_felix_log(log(since=since), container)
         restarted = reading is not None and reading.current is not None and reading.current.started_at is not None
         if not restarted and node in measured:
-            reading = read_felix_log(client.log(name, namespace, container=CALICO_NODE, tail_lines=_LINES))
+            reading = read_felix_log(log(), container)
         found[node] = reading if reading is not None and reading.current is not None else None
     return found
+
+
+def _container(pod: dict[str, Any]) -> str:
+    """Which container of the pod runs Felix; a new one numbers its processes anew. Empty: its status does not say."""
+    states = (pod.get("status") or {}).get("containerStatuses") or []
+    found = next((each.get("containerID") for each in states if each.get("name") == CALICO_NODE), None)
+    return str(found or "")[-_DIGITS:]

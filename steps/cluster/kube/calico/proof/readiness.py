@@ -123,12 +123,40 @@ def _indistinguishable_nodes(
     for observation in observations:
         if observation.node not in nodes or not _logs_no_info(observation, now):
             continue
-        possible = [frozenset(s.indicates) for s in node_signs(observation, "before", now) if s.indicates]
-        left = frozenset.intersection(*possible) if possible else frozenset()
-        if Arm.parse(requested).name in left and len(left) > 1:
+        if left := _possible(observation, requested, now):
             alike = " and ".join(sorted(left))
             reason = f"Felix's log has no lines of level Info, without which {alike} can't be distinguished: {SPEAK_UP}"
             yield observation.node, reason
+
+
+def _possible(observation: Observation, requested: str, now: datetime) -> frozenset[str]:
+    """The dataplanes that a node's signs agree with, if the requested one is among several; else empty."""
+    found = [frozenset(s.indicates) for s in node_signs(observation, "before", now) if s.indicates]
+    left = frozenset.intersection(*found) if found else frozenset()
+    return left if Arm.parse(requested).name in left and len(left) > 1 else frozenset()
+
+
+def unclear_nodes(
+    observations: Sequence[Observation],
+    requested: str,
+    now: datetime,
+    *,
+    nodes: Sequence[str],
+    changed_at: datetime | None,
+    stable_s: float,
+) -> list[str]:
+    """The nodes where all is complete, and the dataplane can't be distinguished from another by what was observed.
+
+    The lines of Felix's start are gone there, since its log was rotated. Arguments as for `reported_signs`.
+    """
+    return [
+        each.node
+        for each in observations
+        if each.node in nodes
+        and not _logs_no_info(each, now)
+        and _possible(each, requested, now)
+        and next(_pending(each, now, changed_at, stable_s), None) is None
+    ]
 
 
 def _logs_no_info(observation: Observation, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from steps.cluster.kube.calico.felix.log import FelixLog
 from steps.cluster.kube.calico.felix.process import FelixProcess
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.domain import Moment, Sign
+from steps.proof.evaluate import STAYS
 
 KNOWN: Final = names()
 _RULES: Final = names(lambda each: not each.entry.bpf)
@@ -68,7 +69,9 @@ def node_signs(observation: Observation, moment: Moment, now: datetime) -> list[
         now: the time of signs that have none of their own.
     """
     found: list[tuple[str, str, datetime, Indicates]] = []
-    if observation.current is not None:
+    if observation.felix is not None and observation.current is not None:
+        which = f"process {observation.current.pid} {observation.felix.container}".rstrip()
+        found.append((STAYS, which, observation.current.last_at, None))
         found += _felix(observation.current)
     if observation.host is not None:
         found += _host(observation.host, follows_proxy=observation.follows_proxy)
