@@ -17,7 +17,7 @@ from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Trial, Visit
 from steps.settings import turn_order
-from steps.tools.iperf3 import CANARY_S
+from steps.tools.iperf3.iperf3 import CANARY_S
 
 TYPICAL_DIFFERENCE_RATIO: Final = 0.2
 """By how much dataplanes differ in the expected time of a profile that promises nothing."""

@@ -16,7 +16,7 @@ from steps.catalogue.tools import TOOLS, measures_in
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.settings import schedule
 from steps.settings.settings import choose_settings
-from steps.tools import udp_ladder
+from steps.tools.ladder import udp_ladder
 from tests.steps.builders import settings
 
 
