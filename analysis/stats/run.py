@@ -140,7 +140,8 @@ class StoredRun:
         Empty between the nodes' own networks, where no dataplane is in the path.
         """
         path, both = self._recorded_path(cell.topology), self._is_both_ways(cell)
-        way = {"reverse": " download", "forward": " upload" if both else ""}.get(cell.direction, f" {cell.direction}")
+        other = f" {cell.direction}".rstrip()
+        way = {"reverse": " download", "forward": " upload" if both else ""}.get(cell.direction, other)
         variant = self.variant(cell)
         return "" if path.host_network else f"{path.title}, {variant.title or variant.name}{way}"
 

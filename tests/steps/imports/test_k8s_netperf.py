@@ -85,6 +85,13 @@ def test_the_csv_says_the_same() -> None:
     assert (rr.topology, rr.streams, rr.traffic.tool) == ("node-to-node", 2, "netperf_rr_2_1kb")
 
 
+@pytest.mark.parametrize(("pairs", "tool"), [("00", "netperf_stream_1kb"), ("01", "netperf_stream_1kb_of_2")])
+def test_one_of_several_pairs_at_once_is_no_measurement_of_the_path(pairs: str, tool: str) -> None:
+    head, stream, *_ = written.NETPERF_CSV.splitlines()
+    text = "\n".join([f"Pair,{head}", *(f"{pair},{stream}" for pair in pairs)])
+    assert {trial.traffic.tool for trial in read(text.encode()).trials} == {tool}
+
+
 def test_an_unknown_profile_costs_its_row_alone() -> None:
     found = read(written.text([written.netperf(), written.netperf(profile="ib_write_bw")]))
     assert len(found.trials) == 1
