@@ -149,7 +149,9 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
-    process = start(*TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
+    process = start(
+        *TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.tables.summary_table")
+    )
     output = read_until(process, "succeeded after")
     read_until(process, "stuck")
     process.send_signal(number)

@@ -11,10 +11,10 @@ import pytest
 
 from analysis import charts
 from analysis.charts import Chart, Data
-from analysis.charts._data import to_frame
-from analysis.charts._forest import OUTCOMES
-from analysis.charts._svg import to_svg
-from analysis.charts._theme import INKS, LOOKS, WIDE, Look
+from analysis.charts.drawing.data import to_frame
+from analysis.charts.drawing.forest import OUTCOMES
+from analysis.charts.drawing.svg import to_svg
+from analysis.charts.drawing.theme import INKS, LOOKS, WIDE, Look
 from analysis.domain import Scale
 from analysis.metrics import METRICS
 from analysis.stats import run
@@ -204,7 +204,7 @@ def test_twin_has_its_siblings_colour_and_is_hollow(data: Data) -> None:
     assert 'fill-opacity="0.1' in charts.draw(chart, data).variants[0]
 
 
-@pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(HERE.rglob("*.py")), ids=lambda path: path.stem)
 def test_no_chart_code_names_a_dataplane(path: Path) -> None:
     names = {d.name for d in DATAPLANES} | {d.title for d in DATAPLANES} | {"iptables", "nftables", "ebpf"}
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ from analysis.summary.run.key_metrics import key_figures
 from analysis.summary.run.summary import Summary, from_json, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
-from workflows.cli.summary_table import print_summary
+from workflows.cli.tables.summary_table import print_summary
 
 COLUMNS = {kind: [name for m in metrics.METRICS if m.kind == kind for name in m.columns] for kind in KINDS}
 
@@ -88,7 +88,7 @@ def answers(con: database.Connection) -> dict[str, Any]:
     summary = summarise(con, "run-1")
     data = Data(con, run.load_run(con, "run-1"), summary.comparisons, summary.changes)
     found: dict[str, Any] = {q.name: database.answer_question(con, q.name).to_pylist() for q in database.questions()}
-    with charts._data.narrowed(con, "run-1"):
+    with charts.narrowed(con, "run-1"):
         found |= {chart.name: chart.frame(data).to_pylist() for chart in charts.catalogue()}
     directions = dict.fromkeys(synthetic.BASE_BPS, "forward")
     found |= {"summary": json.loads(to_json(summary)), "key figures": key_figures(con, summary, directions)}

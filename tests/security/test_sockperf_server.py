@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.tools import sockperf
+from steps.tools.sockperf import sockperf
 from steps.tools.tool import here
 from tests.steps.measuring import free_port
 from tests.waiting import until

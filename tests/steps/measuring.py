@@ -10,7 +10,7 @@ import pytest
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Trial
-from steps.measurement.interference import ForeignCpu
+from steps.measurement.monitors.interference import ForeignCpu
 from steps.measurement.trials import measure_trials
 from tests.steps.builders import settings
 from tests.waiting import until
