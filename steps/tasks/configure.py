@@ -7,8 +7,8 @@ from typing import Annotated
 
 from steps import documents
 from steps.cluster import connect_cluster
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
 
 
 @step("switch", deadline_s=1800, repeatable=True)

@@ -18,10 +18,10 @@ from steps.run_documents import RunDocument
 from steps.settings import environment
 from steps.settings.schedule import level_rounds
 from steps.settings.settings import load_settings
-from steps.tasks._inputs import checked_tag
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, log, own_run_id
 from steps.tasks.preflight import level_outputs
+from steps.tasks.shared.inputs import checked_tag
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, document, log, own_run_id
 
 ROUNDS: Final = "rounds"
 STOP: Final = "stop"

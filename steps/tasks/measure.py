@@ -23,10 +23,10 @@ from steps.measurement.references import measure_references
 from steps.measurement.trials import measure_trials
 from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
-from steps.tasks._inputs import checked_tag
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
-from steps.tasks._turns import turns_of
+from steps.tasks.shared.inputs import checked_tag
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit, progress
+from steps.tasks.shared.turns import turns_of
 
 Network = Literal["node", "outside", "pod"]
 

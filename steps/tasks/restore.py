@@ -9,8 +9,8 @@ from steps import documents
 from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.settings import environment
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, kept_on_failure, log
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, document, kept_on_failure, log
 
 
 @step("switch", deadline_s=1800, repeatable=True)

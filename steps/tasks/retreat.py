@@ -11,8 +11,8 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.proof.wait import Impossible, judge
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
 
 
 @step("switch", deadline_s=1800, repeatable=True)

@@ -8,8 +8,8 @@ from steps import documents
 from steps.cluster import connect_cluster
 from steps.run_documents import Snapshot
 from steps.settings.settings import load_settings
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, document
 
 
 @step("switch", deadline_s=300, repeatable=True)

@@ -15,8 +15,8 @@ from steps.run_documents import RunDocument, ShownArm, Trigger
 from steps.settings import environment
 from steps.settings.continued import stored_runs
 from steps.settings.settings import choose_settings
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, log, own_identity, own_run_id
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, document, log, own_identity, own_run_id
 
 TRIGGERS: Final[tuple[str, ...]] = get_args(Trigger)
 

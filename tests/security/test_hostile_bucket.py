@@ -21,7 +21,7 @@ from analysis.store.files.arrow import to_table
 from analysis.store.schema import TABLES
 from steps import documents
 from steps.collect.run_rows import run_rows
-from steps.tasks._pod import ACCOUNTS
+from steps.tasks.shared.pod import ACCOUNTS
 from tests.ordinary import ROOT
 from tests.steps import builders
 from tests.steps.builders import AT, RUN_ID, write_run

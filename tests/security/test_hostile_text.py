@@ -27,7 +27,7 @@ from analysis.summary.answer.answer import Answer
 from analysis.summary.figures.failures import FailureCount
 from analysis.summary.run.summary import SkippedChoice, Summary
 from steps import notification
-from steps.tasks._step import ends_in_a_sentence
+from steps.tasks.shared.step import ends_in_a_sentence
 from tests.analysis import synthetic
 from tests.analysis.comparisons import answer_of, compared, run_of
 from tests.analysis.test_terminal import HOSTILE, TEXTS, is_harmless

@@ -16,7 +16,7 @@ from steps.measurement.turns.turn_taker import Turn
 from steps.proof import wait
 from steps.settings import schedule, turn_order
 from steps.tasks import clear, prepare, settle
-from steps.tasks._turns import turns_of
+from steps.tasks.shared.turns import turns_of
 from tests.steps.builders import NODES, settings, sign
 
 CHOSEN = settings(dataplanes="lab-iptables")

@@ -15,7 +15,7 @@ from analysis.errors import Unsupported
 from steps.catalogue.options import Settings
 from steps.settings import environment
 from steps.settings.schedule import make_schedule, planned_time
-from steps.tasks._step import RUN_FOLDER, run_id
+from steps.tasks.shared.step import RUN_FOLDER, run_id
 from workflows.flags.run import RunFlags
 from workflows.local.display.terminal import TerminalDisplay
 from workflows.local.execution.engine import Engine

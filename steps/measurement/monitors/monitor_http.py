@@ -1,7 +1,7 @@
-"""The counters of `steps.measurement.monitors.monitor` over HTTP: server and client, apart since `http` is slow to import.
+"""The counters of `monitor` over HTTP: server and client, apart since `http` is slow to import.
 
-`python -m steps.measurement.monitors.monitor_http serve PORT [TOKEN]` replies to `GET /TOKEN` with this node's counters as JSON,
-and to `POST /TOKEN/turns` as `steps.measurement.turns.turns_http` does.
+`python -m steps.measurement.monitors.monitor_http serve PORT [TOKEN]` replies to `GET /TOKEN` with this node's counters
+as JSON, and to `POST /TOKEN/turns` as `steps.measurement.turns.turns_http` does.
 """
 
 import hmac

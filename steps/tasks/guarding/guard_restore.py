@@ -10,7 +10,7 @@ from steps import notification
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.restoration import LeftBehind
 from steps.settings import environment
-from steps.tasks._step import log
+from steps.tasks.shared.step import log
 
 
 def restore_left(cluster: KubernetesCluster, variables: Mapping[str, str]) -> int:

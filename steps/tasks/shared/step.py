@@ -23,7 +23,7 @@ from steps.domain import Visit
 from steps.settings import environment
 from steps.settings.schedule import find_visit, make_schedule
 from steps.settings.settings import load_settings
-from steps.tasks._inputs import INPUTS, check_inputs, checked_tag, input_names
+from steps.tasks.shared.inputs import INPUTS, check_inputs, checked_tag, input_names
 
 RUN = "{{workflow.name}}-{{workflow.uid}}"
 """The run's id. A workflow's name alone is not unique: a CronWorkflow's comes from the time, alike in two clusters."""

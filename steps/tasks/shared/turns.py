@@ -9,7 +9,7 @@ from steps.measurement.subprocesses import Programs
 from steps.measurement.turns.turn_taker import TurnTaker
 from steps.polling import poll
 from steps.settings import turn_order
-from steps.tasks._step import log
+from steps.tasks.shared.step import log
 
 _SERVED_S: Final = 200.0
 """How long the proof waits for the visit's server of turns: longer than its pod may take to start."""

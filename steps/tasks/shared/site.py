@@ -3,7 +3,7 @@
 from analysis.errors import Problem
 from steps.catalogue.options import QUANTITIES, method
 from steps.settings import environment
-from steps.tasks._step import log
+from steps.tasks.shared.step import log
 
 
 def bring_up_to_date(results: str, place: str) -> None:

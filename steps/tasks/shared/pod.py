@@ -12,7 +12,7 @@ from hera.workflows import models as m
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS, USER
 from steps.settings import environment
-from steps.tasks._step import ends_in_a_sentence
+from steps.tasks.shared.step import ends_in_a_sentence
 
 IMAGE: Final = "dataplane-benchmark:0.1.0"
 """The steps' image on a cluster. A fixed tag, since `latest` would be pulled again for each pod."""
