@@ -262,6 +262,6 @@ def test_notification_has_no_free_text_of_the_submitter(
     status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("steps.notification.post", lambda *_: pytest.fail("posted"))
-    for sent in ({"status": status, "restored": "Succeeded"}, {"status": "Failed", "restored": status}):
-        ended = run_task(STEPS["notify"], sent, tmp_path, {"BENCHMARK_NOTIFY_URL": "https://hook.example/secret"})
+    for reported in ({"status": status, "restored": "Succeeded"}, {"status": "Failed", "restored": status}):
+        ended = run_task(STEPS["notify"], reported, tmp_path, {"BENCHMARK_NOTIFY_URL": "https://hook.example/secret"})
         assert ended.code == 2

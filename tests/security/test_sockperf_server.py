@@ -10,7 +10,8 @@ import pytest
 
 from steps.tools.sockperf import sockperf
 from steps.tools.tool import here
-from tests.steps.measuring import free_port, until
+from tests.steps.measuring import free_port
+from tests.waiting import until
 
 HEADER = struct.Struct("!QHI")
 """Number, flags and length of a message."""

@@ -18,7 +18,8 @@ from steps.tools.sockperf import report, sockperf
 from steps.tools.sockperf.responses import Responses
 from steps.tools.sockperf.sockperf import LOADED, TOOL
 from steps.tools.tool import Output, Task, Tool, here
-from tests.steps.measuring import free_port, until
+from tests.steps.measuring import free_port
+from tests.waiting import until
 
 RECORDED = Path(__file__).parent / "recorded/sockperf"
 """Printed by 3.7 of Debian 12 on two cores, while other programs used them."""

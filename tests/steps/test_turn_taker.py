@@ -21,7 +21,7 @@ from steps.measurement.subprocesses import Programs
 from steps.measurement.turns import turns_http
 from steps.measurement.turns.turn_taker import Turn, TurnTaker
 from steps.measurement.turns.turns import Request
-from tests.steps.measuring import until
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef" * 2
 STEPS = ("host-network", "pod-to-pod", "pod-to-service")

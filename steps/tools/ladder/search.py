@@ -3,26 +3,31 @@
 The binary search of RFC 2544, section 26.1, on a logarithmic scale, with a bound in the place of no loss at all. Loss
 is noisy, so a rate that barely failed is probed again, and a rate counts as passed by the majority of its probes. The
 first probe has no limit: it says what the sender can offer, beyond which nothing of the path is known.
+
+The constants were chosen by simulation: loss grows with the 2.5th to 4th power of the rate and scatters by a factor of
+2.7 from probe to probe, about as it does on a machine of two cores. Of 3,000 searches 63 to 76 % end exact, after 8
+probes on average; to 10 %, beginning at 0.9 of what arrived and probing up to ten times the bound again, up to 3 % did
+with seven probes, and 51 to 68 % with twelve.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-RESOLUTION_RATIO: Final = 0.1
+RESOLUTION_RATIO: Final = 0.2
 """The search ends where the lowest rate that failed is at most so much above the highest that passed."""
 
-PROBES: Final = 7
-"""At most, which find a rate to 10 % where it is at least half of what the sender offers."""
+PROBES: Final = 9
+"""At most, which find a rate to the resolution where it is at least a third of what arrives without a limit."""
 
-CLEAR: Final = 10
+CLEAR: Final = 3
 """A loss of so many times the bound is not probed again."""
 
 OFFERED_RATIO: Final = 0.95
 """A sender that sends less than this share of the rate can't offer it."""
 
 _CONFIRMED: Final = 2
-_FIRST_RATIO: Final = 0.9
+_FIRST_RATIO: Final = 0.7
 _LEAST_RATIO: Final = 1 / 256
 
 

@@ -21,10 +21,13 @@ SENDER_LIMITED: Final = "sender-limited"
 """The flag of a ladder whose sender could not offer more, so that the path may carry more."""
 
 OPEN: Final = "ladder-open"
-"""The flag of a ladder that ended before its rate was found to 10 % and confirmed."""
+"""The flag of a ladder that ended before its rate was found to 20 % and confirmed."""
 
 LASTS_S: Final = 8.5
-"""The duration of a trial: seven probes of a second, and the start and end of each."""
+"""The usual duration of a trial: eight probes of a second, and the start and end of each."""
+
+MOST_S: Final = 10.5
+"""The time within which a trial begins its probes, nine at most."""
 
 SIZES_BYTES: Final = (64, 512, 1372)
 _MEGA: Final = 1e6
@@ -117,7 +120,7 @@ def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
 
 def _ladder(name: str, title: str, block_bytes: int) -> Tool:
     def command(task: Task, address: str, port: int) -> list[str]:
-        request = Request(address, port, task.direction, block_bytes, task.loss_bound_ratio, LASTS_S)
+        request = Request(address, port, task.direction, block_bytes, task.loss_bound_ratio, MOST_S)
         return [PYTHON, "-m", client.__name__, msgspec.json.encode(request).decode()]
 
     figures = ("bounded_loss_bps", "bounded_loss_packets_per_s", "bounded_loss_ratio", "most_sent_bps")
