@@ -7,6 +7,9 @@ from typing import Any, Final, NamedTuple
 LAB: Final = "lab"
 """The environment of the lab on one machine. Every other environment is a Kubernetes cluster."""
 
+DEALT: Final = "dealt"
+"""Among a run's parameters: each cell was measured in one dataplane alone, so that there is nothing to compare."""
+
 IMPORTED: Final = "imported"
 """The trigger of runs that another tool measured, and the beginning of their environments: `imported:NAME`."""
 

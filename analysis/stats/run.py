@@ -10,7 +10,7 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
+from analysis.domain import CELL, DEALT, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
 from analysis.stats import scales
 from analysis.store.index.left_out import LeftOut
@@ -85,6 +85,11 @@ class StoredRun:
     def is_lab(self) -> bool:
         """Whether these are figures of the lab."""
         return self.environment == LAB
+
+    @property
+    def is_dealt(self) -> bool:
+        """Whether each path was measured in one dataplane alone, so that there is nothing to compare."""
+        return self.parameters.get(DEALT) is True
 
     @property
     def scales(self) -> tuple[Scale, ...]:

@@ -87,7 +87,7 @@ def test_labelled_runs_are_nights_as_blocks(clusters: Store) -> None:
     assert any("Runs count as nights" in note for note in found.notes)
 
 
-def test_the_history_of_an_environment_widens_what_one_run_a_side_says(clusters: Store, tmp_path: Path) -> None:
+def test_history_of_an_environment_widens_intervals_of_single_runs(clusters: Store, tmp_path: Path) -> None:
     known = one(compared(clusters, "tiger:latest~1", "tiger:latest"), "gamma", "alpha")
     assert known.basis == "history"
     alone = stored(tmp_path, recipe("a-2", at=10, environment="tiger"), recipe("a-3", at=11, environment="tiger"))

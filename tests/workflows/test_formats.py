@@ -252,5 +252,5 @@ def broken() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("broken")
-def test_progress_that_nobody_reads_ends_no_run() -> None:
+def test_closed_progress_output_does_not_end_a_run() -> None:
     documents.aside("json").print("beside")

@@ -66,7 +66,7 @@ def test_importing_twice_is_importing_once(folder: Path, store: Path, capsys: py
     assert stored(store) == first
 
 
-def test_a_report_has_a_verdict_and_says_what_is_unknown(folder: Path, store: Path) -> None:
+def test_report_has_a_verdict_and_names_what_is_unknown(folder: Path, store: Path) -> None:
     run(folder, store)
     verdict = stored(store)
     assert report_again(results=str(store)) == 0

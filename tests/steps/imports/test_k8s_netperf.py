@@ -78,7 +78,7 @@ def test_cpu_is_that_of_prometheus_where_it_was_asked() -> None:
     assert one().flags == ("cpu-window",)
 
 
-def test_the_csv_says_the_same() -> None:
+def test_csv_has_the_same_figures() -> None:
     stream, crr, rr = read(written.NETPERF_CSV.encode()).trials
     assert stream.columns["received_bps"] == pytest.approx(873.606667e6)
     assert (crr.topology, crr.columns["transactions_per_s"]) == ("pod-to-service", 2061.776667)
