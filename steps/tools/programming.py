@@ -177,9 +177,9 @@ def _tool(name: str, title: str, place: Place, names: tuple[str, ...], lasts_s: 
 
 TOOLS: Final = (
     _tool("rules_update", "an update of the rules", "lab", UPDATES, 1.0),
-    _tool("service_added", "a new Service", "cluster", PROGRAMMING, 10.0),
-    _tool("endpoint_added", "a new endpoint", "cluster", PROGRAMMING, 10.0),
-    _tool("endpoint_removed", "a removed endpoint", "cluster", PROGRAMMING, 10.0),
+    _tool("service_added", "a new Service", "cluster", PROGRAMMING, 5.0),
+    _tool("endpoint_added", "a new endpoint", "cluster", PROGRAMMING, 5.0),
+    _tool("endpoint_removed", "a removed endpoint", "cluster", PROGRAMMING, 5.0),
     _tool("policy_enforced", "a new NetworkPolicy", "cluster", PROGRAMMING, 10.0),
     _tool("pod_started", "a new pod", "cluster", PROGRAMMING, 15.0),
 )
