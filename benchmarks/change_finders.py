@@ -12,10 +12,11 @@ import numpy as np
 
 from analysis.domain import Cell
 from analysis.errors import Unsupported
-from analysis.stats.metrics import BY_NAME, THROUGHPUT
-from analysis.stats.night_noise import Values
-from analysis.stats.nightly import Night, Series
-from analysis.stats.regressions import find_changes
+from analysis.metrics import BY_NAME
+from analysis.metrics.throughput import THROUGHPUT
+from analysis.stats.change_points.night_noise import Values
+from analysis.stats.nights.nightly import Night, Series
+from analysis.stats.nights.regressions import find_changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from analysis.console.terminal import printing
-from analysis.stats.intervals import SIGNIFICANCE
-from analysis.stats.level_since import LevelSince
-from analysis.stats.regressions import find_changes
+from analysis.stats.estimates.intervals import SIGNIFICANCE
+from analysis.stats.nights.level_since import LevelSince
+from analysis.stats.nights.regressions import find_changes
 from benchmarks.change_finders import Found, Otava, as_series, find_here, find_in_run
 from benchmarks.night_series import (
     ALIKE,

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from analysis.console.terminal import printing
-from analysis.stats.intervals import mean_interval
+from analysis.stats.estimates.intervals import mean_interval
 from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
 from benchmarks.soaker import Soakers, lost_ratio
 from steps.catalogue.options import Settings

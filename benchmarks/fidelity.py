@@ -19,7 +19,7 @@ from pathlib import Path
 
 from analysis.console.terminal import printing
 from analysis.sql import database
-from analysis.stats.intervals import mean_interval
+from analysis.stats.estimates.intervals import mean_interval
 from analysis.store.store import Store
 from steps import documents
 from steps.catalogue.options import Settings

@@ -13,8 +13,8 @@ from typing import Final
 
 from scipy import special
 
-from analysis.stats.differences import Values
-from analysis.stats.judgement import Place
+from analysis.stats.estimates.differences import Values
+from analysis.stats.verdicts.judgement import Place
 from benchmarks.simulated_runs import BASELINE, Judged, Run, Scenario
 
 ERROR: Final = 0.05

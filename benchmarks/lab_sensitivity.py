@@ -20,12 +20,12 @@ from typing import Any, Final
 
 from analysis.console.terminal import printing
 from analysis.domain import Cell
-from analysis.stats import metrics
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats import run as stored
-from analysis.stats.differences import Values
-from analysis.stats.judgement import FAMILY_ERROR, Place, Plan
-from analysis.summary import summary
-from analysis.summary.summary import Summary
+from analysis.stats.estimates.differences import Values
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, Place, Plan
+from analysis.summary.run import summary
+from analysis.summary.run.summary import Summary
 from benchmarks.fidelity import IPERF3, bare
 from benchmarks.present_method import compare
 from benchmarks.runs import measured
@@ -129,18 +129,18 @@ def measure(burdens: Sequence[int], flags: Sequence[str]) -> int:
     return 0 if all(met) else 1
 
 
-_MEANS: Final = f"select * from visit_means where run_id = $run_id and {metrics.THROUGHPUT} is not null"  # noqa: S608
+_MEANS: Final = f"select * from visit_means where run_id = $run_id and {THROUGHPUT} is not null"  # noqa: S608
 
 
 def _visits(rows: Sequence[Mapping[str, Any]]) -> dict[Place, dict[tuple[str, int], float]]:
     found: dict[Place, dict[tuple[str, int], float]] = defaultdict(dict)
     for row in rows:
-        found[Cell.of(row), row["dataplane"]]["", row["round"]] = row[metrics.THROUGHPUT]
+        found[Cell.of(row), row["dataplane"]]["", row["round"]] = row[THROUGHPUT]
     return found
 
 
 def _print_slowdown(summarised: Summary, parameters: Mapping[str, Any], arm: str, slowdown: float) -> bool:
-    compared = [c for c in summarised.of(metrics.THROUGHPUT) if c.dataplane == arm and c.against_baseline]
+    compared = [c for c in summarised.of(THROUGHPUT) if c.dataplane == arm and c.against_baseline]
     found = bool(compared) and all(c.verdict == "lower" for c in compared)
     after = (parameters.get("decided_after") or {}).get(arm)
     elapsed = [look["elapsed_s"] for look in parameters.get("looks") or [] if look["round"] == after]
@@ -181,7 +181,7 @@ def _print_drawn(twins: Sequence[str], visits: Mapping[Place, Values]) -> bool:
             for arm, twin in zip(scenario.arms, dice.sample(twins, len(twins)), strict=True):
                 for cell in cells:
                     run[cell, arm][block] = visits[cell, twin][block]
-        compared = compare(scenario, {metrics.THROUGHPUT: run}, Plan())
+        compared = compare(scenario, {THROUGHPUT: run}, Plan())
         false.add(happened=any(c.outcome == "different" for c in compared))
     held = false.upper <= TOLERATED
     print(

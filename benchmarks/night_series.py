@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 
-from analysis.stats.night_noise import Values
+from analysis.stats.change_points.night_noise import Values
 
 NIGHTS: Final = 90
 SERIES: Final = 56

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from analysis.stats import metrics
-from analysis.stats.comparison import Comparison
-from analysis.stats.judgement import Figures, Plan, compare_run
+from analysis import metrics
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.stats.verdicts.judgement import Figures, Plan, compare_run
 from benchmarks.simulated_runs import Judged, Run, Scenario
 
 

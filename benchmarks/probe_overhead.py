@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.console.terminal import printing
-from analysis.stats.intervals import mean_interval
+from analysis.stats.estimates.intervals import mean_interval
 from steps.measurement.client_network import listening_ports
 from steps.polling import poll
 from steps.tools import connect_probe, sockperf, tcp_connect

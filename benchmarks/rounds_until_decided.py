@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from analysis.domain import FIRST_LOOK
-from analysis.stats.comparison import Comparison
-from analysis.stats.judgement import Plan
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.stats.verdicts.judgement import Plan
 from benchmarks.present_method import compare, judged
 from benchmarks.scoring import Rate
 from benchmarks.simulated_runs import BASELINE, Run, Scenario

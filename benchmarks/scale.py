@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Final
 
 from analysis.console.terminal import printing
+from analysis.store.index.run_entries import RunEntry
 from analysis.store.integrity.stock import read_rows
-from analysis.store.run_entries import RunEntry
 from analysis.store.store import Store
 from benchmarks import slow_bucket
 from benchmarks.opened_files import watched

@@ -90,8 +90,8 @@ def report(clock: Clock, store: Store, run_id: str, _files: Files) -> str:
     with clock.part("imports"):
         from analysis.report import render_pages  # noqa: PLC0415 - timed
         from analysis.sql import database  # noqa: PLC0415 - timed
-        from analysis.store.selection import beside  # noqa: PLC0415 - timed
-        from analysis.summary.summary import summarise  # noqa: PLC0415 - timed
+        from analysis.store.index.selection import beside  # noqa: PLC0415 - timed
+        from analysis.summary.run.summary import summarise  # noqa: PLC0415 - timed
         from steps.catalogue.options import method  # noqa: PLC0415 - timed
     with clock.part("opening"):
         con = database.connect(store, run_id=run_id, asking="", choice=beside(run_id))
@@ -104,7 +104,7 @@ def compare(clock: Clock, store: Store, _run_id: str, _files: Files) -> str:
     """The comparison of the latest two runs of an environment, with their histories, and its page."""
     with clock.part("imports"):
         from analysis.report import contrast_page  # noqa: PLC0415 - timed
-        from analysis.stats.contrast_figures import Compared  # noqa: PLC0415 - timed
+        from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415 - timed
         from steps.catalogue.options import QUANTITIES, method  # noqa: PLC0415 - timed
         from workflows.cli.compare import compare_in  # noqa: PLC0415 - timed
     with clock.part("asking"):

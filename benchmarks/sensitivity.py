@@ -19,11 +19,11 @@ from typing import Final, Self
 
 from analysis.console.terminal import printing
 from analysis.domain import MARGIN_RATIO, Cell
+from analysis.metrics.throughput import THROUGHPUT
 from analysis.sql import database
-from analysis.stats import metrics
-from analysis.stats.judgement import FAMILY_ERROR, Plan
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store
-from analysis.summary.summary import Summary, summarise
+from analysis.summary.run.summary import Summary, summarise
 from benchmarks.rounds_until_decided import measure
 from benchmarks.scoring import Rate
 from benchmarks.simulated_runs import QUOTED_METRICS, Scenario
@@ -100,7 +100,7 @@ def _add(total: Found, scenario: Scenario, summarised: Summary, number: int) -> 
     quoted = [c for c in summarised.comparisons if c.metric in QUOTED_METRICS and c.low is not None]
     different = [c for c in quoted if c.outcome == "different"]
     total.false.add(happened=any(not scenario.truth(c.dataplane, c.baseline) for c in different))
-    paths = [c for c in quoted if c.metric == metrics.THROUGHPUT and c.against_baseline and c.dataplane == slower]
+    paths = [c for c in quoted if c.metric == THROUGHPUT and c.against_baseline and c.dataplane == slower]
     total.found.add(happened=paths[number % len(paths)].verdict == "lower")
 
 

@@ -11,20 +11,21 @@ from typing import Final
 
 import numpy as np
 
+from analysis import metrics
 from analysis.domain import Cell
-from analysis.stats import metrics
-from analysis.stats.change_points import NightSeries, night_variances
-from analysis.stats.contrast import Contrast
-from analysis.stats.contrast_sides import ALONE, Nights, Scatter
-from analysis.stats.contrasts import Contrasted, contrast_all
-from analysis.stats.differences import Values
-from analysis.stats.judgement import Place
+from analysis.metrics.throughput import THROUGHPUT
+from analysis.stats.change_points.detection import NightSeries, night_variances
+from analysis.stats.contrasts.contrast import Contrast
+from analysis.stats.contrasts.group_contrasts import Contrasted, contrast_all
+from analysis.stats.contrasts.sides import ALONE, Nights, Scatter
+from analysis.stats.estimates.differences import Values
+from analysis.stats.verdicts.judgement import Place
 from benchmarks.scoring import Rate
 from benchmarks.simulated_runs import BASELINE, Scenario
 
 Night = dict[Place, Values]
 _Key = tuple[Cell, tuple[str, str]]
-METRIC: Final = metrics.BY_NAME[metrics.THROUGHPUT]
+METRIC: Final = metrics.BY_NAME[THROUGHPUT]
 
 
 @dataclass(frozen=True, slots=True)

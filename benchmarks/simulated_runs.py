@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from analysis.domain import Cell
-from analysis.stats import metrics
-from analysis.stats.differences import Values
-from analysis.stats.judgement import Place
+from analysis.metrics.throughput import THROUGHPUT
+from analysis.stats.estimates.differences import Values
+from analysis.stats.verdicts.judgement import Place
 
 Run = Mapping[str, Mapping[Place, Values]]
 """Metric -> cell and dataplane -> run and round -> the visit's figure."""
@@ -40,7 +40,7 @@ _CELLS: Final = (
     *(Cell(topology, "iperf3", "udp", "forward") for topology in _TOPOLOGIES),
     *(Cell(topology, "iperf3", "tcp", "reverse") for topology in _TOPOLOGIES),
 )
-QUOTED_METRICS: Final = (metrics.THROUGHPUT, "cpu_s_per_gbit", "connect_p50_s")
+QUOTED_METRICS: Final = (THROUGHPUT, "cpu_s_per_gbit", "connect_p50_s")
 """Those that the first page quotes."""
 
 BASELINE: Final = "arm-1"
@@ -77,7 +77,7 @@ class Scenario:
     rounds: int = 4
     dataplanes: int = 4
     cells: tuple[Cell, ...] = paths(7)
-    metrics: tuple[str, ...] = (metrics.THROUGHPUT,)
+    metrics: tuple[str, ...] = (THROUGHPUT,)
     sd: float = 0.04
     effects: tuple[float, ...] = ()
     arm_noise: tuple[float, ...] = ()

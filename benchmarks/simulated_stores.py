@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from analysis.domain import MARGIN_RATIO
-from analysis.store.arrow import to_table
+from analysis.store.files.arrow import to_table
 from analysis.store.store import Store
 from benchmarks.simulated_runs import Run, Scenario
 from steps.catalogue import tools

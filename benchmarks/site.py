@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from analysis.console.terminal import printing
 
 if TYPE_CHECKING:
-    from analysis.summary.summary import Summary
+    from analysis.summary.run.summary import Summary
 
 AIM_S = 60.0
 MIB = 2**20
@@ -57,7 +57,7 @@ def fill(folder: str, runs: int) -> None:
     import pyarrow as pa  # noqa: PLC0415
 
     from analysis.store.store import Store  # noqa: PLC0415
-    from analysis.summary.summary import to_json  # noqa: PLC0415
+    from analysis.summary.run.summary import to_json  # noqa: PLC0415
     from benchmarks import synthetic  # noqa: PLC0415
 
     began = time.perf_counter()
@@ -84,7 +84,7 @@ def summaries(runs: int) -> "dict[str, Summary]":
     """The summary of the last run of each environment, over so many nights of a store of their own."""
     from analysis.sql import database  # noqa: PLC0415 - the measured processes do without
     from analysis.store.store import Store  # noqa: PLC0415
-    from analysis.summary.summary import summarise  # noqa: PLC0415
+    from analysis.summary.run.summary import summarise  # noqa: PLC0415
     from benchmarks import synthetic  # noqa: PLC0415
     from steps.catalogue.options import method  # noqa: PLC0415
 
@@ -128,7 +128,7 @@ def measured(what: str, folder: str) -> float:
 def build(folder: str) -> dict[str, str | int]:
     """Bring the site in the store up to date."""
     from analysis import site  # noqa: PLC0415 - timed
-    from analysis.stats.contrast_figures import Compared  # noqa: PLC0415 - timed
+    from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415 - timed
     from analysis.store.store import Store  # noqa: PLC0415 - timed
     from steps.catalogue.options import QUANTITIES, method  # noqa: PLC0415 - timed
 

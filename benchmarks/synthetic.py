@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.domain import Cell
-from analysis.store.arrow import to_table
+from analysis.store.files.arrow import to_table
 from analysis.store.schema import arrow_schema
 from analysis.store.store import Store
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from analysis import formatting
 from analysis.console.terminal import printing
-from analysis.stats.judgement import FAMILY_ERROR
+from analysis.stats.verdicts.judgement import FAMILY_ERROR
 from benchmarks import former_method, present_method
 from benchmarks.rounds_until_decided import Stopped, until_decided
 from benchmarks.scoring import Rate, Score, score, score_nights

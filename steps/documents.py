@@ -22,7 +22,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from analysis.errors import Problem
-from analysis.store import atomic
+from analysis.store.storage import atomic
 from steps.bounded_files import read_bounded
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import MOST_ARMS, Settings

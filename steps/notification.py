@@ -15,9 +15,10 @@ from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 from analysis.addresses import Webhook, parse_webhook, shown_host
 from analysis.console.sanitizing import strip_controls
 from analysis.errors import Problem
-from analysis.summary import at_scale, wording
-from analysis.summary.markdown import to_markdown
-from analysis.summary.summary import Summary
+from analysis.summary.answer import wording
+from analysis.summary.run import at_scale
+from analysis.summary.run.markdown import to_markdown
+from analysis.summary.run.summary import Summary
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 10.0

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
     from xdist.workermanage import WorkerController
 
-# How long an example takes is the machine's business: with a deadline a test would fail for what runs beside it.
-hypothesis.settings.register_profile("suite", deadline=None)
+# How long an example takes is the machine's business: with a deadline a test would fail for what runs beside it. The
+# examples are the same in every session, so that a test that passes here passes elsewhere too.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("suite")
 
 FUZZ = "fuzz"

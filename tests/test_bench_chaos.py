@@ -44,7 +44,7 @@ def test_the_matrix_has_every_step_of_a_run_and_its_parts() -> None:
     assert len(drawn) > 400
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), faults=st.sets(st.sampled_from(FAULTS), min_size=1), count=st.integers(1, 500))
 def test_few_points_cover_every_fault_and_every_step(seed: int, faults: set[points.Fault], count: int) -> None:
     kinds = sorted(faults, key=lambda fault: fault.name)

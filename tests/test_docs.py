@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from analysis import charts
+from analysis.metrics import METRICS
 from analysis.report import reference
-from analysis.stats.metrics import METRICS
 from analysis.store.schema import TABLES
 from tests.analysis import synthetic
 from workflows.template import metrics as argo_metrics

@@ -24,7 +24,7 @@ from analysis.charts._data import Data, narrowed
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import LOOKS
 from analysis.flags import LEGEND, MARKED
-from analysis.metric import Metric
+from analysis.metrics.metric import Metric
 
 __all__ = ["Chart", "Data", "Drawing", "Specs", "catalogue", "draw", "draw_all", "narrowed", "trials_by_metric"]
 

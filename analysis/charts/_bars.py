@@ -7,8 +7,8 @@ import pyarrow as pa
 from analysis.charts._chart import Chart
 from analysis.charts._data import Data, intervals
 from analysis.charts._marks import lanes
-from analysis.metric import BarChart, ComparedMetric, Metric
-from analysis.stats.metrics import METRICS
+from analysis.metrics import METRICS
+from analysis.metrics.metric import BarChart, ComparedMetric, Metric
 
 
 def bar_charts() -> list[Chart]:

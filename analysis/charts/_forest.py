@@ -11,8 +11,8 @@ from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import by_path, column, lane, plot_width
 from analysis.charts._theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
 from analysis.domain import Cell
-from analysis.stats.comparison import Comparison
-from analysis.stats.metrics import HOST_NETWORK_RATIO, THROUGHPUT
+from analysis.metrics.throughput import HOST_NETWORK_RATIO, THROUGHPUT
+from analysis.stats.verdicts.comparison import Comparison
 
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
 

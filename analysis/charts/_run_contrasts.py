@@ -10,8 +10,9 @@ from analysis.charts._data import Row, to_frame
 from analysis.charts._forest import MARKS, forest
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import LOOKS
-from analysis.stats.contrast import Contrast
-from analysis.stats.metrics import LEADING, THROUGHPUT
+from analysis.metrics import LEADING
+from analysis.metrics.throughput import THROUGHPUT
+from analysis.stats.contrasts.contrast import Contrast
 
 TITLE: Final = "B against A"
 READING: Final = (

@@ -9,8 +9,8 @@ import pyarrow as pa
 from analysis.charts._data import Data, intervals, to_frame
 from analysis.charts._marks import by_path, colour, hollow, lane, plot_width, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
-from analysis.metric import ComparedMetric, Metric
-from analysis.stats.metrics import METRICS
+from analysis.metrics import METRICS
+from analysis.metrics.metric import ComparedMetric, Metric
 
 _LANE: Final = 10
 """How much higher a lane is than in the other charts, in pixels."""

@@ -12,9 +12,9 @@ from analysis import formatting
 from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
-from analysis.metric import shown_unit
-from analysis.stats.curves import Curve, CurvePoint
-from analysis.summary import at_scale
+from analysis.metrics.metric import shown_unit
+from analysis.stats.verdicts.curves import Curve, CurvePoint
+from analysis.summary.run import at_scale
 
 TITLE = "Against the scale"
 READING = (

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from analysis.charts._data import Data, to_frame
 from analysis.charts._marks import lanes
-from analysis.summary import switch_costs
+from analysis.summary.figures import switch_costs
 
 TITLE = "Connections broken by switching"
 READING = "Share of the long-lived TCP connections, open when the switch began, that died in it; less is better."

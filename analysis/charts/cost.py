@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from analysis.charts._data import Data
 from analysis.charts._forest import differences, forest
-from analysis.stats.metrics import COMPARED
+from analysis.metrics import COMPARED
 
 TITLE = "What it costs"
 READING = (

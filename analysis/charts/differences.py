@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from analysis.charts._data import Data
 from analysis.charts._forest import MARKS, differences, forest
-from analysis.stats.metrics import LEADING
+from analysis.metrics import LEADING
 
 TITLE = "Against the baseline"
 READING = (

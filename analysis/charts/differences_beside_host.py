@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from analysis.charts._data import Data
 from analysis.charts._forest import differences, forest
-from analysis.stats.metrics import HOST_NETWORK_RATIO
+from analysis.metrics.throughput import HOST_NETWORK_RATIO
 
 TITLE = "Against the baseline, relative to the host network"
 READING = (

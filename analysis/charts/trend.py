@@ -10,8 +10,8 @@ from analysis.charts._data import Data, Row, to_frame
 from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
 from analysis.charts._theme import INK, MUTED, WIDE, Look
 from analysis.domain import CELL, Cell
-from analysis.stats.metrics import THROUGHPUT
-from analysis.stats.regressions import LevelChange
+from analysis.metrics.throughput import THROUGHPUT
+from analysis.stats.nights.regressions import LevelChange
 
 TITLE = "Trend over runs"
 READING = (

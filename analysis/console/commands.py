@@ -5,7 +5,7 @@ import shlex
 from typing import Final
 
 RESULTS_OWNER: Final = "BENCHMARK_RESULTS_OWNER"
-"""The variable of a process that uses the results with the rights of their owner; see `analysis.store.owner`."""
+"""The variable of a process that uses the results as their owner would; see `analysis.store.storage.owner`."""
 
 
 def report_command(results: str, run_id: str = "") -> str:

@@ -7,16 +7,17 @@ from typing import Any, Final
 import duckdb
 from markupsafe import Markup
 
-from analysis import charts, flags, formatting
+from analysis import charts, flags, formatting, metrics
 from analysis.charts import Data, Drawing
 from analysis.domain import IMPORTED
 from analysis.report import interactive, limits, page, tables
-from analysis.stats import metrics, run
-from analysis.stats.comparison import Comparison
+from analysis.stats import run
 from analysis.stats.run import StoredRun
-from analysis.store.left_out import LeftOut, sentences
-from analysis.summary import at_scale, change_groups
-from analysis.summary.summary import Summary
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.store.index.left_out import LeftOut, sentences
+from analysis.summary.figures import change_groups
+from analysis.summary.run import at_scale
+from analysis.summary.run.summary import Summary
 
 _PAGE: Final = page.environment()
 

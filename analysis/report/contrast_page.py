@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from analysis.charts import _run_contrasts
 from analysis.report import limits, page
-from analysis.summary import contrast_words
-from analysis.summary.run_contrast import RunContrast
-from analysis.summary.summary import LAB_DISCLAIMER
+from analysis.summary.contrast import wording
+from analysis.summary.contrast.run_contrast import RunContrast
+from analysis.summary.run.summary import LAB_DISCLAIMER
 
 _PAGE: Final = page.environment()
 
@@ -23,17 +23,17 @@ def render(found: RunContrast) -> str:
     Returns:
         One HTML document.
     """
-    names = contrast_words.titles(found.arms)
-    sides = contrast_words.columns(found.contrasts, found.arms)
+    names = wording.titles(found.arms)
+    sides = wording.columns(found.contrasts, found.arms)
     families = {title: family.sentence for family in found.families for title in family.metrics}
     return _PAGE.get_template("contrast.html.j2").render(
         found=found,
         style=Markup(page.themes() + page.side_colours(found.arms)),  # noqa: S704 - own file and checked colours
         titles=names,
         sides=sides,
-        rows=contrast_words.table(found.contrasts, found.arms),
-        caption=contrast_words.caption(found.contrasts, found.arms),
-        legend=contrast_words.legend(found.contrasts, found.margin_ratio),
+        rows=wording.table(found.contrasts, found.arms),
+        caption=wording.caption(found.contrasts, found.arms),
+        legend=wording.legend(found.contrasts, found.margin_ratio),
         beside=[(KINDS[kind], list(facts)) for kind, facts in groupby(found.beside, key=lambda fact: fact.kind)],
         drawings=_run_contrasts.draw(found.contrasts, names),
         chart=_run_contrasts,

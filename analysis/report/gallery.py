@@ -20,10 +20,10 @@ from analysis.console.terminal import printing
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.report import INTERACTIVE, REPORT
 from analysis.sql import database
-from analysis.store.names import is_run_id
+from analysis.store.index.names import is_run_id
 from analysis.store.store import Store
-from analysis.summary import stored
-from analysis.summary.markdown import to_markdown
+from analysis.summary.run import stored
+from analysis.summary.run.markdown import to_markdown
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "gallery"
 

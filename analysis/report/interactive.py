@@ -21,10 +21,10 @@ from analysis.charts._theme import LOOKS, config
 from analysis.console.documents import plain
 from analysis.domain import CELL, Cell
 from analysis.flags import KINDS
-from analysis.metric import Metric
+from analysis.metrics.metric import Metric
 from analysis.report.vega import FILE as VEGA
-from analysis.stats.comparison import Comparison
-from analysis.summary.summary import Summary
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.summary.run.summary import Summary
 
 SCRIPT: Final = Path(__file__).with_name("interactive.js")
 STYLE: Final = SCRIPT.with_suffix(".css")

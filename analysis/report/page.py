@@ -11,8 +11,8 @@ from markupsafe import Markup
 from analysis.charts._theme import INKS, SHAPES
 from analysis.console.sanitizing import strip_controls
 from analysis.stats.run import RunArm, StoredRun
-from analysis.summary import wording
-from analysis.summary.summary import Summary
+from analysis.summary.answer import wording
+from analysis.summary.run.summary import Summary
 
 HERE: Final = Path(__file__).parent
 """The folder of the templates and of the style."""

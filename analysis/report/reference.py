@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from analysis import charts
 from analysis.console.terminal import printing
-from analysis.metric import ComparedMetric, Metric
+from analysis.metrics import METRICS
+from analysis.metrics.metric import ComparedMetric, Metric
 from analysis.sql import database
 from analysis.sql.view_statements import MACROS, VIEWS
-from analysis.stats.metrics import METRICS
 from analysis.store import schema
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "reference.md"
@@ -85,7 +85,7 @@ def _questions() -> Iterator[str]:
 
 def _metrics() -> Iterator[str]:
     yield from _heading("Metrics")
-    yield "Each is an entry in [analysis/stats/metrics.py](../analysis/stats/metrics.py) and a column of `visit_means`."
+    yield "Each is an entry in [analysis/metrics](../analysis/metrics) and a column of `visit_means`."
     yield ""
     rows = (
         (f"`{m.name}`", m.title, m.unit, m.better if isinstance(m, ComparedMetric) else "", m.kind, _shown_in(m))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from analysis import flags, formatting
 from analysis.charts import Data
 from analysis.flags import Kind
-from analysis.stats.metrics import METRICS
+from analysis.metrics import METRICS
 
 _FOLD: Final = 250
 """A table with more trials than this is folded by round."""

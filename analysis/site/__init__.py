@@ -13,8 +13,8 @@ from analysis.site.plan import plan_pages
 from analysis.site.reports import Reports
 from analysis.site.writer import Written, write_pages
 from analysis.sql import database
-from analysis.stats.contrast_figures import Compared
-from analysis.store.object_storage import ObjectStorage
+from analysis.stats.contrasts.figures import Compared
+from analysis.store.storage.object_storage import ObjectStorage
 from analysis.store.store import Store
 
 __all__ = ["FOLDER", "Written", "write_site"]

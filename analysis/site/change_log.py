@@ -6,8 +6,8 @@ from typing import Final
 
 from analysis import formatting
 from analysis.site.runs import RunLine
-from analysis.stats.regressions import LevelChange
-from analysis.summary.change_groups import ChangeGroup, group_changes
+from analysis.stats.nights.regressions import LevelChange
+from analysis.summary.figures.change_groups import ChangeGroup, group_changes
 
 _NEWS: Final = frozenset({"regression", "standing", "improvement"})
 

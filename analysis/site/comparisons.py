@@ -8,9 +8,9 @@ from analysis.errors import BadInput
 from analysis.report import contrast_page
 from analysis.site import pages
 from analysis.site.runs import RunLine
-from analysis.stats import run_groups
-from analysis.stats.contrast_figures import Compared
-from analysis.summary.run_contrast import contrast_groups
+from analysis.stats.contrasts import run_groups
+from analysis.stats.contrasts.figures import Compared
+from analysis.summary.contrast.run_contrast import contrast_groups
 
 
 def compare_labels(

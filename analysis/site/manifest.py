@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from analysis.errors import DamagedFileError, Unsupported
 from analysis.site.names import INDEX, PAGE_NAME
-from analysis.store.object_storage import ObjectStorage
+from analysis.store.storage.object_storage import ObjectStorage
 
 FILE: Final = "site.json"
 _MOST_BYTES: Final = 64 * 2**20

@@ -14,8 +14,8 @@ from analysis.site.environments import Environment, NightSeries
 from analysis.site.runs import STATUSES, RunLine
 from analysis.site.trends import Trend
 from analysis.stats.run import StoredRun
-from analysis.summary.change_groups import regression_alarm
-from analysis.summary.summary import Summary
+from analysis.summary.figures.change_groups import regression_alarm
+from analysis.summary.run.summary import Summary
 
 _TEMPLATES: Final = page.environment(names.HERE)
 _TEMPLATES.globals["statuses"] = STATUSES

@@ -21,9 +21,9 @@ from analysis.site.stored_runs import StoredRuns
 from analysis.site.trends import draw_trends
 from analysis.site.writer import Made, Page
 from analysis.sql import database
-from analysis.stats.contrast_figures import Compared
-from analysis.store.left_out import LeftOut
-from analysis.store.names import is_run_id
+from analysis.stats.contrasts.figures import Compared
+from analysis.store.index.left_out import LeftOut
+from analysis.store.index.names import is_run_id
 
 _MOST_COMPARISONS: Final = 6
 """Of an environment: the latest labels, each against the one before it."""

@@ -7,8 +7,8 @@ from typing import Final
 from analysis.errors import BadInput
 from analysis.report import INTERACTIVE
 from analysis.site import names
-from analysis.store.object_storage import ObjectStorage
 from analysis.store.schema import TABLES
+from analysis.store.storage.object_storage import ObjectStorage
 from analysis.store.store import Store
 
 _TITLES: Final = {"report.html": "The whole report", INTERACTIVE: "Interactive charts"}

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from analysis.stats.history import Method
-from analysis.stats.regressions import LevelChange
-from analysis.stats.step_search import RECENT
+from analysis.stats.change_points.step_search import RECENT
+from analysis.stats.nights.history import Method
+from analysis.stats.nights.regressions import LevelChange
 
 Status = Literal["worse", "suspected", "nothing", "failures", "better", "quiet", "unread"]
 

@@ -10,7 +10,7 @@ import duckdb
 from analysis.errors import BadInput
 from analysis.stats import run
 from analysis.stats.run import StoredRun
-from analysis.summary.summary import Summary, from_json
+from analysis.summary.run.summary import Summary, from_json
 
 _BATCH: Final = 64
 """Runs read at once: a query costs as much for one as for these, and their verdicts are some ten MiB."""

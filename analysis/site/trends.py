@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from analysis import charts, formatting
 from analysis.charts import Chart, Data, Drawing, trend
-from analysis.metric import ComparedMetric
-from analysis.stats import history
-from analysis.stats.level_since import LevelSince
-from analysis.stats.nightly import Series
+from analysis.metrics.metric import ComparedMetric
+from analysis.stats.nights import history
+from analysis.stats.nights.level_since import LevelSince
+from analysis.stats.nights.nightly import Series
 from analysis.stats.run import StoredRun
-from analysis.summary.summary import Summary
+from analysis.summary.run.summary import Summary
 
 FEWEST_NIGHTS: Final = 2
 

@@ -8,8 +8,8 @@ from typing import Final
 from analysis import formatting
 from analysis.site import manifest
 from analysis.site.manifest import Manifest
-from analysis.store.left_out import SHOWN
-from analysis.store.object_storage import ObjectStorage
+from analysis.store.index.left_out import SHOWN
+from analysis.store.storage.object_storage import ObjectStorage
 
 _FOLDERS: Final = ("environments", "trends", "labels", "comparisons", "runs")
 _WRITERS: Final = 8

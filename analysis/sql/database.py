@@ -21,11 +21,11 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import table_views
 from analysis.sql.view_statements import VIEWS
-from analysis.store.file_content import first_line_of_error
+from analysis.store.files.file_content import first_line_of_error
+from analysis.store.index.left_out import LeftOut
+from analysis.store.index.selection import Choice, every_run, latest_runs, no_run, of_environment, one_run
 from analysis.store.integrity.audit import ALWAYS, EVERY, Extent
-from analysis.store.left_out import LeftOut
 from analysis.store.schema import TABLES
-from analysis.store.selection import Choice, every_run, latest_runs, no_run, of_environment, one_run
 from analysis.store.store import Store
 
 Connection = duckdb.DuckDBPyConnection

@@ -10,7 +10,7 @@ from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Problem
 from analysis.sql import database
 from analysis.sql.table_output import print_table
-from analysis.store.left_out import sentences
+from analysis.store.index.left_out import sentences
 from analysis.store.store import Store
 
 HELP = """SQL ends with a semicolon or an empty line. Beside SQL:

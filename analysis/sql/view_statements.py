@@ -6,7 +6,7 @@ from importlib import resources
 from typing import Final, Literal
 
 from analysis.flags import BY_NAME, FLAGS, KINDS, NODE_FIELDS, Kind
-from analysis.stats.metrics import METRICS
+from analysis.metrics import METRICS
 from analysis.store.schema import NODE_USAGE
 
 VIEWS: Final = ("measurements", "visit_means", "node_usage", "idle_usage", "evidence", "latest_runs")

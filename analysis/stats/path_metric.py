@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from analysis import formatting
 from analysis.domain import Cell
-from analysis.metric import ComparedMetric, Scale, shown_unit
-from analysis.stats.metrics import THROUGHPUT
+from analysis.metrics.metric import ComparedMetric, Scale, shown_unit
+from analysis.metrics.throughput import THROUGHPUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from analysis import formatting
 from analysis.domain import CELL, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
 from analysis.stats import scales
-from analysis.store.left_out import LeftOut
+from analysis.store.index.left_out import LeftOut
 
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 """Colours are written into the page's style, so nothing else may be taken for one."""

@@ -21,19 +21,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.errors import Problem
-from analysis.store.integrity.audit import ALWAYS, WHOLE, Extent, audit
-from analysis.store.integrity.stock import read_rows
-from analysis.store.integrity.unnamed import REST_S, runs_in, unreferenced_files
-from analysis.store.inventory import Inventory
-from analysis.store.names import CHILDREN, PACKED, file_name, is_packed, run_of_file
-from analysis.store.object_storage import ObjectStorage
-from analysis.store.parquet import (
+from analysis.store.files.parquet import (
     content_digest,
     read_runs,
     read_table,
     to_parquet,
 )
-from analysis.store.run_entries import FILES, RunEntry
+from analysis.store.index.inventory import Inventory
+from analysis.store.index.names import CHILDREN, PACKED, file_name, is_packed, run_of_file
+from analysis.store.index.run_entries import FILES, RunEntry
+from analysis.store.integrity.audit import ALWAYS, WHOLE, Extent, audit
+from analysis.store.integrity.stock import read_rows
+from analysis.store.integrity.unnamed import REST_S, runs_in, unreferenced_files
+from analysis.store.storage.object_storage import ObjectStorage
 
 PACK_AT: Final = 32
 """Most runs are packed once so many have files of their own."""

@@ -18,14 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.errors import BadInput, Problem, Unsupported
-from analysis.store.arrow import Row, to_table
 from analysis.store.compaction import compact
-from analysis.store.integrity.audit import ALWAYS, EVERY, Extent
-from analysis.store.integrity.stock import take_inventory
-from analysis.store.inventory import Inventory
-from analysis.store.names import CHILDREN, PACKED, check_run_id, file_name, run_of_file
-from analysis.store.object_storage import ObjectStorage
-from analysis.store.parquet import (
+from analysis.store.files.arrow import Row, to_table
+from analysis.store.files.parquet import (
     NAMED_BY_CONTENT,
     Runs,
     content_digest,
@@ -35,9 +30,14 @@ from analysis.store.parquet import (
     to_parquet,
     undecodable,
 )
-from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
+from analysis.store.index.inventory import Inventory
+from analysis.store.index.names import CHILDREN, PACKED, check_run_id, file_name, run_of_file
+from analysis.store.index.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
+from analysis.store.index.selection import Choice, every_run, one_run
+from analysis.store.integrity.audit import ALWAYS, EVERY, Extent
+from analysis.store.integrity.stock import take_inventory
 from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
-from analysis.store.selection import Choice, every_run, one_run
+from analysis.store.storage.object_storage import ObjectStorage
 
 
 class Store:

@@ -1,5 +1,5 @@
 -- One row for each run, visit and cell, which has its scale: the visit is the unit of replication, so its trials become one figure here.
--- The metrics are those of analysis/stats/metrics.py. Beside them stands how many trials
+-- The metrics are those of analysis/metrics. Beside them stands how many trials
 -- entered them with a flag, or were left out of them because of one.
 create view visit_means as
 select

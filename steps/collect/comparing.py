@@ -7,11 +7,11 @@ from typing import Final, cast
 
 from analysis.sql import database
 from analysis.stats import run
-from analysis.stats.canaries import VisitReference, visits_off
-from analysis.stats.comparison import Comparison
-from analysis.stats.run_judgement import MOST_NIGHTS, NIGHTLY, continued_runs, judge_run
+from analysis.stats.verdicts.canaries import VisitReference, visits_off
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.stats.verdicts.run_judgement import MOST_NIGHTS, NIGHTLY, continued_runs, judge_run
+from analysis.store.index.selection import of_environment
 from analysis.store.schema import TABLES, arrow_schema
-from analysis.store.selection import of_environment
 from analysis.store.store import Store
 from steps.catalogue.options import method
 

@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from analysis import formatting
 from analysis.domain import FIRST_LOOK, Cell
-from analysis.stats.comparison import Comparison
-from analysis.stats.metrics import LEADING
+from analysis.metrics import LEADING
+from analysis.stats.verdicts.comparison import Comparison
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME
 from steps.domain import Visit

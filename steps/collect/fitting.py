@@ -3,7 +3,7 @@
 from typing import Final
 
 from analysis.errors import BadInput
-from analysis.store.arrow import KEYS, to_table
+from analysis.store.files.arrow import KEYS, to_table
 
 Row = dict[str, object]
 

@@ -29,7 +29,7 @@ def stored_runs(results: str) -> FindRun:
 
     def find(run_id: str) -> Parameters:
         # imported here, since most runs continue none and should not wait for Parquet
-        from analysis.store.selection import one_run  # noqa: PLC0415
+        from analysis.store.index.selection import one_run  # noqa: PLC0415
         from analysis.store.store import Store  # noqa: PLC0415
 
         store = Store(results)

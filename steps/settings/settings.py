@@ -8,7 +8,7 @@ from typing import Final, cast, get_args
 from pydantic import ValidationError
 
 from analysis.errors import BadInput
-from analysis.store.urls import parse_url
+from analysis.store.storage.urls import parse_url
 from steps.catalogue import profiles, tools
 from steps.catalogue import topologies as topologies_catalogue
 from steps.catalogue.arms import arm_fault

@@ -17,8 +17,8 @@ def bring_up_to_date(results: str, place: str) -> None:
     import duckdb  # noqa: PLC0415
 
     from analysis import site  # noqa: PLC0415
-    from analysis.stats.contrast_figures import Compared  # noqa: PLC0415
-    from analysis.store.object_storage import ObjectStorage  # noqa: PLC0415
+    from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415
+    from analysis.store.storage.object_storage import ObjectStorage  # noqa: PLC0415
     from analysis.store.store import Store  # noqa: PLC0415
 
     store = Store(results)

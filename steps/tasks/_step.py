@@ -13,7 +13,7 @@ from hera.workflows import NoneArchiveStrategy, S3Artifact
 from analysis.console.notices import print_notice
 from analysis.console.sanitizing import sanitize_standard_error, strip_controls
 from analysis.errors import BadInput, Problem
-from analysis.store.storage_errors import resource_error
+from analysis.store.storage.storage_errors import resource_error
 from steps.catalogue.option_fields import shown_option
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID

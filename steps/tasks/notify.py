@@ -61,7 +61,7 @@ def _post(run_id: str, status: str, *, is_restored: bool) -> str:
         return NO_ADDRESS
     # imported here, since a deployment without an address should not wait for it
     from analysis.store.store import Store  # noqa: PLC0415
-    from analysis.summary import stored  # noqa: PLC0415
+    from analysis.summary.run import stored  # noqa: PLC0415
     from steps import notification  # noqa: PLC0415
 
     store = Store(environment.results())

@@ -52,10 +52,10 @@ def report(
     memory.require()  # before loading libraries, which fail in obscure ways under a memory limit
     from analysis.report import Pages, render_pages  # noqa: PLC0415
     from analysis.sql import database  # noqa: PLC0415
-    from analysis.store.left_out import sentences  # noqa: PLC0415
-    from analysis.store.selection import beside  # noqa: PLC0415
+    from analysis.store.index.left_out import sentences  # noqa: PLC0415
+    from analysis.store.index.selection import beside  # noqa: PLC0415
     from analysis.store.store import Store  # noqa: PLC0415
-    from analysis.summary import key_metrics, markdown, stored, summary  # noqa: PLC0415
+    from analysis.summary.run import key_metrics, markdown, stored, summary  # noqa: PLC0415
 
     store = Store(environment.results())
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, cast, get_args
 from hera.workflows import Parameter
 
 from analysis.errors import BadInput
-from analysis.store import urls
+from analysis.store.storage import urls
 from steps import clock, documents
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.option_fields import nearest, shown_option

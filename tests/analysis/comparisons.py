@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.domain import Cell, Variant
 from analysis.flags import FlagEffect
-from analysis.stats.comparison import Comparison, Verdict
-from analysis.stats.metrics import BY_NAME
+from analysis.metrics import BY_NAME
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.run import RecordedPath, RunArm, StoredRun
-from analysis.summary.answer import Answer, Measured, make_answer
+from analysis.stats.verdicts.comparison import Comparison, Verdict
+from analysis.summary.answer.answer import Answer, Measured, make_answer
 
 MARGIN = 0.1
 

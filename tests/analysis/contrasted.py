@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis.sql import database
-from analysis.stats.contrast import Contrast
-from analysis.stats.contrast_figures import Compared
-from analysis.stats.run_groups import list_runs, load_group, select
+from analysis.stats.contrasts.contrast import Contrast
+from analysis.stats.contrasts.figures import Compared
+from analysis.stats.contrasts.run_groups import list_runs, load_group, select
 from analysis.store.store import Store
-from analysis.summary.run_contrast import RunContrast, contrast_groups
+from analysis.summary.contrast.run_contrast import RunContrast, contrast_groups
 from steps.catalogue.options import QUANTITIES, method
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe

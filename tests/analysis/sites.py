@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis.site import Written, write_site
-from analysis.stats.contrast_figures import Compared
-from analysis.stats.regressions import LevelChange
-from analysis.store.object_storage import ObjectStorage
+from analysis.stats.contrasts.figures import Compared
+from analysis.stats.nights.regressions import LevelChange
+from analysis.store.storage.object_storage import ObjectStorage
 from analysis.store.store import Store
-from analysis.summary.summary import Summary, to_json
+from analysis.summary.run.summary import Summary, to_json
 
 STARTED = datetime(2026, 3, 1, 22, tzinfo=UTC)
 

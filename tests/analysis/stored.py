@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.sql import database
-from analysis.store.names import file_name
-from analysis.store.parquet import content_digest, to_parquet
-from analysis.store.run_entries import FILES
+from analysis.store.files.parquet import content_digest, to_parquet
+from analysis.store.index.names import file_name
+from analysis.store.index.run_entries import FILES
 from analysis.store.schema import SCHEMA_VERSION
 from analysis.store.store import Store
 

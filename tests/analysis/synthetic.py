@@ -15,61 +15,33 @@ from analysis.domain import Scale
 from analysis.sql.database import connect
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
-from analysis.summary import summary
+from analysis.summary.run import summary
 from steps.catalogue.options import method
 
 Cell = tuple[str, str, str]
 """Topology, short name of what measures it, direction."""
 
-TOOLS: tuple[dict[str, Any], ...] = (
-    {
-        "name": "tcp",
-        "tool": "iperf3",
-        "transport": "tcp",
-        "figures": ["received_bps", "sent_bps", "retransmits", "rtt_s"],
-    },
-    {
-        "name": "udp",
-        "tool": "iperf3",
-        "transport": "udp",
-        "figures": ["received_bps", "sent_bps", "lost_packets", "total_packets", "jitter_s"],
-    },
-    {
-        "name": "connect",
-        "tool": "tcp_connect",
-        "transport": "tcp",
-        "figures": ["connects_per_s", "connect_p50_s", "connect_p99_s"],
-    },
-    {
-        "name": "connect-8",
-        "tool": "tcp_connect_8",
-        "transport": "tcp",
-        "figures": ["connects_per_s", "connect_p50_s", "connect_p99_s", "connect_p999_s"],
-    },
-    {
-        "name": "ping-pong-load90",
-        "tool": "sockperf_load90",
-        "transport": "tcp",
-        "figures": ["response_p50_s", "response_p90_s", "response_p99_s", "response_p999_s", "response_worst_s"],
-    },
-    {
-        "name": "service-added",
-        "tool": "service_added",
-        "transport": "tcp",
-        "figures": ["programming_p50_s", "programming_p99_s", "programming_worst_s", "programming_failed"],
-    },
-    {
-        "name": "rules-update",
-        "tool": "rules_update",
-        "transport": "tcp",
-        "figures": ["update_p50_s", "update_p99_s", "update_worst_s", "updates_failed"],
-    },
-    {
-        "name": "ladder-512",
-        "tool": "ladder_512",
-        "transport": "udp",
-        "figures": ["bounded_loss_bps", "bounded_loss_packets_per_s", "bounded_loss_ratio", "most_sent_bps"],
-    },
+TOOLS: tuple[dict[str, Any], ...] = tuple(
+    {"name": name, "tool": tool, "transport": transport, "figures": figures.split()}
+    for name, tool, transport, figures in (
+        ("tcp", "iperf3", "tcp", "received_bps sent_bps retransmits rtt_s"),
+        ("udp", "iperf3", "udp", "received_bps sent_bps lost_packets total_packets jitter_s"),
+        ("connect", "tcp_connect", "tcp", "connects_per_s connect_p50_s connect_p99_s"),
+        ("connect-8", "tcp_connect_8", "tcp", "connects_per_s connect_p50_s connect_p99_s connect_p999_s"),
+        (
+            *("ping-pong-load90", "sockperf_load90", "tcp"),
+            "response_p50_s response_p90_s response_p99_s response_p999_s response_worst_s",
+        ),
+        (
+            *("service-added", "service_added", "tcp"),
+            "programming_p50_s programming_p99_s programming_worst_s programming_failed",
+        ),
+        ("rules-update", "rules_update", "tcp", "update_p50_s update_p99_s update_worst_s updates_failed"),
+        (
+            *("ladder-512", "ladder_512", "udp"),
+            "bounded_loss_bps bounded_loss_packets_per_s bounded_loss_ratio most_sent_bps",
+        ),
+    )
 )
 
 

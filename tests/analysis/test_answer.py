@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from analysis.domain import Cell
-from analysis.stats.comparison import Comparison
-from analysis.summary.answer import Answer
-from analysis.summary.wording import cell_lines
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.summary.answer.answer import Answer
+from analysis.summary.answer.wording import cell_lines
 from tests.analysis.comparisons import CONNECT, HOST, OUTSIDE, POD, TCP, UDP, answer_of, compared, run_of
 
 FOUR = {"iptables": "iptables", "nftables": "nftables", "ebpf": "eBPF", "ebpf-dsr": "eBPF + DSR"}
@@ -263,7 +263,7 @@ def runs(draw: st.DrawFn) -> tuple[dict[str, str], list[Cell], list[Comparison]]
     return titles, cells, found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(runs())
 def test_no_sentence_is_long_or_claims_more_than_the_comparisons(
     run: tuple[dict[str, str], list[Cell], list[Comparison]],

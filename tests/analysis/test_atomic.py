@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.store import atomic
+from analysis.store.storage import atomic
 
 KILLED = """
 import os, signal, sys

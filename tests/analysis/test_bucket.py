@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.store.bucket import Bucket
-from analysis.store.folder import Entry
-from analysis.store.urls import parse_url
+from analysis.store.storage.bucket import Bucket
+from analysis.store.storage.folder import Entry
+from analysis.store.storage.urls import parse_url
 
 
 @pytest.mark.parametrize("key", ["../../outside", "a/../../outside", "a//b", "./a", ".."])

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from analysis.sql import database
-from analysis.stats import canaries
-from analysis.stats.canaries import VisitReference, visits_off
+from analysis.stats.verdicts import canaries
+from analysis.stats.verdicts.canaries import VisitReference, visits_off
 from analysis.store.store import Store
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise

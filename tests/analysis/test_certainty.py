@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.stats.comparison import Comparison
-from analysis.summary.certainty import MOST_ROUNDS, rounds_needed
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.summary.answer.certainty import MOST_ROUNDS, rounds_needed
 from tests.analysis.comparisons import MARGIN, answer_of, compared, run_of
 
 PAIR = {"a": "a", "b": "b"}

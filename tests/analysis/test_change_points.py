@@ -9,11 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.random import Generator
 
-from analysis.stats.change_points import Levels, NightSeries, find_levels
-from analysis.stats.intervals import SIGNIFICANCE
-from analysis.stats.night_noise import FLOOR, Values, correlations, scale
-from analysis.stats.partition import LEAST, segment_starts
-from analysis.stats.step_search import RECENT
+from analysis.stats.change_points.detection import Levels, NightSeries, find_levels
+from analysis.stats.change_points.night_noise import FLOOR, Values, correlations, scale
+from analysis.stats.change_points.partition import LEAST, segment_starts
+from analysis.stats.change_points.step_search import RECENT
+from analysis.stats.estimates.intervals import SIGNIFICANCE
 
 NIGHTS = 60
 SERIES = 20

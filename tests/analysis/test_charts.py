@@ -16,8 +16,8 @@ from analysis.charts._forest import OUTCOMES
 from analysis.charts._svg import to_svg
 from analysis.charts._theme import INKS, LOOKS, WIDE, Look
 from analysis.domain import Scale
+from analysis.metrics import METRICS
 from analysis.stats import run
-from analysis.stats.metrics import METRICS
 from steps.catalogue.dataplanes import DATAPLANES
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise

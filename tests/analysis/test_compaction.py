@@ -7,7 +7,8 @@ import pytest
 
 from analysis.errors import Unsupported
 from analysis.sql import database
-from analysis.store import compaction, object_storage
+from analysis.store import compaction
+from analysis.store.storage import object_storage
 from analysis.store.store import Store
 from tests.analysis.stored import rows, shown, write_older
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
-from analysis.metric import ComparedMetric
-from analysis.stats.comparison import Comparison
-from analysis.stats.judgement import Figures, Plan, compare_run
-from analysis.stats.metrics import BY_NAME, COMPARED
+from analysis.metrics import BY_NAME, COMPARED
+from analysis.metrics.metric import ComparedMetric
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.stats.verdicts.judgement import Figures, Plan, compare_run
 
 TCP, UDP = Cell("p", "iperf3", "tcp", "forward"), Cell("p", "iperf3", "udp", "forward")
 CELLS = {TCP: "p tcp", UDP: "p udp", Cell("q", "tcp_connect", "tcp", "reverse"): "q connect reverse"}

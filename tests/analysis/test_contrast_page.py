@@ -10,9 +10,9 @@ import pytest
 
 from analysis.console.documents import schema, to_csv, to_json
 from analysis.report import contrast_page
-from analysis.summary.contrast_document import CompareDocument, compare_document, contrast_grid
-from analysis.summary.contrast_markdown import to_markdown
-from analysis.summary.run_contrast import RunContrast
+from analysis.summary.contrast.document import CompareDocument, compare_document, contrast_grid
+from analysis.summary.contrast.markdown import to_markdown
+from analysis.summary.contrast.run_contrast import RunContrast
 from tests.analysis.contrasted import compared, gained, recipe, stored
 from tests.analysis.synthetic import ENTRIES
 from tests.analysis.test_report import Page

@@ -13,16 +13,17 @@ import pytest
 from analysis import report
 from analysis.console.terminal import Terminal
 from analysis.domain import Cell, Scale
+from analysis.metrics import BY_NAME
 from analysis.sql import database
-from analysis.stats import history, run
-from analysis.stats.curves import Bend, Curve, CurvePoint, find_curves
-from analysis.stats.judgement import Figures, Plan
-from analysis.stats.metrics import BY_NAME
+from analysis.stats import run
+from analysis.stats.nights import history
 from analysis.stats.run import StoredRun
+from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint, find_curves
+from analysis.stats.verdicts.judgement import Figures, Plan
 from analysis.store.store import Store
-from analysis.summary import at_scale
-from analysis.summary.document import run_document
-from analysis.summary.summary import from_json, to_json
+from analysis.summary.run import at_scale
+from analysis.summary.run.document import run_document
+from analysis.summary.run.summary import from_json, to_json
 from steps import notification
 from tests.analysis import synthetic
 from tests.analysis.comparisons import CONNECT, TCP, run_of

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from analysis.errors import BadInput, Unsupported
+from analysis.metrics import METRICS
 from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
-from analysis.stats.metrics import METRICS
 from analysis.store.schema import TABLES, arrow_schema
 from analysis.store.store import Store
 from tests.analysis import synthetic

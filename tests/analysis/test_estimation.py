@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 from analysis.domain import Cell
-from analysis.stats.differences import Block, Differences
-from analysis.stats.estimation import estimate_all
-from analysis.stats.moderation import Estimate, Key
+from analysis.stats.estimates.differences import Block, Differences
+from analysis.stats.estimates.estimation import estimate_all
+from analysis.stats.estimates.moderation import Estimate, Key
 
 
 def key(cell: int, side: str) -> Key:

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from analysis import charts, flags, report
+from analysis import charts, flags, metrics, report
 from analysis.charts import Chart, Data
 from analysis.console.terminal import Terminal
 from analysis.domain import Scale
 from analysis.flags import FLAGS, KINDS, MARKED, NODE_FIELDS, Kind
 from analysis.report import tables
 from analysis.sql import database
-from analysis.stats import metrics, run
+from analysis.stats import run
 from analysis.store.schema import NODE_USAGE, TRIALS
 from analysis.store.store import Store
-from analysis.summary.key_metrics import key_figures
-from analysis.summary.summary import Summary, from_json, to_json
+from analysis.summary.run.key_metrics import key_figures
+from analysis.summary.run.summary import Summary, from_json, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 from workflows.cli.summary_table import print_summary

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.store import folder as folders
-from analysis.store.folder import Folder, LinkError, TooLargeError
+from analysis.store.storage import folder as folders
+from analysis.store.storage.folder import Folder, LinkError, TooLargeError
 
 OUTSIDE = b"private"
 MOST_BYTES = 100

@@ -9,7 +9,7 @@ from analysis import report
 from analysis.errors import BadInput, Unsupported
 from analysis.report import gallery
 from analysis.store.store import Store
-from analysis.summary import stored
+from analysis.summary.run import stored
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 

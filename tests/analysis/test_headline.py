@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
-from analysis.stats.metrics import LEADING
-from analysis.summary.answer import Answer
-from analysis.summary.traffic import QUOTED
+from analysis.metrics import LEADING
+from analysis.summary.answer.answer import Answer
+from analysis.summary.figures.traffic import QUOTED
 from tests.analysis.comparisons import CONNECT, POD, TCP, answer_of, compared, run_of
 
 PING = Cell("pod-to-service", "sockperf", "tcp", "forward")
@@ -85,7 +85,7 @@ def test_the_family_holds_what_the_first_page_may_quote() -> None:
     assert {metric.name for metric in LEADING} == leading
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(*[st.sampled_from([0.5, 1.0, 1.0, 1.5, 3.0])] * 3), min_size=2, max_size=5))
 def test_what_is_said_by_a_metric_holds_on_all_of_its_kinds(speeds: list[tuple[float, ...]]) -> None:
     cells = [TCP, PING, LOADED, CONNECT, POD][: len(speeds)]

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from analysis import metrics
 from analysis.sql.database import connect
-from analysis.stats import history, metrics, run
-from analysis.stats.history import provenance_differences
+from analysis.stats import run
+from analysis.stats.nights import history
+from analysis.stats.nights.history import provenance_differences
 from analysis.store.store import Store
-from analysis.summary.summary import Summary, from_json, to_json
+from analysis.summary.run.summary import Summary, from_json, to_json
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import NOT_METHOD, OPTIONS, method
 from steps.settings.settings import choose_settings

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from analysis.stats import intervals
+from analysis.stats.estimates import intervals
 
 
 def test_mean_rate_is_geometric_and_needs_two_visits() -> None:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from analysis.domain import Cell
-from analysis.stats.comparison import Comparison
-from analysis.stats.differences import Block
-from analysis.stats.judgement import Figures, Judgement, Place, Plan, compare_run
-from analysis.stats.metrics import BY_NAME
-from analysis.stats.sequential import levels
+from analysis.metrics import BY_NAME
+from analysis.stats.estimates.differences import Block
+from analysis.stats.estimates.sequential import levels
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.stats.verdicts.judgement import Figures, Judgement, Place, Plan, compare_run
 
 CELLS = [Cell(f"path {n}", "iperf3", "tcp", "forward") for n in range(4)]
 SIDES = ["base", "one", "two"]

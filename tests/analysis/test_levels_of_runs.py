@@ -9,15 +9,15 @@ import pytest
 from numpy.random import Generator
 
 from analysis.domain import Cell
-from analysis.stats import scan
-from analysis.stats.change_points import Levels, NightSeries, find_levels
-from analysis.stats.intervals import SIGNIFICANCE
-from analysis.stats.level_since import LevelSince
-from analysis.stats.metrics import BY_NAME
-from analysis.stats.night_noise import Values, correlations, mean_variances, priors
-from analysis.stats.nightly import Night, Series
-from analysis.stats.regressions import FoundChanges, LevelChange, find_changes
-from analysis.summary import change_groups
+from analysis.metrics import BY_NAME
+from analysis.stats.change_points import scan
+from analysis.stats.change_points.detection import Levels, NightSeries, find_levels
+from analysis.stats.change_points.night_noise import Values, correlations, mean_variances, priors
+from analysis.stats.estimates.intervals import SIGNIFICANCE
+from analysis.stats.nights.level_since import LevelSince
+from analysis.stats.nights.nightly import Night, Series
+from analysis.stats.nights.regressions import FoundChanges, LevelChange, find_changes
+from analysis.summary.figures import change_groups
 from benchmarks.night_series import CHANGED, LONE, stepped_run
 from benchmarks.scoring import Rate
 

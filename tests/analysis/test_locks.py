@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from analysis import locks
-from analysis.store.folder import Folder
+from analysis.store.storage.folder import Folder
 
 HOLDER = """
 import os, sys
 from analysis import locks
-from analysis.store.folder import Folder
+from analysis.store.storage.folder import Folder
 with Folder(sys.argv[1]).open_file("lock", os.O_RDWR | os.O_CREAT) as descriptor:
     print(locks.try_lock(descriptor), flush=True)
     sys.stdin.read()

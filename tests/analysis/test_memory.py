@@ -9,7 +9,7 @@ import pytest
 
 from analysis import memory
 from analysis.errors import Unsupported
-from analysis.store.storage_errors import resource_error
+from analysis.store.storage.storage_errors import resource_error
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from analysis.stats.metrics import BY_NAME, LEADING, METRICS
+from analysis.metrics import BY_NAME, LEADING, METRICS
 from analysis.store.schema import TRIALS
 from tests.analysis import synthetic
 from tests.steps.extensions.copy import Copy
@@ -17,7 +17,7 @@ from analysis.stats import history, run
 from analysis.charts import Data
 from analysis.report import reference, tables
 from analysis.store.store import Store
-from analysis.summary.summary import to_json
+from analysis.summary.run.summary import to_json
 from tests.analysis.synthetic import summarise
 from workflows.template import metrics
 NEW = {"datagrams", "round_trip"}

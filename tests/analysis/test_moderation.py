@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
-from analysis.stats.moderation import Key, estimate_differences, freedom_of, log_variance, own_estimate, trigamma
+from analysis.stats.estimates.moderation import (
+    Key,
+    estimate_differences,
+    freedom_of,
+    log_variance,
+    own_estimate,
+    trigamma,
+)
 
 ALIKE = (1.0, 1.0, 1.0)
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.store.arrow import to_table
-from analysis.store.file_content import ContentError
-from analysis.store.names import file_name
-from analysis.store.pages import check_pages
-from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.files.arrow import to_table
+from analysis.store.files.file_content import ContentError
+from analysis.store.files.pages import check_pages
+from analysis.store.files.parquet import content_digest, to_parquet
+from analysis.store.index.names import file_name
 from analysis.store.store import Store
 from tests.analysis import synthetic
 from tests.analysis.stored import rows

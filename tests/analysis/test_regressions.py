@@ -13,12 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
-from analysis.metric import ComparedMetric
-from analysis.stats.metrics import BY_NAME, COMPARED
-from analysis.stats.nightly import Night, Series
-from analysis.stats.regressions import LevelChange, Status, baseline_changes, find_changes
-from analysis.stats.step_search import RECENT
-from analysis.summary import change_groups
+from analysis.metrics import BY_NAME, COMPARED
+from analysis.metrics.metric import ComparedMetric
+from analysis.stats.change_points.step_search import RECENT
+from analysis.stats.nights.nightly import Night, Series
+from analysis.stats.nights.regressions import LevelChange, Status, baseline_changes, find_changes
+from analysis.summary.figures import change_groups
 
 CELL = Cell("pod-to-service", "iperf3", "tcp", "forward")
 THROUGHPUT = BY_NAME["received_bps"]

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput
 from analysis.sql import database
-from analysis.store.arrow import KEYS, to_table
+from analysis.store.files.arrow import KEYS, to_table
 from analysis.store.schema import SCHEMA_VERSION, TABLES, arrow_schema
 from analysis.store.store import Store
 
@@ -67,7 +67,7 @@ def test_any_row_round_trips_through_arrow(table: str, data: st.DataObject) -> N
     assert made.to_pylist() == rows
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(run=rows_of("runs"), visits=rows_of("visits"), trials=rows_of("trials"), samples=rows_of("samples"))
 def test_any_run_round_trips_through_the_database(
     tmp_path_factory: pytest.TempPathFactory,

@@ -11,7 +11,7 @@ import pytest
 from analysis.errors import BadInput
 from analysis.report import contrast_page
 from analysis.store.store import Store
-from analysis.summary.contrast_markdown import to_markdown
+from analysis.summary.contrast.markdown import to_markdown
 from tests.analysis import synthetic
 from tests.analysis.contrasted import SMALL, compared, gained, one, recipe, stored
 from tests.analysis.synthetic import ENTRIES

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import BadInput
 from analysis.sql import database
-from analysis.stats.run_groups import ListedRun, list_runs, load_group, select
+from analysis.stats.contrasts.run_groups import ListedRun, list_runs, load_group, select
 from tests.analysis.contrasted import recipe, stored
 
 RUNS = [

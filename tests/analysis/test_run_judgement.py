@@ -10,8 +10,8 @@ import pytest
 
 from analysis.sql.database import connect
 from analysis.stats import run
-from analysis.stats.judgement import Plan
-from analysis.stats.run_judgement import Judged, judge_run, plan_of
+from analysis.stats.verdicts.judgement import Plan
+from analysis.stats.verdicts.run_judgement import Judged, judge_run, plan_of
 from analysis.store.store import Store
 from steps.catalogue.options import method
 from tests.analysis import synthetic

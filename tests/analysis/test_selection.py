@@ -12,7 +12,8 @@ import pytest
 
 from analysis.errors import BadInput
 from analysis.sql import database
-from analysis.store import compaction, selection
+from analysis.store import compaction
+from analysis.store.index import selection
 from analysis.store.store import Store
 from benchmarks.opened_files import watched
 from tests.analysis import synthetic

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from analysis.domain import FIRST_LOOK
-from analysis.stats.sequential import level_after, levels, spent
+from analysis.stats.estimates.sequential import level_after, levels, spent
 
 errors = st.floats(1e-6, 0.2)
 most = st.integers(4, 40)

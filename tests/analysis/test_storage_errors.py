@@ -11,7 +11,7 @@ import pytest
 
 from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
-from analysis.store import object_storage
+from analysis.store.storage import object_storage
 from analysis.store.store import Store
 from tests.analysis.stored import rows, shown
 

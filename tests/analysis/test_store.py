@@ -10,8 +10,8 @@ import pytest
 from analysis.errors import BadInput, Problem
 from analysis.sql import database
 from analysis.store import compaction
-from analysis.store.names import file_name
-from analysis.store.parquet import content_digest, to_parquet
+from analysis.store.files.parquet import content_digest, to_parquet
+from analysis.store.index.names import file_name
 from analysis.store.store import Store
 from tests.analysis.stored import rows, shown, write_older
 

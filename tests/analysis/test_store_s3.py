@@ -15,7 +15,8 @@ from pyarrow import fs
 from analysis.errors import Unsupported
 from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
-from analysis.store import compaction, urls
+from analysis.store import compaction
+from analysis.store.storage import urls
 from analysis.store.store import Store
 from tests.analysis.stored import rows, shown, write_older
 

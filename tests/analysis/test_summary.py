@@ -9,7 +9,7 @@ import pytest
 from analysis.errors import BadInput
 from analysis.sql.database import connect
 from analysis.store.store import Store
-from analysis.summary.summary import Summary, from_json, to_json
+from analysis.summary.run.summary import Summary, from_json, to_json
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, QUICK, Recipe, summarise
 

@@ -57,7 +57,7 @@ def is_harmless(text: str) -> bool:
 
 
 @seed(1)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(TEXTS)
 def test_control_characters_are_escaped(text: str) -> None:
     once = strip_controls(text)
@@ -67,7 +67,7 @@ def test_control_characters_are_escaped(text: str) -> None:
 
 
 @seed(2)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(TEXTS)
 def test_any_output_is_escaped_and_never_rich_markup(text: str) -> None:
     for colours in (False, True):

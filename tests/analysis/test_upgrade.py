@@ -17,14 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.sql import database
-from analysis.stats import history, run
+from analysis.stats import run
+from analysis.stats.nights import history
 from analysis.store import compaction
-from analysis.store.file_content import ContentError, check_schema
+from analysis.store.files.file_content import ContentError, check_schema
 from analysis.store.integrity.audit import EVERY
 from analysis.store.migrations import UPGRADES, migrated_relation
 from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store
-from analysis.summary.summary import from_json, to_json
+from analysis.summary.run.summary import from_json, to_json
 from steps.catalogue.options import method
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, nights, summarise

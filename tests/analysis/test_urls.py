@@ -6,20 +6,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
-from analysis.store import urls
+from analysis.store.storage import urls
+from analysis.store.storage.urls import parse_url
 from analysis.store.store import Store
-from analysis.store.urls import parse_url
 from tests.analysis.stored import rows
 from tests.analysis.stored import shown as shown_runs
 
 SECRET = "wJalrXUtnFEMI-K7MDENG+bPxRfi/CYEXAMPLE"
 
-SEEDED = settings(derandomize=True, deadline=None)
 
 NAME = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
 PATH = st.lists(NAME, min_size=1, max_size=4).map("/".join)
@@ -27,7 +26,6 @@ PREFIX = st.lists(NAME.filter(lambda part: part not in {".", ".."}), max_size=4)
 BUCKET = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(lambda name: name.lower() != "arn")
 
 
-@SEEDED
 @given(path=PATH)
 def test_folder_address_is_the_literal_path(path: str) -> None:
     typed = f"/{path}"
@@ -38,14 +36,12 @@ def test_folder_address_is_the_literal_path(path: str) -> None:
     assert parse_url(f"./{path}").root == str(Path.cwd() / path)
 
 
-@SEEDED
 @given(path=PATH)
 def test_file_url_is_percent_decoded(path: str) -> None:
     for scheme in ("file://", "FILE://", "file://localhost"):
         assert parse_url(f"{scheme}/{quote(path)}").root == str(Path(f"/{path}").absolute())
 
 
-@SEEDED
 @given(bucket=BUCKET, prefix=PREFIX, ends=st.sampled_from(["", "/"]))
 def test_s3_bucket_and_prefix_are_literal(bucket: str, prefix: str, ends: str) -> None:
     found = parse_url(f"s3://{bucket}/{quote(prefix)}{ends}")
@@ -61,7 +57,6 @@ def _all_text(url: str) -> str:
         return str(problem)
 
 
-@SEEDED
 @given(text=st.text(max_size=40) | st.text(alphabet="s3:/@?#&=%~.ab*[]\\ ", max_size=40).map("s3://".__add__))
 def test_any_text_parses_as_address_or_raises_a_problem(text: str) -> None:
     try:
@@ -73,7 +68,6 @@ def test_any_text_parses_as_address_or_raises_a_problem(text: str) -> None:
     assert "\0" not in found.root
 
 
-@SEEDED
 @given(
     form=st.sampled_from(
         [

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from analysis.console.terminal import Terminal
-from analysis.summary.answer import Answer
-from analysis.summary.markdown import to_markdown
-from analysis.summary.standings import ARROWS
-from analysis.summary.summary import Summary
-from analysis.summary.wording import cell_lines, cost_rows, digest
+from analysis.summary.answer.answer import Answer
+from analysis.summary.answer.wording import cell_lines, cost_rows, digest
+from analysis.summary.figures.standings import ARROWS
+from analysis.summary.run.markdown import to_markdown
+from analysis.summary.run.summary import Summary
 from tests.analysis import synthetic
 from tests.analysis.comparisons import POD, TCP, answer_of, compared, run_of
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise

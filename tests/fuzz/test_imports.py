@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from analysis.store.arrow import to_table
+from analysis.store.files.arrow import to_table
 from steps.imports import formats
 from steps.imports.content import Content
 from steps.imports.places import Place, Places, Side

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from analysis.errors import Problem
-from analysis.store.arrow import to_table
+from analysis.store.files.arrow import to_table
 from analysis.store.schema import TABLES
 from steps import documents
 from steps.collect import run_rows

@@ -20,10 +20,11 @@ import pytest
 
 from analysis.errors import BadInput, Problem
 from analysis.sql import database
-from analysis.store import compaction, urls
+from analysis.store import compaction
+from analysis.store.files.parquet import to_parquet
+from analysis.store.index.names import CHILDREN
 from analysis.store.integrity.audit import EVERY
-from analysis.store.names import CHILDREN
-from analysis.store.parquet import to_parquet
+from analysis.store.storage import urls
 from analysis.store.store import Store
 from tests.analysis.stored import rows
 from tests.fuzz import inputs

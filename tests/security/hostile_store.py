@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from analysis.store.arrow import to_table
-from analysis.store.names import file_name
-from analysis.store.parquet import content_digest, to_parquet
-from analysis.store.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
+from analysis.store.files.arrow import to_table
+from analysis.store.files.parquet import content_digest, to_parquet
+from analysis.store.index.names import file_name
+from analysis.store.index.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
 from tests.analysis.stored import rows

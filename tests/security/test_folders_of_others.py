@@ -12,8 +12,8 @@ import pytest
 
 from analysis.console.commands import RESULTS_OWNER
 from analysis.errors import Unsupported
-from analysis.store import trust
-from analysis.store.trust import find_fault
+from analysis.store.storage import trust
+from analysis.store.storage.trust import find_fault
 from steps.cluster.lab import sandbox
 from tests.ordinary import NOBODY, ROOT
 from workflows.cli import app
@@ -226,7 +226,7 @@ def test_root_as_owner_reads_nothing_that_the_owner_could_not(owned: Path, tmp_p
 def test_process_of_the_owner_can_not_signal_root_as_owner(owned: Path) -> None:
     """Acting as the owner concerns files alone: the owner could else end or trace the process."""
     script = (
-        "import os, sys; from analysis.store.owner import Owner\n"
+        "import os, sys; from analysis.store.storage.owner import Owner\n"
         f"with Owner({NOBODY}, {NOBODY}).acting():\n"
         "    print(os.getpid(), flush=True); sys.stdin.read()"
     )

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
-from analysis.store.arrow import to_table
+from analysis.store.files.arrow import to_table
 from analysis.store.schema import TABLES
 from steps import documents
 from steps.collect.run_rows import run_rows

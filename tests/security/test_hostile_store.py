@@ -13,10 +13,10 @@ from analysis.console.terminal import Terminal
 from analysis.errors import Problem
 from analysis.sql import database, shell
 from analysis.store import compaction
-from analysis.store.left_out import SHOWN as SENTENCES
-from analysis.store.names import CHILDREN, file_name
-from analysis.store.parquet import content_digest, to_parquet
-from analysis.store.run_entries import FILES
+from analysis.store.files.parquet import content_digest, to_parquet
+from analysis.store.index.left_out import SHOWN as SENTENCES
+from analysis.store.index.names import CHILDREN, file_name
+from analysis.store.index.run_entries import FILES
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
 from tests.analysis.integrity.damage import filled

@@ -23,9 +23,9 @@ from analysis.errors import Problem
 from analysis.sql.shell import run_shell
 from analysis.sql.table_output import print_table
 from analysis.store.store import Store
-from analysis.summary.answer import Answer
-from analysis.summary.failures import FailureCount
-from analysis.summary.summary import SkippedChoice, Summary
+from analysis.summary.answer.answer import Answer
+from analysis.summary.figures.failures import FailureCount
+from analysis.summary.run.summary import SkippedChoice, Summary
 from steps import notification
 from steps.tasks._step import ends_in_a_sentence
 from tests.analysis import synthetic

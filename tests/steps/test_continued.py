@@ -8,7 +8,7 @@ import pytest
 from analysis.errors import BadInput
 from analysis.sql import database
 from analysis.stats import run
-from analysis.stats.run_judgement import judge_run
+from analysis.stats.verdicts.run_judgement import judge_run
 from analysis.store.store import Store
 from steps.catalogue.options import Settings, method
 from steps.collect.comparing import compare_rows

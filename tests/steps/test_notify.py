@@ -18,8 +18,8 @@ from tenacity import RetryCallState
 from urllib3.exceptions import LocationParseError, MaxRetryError
 
 from analysis.errors import BadInput, Problem
-from analysis.summary.failures import FailureCount
-from analysis.summary.summary import Summary
+from analysis.summary.figures.failures import FailureCount
+from analysis.summary.run.summary import Summary
 from steps import notification
 from tests.analysis.comparisons import answer_of, compared, run_of
 

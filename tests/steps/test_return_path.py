@@ -20,7 +20,6 @@ from tests.steps.builders import AT, attempt, fitted, placement, settings, trial
 RECORDED = "tcp-reverse-omit-3.12.json"
 REVERSE = trial(direction="reverse", duration_s=2)
 PLACE = placement(topology="external-to-nodeport", nat_interface="eth0")
-CLEARLY = hypothesis_settings(deadline=None, derandomize=True, max_examples=60)
 
 
 def payload_bytes() -> float:
@@ -82,7 +81,7 @@ def test_every_dataplane_is_contradicted_by_at_most_one_return_path() -> None:
         assert sum(against) == (0 if dataplane.direct_return is None else 1), dataplane.name
 
 
-@CLEARLY
+@hypothesis_settings(max_examples=60)
 @given(sent=st.floats(0.0, 0.45), dataplane=st.sampled_from(["ebpf-dsr", "ebpf", "iptables"]))
 def test_return_path_thresholds_do_not_overlap(sent: float, dataplane: str) -> None:
     direct = dataplane == "ebpf-dsr"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput
-from analysis.stats.regressions import LIMIT_RATIO
+from analysis.stats.nights.regressions import LIMIT_RATIO
 from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.options import Settings, defaults

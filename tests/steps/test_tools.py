@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from analysis.stats import metrics
+from analysis import metrics
 from analysis.store.schema import columns
 from steps.catalogue.cells import Cell
 from steps.catalogue.options import BY_NAME

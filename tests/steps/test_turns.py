@@ -217,7 +217,7 @@ def clients(draw: st.DrawFn) -> list[_Client]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(clients(), st.sampled_from([0.5, 3.0, 20.0, 50.0]))
 def test_two_never_measure_at_once_and_all_that_live_come_to_an_end(steps: list[_Client], lasts_s: float) -> None:
     turns, now_s = Turns(), 0.0

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import pytest
 
 from analysis.errors import BadInput, Problem, Unsupported
-from analysis.store.object_storage import ObjectStorage
+from analysis.store.storage.object_storage import ObjectStorage
 from workflows.local.execution import liveness
 from workflows.local.execution.artifacts import ArtifactStore
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput
@@ -16,7 +16,6 @@ from workflows.template import benchmark
 from workflows.template.nightly import build_nightly
 
 TAG = "inputs.parameters.network"
-CALM = settings(deadline=None, derandomize=True, max_examples=100)
 HOSTILE = ('true, "hostPID": true', "node'", "node\\", "{{=1}}", "NODE", "")
 VISIT = "raw/{{=inputs.parameters.visit matches '^[0-9]{2,9}$' ? inputs.parameters.visit : 'refused'}}/x.json"
 NODE = (
@@ -47,7 +46,6 @@ def test_network_choice_gives_a_fixed_pod_patch(network: str, patch: dict[str, o
     assert json.loads(patch_expression().evaluate({TAG: network})) == patch
 
 
-@CALM
 @given(st.one_of(st.text(), st.sampled_from(HOSTILE)))
 def test_any_input_gives_one_of_three_pod_patches(value: str) -> None:
     chosen = patch_expression()
@@ -72,7 +70,6 @@ def test_input_that_matches_its_pattern_becomes_part_of_a_key(visit: str, key: s
     assert render(VISIT, {"inputs.parameters.visit": visit}) == key
 
 
-@CALM
 @given(st.one_of(st.text(), st.from_regex(r"[0-9]{1,10}\n?", fullmatch=True)))
 def test_any_other_input_is_refused_in_a_key(value: str) -> None:
     # As Go's regexp has it: $ is the end of the text, and a digit is an ASCII one.

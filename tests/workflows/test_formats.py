@@ -17,7 +17,7 @@ import yaml
 from analysis.console import documents, markdown
 from analysis.console.documents import Format
 from analysis.store.store import Store
-from analysis.summary import stored
+from analysis.summary.run import stored
 from steps.cluster.lab import sandbox
 from steps.domain import Finding
 from tests.analysis import synthetic

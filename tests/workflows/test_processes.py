@@ -10,7 +10,7 @@ import pytest
 from hera.workflows import DAG
 
 from analysis.errors import BadInput, Unsupported
-from analysis.store import atomic
+from analysis.store.storage import atomic
 from tests.workflows import toys as t
 from tests.workflows.running import has_exited, phases, walk, workflow
 from workflows.local.execution.engine import Engine

@@ -14,7 +14,7 @@ from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.ownership import lock
 from steps.tasks.notify import notify
-from tests.steps.kube.calico.test_observe import IPTABLES, Cluster
+from tests.steps.kube.calico.switched import IPTABLES, Cluster
 from tests.steps.kube.calico.test_restore_proof import kube, put_back_but_not_over
 from tests.steps.kube.fake_api import NAMESPACE, Api
 from tests.steps.kube.kubeconfigs import document, written

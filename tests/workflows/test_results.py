@@ -12,7 +12,7 @@ from pyarrow import fs
 from analysis.errors import Problem
 from analysis.sql import database
 from analysis.store.store import Store
-from analysis.summary import stored
+from analysis.summary.run import stored
 from steps import documents
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe

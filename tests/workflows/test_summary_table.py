@@ -9,7 +9,7 @@ import pytest
 
 from analysis.sql import database
 from analysis.store.store import Store
-from analysis.summary import stored
+from analysis.summary.run import stored
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from workflows.cli.summary_table import print_result

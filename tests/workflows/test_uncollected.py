@@ -10,7 +10,7 @@ import pytest
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import database
 from analysis.store.store import Store
-from analysis.summary import stored as verdict
+from analysis.summary.run import stored as verdict
 from steps import documents
 from tests.steps import builders
 from tests.workflows.test_results import SMALL, bucket, killed, nights
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("without_charts")
 HOLDER = """
 import sys
 from pathlib import Path
-from analysis.store.folder import Folder
+from analysis.store.storage.folder import Folder
 from workflows.local.execution import liveness
 run = Path(sys.argv[1])
 with liveness.hold_run_lock(Folder(run.parents[1]), "/".join(run.parts[-2:])):

@@ -6,10 +6,10 @@ from typing import Final
 from rich.table import Table
 
 from analysis.console.terminal import Terminal, Text
-from analysis.summary import wording
-from analysis.summary.answer import Answer
-from analysis.summary.standings import Standing
-from analysis.summary.traffic import TrafficCell
+from analysis.summary.answer import wording
+from analysis.summary.answer.answer import Answer
+from analysis.summary.figures.standings import Standing
+from analysis.summary.figures.traffic import TrafficCell
 
 STYLES: Final[Mapping[Standing, str]] = {
     "best": "green",

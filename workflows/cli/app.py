@@ -9,7 +9,7 @@ from analysis import memory
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal, UnwritableError, printing
 from analysis.errors import BadInput, Problem
-from analysis.store.storage_errors import resource_error
+from analysis.store.storage.storage_errors import resource_error
 from steps.measurement.subprocesses import search_everywhere
 
 VERBS: Final = {

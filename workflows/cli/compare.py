@@ -13,14 +13,14 @@ from analysis.console.notices import print_notice
 from analysis.errors import BadInput
 from analysis.report import contrast_page
 from analysis.sql import database
-from analysis.stats import run_groups
-from analysis.stats.contrast_figures import Compared
-from analysis.stats.run_groups import RunGroup
-from analysis.store.left_out import sentences
-from analysis.store.selection import beside, no_run
+from analysis.stats.contrasts import run_groups
+from analysis.stats.contrasts.figures import Compared
+from analysis.stats.contrasts.run_groups import RunGroup
+from analysis.store.index.left_out import sentences
+from analysis.store.index.selection import beside, no_run
 from analysis.store.store import Store
-from analysis.summary.contrast_markdown import to_markdown
-from analysis.summary.run_contrast import RunContrast, contrast_groups
+from analysis.summary.contrast.markdown import to_markdown
+from analysis.summary.contrast.run_contrast import RunContrast, contrast_groups
 from steps.catalogue.options import QUANTITIES, method
 from workflows.cli import contrast_table, uncollected
 from workflows.cli.opened_store import open_store

@@ -9,11 +9,11 @@ from rich.table import Table
 
 from analysis.console.documents import Document
 from analysis.console.terminal import Terminal, Text
-from analysis.stats.contrast import Outcome
-from analysis.summary import contrast_words
-from analysis.summary.contrast_document import compare_document, contrast_grid
-from analysis.summary.contrast_markdown import to_markdown
-from analysis.summary.run_contrast import ComparedSide, RunContrast
+from analysis.stats.contrasts.contrast import Outcome
+from analysis.summary.contrast import wording
+from analysis.summary.contrast.document import compare_document, contrast_grid
+from analysis.summary.contrast.markdown import to_markdown
+from analysis.summary.contrast.run_contrast import ComparedSide, RunContrast
 
 STYLES: Final[Mapping[Outcome, str]] = {"better": "green", "worse": "red", "same": "", "undecided": "dim"}
 
@@ -57,7 +57,7 @@ def print_contrast(found: RunContrast, console: Terminal) -> None:
     _print_rows(found, console)
     for sentence in found.left_out:
         console.print(sentence)
-    console.print(Text(contrast_words.legend(found.contrasts, found.margin_ratio), style="dim"))
+    console.print(Text(wording.legend(found.contrasts, found.margin_ratio), style="dim"))
 
 
 def _side(side: ComparedSide) -> str:
@@ -68,11 +68,11 @@ def _side(side: ComparedSide) -> str:
 
 
 def _print_rows(found: RunContrast, console: Terminal) -> None:
-    names = contrast_words.titles(found.arms)
-    sides = contrast_words.columns(found.contrasts, found.arms)
+    names = wording.titles(found.arms)
+    sides = wording.columns(found.contrasts, found.arms)
     console.print()
-    console.print(f"{contrast_words.caption(found.contrasts, found.arms)}:")
-    for row in contrast_words.table(found.contrasts, found.arms):
+    console.print(f"{wording.caption(found.contrasts, found.arms)}:")
+    for row in wording.table(found.contrasts, found.arms):
         console.print()
         console.print(Text(row.title, style="bold"))
         grid = Table.grid(padding=(0, 2, 0, 0))

@@ -5,10 +5,10 @@ from typing import Final
 from rich.table import Table
 
 from analysis.console.terminal import Terminal, Text
-from analysis.stats.metrics import BY_NAME
-from analysis.summary import at_scale
-from analysis.summary.at_scale import CurveGroup, Tone
-from analysis.summary.summary import Summary
+from analysis.metrics import BY_NAME
+from analysis.summary.run import at_scale
+from analysis.summary.run.at_scale import CurveGroup, Tone
+from analysis.summary.run.summary import Summary
 
 _STYLES: Final[dict[Tone, str]] = {"better": "green", "worse": "red", "same": "", "undecided": "dim"}
 

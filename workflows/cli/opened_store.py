@@ -2,10 +2,10 @@
 
 from analysis.errors import Problem
 from analysis.site.names import site_problem
-from analysis.store import trust
-from analysis.store.object_storage import ObjectStorage
+from analysis.store.storage import trust
+from analysis.store.storage.object_storage import ObjectStorage
+from analysis.store.storage.urls import parse_url
 from analysis.store.store import Store
-from analysis.store.urls import parse_url
 
 
 def open_store(results: str, *, as_owner: bool, create: bool = False) -> Store:

@@ -16,8 +16,8 @@ from analysis.console.documents import DocumentModel, schema, schema_name
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
 from analysis.sql.answer_document import QueryDocument
-from analysis.summary.contrast_document import CompareDocument
-from analysis.summary.run_models import RunDocument
+from analysis.summary.contrast.document import CompareDocument
+from analysis.summary.run.run_models import RunDocument
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, defaults
 from steps.catalogue.profiles import PROFILES

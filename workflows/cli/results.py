@@ -21,12 +21,12 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import database, shell
 from analysis.sql.answer_document import KnownQuestion, answer_grid, answer_markdown, query_document
 from analysis.sql.table_output import print_table
-from analysis.store import selection
-from analysis.store.left_out import LeftOut, sentences
-from analysis.store.names import check_run_id
+from analysis.store.index import selection
+from analysis.store.index.left_out import LeftOut, sentences
+from analysis.store.index.names import check_run_id
 from analysis.store.store import Store
-from analysis.summary import stored, summary
-from analysis.summary.markdown import to_markdown
+from analysis.summary.run import stored, summary
+from analysis.summary.run.markdown import to_markdown
 from steps.catalogue.options import method
 from workflows.cli import summary_table, uncollected
 from workflows.cli.opened_store import open_store

@@ -36,8 +36,8 @@ def run(flags: RunFlags | None = None) -> int:
 
         return measure(flags, settings)
     from analysis import memory  # noqa: PLC0415 - likewise
+    from analysis.store.index.left_out import sentences  # noqa: PLC0415 - likewise
     from analysis.store.integrity.audit import EVERY  # noqa: PLC0415 - likewise
-    from analysis.store.left_out import sentences  # noqa: PLC0415 - likewise
     from workflows.cli import uncollected  # noqa: PLC0415 - likewise
     from workflows.cli.opened_store import open_store  # noqa: PLC0415 - likewise
 

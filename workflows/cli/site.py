@@ -8,7 +8,7 @@ from analysis import memory, site
 from analysis.console.commands import report_command
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
-from analysis.stats.contrast_figures import Compared
+from analysis.stats.contrasts.figures import Compared
 from steps.catalogue.options import QUANTITIES, method
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_site, open_store

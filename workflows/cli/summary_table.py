@@ -9,15 +9,16 @@ from analysis import flags, formatting
 from analysis.console.commands import report_command
 from analysis.console.documents import Document, Format, aside, print_document
 from analysis.console.terminal import Terminal, Text
-from analysis.stats.comparison import Comparison
-from analysis.stats.metrics import BY_NAME, COMPARED, LEADING
-from analysis.store.left_out import sentences
+from analysis.metrics import BY_NAME, COMPARED, LEADING
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.store.index.left_out import sentences
 from analysis.store.store import Store
-from analysis.summary import change_groups, stored
-from analysis.summary.document import comparison_grid, run_document
-from analysis.summary.markdown import to_markdown
-from analysis.summary.standings import ARROWS
-from analysis.summary.summary import Summary
+from analysis.summary.figures import change_groups
+from analysis.summary.figures.standings import ARROWS
+from analysis.summary.run import stored
+from analysis.summary.run.document import comparison_grid, run_document
+from analysis.summary.run.markdown import to_markdown
+from analysis.summary.run.summary import Summary
 from workflows.cli import answer_table, curve_table
 
 BESIDE = tuple(metric for metric in COMPARED if metric.beside)

@@ -14,9 +14,9 @@ from typing import Final
 
 from analysis.console.commands import report_command
 from analysis.errors import BadInput, Problem
+from analysis.store.index.left_out import LeftOut
+from analysis.store.index.names import is_run_id
 from analysis.store.integrity.unnamed import LOST
-from analysis.store.left_out import LeftOut
-from analysis.store.names import is_run_id
 from analysis.store.store import Store
 from steps import documents
 from steps.collect.run_rows import run_rows

@@ -10,7 +10,7 @@ from typing import Final
 from analysis.addresses import parse_webhook
 from analysis.errors import BadInput
 from analysis.site.names import site_problem
-from analysis.store.urls import parse_url
+from analysis.store.storage.urls import parse_url
 from steps.catalogue.option_fields import items, nearest, shown_option
 from steps.settings.environment import BESIDE
 from workflows.flags.deploy import ADMISSION_MODES, GUARD_OFF, MINUTES_OF_AN_HOUR, DeployFlags

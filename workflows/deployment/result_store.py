@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from analysis.addresses import shown_address
 from analysis.errors import BadInput
-from analysis.store.urls import parse_url
+from analysis.store.storage.urls import parse_url
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.tasks._pod import SECRET
 from workflows.deployment import artifact_repository

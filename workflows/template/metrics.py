@@ -9,8 +9,8 @@ from typing import Final, get_args
 
 from hera.workflows import models as m
 
-from analysis.stats import metrics
-from analysis.summary.traffic import Claim
+from analysis import metrics
+from analysis.summary.figures.traffic import Claim
 from steps.catalogue import profiles
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import KUBERNETES

@@ -16,11 +16,11 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 
 from analysis.errors import DamagedFileError
-from analysis.store.file_content import FOOTER_END_BYTES, ContentError, check_schema, footer_length, read_footer
-from analysis.store.names import CHILDREN, digest_in, run_of_file
-from analysis.store.object_storage import ObjectStorage
-from analysis.store.parquet import MOST_BYTES, NOT_AS_NAMED, readers
-from analysis.store.run_entries import RunEntry
+from analysis.store.files.file_content import FOOTER_END_BYTES, ContentError, check_schema, footer_length, read_footer
+from analysis.store.files.parquet import MOST_BYTES, NOT_AS_NAMED, readers
+from analysis.store.index.names import CHILDREN, digest_in, run_of_file
+from analysis.store.index.run_entries import RunEntry
+from analysis.store.storage.object_storage import ObjectStorage
 
 ALWAYS: Final = frozenset({"visits", "trials"})
 """The tables of which each file's digest is compared whenever the store is opened."""

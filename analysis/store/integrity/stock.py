@@ -9,16 +9,16 @@ import pyarrow as pa
 
 from analysis.console.commands import report_command
 from analysis.errors import Unsupported
+from analysis.store.files.parquet import readable_runs
+from analysis.store.index.inventory import Found, Inventory, select_runs
+from analysis.store.index.left_out import LeftOut
+from analysis.store.index.names import run_of_file
+from analysis.store.index.run_entries import RunEntry
+from analysis.store.index.selection import ABOUT, Choice, every_run
 from analysis.store.integrity.audit import Extent, audit
 from analysis.store.integrity.unnamed import list_runs, runs_without_row
-from analysis.store.inventory import Found, Inventory, select_runs
-from analysis.store.left_out import LeftOut
-from analysis.store.names import run_of_file
-from analysis.store.object_storage import UNREADABLE, ObjectStorage
-from analysis.store.parquet import readable_runs
-from analysis.store.run_entries import RunEntry
 from analysis.store.schema import arrow_schema
-from analysis.store.selection import ABOUT, Choice, every_run
+from analysis.store.storage.object_storage import UNREADABLE, ObjectStorage
 
 _LISTINGS = 5
 

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from analysis.errors import Problem
-from analysis.store.folder import Entry
-from analysis.store.inventory import Inventory
-from analysis.store.left_out import LeftOut
-from analysis.store.names import CHILDREN, is_packed, is_run_id, is_store_file, run_of_file
-from analysis.store.object_storage import ObjectStorage
-from analysis.store.parquet import read_table
+from analysis.store.files.parquet import read_table
+from analysis.store.index.inventory import Inventory
+from analysis.store.index.left_out import LeftOut
+from analysis.store.index.names import CHILDREN, is_packed, is_run_id, is_store_file, run_of_file
+from analysis.store.storage.folder import Entry
+from analysis.store.storage.object_storage import ObjectStorage
 
 REST_S: Final = 3600
 """A younger file that no row names may be of a run whose row is about to be written, where no lock says otherwise."""

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from analysis.errors import Problem
-from analysis.store import atomic
+from analysis.store.storage import atomic
 from steps.catalogue.factors import Scale
 from steps.cluster.lab.dataplanes import traits
 from steps.cluster.lab.factors.churn import STATUS

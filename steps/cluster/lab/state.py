@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from analysis.store import atomic
+from analysis.store.storage import atomic
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Visit

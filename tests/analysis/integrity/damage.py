@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import compaction
-from analysis.store.parquet import to_parquet
+from analysis.store.files.parquet import to_parquet
 from analysis.store.store import Store
 from tests.analysis.stored import rows
 

@@ -7,7 +7,7 @@ import pytest
 from analysis.sql import database
 from analysis.store import compaction
 from analysis.store.store import Store
-from analysis.summary import stored as verdict
+from analysis.summary.run import stored as verdict
 from tests.analysis import synthetic
 from tests.analysis.stored import rows, shown, write_older
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise

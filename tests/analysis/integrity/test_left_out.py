@@ -16,10 +16,10 @@ from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
 from analysis.store import compaction
-from analysis.store.left_out import SHOWN, LeftOut, sentences
-from analysis.store.names import CHILDREN, file_name
-from analysis.store.parquet import content_digest, to_parquet
-from analysis.store.run_entries import FILES
+from analysis.store.files.parquet import content_digest, to_parquet
+from analysis.store.index.left_out import SHOWN, LeftOut, sentences
+from analysis.store.index.names import CHILDREN, file_name
+from analysis.store.index.run_entries import FILES
 from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION
 from analysis.store.store import Store
 from tests.analysis.integrity.damage import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.store import compaction
-from analysis.store.names import CHILDREN
+from analysis.store.index.names import CHILDREN
 from tests.analysis.integrity.damage import a_figure_changed, cut_short, file_of, filled
 from tests.analysis.stored import rows, shown
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from analysis.store.arrow import to_table
+from analysis.store.files.arrow import to_table
 from analysis.store.schema import TABLES
 from steps import documents
 from steps.catalogue.tools import VARIANTS

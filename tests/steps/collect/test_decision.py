@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.domain import Cell
-from analysis.stats.comparison import Comparison, Verdict
-from analysis.stats.metrics import BY_NAME
+from analysis.metrics import BY_NAME
 from analysis.stats.path_metric import path_metric_fields
+from analysis.stats.verdicts.comparison import Comparison, Verdict
 from steps.catalogue.options import Settings
 from steps.collect.decision import Standing, decide, standing
 from steps.domain import Visit

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analysis.store.arrow import to_table
+from analysis.store.files.arrow import to_table
 from analysis.store.schema import TABLES
 from steps import documents
 from steps.collect import fitting, run_rows, trial_rows

@@ -39,7 +39,7 @@ from pathlib import Path
 from analysis import report
 from analysis.sql.database import connect
 from analysis.store.store import Store
-from analysis.summary.summary import summarise
+from analysis.summary.run.summary import summarise
 from steps.collect import run_rows
 from steps.measurement.trials import measure_trials
 from steps.settings import schedule

@@ -11,7 +11,7 @@ from steps.cluster.kube.adapter import KubernetesCluster
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import put_back, switch
-from tests.steps.kube.calico.test_preflight import findings
+from tests.steps.kube.calico.clusters import findings
 
 NEW = "ebpf-udp"
 answers = {"form": NEW in form, "chosen": chosen(environment="prod")[1]}
@@ -37,7 +37,8 @@ for install in ("manifest", "operator"):
 
 PROOF = """
 from steps.proof.evaluate import evaluate
-from tests.steps.kube.calico.test_observe import EBPF, MEASURED, Cluster
+from tests.steps.kube.bench import MEASURED
+from tests.steps.kube.calico.switched import EBPF, Cluster
 from tests.steps.kube.recordings import switch as recorded
 from steps.cluster.kube.calico.felix.process import LogPosition
 from steps.cluster.kube.calico.proof.signs import Observation, node_signs

@@ -15,7 +15,7 @@ def test_a_factor_is_one_field_one_column_and_a_module(copied: Copy) -> None:
     found = copied.run(
         CHOSEN
         + """
-from analysis.store.arrow import to_table
+from analysis.store.files.arrow import to_table
 from steps.catalogue import options
 from steps.cluster.lab import factors
 from steps.settings import turn_order

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from analysis.store.arrow import to_table
-from analysis.store.names import is_run_id
+from analysis.store.files.arrow import to_table
+from analysis.store.index.names import is_run_id
 from steps.imports import importing, sources
 from steps.imports.importing import Imported
 from steps.imports.places import NO_MAPPING, Places

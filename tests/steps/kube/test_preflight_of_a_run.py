@@ -14,7 +14,7 @@ from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.workloads import connectivity
 from steps.settings.settings import choose_settings
-from tests.steps.kube.calico.test_preflight import ALL, label, standing
+from tests.steps.kube.calico.clusters import ALL, label, standing
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico

@@ -46,19 +46,10 @@ def carry(arm: str, count: int) -> dict[str, object]:
         for name, options in {"tcp": ("-C", "cubic"), "udp": ("-u", "-b", "300M", "-l", "1398")}.items():
             for way in ((), ("-R",)):
                 rates[f"{placement.topology} {name} {' '.join(way)}"] = received_mbps(placement, *options, *way)
-        probe = (
-            sys.executable,
-            "-m",
-            "steps.tools.connect_probe",
-            "probe",
-            placement.address,
-            str(placement.ports["tcp_connect"]),
-            "0.1",
-        )
-        probed = json.loads(
-            subprocess.run(command_in(placement.namespace, probe), capture_output=True, check=True).stdout
-        )
-        rates[f"{placement.topology} connect"] = float(probed["connects_per_s"] or 0)
+        port = str(placement.ports["tcp_connect"])
+        probe = (sys.executable, "-m", "steps.tools.connect_probe", "probe", placement.address, port, "0.1")
+        done = subprocess.run(command_in(placement.namespace, probe), capture_output=True, check=True)
+        rates[f"{placement.topology} connect"] = float(json.loads(done.stdout)["connects_per_s"] or 0)
     after = lab.observe(visit, "after")
     lab.clear()
     listening = {n: sorted(servers.listening(n)) for n in addresses.NAMESPACES}

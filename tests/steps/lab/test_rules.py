@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import Problem
@@ -17,9 +17,6 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import NODE_A, NODE_B, LabNode
 from steps.cluster.lab.network.services import CLUSTER_IP, LOAD_BALANCER, MEASURED, ServicePort, all_ports, batches
 from steps.cluster.lab.tables.iptables import endpoint_chain, service_chain
-
-# Another's load on the machine is no fault of what is tested.
-unhurried = settings(deadline=None)
 
 INDEX = {addresses.UNDERLAY: 1, addresses.TUNNEL: 2, "cali-a": 3, "cali-c": 4, "cali-b": 5}
 
@@ -37,7 +34,6 @@ def _by_chain(text: str) -> dict[str, list[str]]:
     return found
 
 
-@unhurried
 @given(count=st.integers(0, 300))
 def test_iptables_rules_have_the_measured_service_last(count: int) -> None:
     rules = _rules_of(iptables.rules(NODE_A, all_ports(count)), "KUBE-SERVICES")
@@ -64,14 +60,12 @@ def test_policy_local_leads_to_a_backend_of_the_same_node_without_masquerade(nod
     assert all("LOCAL" in rule or "saddr type local" in rule for rule in masqueraded)
 
 
-@unhurried
 @given(count=st.integers(0, 200), size=st.integers(1, 50))
 def test_iptables_batches_are_the_same_rules_in_order(count: int, size: int) -> None:
     whole, cut = (iptables.rules(NODE_A, all_ports(count), 0, batch) for batch in (10_000, size))
     assert _by_chain(whole) == _by_chain(cut)
 
 
-@unhurried
 @given(count=st.integers(0, 200), size=st.integers(1, 50))
 def test_batches_are_complete(count: int, size: int) -> None:
     lots = list(batches(all_ports(count), size))
@@ -79,7 +73,6 @@ def test_batches_are_complete(count: int, size: int) -> None:
     assert all(len(lot) <= size for lot in lots)
 
 
-@unhurried
 @given(count=st.integers(0, 100), size=st.integers(1, 50))
 def test_nftables_maps_hold_every_service_once(count: int, size: int) -> None:
     text = "".join(nftables.rules(NODE_B, all_ports(count), 0, size))
@@ -95,7 +88,6 @@ def test_services_have_addresses_and_chains_of_their_own() -> None:
     assert max(len(endpoint_chain(p)) for p in ports) <= 28
 
 
-@unhurried
 @given(burden=st.integers(0, 50))
 def test_burden_rules_come_before_any_other_forward_rule(burden: int) -> None:
     text = iptables.rules(NODE_A, all_ports(0), burden)
@@ -113,7 +105,6 @@ def test_ebpf_takes_no_burden(install: Callable[[list[ServicePort], int], object
         install(all_ports(0), 5)
 
 
-@unhurried
 @given(count=st.integers(0, 50), direct=st.booleans())
 def test_ebpf_maps_hold_every_service_and_node_port(count: int, *, direct: bool) -> None:
     lines = ebpf.fill(NODE_B, all_ports(count), INDEX, direct).splitlines()

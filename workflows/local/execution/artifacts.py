@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from analysis.errors import Problem, Unsupported
-from analysis.store.folder import Folder
-from analysis.store.object_storage import ObjectStorage
+from analysis.store.storage.folder import Folder
+from analysis.store.storage.object_storage import ObjectStorage
 from workflows.local.execution import liveness
 
 

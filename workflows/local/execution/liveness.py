@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from analysis import locks
-from analysis.store.folder import Folder
+from analysis.store.storage.folder import Folder
 
 MARK: Final = ".running"
 """The lock file in the run's folder: deleted when the run ends, unlocked when the run was killed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analysis.errors import Problem
-from analysis.store.storage_errors import resource_error
+from analysis.store.storage.storage_errors import resource_error
 from workflows.local.execution.artifacts import ArtifactStore
 from workflows.local.execution.child import StepStart
 from workflows.local.execution.events import Event, NodeLog, NodeProgress

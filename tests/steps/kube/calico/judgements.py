@@ -6,8 +6,11 @@ from datetime import datetime
 
 from steps.cluster.kube.calico.proof import readiness
 from steps.cluster.kube.calico.proof.signs import Observation
-from steps.cluster.kube.probe.report import ServiceProbe
+from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof.wait import Judgement, judge
+from tests.steps.kube.recordings import Switch
+
+FALLBACK = "08-node-b-kernel-too-old-falls-back"
 
 
 def judge_switch(
@@ -29,3 +32,10 @@ def judge_switch(
 def answering(observations: Sequence[Observation], now: datetime) -> list[Observation]:
     """The observations as if every Service had answered."""
     return [replace(each, answers=(ServiceProbe(each.node, "ClusterIP", ok_at=now),)) for each in observations]
+
+
+def host(recorded: Switch, node: str, now: datetime) -> HostProbe:
+    """A look from a pod on the node, when the switch is over."""
+    bpf = recorded.asked.startswith("ebpf") and not (recorded.name == FALLBACK and node == "node-b")
+    names = {"eth0", "vxlan.calico"} | ({"bpfin.cali", "bpfout.cali"} if bpf else set())
+    return HostProbe(now, frozenset(names), vxlan_external=bpf, proxy_mode=None if bpf else recorded.asked)

@@ -7,7 +7,7 @@ import pytest
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.domain import Finding
-from tests.steps.kube.calico.test_preflight import findings
+from tests.steps.kube.calico.clusters import findings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import running, switch

@@ -10,7 +10,7 @@ from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE, Bench, report_connections
-from tests.steps.kube.calico.test_preflight import add_env, add_felix
+from tests.steps.kube.calico.clusters import add_env, add_felix
 
 ONLY = "external-to-nodeport"
 BOTH = "external-to-nodeport,pod-to-pod"

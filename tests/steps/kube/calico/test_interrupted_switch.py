@@ -87,7 +87,7 @@ kills = st.one_of(st.none(), st.tuples(st.integers(0, 8), st.booleans()))
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(calico=CLUSTERS, visits=st.lists(st.tuples(st.sampled_from(DATAPLANES), kills), max_size=5), last=kills)
 def test_restore_after_a_kill_at_any_call(
     calico: Calico, visits: list[tuple[str, tuple[int, bool] | None]], last: tuple[int, bool] | None
@@ -115,7 +115,7 @@ def test_restore_after_a_kill_at_any_call(
     assert len(calico.kube_proxy_pods) == 2, "kube-proxy runs on both nodes again"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(calico=CLUSTERS)
 def test_snapshot_lists_its_fields(calico: Calico) -> None:
     client, _transport = direct_client(calico.store)
@@ -124,7 +124,7 @@ def test_snapshot_lists_its_fields(calico: Calico) -> None:
     assert set(original_fields(standing, taken)) == set(fields.touchable(standing.facts))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(calico=CLUSTERS, dataplane=st.sampled_from(DATAPLANES[:-1]), kill=st.integers(0, 8), late=st.booleans())
 def test_configure_killed_at_any_call_can_be_repeated(calico: Calico, dataplane: str, kill: int, *, late: bool) -> None:
     if (

@@ -3,7 +3,7 @@
 import pytest
 
 from steps.cluster.kube.calico.compatibility import kernels
-from tests.steps.kube.calico.test_preflight import findings, node
+from tests.steps.kube.calico.clusters import findings, node
 from tests.steps.kube.fake_calico import Calico
 
 

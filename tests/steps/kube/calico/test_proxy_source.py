@@ -12,7 +12,7 @@ from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.config import proxy
 from steps.domain import Visit
 from steps.settings.settings import choose_settings
-from tests.steps.kube.calico.test_preflight import findings
+from tests.steps.kube.calico.clusters import findings
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.switching import held, put_back, switch

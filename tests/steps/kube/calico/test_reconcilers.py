@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.calico.inventory import reconcilers
-from tests.steps.kube.calico.test_preflight import findings
+from tests.steps.kube.calico.clusters import findings
 from tests.steps.kube.fake_calico import Calico
 
 Object = dict[str, Any]

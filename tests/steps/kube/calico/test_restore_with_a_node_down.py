@@ -11,9 +11,9 @@ from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.workloads import workload
 from tests.steps.kube.bench import WITH_IMAGE
-from tests.steps.kube.calico.test_observe import Cluster
+from tests.steps.kube.calico.clusters import node
+from tests.steps.kube.calico.switched import Cluster
 from tests.steps.kube.calico.test_order import INSTALLS, SWITCHED
-from tests.steps.kube.calico.test_preflight import node
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.recordings import switch as recorded
 from tests.steps.kube.switching import held, put_back, switch

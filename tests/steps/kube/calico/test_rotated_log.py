@@ -8,7 +8,7 @@ import pytest
 from steps.cluster.kube.calico.felix.log import read_felix_log
 from steps.proof import evaluate
 from tests.steps.kube.bench import MEASURED
-from tests.steps.kube.calico.test_observe import EBPF, Cluster
+from tests.steps.kube.calico.switched import EBPF, Cluster
 from tests.steps.kube.recordings import switch
 
 Object = dict[str, Any]

@@ -90,7 +90,7 @@ def test_policies_admit_the_traffic_and_only_the_last_one_matches_it() -> None:
 SCALES = st.builds(Quantity, st.integers(0, 9), st.sampled_from([1, 2, 7]), st.integers(0, 5))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(first=SCALES, second=SCALES)
 def test_change_writes_the_difference(first: Quantity, second: Quantity) -> None:
     held, fresh = store(), store()
@@ -103,7 +103,7 @@ def test_change_writes_the_difference(first: Quantity, second: Quantity) -> None
     assert make(held, second) == 0, "a second call changes nothing"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(first=SCALES, second=SCALES, kill=st.integers(0, 40), late=st.booleans(), again=st.integers(0, 12))
 def test_killed_at_any_write_nothing_stays(
     first: Quantity, second: Quantity, kill: int, again: int, *, late: bool
@@ -123,7 +123,7 @@ def test_killed_at_any_write_nothing_stays(
     assert not held.objects
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(wanted=SCALES, kill=st.integers(0, 40), late=st.booleans())
 def test_killed_change_can_be_repeated(wanted: Quantity, kill: int, *, late: bool) -> None:
     held = store()

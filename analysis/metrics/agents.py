@@ -1,0 +1,61 @@
+"""What a node's agents and its kernel use while changes are made."""
+
+from typing import Final
+
+from analysis.metrics.metric import ComparedMetric, TableColumn
+
+
+def _of_node(column: str, title: str, curve: str, what: str, table: TableColumn) -> ComparedMetric:
+    """What a node's agents or its kernel use: every tool that times changes records it, and one of them counts."""
+    is_memory = column.endswith("_bytes")
+    uses = "holds" if is_memory else "needs"
+    return ComparedMetric(
+        name=column,
+        title=title,
+        unit="B" if is_memory else "1",
+        kind="memory" if is_memory else "cpu",
+        columns=(column,),
+        trial=f"case when tool = 'service_added' then {column} end",
+        needs="programming_p50_s",
+        scale="ratio",
+        better="lower",
+        more=f"{uses} more {what}",
+        less=f"{uses} less {what}",
+        curve=curve,
+        table=table,
+    )
+
+
+METRICS: Final = (
+    _of_node(
+        "felix_memory_bytes", "memory of Felix", "Felix holds", "memory in Felix", TableColumn("Felix", "MiB", 140)
+    ),
+    _of_node(
+        "kube_proxy_memory_bytes",
+        "memory of kube-proxy",
+        "kube-proxy holds",
+        "memory in kube-proxy",
+        TableColumn("kube-proxy", "MiB", 141),
+    ),
+    _of_node(
+        "kernel_memory_bytes",
+        "memory of the kernel",
+        "the kernel holds",
+        "memory in the kernel",
+        TableColumn("kernel", "MiB", 142),
+    ),
+    _of_node(
+        "felix_cpu_ratio",
+        "CPUs used by Felix",
+        "Felix uses so many CPUs:",
+        "CPU in Felix",
+        TableColumn("Felix, CPUs", "", 143),
+    ),
+    _of_node(
+        "kube_proxy_cpu_ratio",
+        "CPUs used by kube-proxy",
+        "kube-proxy uses so many CPUs:",
+        "CPU in kube-proxy",
+        TableColumn("kube-proxy, CPUs", "", 144),
+    ),
+)

@@ -1,0 +1,80 @@
+"""How long a response takes, and the load at which it was measured."""
+
+from typing import Final
+
+from analysis.metrics.metric import ComparedMetric, Metric, TableColumn
+
+METRICS: Final = (
+    ComparedMetric(
+        name="response_p50_s",
+        title="response time, median",
+        unit="s",
+        kind="response",
+        columns=("response_p50_s",),
+        scale="ratio",
+        better="lower",
+        more="responds more slowly",
+        less="responds faster",
+        leads=True,
+        curve="a response takes",
+        table=TableColumn("response p50", "µs", 110),
+    ),
+    ComparedMetric(
+        name="response_p99_s",
+        title="slow responses, 99th percentile",
+        unit="s",
+        kind="response",
+        columns=("response_p99_s",),
+        scale="ratio",
+        better="lower",
+        more="has slower slow responses",
+        less="has faster slow responses",
+        beside="p99",
+        table=TableColumn("response p99", "µs", 112),
+    ),
+    ComparedMetric(
+        name="response_p999_s",
+        title="slowest responses, 99.9th percentile",
+        unit="s",
+        kind="tail",
+        columns=("response_p999_s",),
+        scale="ratio",
+        better="lower",
+        more="has slower slowest responses",
+        less="has faster slowest responses",
+        table=TableColumn("response p99.9", "µs", 113),
+    ),
+    Metric(
+        name="response_p90_s",
+        title="response time, 90th percentile",
+        unit="s",
+        kind="response",
+        columns=("response_p90_s",),
+        table=TableColumn("response p90", "µs", 111),
+    ),
+    Metric(
+        name="response_worst_s",
+        title="slowest response",
+        unit="s",
+        kind="tail",
+        columns=("response_worst_s",),
+        visit="max({value})",
+        table=TableColumn("slowest", "ms", 114),
+    ),
+    Metric(
+        name="transactions_per_s",
+        title="transactions per second",
+        unit="1/s",
+        kind="response",
+        columns=("transactions_per_s",),
+        table=TableColumn("transactions", "1/s", 115),
+    ),
+    Metric(
+        name="load_ratio",
+        title="load that arrived",
+        unit="1",
+        kind="response",
+        columns=("load_ratio",),
+        table=TableColumn("load", "%", 116),
+    ),
+)

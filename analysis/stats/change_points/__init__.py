@@ -1,0 +1,1 @@
+"""Change points of one series, a value for each night. Pure; `detection` has the method."""

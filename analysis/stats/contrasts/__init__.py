@@ -1,0 +1,1 @@
+"""Two groups of runs, A against B: which runs, their figures, and what differs beside them."""

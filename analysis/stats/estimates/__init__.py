@@ -1,0 +1,1 @@
+"""Differences of two dataplanes, their estimates and intervals, and when to stop. Pure."""

@@ -1,0 +1,1 @@
+"""What changed from night to night: series, levels, regressions, and which nights are compared."""

@@ -1,0 +1,1 @@
+"""The verdicts of one run: comparisons of its dataplanes, curves over scales, and canaries."""

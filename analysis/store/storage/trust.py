@@ -1,0 +1,155 @@
+"""Who can change a folder: each part of its path, as sshd checks it for authorized_keys.
+
+A folder that another user owns or may write, or that lies in one, can be swapped for a link to any other at any moment.
+"""
+
+import contextlib
+import grp
+import os
+import pwd
+import stat
+import tempfile
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from analysis.console.commands import RESULTS_OWNER
+from analysis.errors import Unsupported
+from analysis.store.storage import owner
+from analysis.store.storage.storage_errors import error_reason
+
+ACL: Final = "system.posix_acl_access"
+"""The extended attribute of a POSIX access control list."""
+
+_TEMPORARY: Final = "/tmp"  # noqa: S108 - it has the sticky bit
+_MOST_LINKS: Final = 40
+_OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A part of a path that another user controls. `uid`: its owner; None: others may write it."""
+
+    path: Path
+    uid: int | None
+    who: str
+
+
+def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
+    """Check that root may use the folder of a store, or make this process use it as the user who controls it.
+
+    Root's temporary files are kept out of folders of other users, too.
+
+    Args:
+        root: the folder's path.
+        as_owner: whether to use a folder of another user, as that user.
+        create: whether to make missing folders, once it is checked that only root can make others in their place.
+
+    Raises:
+        Unsupported: another user controls the folder, and this is not permitted.
+    """
+    os.environ.pop(RESULTS_OWNER, None)
+    if not owner.is_root():
+        return
+    trusted = frozenset({0, _installer()})
+    try:
+        if find_fault(Path(tempfile.gettempdir()), trusted) is not None:  # as after `sudo -E`
+            os.environ["TMPDIR"] = tempfile.tempdir = _TEMPORARY
+        fault = find_fault(Path(root), trusted, create=create)
+    except OSError as error:
+        raise Unsupported(f"can't read {root}: {error_reason(error, root)}") from error
+    if fault is None:
+        return
+    if fault.uid is None:
+        raise Unsupported(
+            f"root does not use {root}: {fault.path} is writable by {fault.who}, who could put a link to any other "
+            f"folder there. Type `chmod go-w {fault.path}` (`setfacl -b`, if it has an ACL), or choose another RESULTS."
+        )
+    if not as_owner:
+        raise Unsupported(
+            f"root does not use {root}: {fault.path} belongs to {fault.who}, who could put a link to any other folder "
+            f"there. Add AS_OWNER=1 (--as-owner) to read and write it as {fault.who}, or choose another RESULTS."
+        )
+    owner.act_as(owner.owner_of(fault.uid))
+
+
+def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> Fault | None:
+    """The first part of a path, links in it resolved, that a user who is not trusted controls; None: there is none.
+
+    Args:
+        path: of a folder.
+        trusted: the users who may control it.
+        create: whether to make missing parts; else the path ends before the first.
+
+    Raises:
+        OSError: a part can't be read, or there are too many links.
+    """
+    place, links = Path("/"), 0
+    waiting = deque(Path(os.path.abspath(path)).parts[1:])  # noqa: PTH100 - links are resolved one by one below
+    fault = _fault_at(place, trusted)
+    while waiting and fault is None:
+        part = waiting.popleft()
+        if part == "..":
+            place = place.parent
+            continue
+        found = place / part
+        if create:
+            with contextlib.suppress(OSError):  # it exists, or writing to the folder fails with a sentence
+                found.mkdir()
+        try:
+            is_link = found.is_symlink()
+            fault = _fault_at(found, trusted)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not is_link:
+            place = found
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(40, "too many symbolic links", str(path))
+        target = found.readlink()
+        place = Path("/") if target.is_absolute() else place
+        waiting.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+    return fault
+
+
+def _fault_at(path: Path, trusted: frozenset[int]) -> Fault | None:
+    status = path.lstat()
+    if status.st_uid not in trusted:
+        return Fault(path, status.st_uid, _user(status.st_uid))
+    mode = status.st_mode
+    # With the sticky bit, as /tmp has it, others can add files, but not rename or delete those of trusted users.
+    if stat.S_ISLNK(mode) or mode & stat.S_ISVTX or not mode & _OTHERS_MAY_WRITE:
+        return None
+    if mode & stat.S_IWOTH:
+        return Fault(path, None, "everyone")
+    if ACL in os.listxattr(path) or not _members(status.st_gid) <= {_user(uid) for uid in trusted}:
+        return Fault(path, None, f"group {_group(status.st_gid)}")
+    return None
+
+
+def _members(gid: int) -> set[str]:
+    """The users in a group; a group that this machine has no entry of may have any."""
+    try:
+        listed = set(grp.getgrgid(gid).gr_mem)
+    except KeyError:
+        return {f"group {gid}"}
+    return listed | {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid}
+
+
+def _user(uid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return f"user {uid}"
+
+
+def _group(gid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return grp.getgrgid(gid).gr_name
+    return str(gid)
+
+
+def _installer() -> int:
+    """The owner of this program's files, who decides anyway what root runs here."""
+    return Path(__file__).stat().st_uid

@@ -1,0 +1,1 @@
+"""The summary of one run, as a document and as Markdown."""

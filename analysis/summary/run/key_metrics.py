@@ -1,0 +1,53 @@
+"""A run's key figures by name, for monitoring outside the store."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final, get_args
+
+import duckdb
+
+from analysis.domain import Scale
+from analysis.metrics import KINDS, TRIALS, exports, figure_name
+from analysis.stats import run
+from analysis.summary.figures.traffic import Claim
+from analysis.summary.run.summary import Summary
+
+_OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
+
+
+def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Mapping[str, str]) -> dict[str, float]:
+    """The measured key figures, by name; and of the answer, on how many kinds of traffic each dataplane stands how.
+
+    Those of paths are at the largest scale, as the answer is.
+
+    Args:
+        con: a connection with the project's views.
+        summary: of the run.
+        directions: topology -> the direction whose figure is exported.
+    """
+    found: dict[str, float] = {}
+    if summary.answer is not None and summary.answer.kinds:
+        for side in summary.answer.sides:
+            claims = Counter(kind.claim(side.name) for kind in summary.answer.kinds)
+            found |= {figure_name(KINDS, side.name, claim): float(claims[claim]) for claim in get_args(Claim)}
+    largest = max(run.load_run(con, summary.run_id).scales, default=Scale())
+    for row in run.query_rows(con, _of_paths(), run_id=summary.run_id, **largest._asdict()):
+        if directions.get(str(row["topology"])) == row["direction"]:
+            for _, export in exports():
+                if row[export.figure] is not None:
+                    place = figure_name(export.figure, str(row["dataplane"]), str(row["topology"]))
+                    found[place] = float(str(row[export.figure]))
+    for row in run.query_rows(con, _OF_TRIALS, run_id=summary.run_id):
+        found[figure_name(TRIALS, str(row["outcome"]))] = float(str(row["trials"]))
+    return found
+
+
+def _of_paths() -> str:
+    means = ", ".join(
+        f"avg({metric.name}) filter (tool = '{export.tool}' and transport = '{export.transport}') as {export.figure}"
+        for metric, export in exports()
+    )
+    return f"""
+        select dataplane, topology, direction, {means} from visit_means
+        where run_id = $run_id and {" and ".join(f"{name} = ${name}" for name in Scale._fields)}
+        group by dataplane, topology, direction"""  # noqa: S608 - names of this project's metrics

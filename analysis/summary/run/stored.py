@@ -1,0 +1,43 @@
+"""Summaries in the store."""
+
+from contextlib import suppress
+
+from analysis.store.index.inventory import Inventory
+from analysis.store.index.selection import one_run
+from analysis.store.store import Store
+from analysis.summary.run.summary import Summary, from_json, to_json
+
+
+def store_summary(store: Store, summary: Summary) -> None:
+    """Write a summary into the row of its run.
+
+    Args:
+        store: the store of the run.
+        summary: the run's summary.
+
+    Raises:
+        BadInput: the store has no such run.
+        Unsupported: the run is left out, or the store can't be written.
+    """
+    store.keep_verdict(summary.run_id, to_json(summary))
+
+
+def find_summary(store: Store, run_id: str) -> Summary | None:
+    """The summary of a run; None where it has none, or no row.
+
+    Raises:
+        Unsupported: the store can't be read.
+    """
+    return find_summary_in(store.inventory(run_id=run_id, choice=one_run(run_id)), run_id)
+
+
+def find_summary_in(inventory: Inventory, run_id: str) -> Summary | None:
+    """The summary of a run in an inventory; None where it has none that can be read, no row, or is left out."""
+    for runs in inventory.runs.values():
+        if "verdict" not in runs.column_names:
+            continue
+        for run in runs.select(["run_id", "verdict"]).to_pylist():
+            if run["run_id"] == run_id:
+                with suppress(ValueError):  # it is cut short, or another program's
+                    return None if run["verdict"] is None else from_json(str(run["verdict"]))
+    return None
