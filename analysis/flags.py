@@ -155,7 +155,7 @@ FLAGS: Final = (
     ),
     Flag(
         "ladder-open",
-        "the ladder's time was over before its rate was found to 10 % and confirmed",
+        "the ladder's time was over before its rate was found to 20 % and confirmed",
         marks=frozenset({"loss"}),
     ),
     Flag(

@@ -8,7 +8,7 @@ from typing import Final
 import psutil
 
 from steps.counters import MODES, Counters
-from steps.measurement import monitor
+from steps.measurement.monitors import monitor
 
 _CPUIDLE: Final = Path("/sys/devices/system/cpu")
 _CPUACCT: Final = Path("/sys/fs/cgroup/cpuacct/cpuacct.usage")

@@ -32,13 +32,13 @@ from steps.cluster import connect_cluster
 from steps.cluster.lab import capabilities, sandbox
 from steps.cluster.lab.dataplanes import traits
 from steps.domain import Placement, Trial, Visit
-from steps.measurement import interference
-from steps.measurement.interference import ForeignCpu
+from steps.measurement.monitors import interference
+from steps.measurement.monitors.interference import ForeignCpu
 from steps.measurement.trials import client_command
 from steps.namespaces import command_in
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
-from steps.tools import iperf3
+from steps.tools.iperf3 import iperf3
 from steps.tools.tool import Output, Task
 
 AGREE_POINTS: Final = 3.0

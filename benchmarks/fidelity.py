@@ -29,10 +29,11 @@ from steps.collect import run_rows
 from steps.domain import Placement, Sign, Trial, Visit
 from steps.measurement.trials import client_command
 from steps.namespaces import command_in
+from steps.run_documents import RunDocument, ShownArm
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
-from steps.tools import sockperf_report
 from steps.tools.failure import Failure
+from steps.tools.sockperf import report
 
 AIM_RATIO = 0.98
 PAIRS = 30
@@ -64,7 +65,7 @@ def _bps(stdout: str) -> float:
 
 
 def _transactions_per_s(stdout: str) -> float:
-    found = sockperf_report.read(stdout, "")
+    found = report.read(stdout, "")
     if isinstance(found, Failure):
         raise SystemExit(found.reason)
     return found.received / found.valid_s
@@ -134,8 +135,8 @@ def measure(bench: Bench, folder: Path) -> None:
 def keep(bench: Bench, folder: Path, run_id: str, signs: tuple[list[Sign], list[Sign]]) -> None:
     """Write the other documents of a pass: its plan, and the proof that the dataplane carried the traffic."""
     now = datetime.now(UTC)
-    shown = tuple(documents.ShownArm(name=arm, title=arm, colour="#000000") for arm in bench.settings.dataplanes)
-    run = documents.RunDocument(
+    shown = tuple(ShownArm(name=arm, title=arm, colour="#000000") for arm in bench.settings.dataplanes)
+    run = RunDocument(
         run_id=run_id, workflow_uid="", trigger="local", started_at=now, settings=bench.settings, dataplanes=shown
     )
     documents.write_document(folder / documents.RUN, run)

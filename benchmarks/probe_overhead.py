@@ -19,9 +19,11 @@ from analysis.console.terminal import printing
 from analysis.stats.estimates.intervals import mean_interval
 from steps.measurement.client_network import listening_ports
 from steps.polling import poll
-from steps.tools import connect_probe, sockperf, tcp_connect
+from steps.tools import connect_probe, tcp_connect
 from steps.tools.failure import Failure
-from steps.tools.sockperf import MESSAGE_BYTES, Responses
+from steps.tools.sockperf import sockperf
+from steps.tools.sockperf.responses import Responses
+from steps.tools.sockperf.sockperf import MESSAGE_BYTES
 from steps.tools.tool import Output, Task, Tool, here
 
 ROUNDS: Final = 5

@@ -14,19 +14,15 @@ Every table can be rebuilt from them.
 
 import errno
 import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from analysis.errors import Problem
 from analysis.store.storage import atomic
 from steps.bounded_files import read_bounded
 from steps.catalogue.factors import Scale
-from steps.catalogue.options import MOST_ARMS, Settings
-from steps.clock import ClockMark
 from steps.counters import Counters
 from steps.domain import (
     MOST_TRIALS,
@@ -41,7 +37,6 @@ from steps.domain import (
     Trial,
     Visit,
 )
-from steps.settings.limits import amount_faults
 from steps.strict_model import Count, Instant, Seconds, StrictModel, faults_of
 
 RUN: Final = "run.json"
@@ -104,52 +99,12 @@ def trial_name(trial: int) -> str:
     return f"{trial:04d}.json.gz"
 
 
-class ShownArm(StrictModel):
-    """An arm as reports show it. `colour`: #RRGGBB. `bpf`: whether it is eBPF, if recorded."""
-
-    name: str
-    title: str
-    colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
-    bpf: bool | None = None
-
-
-Trigger = Literal["submitted", "nightly", "local"]
-"""What started a run: a user on a cluster, the CronWorkflow, or a user on this machine."""
-
-
-class RunDocument(StrictModel):
-    """run.json: what the user chose."""
-
-    run_id: str
-    workflow_uid: str
-    trigger: Trigger
-    started_at: Instant
-    started_mark: ClockMark | None = None
-    settings: Settings
-    dataplanes: Annotated[tuple[ShownArm, ...], Field(max_length=MOST_ARMS, fail_fast=True)]
-
-    @field_validator("settings")
-    @classmethod
-    def _within_limits(cls, settings: Settings) -> Settings:
-        """A plan of any size is made of them."""
-        if faults := amount_faults(settings):
-            raise ValueError(faults[0])
-        return settings
-
-
 class Preflight(StrictModel):
     """preflight.json: what this cluster supports of it. `visits`: those that will run, without what is left out."""
 
     findings: Annotated[tuple[Finding, ...], Field(max_length=10_000, fail_fast=True)]
     provenance: dict[str, object]
     visits: Annotated[tuple[Visit, ...], Field(max_length=MOST_TRIALS, fail_fast=True)]
-
-
-class Snapshot(StrictModel):
-    """snapshot.json: the cluster as it was before the first change."""
-
-    taken_at: Instant
-    snapshot: dict[str, object]
 
 
 class Configure(StrictModel):
@@ -313,16 +268,6 @@ def write_document(path: Path, document: StrictModel) -> None:
     except OSError as error:
         remedy = "free some room" if error.errno in _FULL else "choose another place"
         raise Problem(f"{path} can't be written: {error.strerror or error}; {remedy}") from None
-
-
-@contextmanager
-def kept_on_failure(path: Path, document: Configure | Prepare | Restore) -> Iterator[None]:
-    """Write the document with the error of a Problem that ends the block, which is raised again."""
-    try:
-        yield
-    except Problem as problem:
-        write_document(path, document.model_copy(update={"error": str(problem)}))
-        raise
 
 
 def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:

@@ -1,6 +1,7 @@
 """What tests of all parts share."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
     from xdist.workermanage import WorkerController
+
+# Tests start some hundred processes of Python. Each would compile the project anew where no bytecode may be kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long an example takes is the machine's business: with a deadline a test would fail for what runs beside it. The
 # examples are the same in every session, so that a test that passes here passes elsewhere too.

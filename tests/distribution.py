@@ -1,4 +1,4 @@
-"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: one more than cores.
+"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: two more than cores.
 
 A module is run by one process, so that its fixtures are made once. The modules with whole runs are run by one process,
 since runs on one machine wait for each other's lock; so are the tests of the lab itself, since they share a sandbox.
@@ -22,13 +22,13 @@ RUNS: Final = "runs"
 _FIRST: Final = (RUNS, LAB)
 """The longest scopes."""
 
-_MOST_PROCESSES: Final = 4
+_MOST_PROCESSES: Final = 5
 """More would find nothing left to do beside the longest scopes."""
 
 
 def process_count(cores: int) -> int:
-    """How many processes run the tests: one for each core, and one for the whole runs, which mostly wait."""
-    return min(cores + 1, _MOST_PROCESSES)
+    """How many processes run the tests: one for each core, and two for the runs and the lab, which mostly wait."""
+    return min(cores + len(_FIRST), _MOST_PROCESSES)
 
 
 @functools.cache

@@ -17,7 +17,7 @@ PATH = "/usr/local/bin:/usr/bin:/bin:/usr/games"
 
 def environment() -> dict[str, str]:
     packages = sysconfig.get_path("purelib")
-    return os.environ | {"PATH": PATH, "PYTHONPATH": f"{ROOT}{os.pathsep}{packages}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return os.environ | {"PATH": PATH, "PYTHONPATH": f"{ROOT}{os.pathsep}{packages}"}
 
 
 def find_python() -> str | None:

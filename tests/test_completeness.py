@@ -111,7 +111,7 @@ def test_defaults_by_profile_are_of_known_profiles(environment: str) -> None:
 def test_a_new_option_is_one_entry(tmp_path: Path) -> None:
     """What docs/extending.md says, done in a copy: flags, form, make, documents, and the nights that are compared."""
     for name in ("analysis", "steps", "workflows", "docs"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.png"))
     for name in ("Makefile", "requirements.lock", "setup.sh"):
         shutil.copy(ROOT / name, tmp_path)
     (entry,) = re.findall(r"^    (pause_s: Annotated.*)$", (ROOT / "docs/extending.md").read_text(), re.MULTILINE)

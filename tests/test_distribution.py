@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from tests import distribution
+from tests.waiting import until
 
 
 def item(nodeid: str, *marks: str) -> pytest.Item:
@@ -27,8 +28,8 @@ def test_modules_with_one_lock_or_sandbox_share_a_process(modules: tuple[str, ..
     assert {distribution.scope(f"tests/{module}::test_x") for module in modules} == {name}
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(1, 2), (2, 3), (3, 4), (64, 4)])
-def test_one_process_more_than_cores_but_not_many(cores: int, processes: int) -> None:
+@pytest.mark.parametrize(("cores", "processes"), [(1, 3), (2, 4), (3, 5), (64, 5)])
+def test_two_processes_more_than_cores_but_not_many(cores: int, processes: int) -> None:
     assert distribution.process_count(cores) == processes
 
 
@@ -90,8 +91,7 @@ def test_alone_lock_waits_for_running_tests_and_goes_before_later_ones(tmp_path:
     with distribution.beside_others(tmp_path, alone=False):
         run("shared at once", alone=False).join()
         waiting = run("alone", alone=True)
-        while not is_locked(tmp_path / "queue.lock"):
-            pass
+        until(lambda: is_locked(tmp_path / "queue.lock"))
         later = run("shared later", alone=False)
         assert order == ["shared at once"]
     waiting.join()

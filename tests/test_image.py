@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from steps.cluster.kube.workloads.manifests import USER
-from steps.tasks._pod import IMAGE
+from steps.tasks.shared.pod import IMAGE
 from tests.ordinary import ROOT
 from tests.steps.builders import OF_RUN, RUN_ID, settings, write_run
 

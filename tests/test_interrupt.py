@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from steps.cluster.lab.capabilities import is_privileged
 from steps.cluster.lab.sandbox import TEMPORARY
+from tests.waiting import until
 
 PATIENCE_S = 30
 
@@ -68,10 +68,8 @@ class Run:
 
     def interrupt(self, when: Callable[["Run"], bool]) -> tuple[int, str, str]:
         """Send what Ctrl-C sends once this holds; the exit code, what was said, and what was said of trouble."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not when(self):
-            assert time.monotonic() < deadline, "it never came to that"
-            assert self.process.poll() is None, self.process.communicate()
+        until(lambda: when(self) or self.process.poll() is not None, PATIENCE_S, pause_s=0.002)
+        assert self.process.poll() is None, self.process.communicate()
         os.killpg(self.process.pid, signal.SIGINT)
         output, trouble = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, output, trouble
@@ -118,9 +116,7 @@ def test_while_a_run_is_starting(tmp_path: Path, moment: Callable[[Run], bool]) 
     run = Run(tmp_path / "hook", "run", "--profile=smoke", "--seed=7", f"--results={results}")
     code, _, trouble = run.interrupt(moment)
     assert (code, trouble) == (130, "Interrupted.\n")
-    deadline = time.monotonic() + PATIENCE_S
-    while run.others():
-        assert time.monotonic() < deadline, "it left processes behind"
+    until(lambda: not run.others(), PATIENCE_S)
     assert [path for path in results.rglob("*") if not path.name.startswith(".")] == []
 
 

@@ -6,10 +6,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from analysis.sql import database
 from analysis.store.store import Store
 from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
+from tests.waiting import until
+from workflows.cli import results
 
 pytestmark = [
     pytest.mark.lab,
@@ -75,10 +76,9 @@ def nothing_left_behind() -> Iterator[None]:
 
     named, strays = namespaces(), machine.stray_programs()
     yield
-    deadline = time.monotonic() + 10
-    while any(found := left()) and time.monotonic() < deadline:
-        os.sched_yield()
-    assert found == ([], set(), set())
+    with suppress(AssertionError):
+        until(lambda: not any(left()), 10)
+    assert left() == ([], set(), set())
 
 
 def rows(store: Path, sql: str) -> list[dict[str, Any]]:
@@ -162,7 +162,9 @@ def test_sigint_after_the_last_trial_loses_nothing(tmp_path: Path, step: str) ->
     assert "Traceback" not in printed
 
 
-def test_second_sigint_ends_at_once_and_names_the_report_command(tmp_path: Path) -> None:
+def test_second_sigint_ends_at_once_and_names_the_report_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with nothing_left_behind():
         process = start(*FEW, EBPF, f"--results={tmp_path}")
         read_until(process, "visit 02")
@@ -174,11 +176,13 @@ def test_second_sigint_ends_at_once_and_names_the_report_command(tmp_path: Path)
     assert "Traceback" not in printed
     asked = re.search(r"type `make report RUN=(\S+) RESULTS=(\S+)`\.", printed)
     assert asked is not None, printed
-    assert "The run ended early: 3 of 4 trials never ran." in report(tmp_path, asked[1])
+    assert results.report_again(run=asked[1], results=str(tmp_path)) == 0
+    assert "The run ended early: 3 of 4 trials never ran." in capsys.readouterr().out
+    assert (tmp_path / "reports" / asked[1] / "report.html").exists()
     assert rows(tmp_path, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
 
 
-def test_sigkill_leaves_only_raw_documents(tmp_path: Path) -> None:
+def test_sigkill_leaves_only_raw_documents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     aside = tmp_path / "aside"
     aside.mkdir()
     with nothing_left_behind():
@@ -192,22 +196,10 @@ def test_sigkill_leaves_only_raw_documents(tmp_path: Path) -> None:
     assert list((store / "raw").rglob("configure.json"))
     assert rows(store, "select * from runs") == []
     (run,) = (store / "raw").iterdir()
-    assert "The run ended early: 3 of 4 trials never ran." in report(store, run.name)
+    assert results.report_again(run=run.name, results=str(store)) == 0
+    assert "The run ended early: 3 of 4 trials never ran." in capsys.readouterr().out
+    assert (store / "reports" / run.name / "report.html").exists()
     assert rows(store, "select count(*) as n from trials where outcome = 'measured'") == [{"n": 1}]
-
-
-def report(store: Path, run: str) -> str:
-    """What is said when the report of a run is asked for later."""
-    done = subprocess.run(
-        [sys.executable, "-m", "workflows", "report", f"--run={run}", f"--results={store}"],
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stderr
-    assert (store / "reports" / run / "report.html").exists()
-    return done.stdout
 
 
 def test_dying_iperf3_server_makes_failed_trials_and_exit_code_1(tmp_path: Path) -> None:

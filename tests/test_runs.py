@@ -23,6 +23,7 @@ from tests.test_run import (
     rows,
     start,
 )
+from workflows.cli import results
 
 pytestmark = [
     pytest.mark.lab,
@@ -117,7 +118,11 @@ ENGINE: Final = of_run("-m workflows run", but="unshare --mount")
     ],
 )
 def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run(
-    tmp_path: Path, whom: Callable[[], psutil.Process], moment: str, measured: int
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    whom: Callable[[], psutil.Process],
+    moment: str,
+    measured: int,
 ) -> None:
     with nothing_left_behind():
         process = start(*TINY, "--rounds=2", f"--results={tmp_path}")
@@ -134,26 +139,19 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
     else:
         assert f"What was measured is kept in {run}" in sentence
     assert f"`make report RUN={run.name} RESULTS={tmp_path}`" in sentence
-    done = verb("query", "--sql=select count(*) filter (outcome = 'measured') as n from trials", tmp_path)
-    assert done.stdout == f"n\n{measured}\n", done.stderr
+    sql = "select count(*) filter (outcome = 'measured') as n from trials"
+    assert results.print_answer(sql=sql, results=str(tmp_path)) == 0
+    assert capsys.readouterr().out == f"n\n{measured}\n"
     if measured != 1:  # tests of SIGINT and SIGKILL report runs that were cut short in the second visit
-        assert verb("report", f"--run={run.name}", tmp_path).returncode == 0
-
-
-def verb(name: str, flag: str, store: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "workflows", name, flag, f"--results={store}"],
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
+        assert results.report_again(run=run.name, results=str(tmp_path)) == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
-    process = start(*TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.summary_table"))
+    process = start(
+        *TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.tables.summary_table")
+    )
     output = read_until(process, "succeeded after")
     read_until(process, "stuck")
     process.send_signal(number)
@@ -197,4 +195,4 @@ def test_memory_limit_error_keeps_the_rows(tmp_path: Path) -> None:
     assert "type `ulimit -v unlimited`" in done.stdout
     (run,) = (tmp_path / "raw").iterdir()
     assert f"type `make report RUN={run.name} RESULTS={tmp_path}`" in done.stdout
-    assert verb("report", f"--run={run.name}", tmp_path).returncode == 0
+    assert results.report_again(run=run.name, results=str(tmp_path)) == 0

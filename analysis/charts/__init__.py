@@ -17,12 +17,12 @@ import altair as alt
 import pyarrow as pa
 from altair.utils.schemapi import debug_mode
 
-from analysis.charts import _trials
-from analysis.charts._bars import bar_charts
-from analysis.charts._chart import Chart
-from analysis.charts._data import Data, narrowed
-from analysis.charts._svg import to_svg
-from analysis.charts._theme import LOOKS
+from analysis.charts.drawing import trials
+from analysis.charts.drawing.bars import bar_charts
+from analysis.charts.drawing.chart import Chart
+from analysis.charts.drawing.data import Data, narrowed
+from analysis.charts.drawing.svg import to_svg
+from analysis.charts.drawing.theme import LOOKS
 from analysis.flags import LEGEND, MARKED
 from analysis.metrics.metric import Metric
 
@@ -50,7 +50,7 @@ class Drawing:
 
 def catalogue() -> list[Chart]:
     """Every chart, in the order of the report."""
-    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg]
     return sorted([*bar_charts(), *map(_of_module, names)], key=lambda chart: (chart.place, chart.name))
 
 
@@ -98,8 +98,8 @@ def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
 def trials_by_metric(data: Data) -> tuple[Specs, list[tuple[Metric, list[dict[str, Any]]]]]:
     """The chart of every trial, for any metric, and each metric that was measured with the rows of its means."""
     with narrowed(data.con, data.run.run_id), debug_mode(arg=False):
-        specs = _specs(_trials.lanes_of(data), _trials.trials)
-        return specs, [(metric, frame.to_pylist()) for metric, frame in _trials.metric_frames(data)]
+        specs = _specs(trials.lanes_of(data), trials.trials)
+        return specs, [(metric, frame.to_pylist()) for metric, frame in trials.metric_frames(data)]
 
 
 def _specs(frame: pa.Table, drawing: Callable[..., alt.TopLevelMixin]) -> Specs:

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from analysis import formatting
-from analysis.charts._data import Data, Row, to_frame
-from analysis.charts._marks import colour, column, daggers, hollow, shape
-from analysis.charts._theme import INK, MUTED, WIDE, Look
+from analysis.charts.drawing.data import Data, Row, to_frame
+from analysis.charts.drawing.marks import colour, column, daggers, hollow, shape
+from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
 from analysis.metrics.metric import shown_unit
 from analysis.stats.verdicts.curves import Curve, CurvePoint
 from analysis.summary.run import at_scale

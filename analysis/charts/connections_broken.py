@@ -4,8 +4,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts._data import Data, to_frame
-from analysis.charts._marks import lanes
+from analysis.charts.drawing.data import Data, to_frame
+from analysis.charts.drawing.marks import lanes
 from analysis.summary.figures import switch_costs
 
 TITLE = "Connections broken by switching"

@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from analysis.charts._data import Data
-from analysis.charts._forest import MARKS, differences, forest
+from analysis.charts.drawing.data import Data
+from analysis.charts.drawing.forest import MARKS, differences, forest
 from analysis.metrics import LEADING
 
 TITLE = "Against the baseline"

@@ -5,9 +5,9 @@ from typing import cast
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data, to_frame
-from analysis.charts._marks import SIGNED, colour, daggers, hollow, shape
-from analysis.charts._theme import INK, MUTED, WIDE, Look
+from analysis.charts.drawing.data import Data, to_frame
+from analysis.charts.drawing.marks import SIGNED, colour, daggers, hollow, shape
+from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
 from analysis.domain import CELL
 
 TITLE = "Order and drift"

@@ -4,8 +4,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts._data import Data, intervals
-from analysis.charts._marks import lanes
+from analysis.charts.drawing.data import Data, intervals
+from analysis.charts.drawing.marks import lanes
 from analysis.formatting import SHARE
 
 TITLE = "Share of the host network"

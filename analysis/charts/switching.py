@@ -4,8 +4,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts._data import Data, to_frame
-from analysis.charts._marks import parts
+from analysis.charts.drawing.data import Data, to_frame
+from analysis.charts.drawing.marks import parts
 
 TITLE = "Switching"
 READING = "Time from the first change until the dataplane was proven to carry traffic: mean over visits."

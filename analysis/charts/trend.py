@@ -6,9 +6,9 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts._data import Data, Row, to_frame
-from analysis.charts._marks import SIGNED, colour, column, daggers, hollow, shape
-from analysis.charts._theme import INK, MUTED, WIDE, Look
+from analysis.charts.drawing.data import Data, Row, to_frame
+from analysis.charts.drawing.marks import SIGNED, colour, column, daggers, hollow, shape
+from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
 from analysis.domain import CELL, Cell
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.nights.regressions import LevelChange

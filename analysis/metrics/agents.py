@@ -5,7 +5,9 @@ from typing import Final
 from analysis.metrics.metric import ComparedMetric, Metric, TableColumn
 
 
-def _of_node(column: str, title: str, curve: str, what: str, table: TableColumn) -> ComparedMetric:
+def _of_node(
+    column: str, title: str, curve: str, what: str, table: TableColumn, needs: str = "programming_p50_s"
+) -> ComparedMetric:
     """What a node's agents or its kernel use: every tool that times changes records it, and one of them counts."""
     is_memory = column.endswith("_bytes")
     uses = "holds" if is_memory else "needs"
@@ -15,8 +17,8 @@ def _of_node(column: str, title: str, curve: str, what: str, table: TableColumn)
         unit="B" if is_memory else "1",
         kind="memory" if is_memory else "cpu",
         columns=(column,),
-        trial=f"case when tool = 'service_added' then {column} end",
-        needs="programming_p50_s",
+        trial=f"case when tool in ('service_added', 'rules_update') then {column} end",
+        needs=needs,
         scale="ratio",
         better="lower",
         more=f"{uses} more {what}",
@@ -43,6 +45,7 @@ METRICS: Final = (
         "the kernel holds",
         "memory in the kernel",
         TableColumn("kernel", "MiB", 142),
+        needs="kernel_memory_bytes",
     ),
     _of_node(
         "felix_cpu_ratio",

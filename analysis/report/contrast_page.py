@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from analysis.charts import _run_contrasts
+from analysis.charts.drawing import run_contrasts
 from analysis.report import limits, page
 from analysis.summary.contrast import wording
 from analysis.summary.contrast.run_contrast import RunContrast
@@ -35,8 +35,8 @@ def render(found: RunContrast) -> str:
         caption=wording.caption(found.contrasts, found.arms),
         legend=wording.legend(found.contrasts, found.margin_ratio),
         beside=[(KINDS[kind], list(facts)) for kind, facts in groupby(found.beside, key=lambda fact: fact.kind)],
-        drawings=_run_contrasts.draw(found.contrasts, names),
-        chart=_run_contrasts,
+        drawings=run_contrasts.draw(found.contrasts, names),
+        chart=run_contrasts,
         metrics=_by_metric(found),
         families=families,
         disclaimer=LAB_DISCLAIMER if found.is_lab else "",

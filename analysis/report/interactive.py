@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from analysis import flags, formatting
 from analysis.charts import Data, Drawing, Specs, trials_by_metric
-from analysis.charts._theme import LOOKS, config
+from analysis.charts.drawing.theme import LOOKS, config
 from analysis.console.documents import plain
 from analysis.domain import CELL, Cell
 from analysis.flags import KINDS

@@ -8,7 +8,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from analysis.charts._theme import INKS, SHAPES
+from analysis.charts.drawing.theme import INKS, SHAPES
 from analysis.console.sanitizing import strip_controls
 from analysis.stats.run import RunArm, StoredRun
 from analysis.summary.answer import wording

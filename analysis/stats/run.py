@@ -18,6 +18,18 @@ from analysis.store.index.left_out import LeftOut
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 """Colours are written into the page's style, so nothing else may be taken for one."""
 
+_VISITED: Final = """
+select run_id, dataplane_requested as name, min(visit) as first from visits
+where run_id in (select unnest($runs::varchar[])) group by all order by first
+"""
+_MEASURED: Final = f"""
+with cells as (
+    select * replace (coalesce(services, max(services) over (partition by run_id)) as services) from trials
+    where run_id in (select unnest($runs::varchar[]))
+)
+select run_id, {CELL}, min(trial) as first from cells group by all order by first
+"""  # noqa: S608 - its columns
+
 
 @dataclass(frozen=True, slots=True)
 class RunArm:
@@ -178,9 +190,8 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
             raise Unsupported(LeftOut(**one).sentence)
         known = query_rows(con, "select run_id from runs order by started_at desc limit 3")
         latest = ", ".join(row["run_id"] for row in known)
-        raise BadInput(
-            f"there is no run {run_id!r} in this store; " + (f"the latest are {latest}" if known else "it is empty")
-        )
+        others = f"the latest are {latest}" if latest else "it is empty"
+        raise BadInput(f"there is no run {run_id!r} in this store; {others}")
     (about,) = load_runs(con, found)
     return about
 
@@ -194,23 +205,10 @@ def load_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]])
     """
     runs = [row["run_id"] for row in rows]
     visited: dict[str, list[str]] = {}
-    for row in query_rows(
-        con,
-        """select run_id, dataplane_requested as name, min(visit) as first from visits
-           where run_id in (select unnest($runs::varchar[])) group by all order by first""",
-        runs=runs,
-    ):
+    for row in query_rows(con, _VISITED, runs=runs):
         visited.setdefault(row["run_id"], []).append(row["name"])
     measured: dict[str, list[Cell]] = {}
-    for row in query_rows(
-        con,
-        f"""with cells as (
-                select * replace (coalesce(services, max(services) over (partition by run_id)) as services) from trials
-                where run_id in (select unnest($runs::varchar[]))
-            )
-            select run_id, {CELL}, min(trial) as first from cells group by all order by first""",  # noqa: S608 - its columns
-        runs=runs,
-    ):
+    for row in query_rows(con, _MEASURED, runs=runs):
         measured.setdefault(row["run_id"], []).append(Cell.of(row))
     return [_run(row, visited.get(row["run_id"], []), measured.get(row["run_id"], [])) for row in rows]
 
@@ -252,11 +250,10 @@ def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[RunArm]:
     arms: list[RunArm] = []
     for entry in entries:
         name = str(entry["name"])
-        base = name.partition("+")[0]
+        base, _, label = name.partition("+")
         sibling = next((arm for arm in arms if arm.name.partition("+")[0] == base), None)
         colour = _colour(entry.get("colour"), sibling, len(arms))
         title = entry.get("title") or name
-        label = name.partition("+")[2]
         if label and label not in title:
             title = f"{title} +{label}"
         reason = None if name in visited else skipped.get(name) or skipped.get(base)
@@ -276,13 +273,9 @@ def _colour(recorded: object, sibling: RunArm | None, place: int) -> str:
 
 def _skipped(parameters: dict[str, Any]) -> dict[str, str]:
     """The dataplanes and topologies that preflight left out -> the reason."""
-    findings = [finding for finding in parameters.get("skipped") or [] if isinstance(finding, dict)]
-    return {
-        str(finding.get("subject")): formatting.sentences(
-            finding.get("reason") or "no reason is known", finding.get("remedy")
-        )
-        for finding in findings
-    }
+    found = [each for each in parameters.get("skipped") or [] if isinstance(each, dict)]
+    reasons = [formatting.sentences(each.get("reason") or "no reason is known", each.get("remedy")) for each in found]
+    return {str(each.get("subject")): reason for each, reason in zip(found, reasons, strict=True)}
 
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:

@@ -188,7 +188,12 @@ TRIALS: Final = (
     Column("kube_proxy_memory_bytes", pa.int64(), "B", "likewise of kube-proxy; null where none runs"),
     Column("felix_cpu_ratio", pa.float64(), "1", "CPUs that Felix used while changes were timed"),
     Column("kube_proxy_cpu_ratio", pa.float64(), "1", "likewise kube-proxy"),
-    Column("kernel_memory_bytes", pa.int64(), "B", "slabs, virtual areas and per-CPU memory of a node's kernel"),
+    Column(
+        "kernel_memory_bytes",
+        pa.int64(),
+        "B",
+        "slabs, virtual areas and per-CPU memory of a node's kernel; lab: half of what a dataplane adds to them",
+    ),
     Column("clock_skew_s", pa.float64(), "s", "the most by which clocks of the nodes and the API server may differ"),
     Column("imported_from", pa.string(), "", "the file of another tool that it was read from; null: measured here"),
 )

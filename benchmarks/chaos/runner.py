@@ -13,7 +13,7 @@ from benchmarks.chaos.points import BY_NAME, Point
 from benchmarks.chaos.strikes import Strikes
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
 from steps.polling import poll
-from steps.tasks._step import run_id
+from steps.tasks.shared.step import run_id
 from workflows.deployment.user_client import UserClient
 from workflows.submission import status, submit
 

@@ -72,8 +72,8 @@ class Scale(StrictModel):
             help="How many unused Services the rule sets and maps contain, beside the measured one.",
             module="services",
             default=Default(
-                lab={"smoke": (100,), "scale": (0, 1_000, 10_000)},
-                cluster={"smoke": (0,), "quick": (100,), "scale": (0, 1_000, 5_000)},
+                lab={"smoke": (100,), "selftest": (100,), "scale": (0, 1_000, 10_000)},
+                cluster={"smoke": (0,), "selftest": (0,), "quick": (100,), "scale": (0, 1_000, 5_000)},
             ),
             usual=(1_000,),
             makes_s=(2.5e-4, 1.3e-2),

@@ -41,8 +41,8 @@ class Settings(StrictModel):
         int,
         Field(ge=1, le=86_400),
         Default(
-            lab={"smoke": 1, "scale": 1, "quick": 1, "standard": 1, "thorough": 2},
-            cluster={"smoke": 2, "scale": 2, "quick": 2, "standard": 24, "thorough": 8},
+            lab={"smoke": 1, "selftest": 1, "scale": 1, "quick": 1, "standard": 1, "thorough": 2},
+            cluster={"smoke": 2, "selftest": 2, "scale": 2, "quick": 2, "standard": 24, "thorough": 8},
         ),
         Option(
             help="Seconds of one trial, a whole number from 1.",
@@ -60,8 +60,8 @@ class Settings(StrictModel):
         int,
         Field(ge=1, le=1_000),
         Default(
-            lab={"smoke": 2, "scale": 4, "quick": 5, "standard": 9, "thorough": 5},
-            cluster={"smoke": 2, "scale": 3, "quick": 5, "standard": 9, "thorough": 10},
+            lab={"smoke": 2, "selftest": 1, "scale": 4, "quick": 5, "standard": 9, "thorough": 5},
+            cluster={"smoke": 2, "selftest": 1, "scale": 3, "quick": 5, "standard": 9, "thorough": 10},
         ),
         Option(
             aliases=("visits",),
@@ -121,7 +121,10 @@ class Settings(StrictModel):
     idle_s: Annotated[
         float,
         Field(ge=0, le=600),
-        Default(lab={"thorough": 1.0}, cluster={"smoke": 1, "scale": 1, "quick": 1, "standard": 5, "thorough": 5}),
+        Default(
+            lab={"thorough": 1.0},
+            cluster={"smoke": 1, "selftest": 1, "scale": 1, "quick": 1, "standard": 5, "thorough": 5},
+        ),
         Option(help="Seconds for which each visit observes the idle nodes, before its trials.", changes_method=False),
     ] = 0.2
     scales: tuple[Scale, ...] = Field(min_length=1, max_length=MOST_SCALES)
@@ -167,7 +170,7 @@ class Settings(StrictModel):
         Default(cluster=0.15),
         Option(help="Share of all cores that others may use before a trial is repeated, then flagged, such as 0.03."),
     ] = 0.03
-    remeasure_ratio: Annotated[float, Field(ge=0, le=10), Default(lab={"smoke": 0})] = 0.5
+    remeasure_ratio: Annotated[float, Field(ge=0, le=10), Default(lab={"smoke": 0, "selftest": 0})] = 0.5
     """The time that a step may spend on repeating disturbed trials, as a share of the time of all its trials."""
     regression_limit_ratio: Annotated[
         float,

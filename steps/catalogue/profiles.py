@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from steps.catalogue.cells import Cell
+from steps.tools import programming
 
 _TELLING_TCP: Final = (
     Cell(topology="node-to-node", tool="iperf3", transport="tcp", direction="forward"),
@@ -52,15 +53,34 @@ SHAPES: Final = (
 """Streams, sizes of messages, both directions at once, and the ladders, as `thorough` measures them."""
 
 
+_CHANGES: Final = tuple(
+    Cell(topology="pod-to-service", tool=tool.name, transport="tcp", direction="forward") for tool in programming.TOOLS
+)
 _SCALE: Final = (
     Cell(topology="pod-to-service", tool="iperf3", transport="tcp", direction="forward"),
     *_CONNECT,
-    *(
-        Cell(topology="pod-to-service", tool=tool, transport="tcp", direction="forward")
-        for tool in ("rules_update", "service_added", "endpoint_removed")
-    ),
+    *(cell for cell in _CHANGES if cell.tool in {"rules_update", "service_added", "endpoint_removed"}),
 )
 """What more Services may cost: throughput and CPU, a new connection, and how late a change works."""
+
+_SELF_TEST: Final = (
+    Cell(topology="node-to-node", tool="tcp_8", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward"),
+    Cell(topology="pod-to-service", tool="ladder_512", transport="udp", direction="forward"),
+    Cell(topology="pod-to-pod-same-node", tool="tcp_both", transport="tcp", direction="forward"),
+    Cell(topology="external-to-nodeport", tool="iperf3", transport="tcp", direction="reverse"),
+    Cell(topology="pod-to-own-service", tool="tcp_connect_64", transport="tcp", direction="forward"),
+    Cell(topology="node-to-service", tool="sockperf", transport="udp", direction="forward"),
+    Cell(topology="node-to-nodeport", tool="tcp_64b", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-outside", tool="tcp_connect", transport="tcp", direction="forward"),
+    Cell(topology="external-to-local-nodeport", tool="tcp_1kb", transport="tcp", direction="reverse"),
+    Cell(topology="external-to-load-balancer", tool="sockperf_load90", transport="tcp", direction="forward"),
+    Cell(topology="node-to-node", tool="tcp_connect_8", transport="tcp", direction="forward"),
+    Cell(topology="pod-to-pod", tool="sockperf_load50", transport="udp", direction="forward"),
+    Cell(topology="pod-to-service", tool="tcp_16kb", transport="tcp", direction="forward"),
+    *_CHANGES,
+)
+"""Every path, and every tool, the ladder in one of its sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +92,8 @@ class Profile:
     in the lab, which affords more rounds; on a cluster it takes a minute or more, so trials there are longer and
     repeated within a visit.
 
+    `is_dealt`: the cells are dealt out over the dataplanes, so that each is measured once and nothing is compared.
+
     `finds_ratio`: the difference that 8 of 10 runs find on a path, if the visits of a dataplane differ by
     `VISITS_DIFFER_RATIO`; None: nothing is promised. `make bench-sensitivity` fails where it is not kept.
     """
@@ -80,6 +102,7 @@ class Profile:
     description: str
     cells: tuple[Cell, ...] | None
     finds_ratio: float | None = None
+    is_dealt: bool = False
 
 
 VISITS_DIFFER_RATIO: Final = 0.04
@@ -87,8 +110,14 @@ VISITS_DIFFER_RATIO: Final = 0.04
 
 PROFILES: Final = (
     Profile(
+        "selftest",
+        "does every path and every tool work, each in one dataplane (60 s in the lab, 7 min)",
+        _SELF_TEST,
+        is_dealt=True,
+    ),
+    Profile(
         "smoke",
-        "does everything work (60 s in the lab, 8 min with three dataplanes on a cluster)",
+        "does every dataplane work (60 s in the lab, 8 min with three dataplanes on a cluster)",
         (
             *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
             *_CONNECT,

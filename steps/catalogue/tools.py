@@ -1,4 +1,4 @@
-"""The measuring programs: one entry and one file in `steps/tools/` each.
+"""The measuring programs: one entry each, and one file or folder in `steps/tools/`.
 
 A protocol, as options call it, is the name of a variant: a tool over one transport.
 """
@@ -6,7 +6,10 @@ A protocol, as options call it, is the name of a variant: a tool over one transp
 from collections.abc import Iterable
 from typing import Final
 
-from steps.tools import iperf3, iperf3_shapes, programming, sockperf, tcp_connect, udp_ladder
+from steps.tools import programming, tcp_connect
+from steps.tools.iperf3 import iperf3, shapes
+from steps.tools.ladder import udp_ladder
+from steps.tools.sockperf import sockperf
 from steps.tools.tool import Tool, Variant
 
 TOOLS: Final = (
@@ -15,7 +18,7 @@ TOOLS: Final = (
     sockperf.TOOL,
     *sockperf.LOADED,
     *tcp_connect.AT_ONCE,
-    *iperf3_shapes.TOOLS,
+    *shapes.TOOLS,
     *udp_ladder.TOOLS,
     *programming.TOOLS,
 )

@@ -19,9 +19,11 @@ from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
 from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
 from steps.collect.trial_rows import sample_rows, trial_row
-from steps.collect.visit_rows import read_visit, visit_row
+from steps.collect.visit_record import read_visit
+from steps.collect.visit_rows import visit_row
 from steps.domain import Trial, Visit
 from steps.proof import return_path
+from steps.run_documents import RunDocument
 from steps.settings import schedule, turn_order
 from steps.tools import bounds
 
@@ -81,14 +83,14 @@ def run_rows(
     return tables
 
 
-def _run(directory: Path) -> documents.RunDocument:
+def _run(directory: Path) -> RunDocument:
     try:
-        return documents.read_document(directory / documents.RUN, documents.RunDocument)
+        return documents.read_document(directory / documents.RUN, RunDocument)
     except FileNotFoundError:
         raise Problem(f"{directory / documents.RUN} is missing, so it is unknown what this run was") from None
 
 
-def _preflight(directory: Path, run: documents.RunDocument) -> tuple[documents.Preflight | None, str | None]:
+def _preflight(directory: Path, run: RunDocument) -> tuple[documents.Preflight | None, str | None]:
     """What preflight found, or why that is unknown."""
     try:
         found = documents.read_document(directory / documents.PREFLIGHT, documents.Preflight)
@@ -140,7 +142,7 @@ def _trial(
 
 
 def _run_row(
-    run: documents.RunDocument,
+    run: RunDocument,
     preflight: documents.Preflight | None,
     collected_at: datetime | None,
 ) -> Row:

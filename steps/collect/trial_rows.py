@@ -5,11 +5,12 @@ from itertools import pairwise
 from typing import Final
 
 from analysis.flags import is_voided
-from steps.collect.visit_rows import VisitRecord
+from steps.collect.visit_record import VisitRecord
 from steps.counters import Counters
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Trial
-from steps.measurement import monitor, results
+from steps.measurement import results
+from steps.measurement.monitors import monitor
 from steps.proof import return_path
 from steps.tools.failure import Failure
 from steps.tools.tool import Result

@@ -1,14 +1,14 @@
 """Whose file it is, by its content alone, and what it has. Pure."""
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from steps.imports import iperf3_files, k8s_netperf, knb, knb_archive
 from steps.imports.content import Content
-from steps.tools import bounds, iperf3_older
+from steps.tools import bounds
 from steps.tools.failure import Failure
+from steps.tools.iperf3 import older
 
 UNKNOWN: Final = "it is no output of iperf3 -J, knb or k8s-netperf"
 
@@ -16,8 +16,6 @@ _KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CSV: Final = b"Profile,"
 _YAML: Final = b"metadata:"
 _HEAD: Final = 4096
-
-Reader = Callable[[bytes], Content | Failure]
 
 
 def read(data: bytes) -> Content | Failure:
@@ -38,12 +36,12 @@ def read(data: bytes) -> Content | Failure:
 
 def _read_objects(text: bytes) -> Content | Failure:
     """JSON objects, of which the first tells whose they are; iperf3 may print a warning before its own."""
-    first = iperf3_older.documents(text)[0]
+    first = older.documents(text)[0]
     if keys := _keys(first):
         if keys >= {"metadata", "data"}:
             return knb.read_json(text)
         if keys >= {"profile", "driver"}:
-            return k8s_netperf.read_json(iperf3_older.documents(text))
+            return k8s_netperf.read_json(older.documents(text))
         if not {"start", "end", "event", "error"} & keys:
             return Failure(UNKNOWN)
     elif b"{" not in text:

@@ -8,9 +8,10 @@ import msgspec
 
 from steps.imports.content import Content, ImportedTrial
 from steps.imports.traffic import iperf3_shape, iperf3_traffic
-from steps.tools import bounds, iperf3, iperf3_older, iperf3_shapes
+from steps.tools import bounds
 from steps.tools.failure import Failure
-from steps.tools.iperf3_document import Document, TestStart, decode
+from steps.tools.iperf3 import iperf3, older, shapes
+from steps.tools.iperf3.document import Document, TestStart, decode
 from steps.tools.tool import Result, Task
 
 _EVENT: Final = b'"event"'
@@ -23,9 +24,9 @@ def read(text: bytes) -> Content | Failure:
 
     A document with an error or without figures is a failed trial, as long as it says what the test was.
     """
-    parts = iperf3_older.documents(text)
+    parts = older.documents(text)
     streamed = _EVENT in parts[0][:100]
-    found = [iperf3_older.read_stream(parts)] if streamed else [decode(part, "in a file") for part in parts]
+    found = [older.read_stream(parts)] if streamed else [decode(part, "in a file") for part in parts]
     trials: list[ImportedTrial] = []
     faults: list[str] = []
     provenance: dict[str, str] = {}
@@ -41,7 +42,7 @@ def read(text: bytes) -> Content | Failure:
 
 
 def _trial(reported: Document) -> ImportedTrial | Failure:
-    document = _in_bytes(iperf3_older.completed(reported))
+    document = _in_bytes(older.completed(reported))
     start = document.start.test_start
     if (fault := _unreadable(start)) is not None:
         error = bounds.one_line(document.error or "")
@@ -61,7 +62,7 @@ def _trial(reported: Document) -> ImportedTrial | Failure:
     result = _result(document, task, both_ways=both_ways)
     if isinstance(result, Failure):
         return replace(trial, error=result.reason)
-    reckoned = (iperf3_older.RECKONED,) if iperf3_older.is_reckoned(reported) else ()
+    reckoned = (older.RECKONED,) if older.is_reckoned(reported) else ()
     return replace(
         trial,
         duration_s=result.duration_s,
@@ -76,7 +77,7 @@ def _result(document: Document, task: Task, *, both_ways: bool) -> Result | Fail
         return Failure(f"iperf3: {bounds.one_line(document.error) or 'an error that it does not name'}")
     start = document.start.test_start
     argv = ["-n", str(start.bytes)] if start is not None and start.bytes else []
-    return iperf3_shapes.read_both(document, task, argv) if both_ways else iperf3.read_one_way(document, task, argv)
+    return shapes.read_both(document, task, argv) if both_ways else iperf3.read_one_way(document, task, argv)
 
 
 def _in_bytes(document: Document) -> Document:

@@ -14,10 +14,10 @@ from analysis.errors import Problem
 from steps.counters import Counters
 from steps.documents import Attempt
 from steps.domain import LOCAL, Placement
-from steps.measurement import monitor, node_load
-from steps.measurement.interference import ForeignCpu, Others
-from steps.measurement.node_load import NodeLoad
-from steps.measurement.sampler import Sampler, read
+from steps.measurement.monitors import monitor, node_load
+from steps.measurement.monitors.interference import ForeignCpu, Others
+from steps.measurement.monitors.node_load import NodeLoad
+from steps.measurement.monitors.sampler import Sampler, read
 from steps.measurement.subprocesses import Programs
 from steps.namespaces import command_in
 from steps.tools.tool import Output, Task, Tool

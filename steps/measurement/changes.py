@@ -12,10 +12,10 @@ from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
 from steps.measurement import results
 from steps.measurement.attempts import Client, lost_monitor_flags
-from steps.measurement.interference import InterferenceGate
-from steps.measurement.sampler import Sampler
+from steps.measurement.monitors.interference import InterferenceGate
+from steps.measurement.monitors.sampler import Sampler
 from steps.measurement.trials import BEGUN, PASSED
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
 from steps.tools.failure import Failure
 from steps.tools.programming import PROGRAM

@@ -14,14 +14,15 @@ from steps.catalogue.tools import CANARY
 from steps.domain import Moment, Placement
 from steps.measurement import results
 from steps.measurement.attempts import Client, lost_monitor_flags
-from steps.measurement.interference import InterferenceGate
-from steps.measurement.sampler import Sampler
+from steps.measurement.monitors.interference import InterferenceGate
+from steps.measurement.monitors.sampler import Sampler
 from steps.measurement.trials import GRACE_S, QUIET_S
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
-from steps.tools import bounds, iperf3
+from steps.tools import bounds
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import interval_s
 
 _TIMEOUT_S: Final = iperf3.CANARY_S + GRACE_S

@@ -2,9 +2,9 @@
 
 from steps.documents import Attempt
 from steps.domain import Trial
-from steps.tools import iperf3
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output, Result, Task
 
 

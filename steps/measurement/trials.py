@@ -18,11 +18,12 @@ from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
 from steps.measurement import client_network, results
 from steps.measurement.attempts import Client, lost_monitor_flags
-from steps.measurement.interference import ForeignCpu, InterferenceGate
-from steps.measurement.turn_taker import Turn, TurnTaker
+from steps.measurement.monitors.interference import ForeignCpu, InterferenceGate
+from steps.measurement.turns.turn_taker import Turn, TurnTaker
 from steps.settings import turn_order
-from steps.tools import bounds, iperf3
+from steps.tools import bounds
 from steps.tools.failure import Failure
+from steps.tools.iperf3 import iperf3
 from steps.tools.tool import here, interval_s
 
 GRACE_S: Final = iperf3.CONNECT_TIMEOUT_S + 5.0

@@ -17,7 +17,7 @@ from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Trial, Visit
 from steps.settings import turn_order
-from steps.tools.iperf3 import CANARY_S
+from steps.tools.iperf3.iperf3 import CANARY_S
 
 TYPICAL_DIFFERENCE_RATIO: Final = 0.2
 """By how much dataplanes differ in the expected time of a profile that promises nothing."""
@@ -88,10 +88,18 @@ def make_schedule(settings: Settings) -> tuple[Visit, ...]:
         random.shuffle(arms)
         for arm in arms:
             first = 1 + sum(len(visit.trials) for visit in visits)
-            trials = _trials(settings, random, len(visits) + 1, first, present)
+            trials = _trials(settings, cells_of(settings, arm), random, len(visits) + 1, first, present)
             present = trials[-1].scale if trials else None
             visits.append(Visit(visit=len(visits) + 1, round=number, dataplane=arm, trials=trials))
     return tuple(visits)
+
+
+def cells_of(settings: Settings, arm: str) -> tuple[Cell, ...]:
+    """What a dataplane's visits measure: all cells, or its part where the profile deals them out."""
+    profile = profiles.BY_NAME.get(settings.profile)
+    if profile is None or not profile.is_dealt:
+        return settings.cells
+    return settings.cells[settings.dataplanes.index(arm) :: len(settings.dataplanes)]
 
 
 def with_scales(visits: Sequence[Visit], settings: Settings) -> tuple[Visit, ...]:
@@ -218,20 +226,15 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     `by_operator`: on a cluster where the Tigera operator rolls each switch out.
     """
     beyond, most = overhead(settings), settings.rounds
-    once = [cell for cell in settings.cells for _ in range(_repetitions(cell, settings))]
-    repeated = once * len(settings.scales)
-    sending = sum(beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in repeated)
-    references = turn_order.reference_positions(len(repeated), settings.environment)
-    sending += len(references) * (beyond.trial_s + CANARY_S)
     lab = is_lab(settings.environment)
-    changes = settings.repetitions * sum(scale.change_s(is_lab=lab) for scale in settings.scales)
-    changes = changes if len(settings.scales) > 1 else 0.0
-    visit = beyond.visit_s + settings.idle_s + sending + changes
+    once_s = sum(scale.change_s(is_lab=lab) for scale in settings.scales) if len(settings.scales) > 1 else 0.0
+    visit = beyond.visit_s + settings.idle_s + settings.repetitions * once_s
     visit += OPERATOR_VISIT_S if by_operator else 0.0
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
-    round_s = len(settings.dataplanes) * visit + burdens + beyond.look_s
+    sending = sum(_sending_s(settings, cells_of(settings, arm)) for arm in settings.dataplanes)
+    round_s = len(settings.dataplanes) * visit + sending + burdens + beyond.look_s
     # the first scale is made before all visits, and the last is removed after them
-    outside_s = beyond.begin_s + beyond.after_s + changes / len(settings.scales) / settings.repetitions
+    outside_s = beyond.begin_s + beyond.after_s + once_s / len(settings.scales)
     if settings.budget_s is not None:
         most = min(most, max(1, int((settings.budget_s - outside_s) // round_s)))
     else:
@@ -245,6 +248,16 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     return PlannedTime(least_s, expected_s, most_s, rounds, difference)
 
 
+def _sending_s(settings: Settings, cells: Sequence[Cell]) -> float:
+    """Wall seconds of a visit's trials and references."""
+    beyond = overhead(settings)
+    once = [cell for cell in cells for _ in range(_repetitions(cell, settings))]
+    repeated = once * len(settings.scales)
+    trials = sum(beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in repeated)
+    references = turn_order.reference_positions(len(repeated), settings.environment)
+    return trials + len(references) * (beyond.trial_s + CANARY_S)
+
+
 def expected_s(settings: Settings) -> float:
     """Wall seconds that a run is expected to take on a quiet machine."""
     return planned_time(settings).expected_s
@@ -254,14 +267,16 @@ def _repetitions(cell: Cell, settings: Settings) -> int:
     return 1 if cell.program.once_a_visit else settings.repetitions
 
 
-def _trials(settings: Settings, random: Random, visit: int, first: int, present: Scale | None) -> tuple[Trial, ...]:
+def _trials(
+    settings: Settings, measured: Sequence[Cell], random: Random, visit: int, first: int, present: Scale | None
+) -> tuple[Trial, ...]:
     """The trials of a visit: each repetition is a block of all scales in random order, each with every cell once.
 
     `present`: the scale that the cluster has, with which the first block begins.
     """
     planned: list[tuple[Scale, Cell, int]] = []
     for repetition in range(1, settings.repetitions + 1):
-        cells = [cell for cell in settings.cells if repetition <= _repetitions(cell, settings)]
+        cells = [cell for cell in measured if repetition <= _repetitions(cell, settings)]
         scales = list(settings.scales)
         random.shuffle(scales)
         scales.sort(key=lambda scale: scale != present)  # stable: the others stay in random order

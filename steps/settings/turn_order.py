@@ -11,7 +11,7 @@ from typing import Final
 
 from steps.catalogue.environments import is_lab
 from steps.domain import Trial, Visit
-from steps.tools import iperf3
+from steps.tools.iperf3 import iperf3
 
 HOST_NETWORK: Final = "host-network"
 """The measuring step of the references."""

@@ -8,8 +8,8 @@ from typing import Final
 
 from hera.workflows import models as m
 
-from steps.tasks._pod import step
-from steps.tasks._step import log
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import log
 
 TURN: Final = "dataplane-benchmark-visit"
 """The mutex of the visit at work."""

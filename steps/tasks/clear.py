@@ -11,9 +11,9 @@ from steps import documents
 from steps.cluster import connect_cluster
 from steps.proof import evaluate
 from steps.settings import turn_order
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
-from steps.tasks._turns import turns_of
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit
+from steps.tasks.shared.turns import turns_of
 
 _SUCCEEDED: Final = "Succeeded"
 

@@ -9,8 +9,8 @@ from analysis.errors import Problem
 from steps.catalogue.option_fields import shown_option
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, log, own_run_id
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, log, own_run_id
 
 _DOCUMENTS = S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)
 

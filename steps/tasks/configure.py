@@ -7,8 +7,8 @@ from typing import Annotated
 
 from steps import documents
 from steps.cluster import connect_cluster
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
 
 
 @step("switch", deadline_s=1800, repeatable=True)
@@ -20,7 +20,7 @@ def configure(
     log(f"switching to {planned.dataplane}")
     kept = documents.Configure(visit=planned.visit, started_at=datetime.now(UTC))
     began = time.monotonic()
-    with documents.kept_on_failure(document, kept):
+    with kept_on_failure(document, kept):
         changes = connect_cluster(chosen.environment).configure(planned, chosen)
     switch_s = time.monotonic() - began
     documents.write_document(document, kept.model_copy(update={"changes": tuple(changes), "switch_s": switch_s}))

@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import Final
 
 from steps.lease import DAY, POD_NAME, RENEWAL_S
-from steps.tasks import _guard_metrics
-from steps.tasks._guard_look import Api, Look, LookError, PodApi, look
+from steps.tasks.guarding import guard_metrics
+from steps.tasks.guarding.guard_look import Api, Look, LookError, PodApi, look
 
 LOOK_S: Final = 10.0
 """Between two looks while a run holds the lock."""
@@ -83,7 +83,7 @@ def _is_due(api: Api, found: Look, variables: Mapping[str, str]) -> bool:
 def _push(api: Api, variables: Mapping[str, str], found: Look) -> None:
     if gateway := variables.get(PUSHGATEWAY, "").strip():
         name = variables.get("BENCHMARK_ENVIRONMENT", "")
-        if problem := _guard_metrics.push(gateway, name, api.now, switched=found.state != "free"):
+        if problem := guard_metrics.push(gateway, name, api.now, switched=found.state != "free"):
             _say(problem)
 
 
@@ -91,12 +91,12 @@ def _act(found: Look, variables: Mapping[str, str]) -> int:
     # imported here, since almost no look needs them, and they take most of a second
     from steps.cluster.kube.adapter import KubernetesCluster  # noqa: PLC0415
     from steps.settings.environment import environment  # noqa: PLC0415
-    from steps.tasks import _guard_restore  # noqa: PLC0415
+    from steps.tasks.guarding import guard_restore  # noqa: PLC0415
 
     if found.state == "person":
-        _guard_restore.notify_of_person(found.owner, found.held_s, variables)
+        guard_restore.notify_of_person(found.owner, found.held_s, variables)
         return 0
-    return _guard_restore.restore_left(KubernetesCluster(environment(variables), variables=variables), variables)
+    return guard_restore.restore_left(KubernetesCluster(environment(variables), variables=variables), variables)
 
 
 def _say(sentence: str) -> None:

@@ -14,13 +14,14 @@ from steps.catalogue.options import Settings
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.collect.decision import Standing, decide, standing
 from steps.collect.looks import Look, OffVisit, read_looks
+from steps.run_documents import RunDocument
 from steps.settings import environment
 from steps.settings.schedule import level_rounds
 from steps.settings.settings import load_settings
-from steps.tasks._inputs import checked_tag
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, log, own_run_id
 from steps.tasks.preflight import level_outputs
+from steps.tasks.shared.inputs import checked_tag
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, document, log, own_run_id
 
 ROUNDS: Final = "rounds"
 STOP: Final = "stop"
@@ -51,7 +52,7 @@ def look(
         raise BadInput(f"input level is {level}, and this run has fewer: submit the workflow by its own entrypoint.")
     if raw is None:
         raise Problem("No document of this run was found, so there is nothing to look at.")
-    run = documents.read_document(raw / documents.RUN, documents.RunDocument)
+    run = documents.read_document(raw / documents.RUN, RunDocument)
     found = look_at(raw, chosen, own_run_id())
     ended_at, _ = clock.ended_at(run.started_at, run.started_mark, datetime.now(UTC), clock.clock_mark())
     decision = decide(

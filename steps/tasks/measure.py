@@ -21,12 +21,12 @@ from steps.measurement import client_network
 from steps.measurement.first_contact import await_server, reach_s
 from steps.measurement.references import measure_references
 from steps.measurement.trials import measure_trials
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
-from steps.tasks._inputs import checked_tag
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
-from steps.tasks._turns import turns_of
+from steps.tasks.shared.inputs import checked_tag
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit, progress
+from steps.tasks.shared.turns import turns_of
 
 Network = Literal["node", "outside", "pod"]
 

@@ -7,8 +7,8 @@ from hera.workflows import Parameter, SecretEnv
 from analysis.errors import Problem
 from steps.catalogue.environments import is_lab
 from steps.settings import environment
-from steps.tasks._pod import from_config_map, step
-from steps.tasks._step import log, own_run_id
+from steps.tasks.shared.pod import from_config_map, step
+from steps.tasks.shared.step import log, own_run_id
 
 SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
 """Contains the address, which is usually secret; where the Secret is absent, the ConfigMap may contain it."""

@@ -14,8 +14,8 @@ from steps.cluster import connect_cluster
 from steps.domain import LEFT_BEHIND, PERMISSIONS, Change, Finding, Visit
 from steps.settings.schedule import level_rounds, level_title, make_schedule, without_dataplanes
 from steps.settings.settings import load_settings
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, log, node_title
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, document, log, node_title
 
 
 class PreflightResult(Output):

@@ -17,8 +17,8 @@ from steps.cluster.port import Cluster
 from steps.domain import Placement, Visit
 from steps.proof import scale
 from steps.settings import turn_order
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, log, node_title, planned_visit
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, node_title, planned_visit
 
 UNSCALED: Final = "no"
 """The output `scaled` of a visit without a step that changes the scale."""
@@ -42,7 +42,7 @@ def prepare(
     chosen, planned = planned_visit(settings, visit)
     kept = documents.Prepare(visit=planned.visit)
     cluster = connect_cluster(chosen.environment)
-    with documents.kept_on_failure(document, kept), _cleared_on_failure(cluster):
+    with kept_on_failure(document, kept), _cleared_on_failure(cluster):
         placements = cluster.prepare(planned, chosen)
         log(f"servers for {len(placements)} topologies are up")
         found = {"placements": tuple(placements), "scale": _first_scale(cluster, planned, chosen)}

@@ -12,9 +12,9 @@ from steps.catalogue.options import method
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
-from steps.tasks import _site
-from steps.tasks._pod import from_config_map, step
-from steps.tasks._step import RUN, log, own_run_id
+from steps.tasks.shared import site
+from steps.tasks.shared.pod import from_config_map, step
+from steps.tasks.shared.step import RUN, log, own_run_id
 
 
 class ReportResult(Output):
@@ -74,7 +74,7 @@ def report(
     document.write_text(pages.report, encoding="utf-8")
     log(found.headline)
     if place := environment.site():
-        _site.bring_up_to_date(environment.results(), place)
+        site.bring_up_to_date(environment.results(), place)
     return ReportResult(
         headline=strip_controls(found.headline),
         outcome=found.outcome,

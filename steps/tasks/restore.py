@@ -9,8 +9,8 @@ from steps import documents
 from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.settings import environment
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, log
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, document, kept_on_failure, log
 
 
 @step("switch", deadline_s=1800, repeatable=True)
@@ -22,9 +22,9 @@ def restore(document: Annotated[Path, document(RUN_FOLDER + "/" + documents.REST
     """
     cluster = connect_cluster(environment.environment())
     kept = documents.Restore(finished_at=datetime.now(UTC), evidence=_last_evidence(cluster))
-    with documents.kept_on_failure(document, kept):
+    with kept_on_failure(document, kept):
         kept = kept.model_copy(update={"left": tuple(cluster.left())})
-    with documents.kept_on_failure(document, kept):
+    with kept_on_failure(document, kept):
         changes = cluster.restore()
     documents.write_document(
         document, kept.model_copy(update={"finished_at": datetime.now(UTC), "changes": tuple(changes)})

@@ -11,8 +11,8 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.proof.wait import Impossible, judge
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
 
 
 @step("switch", deadline_s=1800, repeatable=True)
@@ -26,7 +26,7 @@ def retreat(
     chosen, planned = planned_visit(settings, visit)
     kept = documents.Configure(visit=planned.visit, started_at=datetime.now(UTC))
     began = time.monotonic()
-    with documents.kept_on_failure(document, kept):
+    with kept_on_failure(document, kept):
         cluster = connect_cluster(chosen.environment)
         changes = cluster.retreat(planned, _impossible(cluster, planned))
     documents.write_document(

@@ -13,12 +13,12 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.measurement.changes import time_trial
-from steps.measurement.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import TurnTaker
 from steps.proof import scale as proof
 from steps.settings import turn_order
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit, progress
-from steps.tasks._turns import turns_of
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit, progress
+from steps.tasks.shared.turns import turns_of
 
 
 @step("switch", deadline_s=86_400, memory="512Mi")

@@ -16,9 +16,9 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.proof import wait
-from steps.tasks._pod import step
-from steps.tasks._step import VISIT_FOLDER, document, log, planned_visit
-from steps.tasks._turns import open_turns, refuse_turns
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit
+from steps.tasks.shared.turns import open_turns, refuse_turns
 
 
 @step("observe", deadline_s=900)

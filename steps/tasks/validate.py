@@ -11,21 +11,22 @@ from analysis.store.storage import urls
 from steps import clock, documents
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.option_fields import nearest, shown_option
+from steps.run_documents import RunDocument, ShownArm, Trigger
 from steps.settings import environment
 from steps.settings.continued import stored_runs
 from steps.settings.settings import choose_settings
-from steps.tasks._pod import step
-from steps.tasks._step import RUN_FOLDER, document, log, own_identity, own_run_id
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import RUN_FOLDER, document, log, own_identity, own_run_id
 
-TRIGGERS: Final[tuple[str, ...]] = get_args(documents.Trigger)
+TRIGGERS: Final[tuple[str, ...]] = get_args(Trigger)
 
 
-def shown_arm(arm: str) -> documents.ShownArm:
+def shown_arm(arm: str) -> ShownArm:
     """An arm with title and colour of its dataplane, for charts and tables."""
     parsed = Arm.parse(arm)
     entry = BY_NAME[parsed.name]
     title = f"{entry.title}, {parsed.label}" if parsed.label else entry.title
-    return documents.ShownArm(name=arm, title=title, colour=entry.colour, bpf=entry.bpf if entry.is_switched else None)
+    return ShownArm(name=arm, title=title, colour=entry.colour, bpf=entry.bpf if entry.is_switched else None)
 
 
 @step("measure", deadline_s=300, memory="1Gi", store=True)
@@ -57,10 +58,10 @@ def validate(
         raise BadInput("\n".join([*faults, str(problem)])) from None
     if faults:
         raise BadInput("\n".join(faults))
-    run = documents.RunDocument(
+    run = RunDocument(
         run_id=own_run_id(),
         workflow_uid=own_identity()[1],
-        trigger=cast("documents.Trigger", trigger),
+        trigger=cast("Trigger", trigger),
         started_at=datetime.now(UTC),
         started_mark=clock.clock_mark(),
         settings=settings,

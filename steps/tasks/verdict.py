@@ -5,8 +5,8 @@ from typing import Annotated
 from hera.workflows import Parameter
 from hera.workflows.io import Output
 
-from steps.tasks._pod import step
-from steps.tasks._step import fail, log
+from steps.tasks.shared.pod import step
+from steps.tasks.shared.step import fail, log
 
 
 class VerdictResult(Output):

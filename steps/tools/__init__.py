@@ -1,1 +1,1 @@
-"""The measuring programs, a file each: command line, server and parser. `steps.catalogue.tools` lists them."""
+"""The measuring programs, a file or folder each: command, server, parser. `steps.catalogue.tools` lists them."""

@@ -145,6 +145,7 @@ class Timed(msgspec.Struct, frozen=True):
 
 _MORE: Final = ("clock_skew_s", "api_read_p50_s", "api_read_worst_s")
 _TIMES: Final = msgspec.json.Decoder(Times)
+KERNEL_MEMORY: Final = "kernel_memory_bytes"
 UPDATES: Final = ("update_p50_s", "update_p99_s", "update_worst_s", "updates", "updates_failed")
 PROGRAMMING: Final = (
     "programming_p50_s",
@@ -172,7 +173,7 @@ def _tool(name: str, title: str, place: Place, names: tuple[str, ...], lasts_s: 
 
     return Tool(
         name=name,
-        variants=(Variant(name.replace("_", "-"), title, "tcp", names),),
+        variants=(Variant(name.replace("_", "-"), title, "tcp", (*names, KERNEL_MEMORY)),),
         port=tcp_connect.TOOL.port,
         command=lambda _task, _address, _port: (PROGRAM, name),
         server=tcp_connect.server,

@@ -39,30 +39,30 @@ def rows(run_id: str, writing: str, trials: int = 3, verdict: str | None = None)
     }
 
 
+_SHOWN = """
+with v as (select run_id, count(*) as visits from visits group by all),
+     s as (select run_id, count(*) as samples from samples group by all),
+     t as (
+        select run_id, count(*) as trials, count(distinct trial) as distinct_trials, list(distinct error) as writings
+        from trials
+        group by all
+     )
+select
+    run_id, r.run_id is null as orphans, r.verdict, r.parameters ->> '$.writing' as writing,
+    (r.parameters ->> '$.trials')::int as planned, visits, trials, distinct_trials, writings, samples
+from runs as r full join t using (run_id) left join v using (run_id) left join s using (run_id)
+"""
+
+
 def shown(store: Store) -> dict[str, tuple[str, str | None]]:
     """What each run of a store is, (writing, verdict); fails where a run is not whole or is mixed."""
-    con = database.connect(store)
-    found = database.query(
-        con,
-        """
-        select
-            run_id, verdict, parameters ->> '$.writing' as writing, (parameters ->> '$.trials')::int as planned,
-            (select count(*) from visits v where v.run_id = r.run_id) as visits,
-            (select count(*) from trials t where t.run_id = r.run_id) as trials,
-            (select count(distinct trial) from trials t where t.run_id = r.run_id) as distinct_trials,
-            (select count(*) from trials t
-             where t.run_id = r.run_id and t.error <> r.parameters ->> '$.writing') as mixed,
-            (select count(*) from samples s where s.run_id = r.run_id) as samples
-        from runs r
-        """,
-    ).to_pylist()
-    orphans = database.query(con, "select count(*) as n from trials where run_id not in (select run_id from runs)")
-    con.close()
-    assert orphans["n"].to_pylist() == [0]
+    with database.connect(store) as con:
+        found = database.query(con, _SHOWN).to_pylist()
     for run in found:
+        assert not run["orphans"], run
         assert run["visits"] == 1, run
         assert run["trials"] == run["distinct_trials"] == run["planned"], run
-        assert run["mixed"] == 0, run
+        assert run["writings"] == [run["writing"]], run
         assert run["samples"] == 3 * run["planned"], run
     assert len({run["run_id"] for run in found}) == len(found)
     return {run["run_id"]: (run["writing"], run["verdict"]) for run in found}

@@ -34,9 +34,9 @@ TOOLS: tuple[dict[str, Any], ...] = tuple(
         ),
         (
             *("service-added", "service_added", "tcp"),
-            "programming_p50_s programming_p99_s programming_worst_s programming_failed",
+            "programming_p50_s programming_p99_s programming_worst_s programming_failed kernel_memory_bytes",
         ),
-        ("rules-update", "rules_update", "tcp", "update_p50_s update_p99_s update_worst_s updates_failed"),
+        ("rules-update", "rules_update", "tcp", "update_p50_s update_p99_s update_worst_s kernel_memory_bytes"),
         (
             *("ladder-512", "ladder_512", "udp"),
             "bounded_loss_bps bounded_loss_packets_per_s bounded_loss_ratio most_sent_bps",
@@ -291,7 +291,8 @@ def _trial(  # noqa: C901, PLR0911 - one for each kind of tool
         found = {"programming_observed": len(observed), "programming_failed": 0, "programming_s": observed}
         return row | agents | times | found | {"api_read_p50_s": 0.003, "api_read_worst_s": 0.02}
     if by == "rules-update":
-        return row | {"update_p50_s": 0.01 / size, "updates": 40, "updates_failed": 0}
+        updates = {"update_p50_s": 0.01 / size, "updates": 40, "updates_failed": 0}
+        return row | updates | {"kernel_memory_bytes": int(20e6 / size)}
     if by == "ladder-512":
         found = {"bounded_loss_bps": 2e8 * size, "bounded_loss_packets_per_s": 5e4 * size}
         return row | found | {"bounded_loss_ratio": 5e-4, "most_sent_bps": 1.5e9, "nodes": [_usage(0.9)]}

@@ -12,7 +12,7 @@ from analysis.store.storage import atomic
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from analysis.store import atomic
+from analysis.store.storage import atomic
 with atomic.replacing(Path(sys.argv[1])) as stream:
     stream.write(b"new")
     stream.flush()

@@ -200,6 +200,8 @@ def test_change_point_of_three_sigma_is_found_and_located(after: int, least: flo
 def test_detectable_effect_has_80_per_cent_power() -> None:
     dice, tries = np.random.default_rng(8), 100
     lasts = [levels(stable(dice), LEVEL).last for _ in range(40)]
-    sight = float(np.median([last.sight for last in lasts if last is not None and last.sight is not None]))
-    seen = sum(bool(levels(stepped(dice, 3, size=-sight), LEVEL).steps) for _ in range(tries))
+    detectable_effect = float(
+        np.median([last.detectable_effect for last in lasts if last is not None and last.detectable_effect is not None])
+    )
+    seen = sum(bool(levels(stepped(dice, 3, size=-detectable_effect), LEVEL).steps) for _ in range(tries))
     assert 0.65 * tries <= seen <= 0.93 * tries

@@ -28,7 +28,7 @@ from steps import notification
 from tests.analysis import synthetic
 from tests.analysis.comparisons import CONNECT, TCP, run_of
 from tests.analysis.synthetic import ENTRIES, Recipe
-from workflows.cli.summary_table import print_summary
+from workflows.cli.tables.summary_table import print_summary
 
 SERVICES = (0, 1000, 5000, 10_000)
 TITLES = {"iptables": "iptables", "nftables": "nftables", "ebpf": "eBPF"}

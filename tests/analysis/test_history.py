@@ -84,8 +84,8 @@ def test_verdict_without_changes_can_still_be_read(slower: Summary) -> None:
 def test_history_length_and_detectable_effect_are_reported(slower: Summary) -> None:
     assert slower.history is not None
     assert (slower.history.nights, slower.history.since) == (COUNT, SMALL.started_at)
-    assert slower.history.sight is not None
-    assert 0.01 < slower.history.sight < 0.12
+    assert slower.history.detectable_effect is not None
+    assert 0.01 < slower.history.detectable_effect < 0.12
     assert "of 30 nights since 2026-03-01" in slower.history.sentence
 
 

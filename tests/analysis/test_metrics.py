@@ -12,8 +12,9 @@ SHOW = """
 import json
 from analysis import charts, report
 from analysis.sql import database
-from analysis.summary import key_metrics
-from analysis.stats import history, run
+from analysis.summary.run import key_metrics
+from analysis.stats import run
+from analysis.stats.nights import history
 from analysis.charts import Data
 from analysis.report import reference, tables
 from analysis.store.store import Store

@@ -15,7 +15,7 @@ from analysis.summary.run.markdown import to_markdown
 from analysis.summary.run.summary import from_json, to_json
 from tests.analysis import synthetic
 from tests.analysis.test_curves import SEVERAL
-from workflows.cli.summary_table import print_summary
+from workflows.cli.tables.summary_table import print_summary
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_interval_of_visits_that_includes_zero_is_no_change() -> None:
 def test_empty_history_has_no_changes() -> None:
     assert find_changes([]).changes == ()
     assert find_changes([series([1.0])]).changes == ()
-    assert find_changes([series([1.0, 5.0, 1.0])]).sight is None
+    assert find_changes([series([1.0, 5.0, 1.0])]).detectable_effect is None
 
 
 @given(st.lists(st.lists(st.floats(-50, 50), max_size=30), max_size=4), st.floats(0.01, 0.9))

@@ -107,6 +107,7 @@ def test_trials_table_has_every_trial_and_its_error(broken: tuple[Recipe, Path, 
         assert len(cells) + (int(wide[1]) - 1 if wide else 0) == len(heads)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_offered_rate_is_shown(tmp_path: Path) -> None:
     recipe = Recipe(rounds=2, cells=(("pod-to-pod", "udp", "forward"),))
     stored = synthetic.rows(recipe)
@@ -136,6 +137,7 @@ def test_headings_tables_and_svg_are_accessible(broken: tuple[Recipe, Path, str,
     assert {target.removeprefix("#") for target in targets if target} <= set(ids)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_lab_values_are_labelled_as_such(tmp_path: Path, lab: Page) -> None:
     _, cluster = page_of(tmp_path, Recipe(environment="cluster-one", rounds=2))
     for sentence in (
@@ -210,6 +212,7 @@ def test_changes_section_has_size_and_night(tmp_path: Path) -> None:
         assert (f"{level.estimate} over {level.span}" in page.text.replace("\u00a0", " ")) == (level.nights > 1)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_history_without_change_names_the_detectable_effect(tmp_path: Path) -> None:
     recipe = Recipe(rounds=4, cells=synthetic.QUICK[:2], entries=ENTRIES[:2])
     html, page = page_of(tmp_path / "many", *synthetic.nights(12, {}, recipe)[::-1])
@@ -220,12 +223,14 @@ def test_history_without_change_names_the_detectable_effect(tmp_path: Path) -> N
     assert 'id="changes"' not in alone
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_unknown_run_is_a_problem(tmp_path: Path) -> None:
     con = synthetic.database(tmp_path, Recipe(rounds=1))
     with pytest.raises(BadInput, match="there is no run 'nope'"):
         report.render(con, "nope", summarise(con, "run-1"))
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_report_of_a_cluster_has_ebpf_leftovers_and_switch_cost(tmp_path: Path) -> None:
     entries = ({**ENTRIES[0], "name": "iptables"}, {**ENTRIES[1], "name": "ebpf"})
     recipe = Recipe(environment="prod", entries=entries, gains={"iptables": 1.0, "ebpf": 1.2}, broken={"ebpf": 1})

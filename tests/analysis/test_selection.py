@@ -37,6 +37,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return found
 
 
+@pytest.fixture(scope="module")
+def everything(store: Store) -> Iterator[database.Connection]:
+    with closing(database.connect(store)) as con:
+        yield con
+
+
 @contextmanager
 def opened_below(store: Store) -> Iterator[set[str]]:
     names: set[str] = set()
@@ -53,12 +59,13 @@ def files_of(store: Store, *run_ids: str) -> set[str]:
 
 @pytest.mark.parametrize("question", [question.name for question in database.questions()])
 @pytest.mark.parametrize("parameters", [{}, {"environment": "lab"}, {"run_id": "prod-1"}])
-def test_answer_of_the_files_it_needs_is_that_of_all(question: str, parameters: dict[str, Any], store: Store) -> None:
+def test_answer_of_the_files_it_needs_is_that_of_all(
+    question: str, parameters: dict[str, Any], store: Store, everything: database.Connection
+) -> None:
     known = next(each.parameters for each in database.questions() if each.name == question)
     if not parameters.keys() <= set(known):
         return
-    with closing(database.connect(store)) as con:
-        whole = database.answer_question(con, question, **parameters)
+    whole = database.answer_question(everything, question, **parameters)
     with closing(database.connect_to_ask(store, question, **parameters)) as con:
         assert comparable(database.answer_question(con, question, **parameters)) == comparable(whole)
 

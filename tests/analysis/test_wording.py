@@ -15,7 +15,7 @@ from analysis.summary.run.summary import Summary
 from tests.analysis import synthetic
 from tests.analysis.comparisons import POD, TCP, answer_of, compared, run_of
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
-from workflows.cli.answer_table import print_answer
+from workflows.cli.tables.answer_table import print_answer
 
 
 @pytest.fixture(scope="module")

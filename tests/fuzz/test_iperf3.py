@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from steps.measurement import results
-from steps.tools import iperf3
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output
 from tests.fuzz import inputs, mutations
 from tests.steps.builders import PROBED, RECORDED, attempt, trial

@@ -191,7 +191,7 @@ def test_damaged_parquet_file_excludes_only_its_runs(stored: Stored) -> None:
         finally:
             path.write_bytes(stored.contents[path])
 
-    counts = inputs.run("stored files", try_one, ci=200, share=0.05)
+    counts = inputs.run("stored files", try_one, ci=100, share=0.05)
     assert counts.total() > 0
 
 
@@ -246,7 +246,7 @@ def test_store_with_several_damaged_files_is_read(stored: Stored) -> None:
             for path in paths:
                 path.write_bytes(stored.contents[path])
 
-    assert inputs.run("several stored files", try_one, ci=20, share=0.005).total() > 0
+    assert inputs.run("several stored files", try_one, ci=10, share=0.005).total() > 0
 
 
 def _parsed(text: str) -> urls.StoreUrl | str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER
-from steps.tasks._pod import ACCOUNTS
+from steps.tasks.shared.pod import ACCOUNTS
 
 _UNNAMED = frozenset({"pods", "services", "workflows", "workflowtaskresults"})
 """Kinds whose names differ from run to run."""

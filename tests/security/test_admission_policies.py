@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.workloads.manifests import LABEL
-from steps.tasks._pod import ACCOUNTS
+from steps.tasks.shared.pod import ACCOUNTS
 from tests.workflows.policies import CONTROLLER, policy, refusals
 from workflows.template import admission, guard, pod_policy
 

@@ -17,9 +17,9 @@ from analysis.store.store import Store
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.ownership import lock
 from steps.collect.run_rows import run_rows
-from steps.tasks import _inputs
-from steps.tasks._inputs import INPUTS, REFUSED, input_names
-from steps.tasks._step import own_identity, run_id
+from steps.tasks.shared import inputs
+from steps.tasks.shared.inputs import INPUTS, REFUSED, input_names
+from steps.tasks.shared.step import own_identity, run_id
 from tests.security.entrypoints import HOSTILE, MANIFEST, STEPS, TEMPLATES, VALID, Object, inputs_of, valid
 from tests.steps import builders
 from tests.steps.builders import OF_RUN, RUN_ID, UID, write_run
@@ -139,7 +139,7 @@ def test_input_without_a_check_can_not_be_declared() -> None:
 
 REACHING = ("clear", "configure", "measure", "preflight", "prepare", "retreat", "settle", "snapshot")
 
-CHECKED = [(name, each) for name in STEPS for each in inputs_of(TEMPLATES[name]) if INPUTS[each] is not _inputs._TEXT]
+CHECKED = [(name, each) for name in STEPS for each in inputs_of(TEMPLATES[name]) if INPUTS[each] is not inputs._TEXT]
 
 
 @pytest.mark.parametrize("name", REACHING)
@@ -262,6 +262,6 @@ def test_notification_has_no_free_text_of_the_submitter(
     status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("steps.notification.post", lambda *_: pytest.fail("posted"))
-    for inputs in ({"status": status, "restored": "Succeeded"}, {"status": "Failed", "restored": status}):
-        ended = run_task(STEPS["notify"], inputs, tmp_path, {"BENCHMARK_NOTIFY_URL": "https://hook.example/secret"})
+    for reported in ({"status": status, "restored": "Succeeded"}, {"status": "Failed", "restored": status}):
+        ended = run_task(STEPS["notify"], reported, tmp_path, {"BENCHMARK_NOTIFY_URL": "https://hook.example/secret"})
         assert ended.code == 2

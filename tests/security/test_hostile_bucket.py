@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,8 +20,8 @@ from analysis.store.files.arrow import to_table
 from analysis.store.schema import TABLES
 from steps import documents
 from steps.collect.run_rows import run_rows
-from steps.tasks._pod import ACCOUNTS
-from tests.ordinary import ROOT
+from steps.tasks.shared.pod import ACCOUNTS
+from tests.security.entrypoints import MANIFEST
 from tests.steps import builders
 from tests.steps.builders import AT, RUN_ID, write_run
 from tests.steps.run_task import run_task
@@ -30,7 +29,6 @@ from tests.steps.run_task import run_task
 LAB = {"BENCHMARK_ENVIRONMENT": "lab"}
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
-MANIFEST = yaml.safe_load((ROOT / "workflows" / "manifests" / "base" / "benchmark.yaml").read_text())
 CHOSEN = builders.settings(options="rounds=1", dataplanes="lab-iptables,lab-ebpf+twin")
 SECRET = "root:x:0:0:only-in-the-linked-file"
 ESCAPES = "\x1b]0;title\x07\x1b[2J[/nope]<script>alert(1)</script>\u202e"

@@ -11,8 +11,8 @@ import pytest
 
 from analysis.errors import Problem
 from steps.domain import Monitor
-from steps.measurement import monitor_http
-from steps.measurement.sampler import read
+from steps.measurement.monitors import monitor_http
+from steps.measurement.monitors.sampler import read
 
 ANSWER = b"HTTP/1.0 200 OK\r\n\r\n{}"
 

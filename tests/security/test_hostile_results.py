@@ -15,7 +15,7 @@ import pytest
 
 from analysis.errors import Unsupported
 from steps.settings import environment
-from steps.tasks._step import RUN_FOLDER
+from steps.tasks.shared.step import RUN_FOLDER
 from tests.security import swapped_steps
 from tests.workflows import killed_run
 from tests.workflows.test_results import SMALL, killed, nights

@@ -27,7 +27,7 @@ from analysis.summary.answer.answer import Answer
 from analysis.summary.figures.failures import FailureCount
 from analysis.summary.run.summary import SkippedChoice, Summary
 from steps import notification
-from steps.tasks._step import ends_in_a_sentence
+from steps.tasks.shared.step import ends_in_a_sentence
 from tests.analysis import synthetic
 from tests.analysis.comparisons import answer_of, compared, run_of
 from tests.analysis.test_terminal import HOSTILE, TEXTS, is_harmless
@@ -36,7 +36,7 @@ from tests.steps.kube.fake_store import Store as ClusterStore
 from tests.steps.kube.kubeconfigs import document as kubeconfig
 from tests.steps.kube.kubeconfigs import written
 from workflows.cli.app import main
-from workflows.cli.summary_table import print_summary
+from workflows.cli.tables.summary_table import print_summary
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MARKUP: Final = "[/nope] [link=http://x]y[/link] :warning:"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from analysis.errors import Problem
-from steps.measurement import monitor_http
+from steps.measurement.monitors import monitor_http
 from steps.polling import poll
 
 TOKEN = "0123456789abcdef" * 2

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from steps.tools import sockperf
+from steps.tools.sockperf import sockperf
 from steps.tools.tool import here
-from tests.steps.measuring import free_port, until
+from tests.steps.measuring import free_port
+from tests.waiting import until
 
 HEADER = struct.Struct("!QHI")
 """Number, flags and length of a message."""

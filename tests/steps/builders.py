@@ -11,6 +11,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.tools import VARIANTS
 from steps.counters import CoreTimes, Counters, InterfaceTraffic
 from steps.domain import Change, Monitor, Placement, ScaleSign, Sign, Trial, Visit
+from steps.run_documents import RunDocument, ShownArm
 from steps.settings import schedule, turn_order
 from steps.settings.settings import choose_settings
 
@@ -142,12 +143,10 @@ OF_RUN = {"ARGO_WORKFLOW_NAME": "run", "ARGO_WORKFLOW_UID": UID}
 def write_run(directory: Path, chosen: Settings, run_id: str = "run-1") -> tuple[Visit, ...]:
     """A whole run in which everything went well, as documents below `directory`."""
     visits = schedule.make_schedule(chosen)
-    shown = tuple(documents.ShownArm(name=arm, title=arm, colour="#000000") for arm in chosen.dataplanes)
+    shown = tuple(ShownArm(name=arm, title=arm, colour="#000000") for arm in chosen.dataplanes)
     documents.write_document(
         directory / documents.RUN,
-        documents.RunDocument(
-            run_id=run_id, workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown
-        ),
+        RunDocument(run_id=run_id, workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown),
     )
     documents.write_document(
         directory / documents.PREFLIGHT, documents.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits)

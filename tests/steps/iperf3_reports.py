@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from steps.tools import iperf3
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output, Task
 from tests.steps.builders import RECORDED
 

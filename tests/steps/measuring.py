@@ -3,9 +3,6 @@
 import shutil
 import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,20 +10,12 @@ import pytest
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.domain import Placement, Trial
-from steps.measurement.interference import ForeignCpu
+from steps.measurement.monitors.interference import ForeignCpu
 from steps.measurement.trials import measure_trials
 from tests.steps.builders import settings
+from tests.waiting import until
 
 needs_iperf3 = pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        pause.wait(0.01)
 
 
 def free_port() -> int:

@@ -13,7 +13,7 @@ from steps.catalogue.option_fields import UNBOUNDED, Bounds, Option, bounds_of
 from steps.catalogue.options import MOST_ARMS, OPTIONS, Settings
 from steps.settings.schedule import expected_s, planned_time
 from steps.settings.settings import LONGEST_TEXT, choose_settings, load_settings
-from steps.tasks._step import planned_visit
+from steps.tasks.shared.step import planned_visit
 
 
 def is_number(field: FieldInfo) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from steps import documents
 from steps.collect.trial_rows import trial_row
-from steps.collect.visit_rows import VisitRecord
+from steps.collect.visit_record import VisitRecord
 from steps.domain import Visit
 from steps.measurement import client_network
 from tests.steps.builders import placement, trial

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from steps.lease import API_SERVERS, POD_NAME
-from steps.tasks import _guard_metrics, guard
-from steps.tasks._guard_look import LOCK, LookError, PodApi
+from steps.tasks import guard
+from steps.tasks.guarding import guard_metrics
+from steps.tasks.guarding.guard_look import LOCK, LookError, PodApi
 from tests.steps.kube.fake_api import Api, Fault
 from tests.steps.kube.fake_calico import Calico
 
@@ -29,8 +30,8 @@ def test_idle_guard_imports_the_standard_library_alone() -> None:
     assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
     own = [name for name in loaded if name.startswith("steps")]
     assert own == [
-        "steps", "steps.lease", "steps.tasks", "steps.tasks._guard_look", "steps.tasks._guard_metrics",
-        "steps.tasks.guard",
+        "steps", "steps.lease", "steps.tasks", "steps.tasks.guard", "steps.tasks.guarding",
+        "steps.tasks.guarding.guard_look", "steps.tasks.guarding.guard_metrics",
     ]  # fmt: skip
 
 
@@ -133,7 +134,7 @@ def test_lost_api_server_ends_the_pod_for_one_elsewhere(capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("switched", [False, True])
 def test_metrics_are_prometheus_text(*, switched: bool) -> None:
-    lines = _guard_metrics.text(NOW, switched=switched).splitlines()
+    lines = guard_metrics.text(NOW, switched=switched).splitlines()
     assert [line for line in lines if not line.startswith("# HELP ")] == [
         "# TYPE dataplane_benchmark_cluster_switched gauge",
         f"dataplane_benchmark_cluster_switched {int(switched)}",
@@ -165,13 +166,13 @@ def test_metrics_are_pushed_and_a_failure_is_a_sentence(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(http.client, "HTTPConnection", Connection)
     gateway = "http://pushgateway.monitoring:9091/"
-    assert _guard_metrics.push(gateway, "eu/prod", NOW, switched=True) == ""
+    assert guard_metrics.push(gateway, "eu/prod", NOW, switched=True) == ""
     method, path, body = sent[0]
     assert (method, path) == ("PUT", "/metrics/job/dataplane-benchmark-guard/environment/eu%2Fprod")
-    assert body == _guard_metrics.text(NOW, switched=True)
+    assert body == guard_metrics.text(NOW, switched=True)
     status = 400
-    assert _guard_metrics.push(gateway, "p", NOW, switched=True).endswith("refused the metrics with status 400.")
+    assert guard_metrics.push(gateway, "p", NOW, switched=True).endswith("refused the metrics with status 400.")
     status = 0
-    assert "could not be pushed to pushgateway.monitoring (ConnectionRefused" in _guard_metrics.push(
+    assert "could not be pushed to pushgateway.monitoring (ConnectionRefused" in guard_metrics.push(
         gateway, "p", NOW, switched=True
     )

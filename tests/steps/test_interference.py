@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.measurement import interference
-from steps.measurement.interference import ForeignCpu, ForeignCpuReading
+from steps.measurement.monitors import interference
+from steps.measurement.monitors.interference import ForeignCpu, ForeignCpuReading
 
 
 def test_foreign_cpu_is_a_ratio_of_all_cores() -> None:
@@ -45,7 +45,7 @@ def test_foreign_cpu_is_unknown_outside_a_sandbox(tmp_path: Path) -> None:
 
 WATCH = """
 import json, subprocess, sys, time
-from steps.measurement.interference import ForeignCpu, foreign_ratio
+from steps.measurement.monitors.interference import ForeignCpu, foreign_ratio
 spin = "import time, threading\\nend = time.time() + 1\\n" + (
     "def work():\\n while time.time() < end: pass\\n"
     "t = threading.Thread(target=work); t.start(); t.join()")

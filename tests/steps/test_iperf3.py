@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from steps.tools import iperf3
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output
 from tests.steps.iperf3_reports import TCP, figures, planned, recorded, report, task_of
 

@@ -7,8 +7,8 @@ from steps.domain import Trial
 from steps.measurement.results import task
 from steps.measurement.trials import client_command
 from steps.settings.settings import choose_settings
-from steps.tools import iperf3_plan
-from steps.tools.iperf3_document import TestStart
+from steps.tools.iperf3 import plan
+from steps.tools.iperf3.document import TestStart
 from tests.steps.builders import placement, settings, trial
 
 
@@ -61,7 +61,7 @@ def test_arguments_match_the_trial(protocol: str, direction: str) -> None:
         reverse=int("-R" in argv),
         target_bitrate=int(argv[argv.index("-b") + 1]) if "-b" in argv else 0,
     )
-    assert iperf3_plan.contradiction(start, task(planned, 2), argv) is None
-    assert iperf3_plan.block_size_bytes(argv) == (1372 if protocol == "udp" else None)
+    assert plan.contradiction(start, task(planned, 2), argv) is None
+    assert plan.block_size_bytes(argv) == (1372 if protocol == "udp" else None)
     other = task(planned.model_copy(update={"streams": 2}), 2)
-    assert "streams 3, not 2" in str(iperf3_plan.contradiction(start, other, argv))
+    assert "streams 3, not 2" in str(plan.contradiction(start, other, argv))

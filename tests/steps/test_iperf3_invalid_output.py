@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.tools import iperf3
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output, Task
 from tests.steps.iperf3_reports import TCP, UDP, failure, planned, recorded
 

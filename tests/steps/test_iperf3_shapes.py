@@ -7,9 +7,9 @@ import pytest
 
 from steps.catalogue.tools import BY_NAME, VARIANTS
 from steps.settings.schedule import make_schedule
-from steps.tools import iperf3_shapes
 from steps.tools.failure import Failure
-from steps.tools.iperf3_shapes import BothWays
+from steps.tools.iperf3 import shapes
+from steps.tools.iperf3.shapes import BothWays
 from steps.tools.tool import Output, Task
 from tests.steps.builders import RECORDED, settings
 
@@ -78,5 +78,5 @@ def test_shapes_decide_their_streams_and_messages_whatever_is_requested() -> Non
 
 
 def test_shapes_are_served_by_iperf3() -> None:
-    assert {tool.served_by for tool in iperf3_shapes.TOOLS} == {"iperf3"}
+    assert {tool.served_by for tool in shapes.TOOLS} == {"iperf3"}
     assert {"tcp-8", "tcp-both", "tcp-64b"} <= VARIANTS.keys()

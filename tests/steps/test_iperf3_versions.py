@@ -12,9 +12,9 @@ import pytest
 from steps import documents
 from steps.domain import Placement, Trial
 from steps.measurement import references, results, trials
-from steps.tools import iperf3
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output
 from tests.steps.builders import RECORDED, attempt, placement, settings, trial
 from tests.steps.iperf3_reports import task_of

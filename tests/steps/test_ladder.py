@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from steps.catalogue.tools import BY_NAME
 from steps.settings.schedule import make_schedule, planned_time
-from steps.tools import ladder_client, ladder_search, udp_ladder
 from steps.tools.failure import Failure
-from steps.tools.ladder_client import Climb, Request
-from steps.tools.ladder_search import PROBES, RESOLUTION_RATIO, Found, Probe, next_offer, result
+from steps.tools.ladder import client, search, udp_ladder
+from steps.tools.ladder.client import Climb, Request
+from steps.tools.ladder.search import PROBES, RESOLUTION_RATIO, Found, Probe, next_offer, result
+from steps.tools.ladder.udp_ladder import Ladder
 from steps.tools.tool import Output, Task
-from steps.tools.udp_ladder import Ladder
 from tests.steps.builders import settings
 
 BOUND = 0.001
@@ -32,7 +32,7 @@ def measured(offered_bps: float | None, most_bps: float, capacity_bps: float) ->
     return Probe(offered_bps, sent_bps, arrived * 8 * SIZE, packets, packets - arrived, 1.0)
 
 
-def search(probe: Callable[[float | None], Probe], bound: float = BOUND) -> tuple[list[Probe], Found | None]:
+def searched(probe: Callable[[float | None], Probe], bound: float = BOUND) -> tuple[list[Probe], Found | None]:
     probes: list[Probe] = []
     while offer := next_offer(probes, bound):
         probes.append(probe(offer.bps))
@@ -48,7 +48,7 @@ capacities = st.floats(1e7, 1e10)
 
 @given(capacities, st.floats(1.01, 1.9))
 def test_what_a_path_carries_is_found_to_the_resolution(capacity: float, surplus: float) -> None:
-    probes, found = search(lambda offered: measured(offered, surplus * capacity, capacity))
+    probes, found = searched(lambda offered: measured(offered, surplus * capacity, capacity))
     assert found is not None
     assert capacity / (1 + RESOLUTION_RATIO) * 0.99 <= rate(found) <= capacity * 1.002
     assert found.is_exact
@@ -58,7 +58,7 @@ def test_what_a_path_carries_is_found_to_the_resolution(capacity: float, surplus
 
 @given(capacities, st.floats(0.1, 1))
 def test_a_sender_that_is_slower_than_the_path_is_flagged_and_no_loss_is_made_of_it(most: float, share: float) -> None:
-    probes, found = search(lambda offered: measured(offered, most, most / share))
+    probes, found = searched(lambda offered: measured(offered, most, most / share))
     assert found is not None
     assert found.is_sender_limited
     assert rate(found) == pytest.approx(most, rel=0.01)
@@ -70,7 +70,7 @@ def test_noise_neither_prolongs_the_search_nor_finds_more_than_arrives(
     capacity: float, surplus: float, noise: float, seed: int
 ) -> None:
     random = Random(seed)
-    probes, found = search(
+    probes, found = searched(
         lambda offered: measured(offered, surplus * capacity, capacity * (1 + random.gauss(0, noise)))
     )
     assert len(probes) <= PROBES
@@ -86,14 +86,14 @@ def test_a_path_that_loses_at_every_rate_has_none(most: float, loss: float) -> N
         sent = offered or most
         return Probe(offered, sent, sent * (1 - loss), 10**6, round(10**6 * loss), 1.0)
 
-    assert search(probe)[1] is None
+    assert searched(probe)[1] is None
 
 
 def test_one_unlucky_probe_does_not_fail_a_rate() -> None:
-    probes = [measured(None, 2e9, 1e9), Probe(9e8, 9e8, 9e8, 10**6, 5_000, 1.0)]
-    assert next_offer(probes, BOUND) == ladder_search.Offer(9e8), "5 times the bound may be chance"
+    probes = [measured(None, 2e9, 1e9), Probe(9e8, 9e8, 9e8, 10**6, 2_000, 1.0)]
+    assert next_offer(probes, BOUND) == search.Offer(9e8), "twice the bound may be chance"
     probes.append(measured(9e8, 2e9, 1e9))
-    assert next_offer(probes, BOUND) == ladder_search.Offer(9e8), "one against one decides nothing"
+    assert next_offer(probes, BOUND) == search.Offer(9e8), "one against one decides nothing"
     probes.append(measured(9e8, 2e9, 1e9))
     found = result(probes, BOUND)
     assert found is not None
@@ -128,8 +128,8 @@ def climbed(capacity_bps: float, most_bps: float, seconds_each: float = 1.1) -> 
         now[0] += seconds_each
         return Output(document(argv, capacity_bps, most_bps))
 
-    request = Request("10.0.0.1", 5201, "forward", SIZE, BOUND, udp_ladder.LASTS_S)
-    return ladder_client.climb(request, run, lambda: now[0]), ran
+    request = Request("10.0.0.1", 5201, "forward", SIZE, BOUND, udp_ladder.MOST_S)
+    return client.climb(request, run, lambda: now[0]), ran
 
 
 def read(climb: Climb) -> Ladder | Failure:
@@ -146,9 +146,9 @@ def test_the_client_ends_in_its_time_and_its_output_gives_the_rate_again() -> No
     packets = float(str(found.columns["bounded_loss_packets_per_s"]))
     assert packets == pytest.approx(float(str(found.columns["bounded_loss_bps"])) / 8 / SIZE, rel=0.01)
     assert found.flags == ()
-    assert len(ran) * 1.1 <= udp_ladder.LASTS_S
+    assert len(ran) * 1.1 <= udp_ladder.MOST_S
     slow, ran = climbed(capacity_bps=1e9, most_bps=1.6e9, seconds_each=2.0)
-    assert len(ran) * 2.0 <= udp_ladder.LASTS_S
+    assert len(ran) * 2.0 <= udp_ladder.MOST_S
     cut = read(slow)
     assert isinstance(cut, Ladder)
     assert cut.flags == ("ladder-open",)

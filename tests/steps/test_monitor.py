@@ -14,8 +14,8 @@ from analysis.errors import Problem
 from analysis.store.schema import NODE_USAGE
 from steps.counters import MODES, CoreTimes, Counters
 from steps.domain import Monitor
-from steps.measurement import monitor, monitor_http
-from steps.measurement.sampler import read
+from steps.measurement.monitors import monitor, monitor_http
+from steps.measurement.monitors.sampler import read
 from tests.steps.builders import counters
 
 deltas = st.fixed_dictionaries({mode: st.floats(0, 1) for mode in MODES})
@@ -171,7 +171,7 @@ def test_invalid_monitor_response_is_a_problem(body: bytes, error: str) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("serve",), ("serve", "x"), ("serve", "99999")])
 def test_monitor_command_usage_errors(arguments: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "steps.measurement.monitor_http", *arguments]
+    command = [sys.executable, "-m", "steps.measurement.monitors.monitor_http", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr

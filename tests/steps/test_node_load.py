@@ -6,9 +6,10 @@ import pytest
 
 from steps.counters import CoreTimes, Counters
 from steps.domain import Monitor
-from steps.measurement.node_load import others_ratio
-from steps.tools import iperf3, tcp_connect
-from steps.tools.iperf3_document import Document, decode
+from steps.measurement.monitors.node_load import others_ratio
+from steps.tools import tcp_connect
+from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3.document import Document, decode
 from steps.tools.tool import Output, OwnCpu, Task
 from tests.steps.builders import RECORDED
 

@@ -11,12 +11,12 @@ from analysis.errors import Problem
 from steps import documents
 from steps.cluster.port import Cluster
 from steps.domain import Moment, ScaleSign, Sign, SwitchCost, Visit
-from steps.measurement import monitor_http
-from steps.measurement.turn_taker import Turn
+from steps.measurement.monitors import monitor_http
+from steps.measurement.turns.turn_taker import Turn
 from steps.proof import wait
 from steps.settings import schedule, turn_order
 from steps.tasks import clear, prepare, settle
-from steps.tasks._turns import turns_of
+from steps.tasks.shared.turns import turns_of
 from tests.steps.builders import NODES, settings, sign
 
 CHOSEN = settings(dataplanes="lab-iptables")

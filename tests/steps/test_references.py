@@ -9,7 +9,7 @@ from steps import documents
 from steps.measurement import results
 from steps.measurement.references import measure_references
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3.iperf3 import Report
 from tests.steps.builders import placement
 from tests.steps.measuring import CHOSEN, Servers, needs_iperf3
 

@@ -14,7 +14,7 @@ from steps.counters import Counters, InterfaceTraffic
 from steps.measurement import results
 from steps.proof import return_path
 from steps.settings import schedule
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3.iperf3 import Report
 from tests.steps.builders import AT, attempt, fitted, placement, settings, trial, write_run
 
 RECORDED = "tcp-reverse-omit-3.12.json"

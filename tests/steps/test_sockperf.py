@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from analysis.flags import is_voided
 from steps.catalogue.tools import SERVED
-from steps.tools import sockperf, sockperf_report
 from steps.tools.failure import Failure
-from steps.tools.sockperf import LOADED, TOOL, Responses
+from steps.tools.sockperf import report, sockperf
+from steps.tools.sockperf.responses import Responses
+from steps.tools.sockperf.sockperf import LOADED, TOOL
 from steps.tools.tool import Output, Task, Tool, here
-from tests.steps.measuring import free_port, until
+from tests.steps.measuring import free_port
+from tests.waiting import until
 
 RECORDED = Path(__file__).parent / "recorded/sockperf"
 """Printed by 3.7 of Debian 12 on two cores, while other programs used them."""
@@ -153,7 +155,7 @@ def test_a_damaged_output_is_a_failure_with_a_sentence_or_has_figures_in_their_o
     place = data.draw(st.integers(0, len(TEXT)))
     gone = data.draw(st.integers(0, 40))
     text = TEXT[:place] + data.draw(st.text("0123456789.-=eE \n;", max_size=20)) + TEXT[place + gone :]
-    found = sockperf_report.read(text, "exit code 0")
+    found = report.read(text, "exit code 0")
     if isinstance(found, Failure):
         assert found.reason
         assert "\n" not in found.reason

@@ -11,9 +11,9 @@ from analysis.errors import BadInput
 from steps.domain import Visit
 from steps.measurement.trials import GRACE_S
 from steps.settings import environment, turn_order
-from steps.tasks._step import ends_in_a_sentence, node_title
 from steps.tasks.measure import placement_of
 from steps.tasks.prepare import measures
+from steps.tasks.shared.step import ends_in_a_sentence, node_title
 from tests.steps.builders import placement, settings, trial
 
 TAKEN_BY_ARGO = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]")

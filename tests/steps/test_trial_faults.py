@@ -15,7 +15,8 @@ from steps import documents
 from steps.measurement import trials
 from steps.tools import bounds
 from tests.steps.builders import placement, trial
-from tests.steps.measuring import CHOSEN, Outcome, dead, until
+from tests.steps.measuring import CHOSEN, Outcome, dead
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from analysis.errors import Problem
 from steps.domain import Monitor
 from steps.measurement import results
 from steps.tools import connect_probe
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3.iperf3 import Report
 from tests.steps.builders import placement, settings, trial
-from tests.steps.measuring import CHOSEN, Outcome, Servers, busy, free_port, needs_iperf3, until
+from tests.steps.measuring import CHOSEN, Outcome, Servers, busy, free_port, needs_iperf3
+from tests.waiting import until
 
 
 @needs_iperf3

@@ -11,7 +11,7 @@ from steps import documents
 from steps.measurement.references import measure_references
 from steps.measurement.subprocesses import Programs
 from steps.measurement.trials import PASSED, measure_trials
-from steps.measurement.turn_taker import Turn, TurnTaker
+from steps.measurement.turns.turn_taker import Turn, TurnTaker
 from steps.settings import turn_order
 from tests.steps.builders import placement, trial
 from tests.steps.measuring import CHOSEN

@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import Problem
-from steps.measurement import http_client, monitor_http, turns_http
+from steps.measurement import http_client
+from steps.measurement.monitors import monitor_http
 from steps.measurement.subprocesses import Programs
-from steps.measurement.turn_taker import Turn, TurnTaker
-from steps.measurement.turns import Request
-from tests.steps.measuring import until
+from steps.measurement.turns import turns_http
+from steps.measurement.turns.turn_taker import Turn, TurnTaker
+from steps.measurement.turns.turns import Request
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef" * 2
 STEPS = ("host-network", "pod-to-pod", "pod-to-service")
@@ -36,7 +38,7 @@ def source() -> str:
 @pytest.fixture
 def lab_source(tmp_path: Path) -> Iterator[str]:
     place = tmp_path / "turns"
-    server = subprocess.Popen([sys.executable, "-m", "steps.measurement.turns_http", str(place)])
+    server = subprocess.Popen([sys.executable, "-m", "steps.measurement.turns.turns_http", str(place)])
     yield f"unix:{place}"
     server.kill()
     server.wait()

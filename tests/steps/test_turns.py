@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.measurement.turns import ABSENT_S, POLL_S, TRANSPORT_S, Answer, Request, Turns
+from steps.measurement.turns.turns import ABSENT_S, POLL_S, TRANSPORT_S, Answer, Request, Turns
 
 STEPS = ("host-network", "pod-to-pod", "pod-to-service")
 PATIENCE_S = 60.0

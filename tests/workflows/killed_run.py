@@ -23,9 +23,9 @@ from steps import documents
 from steps.catalogue.options import Settings
 from steps.collect import run_rows as _collect  # noqa: F401 - likewise
 from steps.settings import environment, schedule
-from steps.tasks._step import RUN_FOLDER
 from steps.tasks.preflight import level_outputs
 from steps.tasks.prepare import UNSCALED, measures
+from steps.tasks.shared.step import RUN_FOLDER
 from tests.steps import builders
 from workflows.local.execution import engine as engines
 from workflows.local.execution.events import Event, NodeFinished, NodeStarted

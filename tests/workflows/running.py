@@ -1,7 +1,5 @@
 """Run a toy workflow to its end and look at what came of it."""
 
-import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import psutil
 from hera.workflows import DAG, WorkflowTemplate
 
+from tests.waiting import until
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import Event
 from workflows.local.semantics.nodes import WorkflowOutcome
@@ -58,14 +57,13 @@ def phases(outcome: WorkflowOutcome) -> dict[str, str]:
     return {node.name.removeprefix("run").lstrip(".") or "run": node.phase for node in outcome.nodes}
 
 
-def has_exited(pid: int) -> bool:
-    """Whether a process ends within 10 s."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+def await_exit(pid: int) -> None:
+    """Wait until a process has ended; one for which nobody has waited yet has."""
+
+    def ended() -> bool:
         try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
-        os.sched_yield()
-    return False
+
+    until(ended)

@@ -14,8 +14,9 @@ from tests.analysis import synthetic
 from tests.analysis.integrity.damage import cut_short, file_of, gone, one_byte_changed
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps import builders
-from workflows.cli import app, results, summary_table
+from workflows.cli import app, results
 from workflows.cli.run import run
+from workflows.cli.tables import summary_table
 from workflows.flags.run import RunFlags
 
 pytestmark = pytest.mark.usefixtures("without_charts")

@@ -22,7 +22,8 @@ from steps.cluster.lab import sandbox
 from steps.domain import Finding
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
-from workflows.cli import app, plan, reference, summary_table
+from workflows.cli import app, plan, reference
+from workflows.cli.tables import summary_table
 
 pytestmark = pytest.mark.usefixtures("without_charts")
 

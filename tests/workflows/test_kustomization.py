@@ -14,7 +14,7 @@ import yaml
 from analysis.console.terminal import Terminal
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES
-from steps.tasks._pod import ACCOUNTS, CONFIG_MAP, IMAGE
+from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE
 from tests.ordinary import ROOT
 from tests.workflows.deploying import LABELS, build_without_kubectl
 from tests.workflows.fake_argo import cluster, person

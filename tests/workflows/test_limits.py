@@ -19,7 +19,7 @@ from steps.settings.settings import choose_settings
 from steps.settings.turn_order import TRIALS_BETWEEN
 from steps.tasks.preflight import item, level_outputs
 from steps.tasks.prepare import measures
-from steps.tools.iperf3 import CANARY_S
+from steps.tools.iperf3.iperf3 import CANARY_S
 from tests.steps.run_task import Ended, run_task
 from workflows.local.semantics.loops import expand_loop
 from workflows.template.benchmark import DEADLINE_S, build_template

@@ -12,7 +12,7 @@ from hera.workflows import DAG
 from analysis.errors import BadInput, Unsupported
 from analysis.store.storage import atomic
 from tests.workflows import toys as t
-from tests.workflows.running import has_exited, phases, walk, workflow
+from tests.workflows.running import await_exit, phases, walk, workflow
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import (
     NodeFinished,
@@ -93,7 +93,7 @@ def test_step_dies_with_the_killed_engine(tmp_path: Path) -> None:
         step = next(int(line) for line in engine.stdout if line.strip())
         assert psutil.pid_exists(step)
         engine.send_signal(signal.SIGKILL)
-    assert has_exited(step)
+    await_exit(step)
 
 
 def test_invalid_workflow_arguments_are_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from analysis.sql import database
 from analysis.store.store import Store
 from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.cluster.kube.ownership import lock
-from steps.tasks._step import run_id
+from steps.tasks.shared.step import run_id
 from workflows.deployment import argo
 from workflows.deployment.user_client import CRON_WORKFLOWS, UserClient
 from workflows.flags.run import SubmitFlags

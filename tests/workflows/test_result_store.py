@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from analysis.errors import BadInput
-from steps.tasks._pod import SECRET
+from steps.tasks.shared.pod import SECRET
 from tests.steps.kube.fake_api import WHERE
 from tests.workflows.deploying import deploy_to, settings
 from tests.workflows.fake_argo import NAMESPACE, cluster, person

@@ -12,7 +12,7 @@ import pytest
 from hera.workflows import models as m
 
 from tests.workflows import toys as t
-from tests.workflows.running import has_exited, phases, walk, workflow
+from tests.workflows.running import await_exit, phases, walk, workflow
 from workflows.local.execution.child import StepStart
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import (
@@ -67,7 +67,7 @@ def test_stop_ends_child_processes_of_the_step(tmp_path: Path) -> None:
 
     walk(workflow(lambda: t.wait_for_stop(name="w")), tmp_path, listener=listener)
     child = int((tmp_path / "run/kept.txt").read_text())
-    assert has_exited(child)
+    await_exit(child)
 
 
 def test_step_ignoring_sigterm_is_killed(tmp_path: Path) -> None:

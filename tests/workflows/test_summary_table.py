@@ -12,7 +12,7 @@ from analysis.store.store import Store
 from analysis.summary.run import stored
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
-from workflows.cli.summary_table import print_result
+from workflows.cli.tables.summary_table import print_result
 
 SMALL = Recipe(rounds=4, within=0.01, cells=synthetic.QUICK[1:3], entries=ENTRIES[:3])
 

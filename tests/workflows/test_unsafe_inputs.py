@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from steps.tasks._inputs import INPUTS, checked_tag
+from steps.tasks.shared.inputs import INPUTS, checked_tag
 from workflows.local.semantics.unsafe_inputs import unsafe_inputs
 from workflows.template import render
 from workflows.template.benchmark import build_template

@@ -22,8 +22,9 @@ from analysis.store.store import Store
 from analysis.summary.contrast.markdown import to_markdown
 from analysis.summary.contrast.run_contrast import RunContrast, contrast_groups
 from steps.catalogue.options import QUANTITIES, method
-from workflows.cli import contrast_table, uncollected
+from workflows.cli import uncollected
 from workflows.cli.opened_store import open_store
+from workflows.cli.tables import contrast_table
 from workflows.flags.common import AsOwner, Format, Results
 
 FOLDER = "comparisons"

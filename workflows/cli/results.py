@@ -28,8 +28,9 @@ from analysis.store.store import Store
 from analysis.summary.run import stored, summary
 from analysis.summary.run.markdown import to_markdown
 from steps.catalogue.options import method
-from workflows.cli import summary_table, uncollected
+from workflows.cli import uncollected
 from workflows.cli.opened_store import open_store
+from workflows.cli.tables import summary_table
 from workflows.flags.common import AsOwner, Format, Results
 
 _LATEST = "select arg_max(run_id, coalesce(started_at, '0001-01-01 00:00:00+00'::timestamptz)) as run_id from runs"

@@ -15,7 +15,7 @@ from analysis.errors import Unsupported
 from steps.catalogue.options import Settings
 from steps.settings import environment
 from steps.settings.schedule import make_schedule, planned_time
-from steps.tasks._step import RUN_FOLDER, run_id
+from steps.tasks.shared.step import RUN_FOLDER, run_id
 from workflows.flags.run import RunFlags
 from workflows.local.display.terminal import TerminalDisplay
 from workflows.local.execution.engine import Engine
@@ -63,7 +63,7 @@ def _measure(flags: RunFlags, settings: Settings, console: Terminal) -> int:
             f"What was measured is stored; then type `{report_command(settings.results, name)}`.", soft_wrap=True
         )
         return 1
-    from workflows.cli.summary_table import print_result  # noqa: PLC0415 - not imported while the run measures
+    from workflows.cli.tables.summary_table import print_result  # noqa: PLC0415 - not imported while the run measures
 
     return print_result(settings.results, name, flags.format, why)
 

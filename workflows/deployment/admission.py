@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from steps.tasks._pod import ACCOUNTS
+from steps.tasks.shared.pod import ACCOUNTS
 from workflows.deployment.user_client import POLICIES, UserClient
 from workflows.flags.deploy import ADMISSION_MODES, DeployFlags
 from workflows.template.pod_policy import IMAGES, PODS

@@ -8,8 +8,8 @@ from steps.catalogue.environments import LAB
 from steps.cluster.kube.api.nodes import url_host
 from steps.cluster.kube.api.permissions import DEFAULT, ENDPOINTSLICES, OPERATOR_NAMESPACES, Resource
 from steps.settings import environment as variables
-from steps.tasks._pod import IMAGE
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
+from steps.tasks.shared.pod import IMAGE
 from workflows.deployment import argo, kustomization, links, notification
 from workflows.deployment.admission import choose_admission, permitted_images
 from workflows.deployment.argo import Argo

@@ -7,7 +7,7 @@ from analysis.errors import BadInput, Problem
 from steps.cluster.kube.api.credentials.kubeconfig import read_kubeconfigs
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS
 from steps.settings.environment import ENVIRONMENT, IMAGE, NAMESPACE
-from steps.tasks._pod import CONFIG_MAP
+from steps.tasks.shared.pod import CONFIG_MAP
 from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import WORKFLOW_TEMPLATES, UserClient
 from workflows.template.benchmark import NAME

@@ -14,7 +14,7 @@ import yaml
 
 from analysis.errors import BadInput, Unsupported
 from steps.settings import environment
-from steps.tasks._pod import CONFIG_MAP, IMAGE, SECRET
+from steps.tasks.shared.pod import CONFIG_MAP, IMAGE, SECRET
 from workflows.deployment.result_store import ResultStore
 from workflows.deployment.user_client import POLICIES, POLICY_BINDINGS, Object
 from workflows.template import benchmark, guard, nightly

@@ -6,7 +6,7 @@ from typing import Final
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.ownership.lock import find_lock
 from steps.cluster.kube.workloads.manifests import LABEL
-from steps.tasks._pod import ACCOUNTS
+from steps.tasks.shared.pod import ACCOUNTS
 from workflows.deployment.argo import Argo
 from workflows.deployment.user_client import CLUSTER_ROLE_BINDINGS, NAMESPACES, PART, WORKFLOW_TEMPLATES, UserClient
 from workflows.template.benchmark import NAME

@@ -9,7 +9,7 @@ from analysis.addresses import shown_address
 from analysis.errors import BadInput
 from analysis.store.storage.urls import parse_url
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
-from steps.tasks._pod import SECRET
+from steps.tasks.shared.pod import SECRET
 from workflows.deployment import artifact_repository
 from workflows.deployment.argo import Argo
 from workflows.deployment.artifact_repository import SecretKey

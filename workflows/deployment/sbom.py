@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from analysis.console.terminal import printing
 from analysis.errors import BadInput
-from steps.tasks._pod import IMAGE
+from steps.tasks.shared.pod import IMAGE
 
 Object = dict[str, Any]
 

@@ -13,8 +13,8 @@ from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, DEFAULT, INSTALLATIONS, WORKFLOWS
 from steps.settings import environment, operator_cost
 from steps.settings.schedule import planned_time
-from steps.tasks._pod import CONFIG_MAP
-from steps.tasks._step import run_id
+from steps.tasks.shared.pod import CONFIG_MAP
+from steps.tasks.shared.step import run_id
 from workflows.deployment import argo, links
 from workflows.deployment.argo import Ui
 from workflows.deployment.namespaces import OWN, find_namespace

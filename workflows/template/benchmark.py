@@ -46,8 +46,6 @@ from hera.workflows import models as m
 from steps.cluster.kube.workloads.manifests import NAME as POD_NAME
 from steps.cluster.kube.workloads.manifests import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
-from steps.tasks._inputs import checked_tag
-from steps.tasks._pod import unprivileged
 from steps.tasks.begin import begin, end, turn
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect, recollect
@@ -62,6 +60,8 @@ from steps.tasks.restore import restore
 from steps.tasks.retreat import retreat
 from steps.tasks.scale import scale
 from steps.tasks.settle import settle
+from steps.tasks.shared.inputs import checked_tag
+from steps.tasks.shared.pod import unprivileged
 from steps.tasks.snapshot import snapshot
 from steps.tasks.validate import validate
 from steps.tasks.verdict import verdict

@@ -9,7 +9,7 @@ from hera.workflows import Parameter
 
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS
-from steps.documents import Trigger
+from steps.run_documents import Trigger
 
 _KNOWN = ", ".join(
     f"{option.name} ({option.values})" if option.values else option.name for option in OPTIONS if option.read

@@ -6,9 +6,9 @@ from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, STEP_REQU
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.lease import PART, POD_NAME, POD_UID
 from steps.settings import environment
-from steps.tasks._pod import ACCOUNTS, CONFIG_MAP, IMAGE, unprivileged
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
 from steps.tasks.notify import SECRET
+from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, unprivileged
 
 Object = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Final
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.cluster.kube.workloads.manifests import LABEL, TRIALS, USER
 from steps.lease import PART
-from steps.tasks._pod import ACCOUNTS, IMAGE
+from steps.tasks.shared.pod import ACCOUNTS, IMAGE
 from workflows.template import benchmark
 from workflows.template.guard import COMMAND
 from workflows.template.policies import BY_ACCOUNT, LABELLED, NEW, STEP, Object, Rule, build_policy, cel_list, on

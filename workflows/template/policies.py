@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from steps.cluster.kube.workloads.manifests import NAME, NAMED
-from steps.tasks._pod import ACCOUNTS
+from steps.tasks.shared.pod import ACCOUNTS
 
 Object = dict[str, Any]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, OPERATOR_NAMESPACES, PERMISSIONS, Permission, Role
-from steps.tasks._pod import ACCOUNTS
+from steps.tasks.shared.pod import ACCOUNTS
 
 Object = dict[str, Any]
 

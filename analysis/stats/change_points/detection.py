@@ -205,10 +205,10 @@ def _levels(
         for i, cut in enumerate(cuts)
     )
     first = steps[-1].at if steps else 0
-    sight = _sight(nights, variance, freedom, counts[-1], level)
+    detectable_effect = _detectable_effect(nights, variance, freedom, counts[-1], level)
     possible = possible_starts(nights, cuts, further, variance)
     left_out = len(series.values) - first - possible[0].nights
-    last = LastLevel(first, freedom, left_out, possible, sight)
+    last = LastLevel(first, freedom, left_out, possible, detectable_effect)
     return Levels(steps, _suspicion(series.values, nights, first, variance, freedom), last)
 
 
@@ -234,7 +234,7 @@ def _suspicion(values: Values, nights: KeptNights, first: int, variance: float, 
     return replace(best, p=p)
 
 
-def _sight(nights: KeptNights, variance: float, freedom: float, count: int, level: float) -> float | None:
+def _detectable_effect(nights: KeptNights, variance: float, freedom: float, count: int, level: float) -> float | None:
     """The smallest step that three new nights would show at this level, after so many nights of the last level."""
     new = np.arange(LEAST, RECENT + 1.0)
     rates = scan.rates(new, np.maximum(len(nights.values) + 3 - new, 1.0))

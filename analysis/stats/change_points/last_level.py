@@ -51,15 +51,15 @@ class _Start:
 class LastLevel:
     """The nights since the last step, and what was left out of them as outliers.
 
-    `at`: the first of them. `starts`: it, and others at which the level may have begun. `sight`: the smallest next step
-    found by its third night with 80 % power.
+    `at`: the first of them. `starts`: it, and others at which the level may have begun. `detectable_effect`: the
+    smallest next step found by its third night with 80 % power.
     """
 
     at: int
     degrees_of_freedom: float
     left_out: int
     starts: Sequence[_Start]
-    sight: float | None
+    detectable_effect: float | None
 
     @property
     def mean(self) -> float:

@@ -1,11 +1,10 @@
 """The runs that a text names: one by name or place in time, or all of a label. Selection is pure."""
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 import duckdb
 
@@ -15,7 +14,6 @@ from analysis.stats import run
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.run_judgement import continued_runs
 
-LABEL: Final = "label="
 GRAMMAR: Final = (
     "a run's name or its beginning, latest, latest~1, ENVIRONMENT:latest, label=WORD or ENVIRONMENT:label=WORD; "
     "several with commas between"
@@ -23,7 +21,6 @@ GRAMMAR: Final = (
 
 _LATEST: Final = re.compile(r"(?:(?P<environment>.+):)?latest(?:~(?P<back>\d{1,6}))?", re.DOTALL)
 _LABELLED: Final = re.compile(r"(?:(?P<environment>.+):)?label=(?P<label>.+)", re.DOTALL)
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _SHOWN: Final = 4
 _LONGEST: Final = 300
 
@@ -77,20 +74,6 @@ def list_runs(con: duckdb.DuckDBPyConnection) -> list[ListedRun]:
            from runs order by started_at desc nulls last, run_id desc""",
     )
     return [ListedRun(**row) for row in rows]
-
-
-def list_rows(rows: Iterable[Mapping[str, Any]]) -> list[ListedRun]:
-    """The runs of these rows of `runs/`, in the order of `list_runs`."""
-    found = [
-        ListedRun(
-            row["run_id"],
-            row["environment"] or "",
-            row["started_at"],
-            json.loads(row["parameters"] or "{}").get("label") or "",
-        )
-        for row in rows
-    ]
-    return sorted(found, key=lambda one: (one.began_at or _NEVER, one.run_id), reverse=True)
 
 
 def select(text: str, listed: Sequence[ListedRun]) -> tuple[str, ...]:

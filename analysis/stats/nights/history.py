@@ -40,7 +40,7 @@ class History:
         since: when the first of them began.
         series: how many series there are.
         limit: the least change that is a regression, as a share or in points.
-        sight: the smallest change of throughput found by its third night, as a share; None for too few nights.
+        detectable_effect: the smallest change of throughput found by its third night, as a share; None: too few nights.
         notes: sentences on the changes as a whole.
         levels: of each series since its last change.
     """
@@ -49,7 +49,7 @@ class History:
     since: datetime | None
     series: int
     limit: float
-    sight: float | None
+    detectable_effect: float | None
     notes: tuple[str, ...] = ()
     levels: tuple[LevelSince, ...] = ()
 
@@ -58,9 +58,9 @@ class History:
         """How many series and nights were searched, and which change would have been found."""
         since = f" since {self.since:%Y-%m-%d}" if self.since else ""
         searched = f"Searched {formatting.count(self.series, 'series', 'series')} of {self.nights} nights{since}"
-        if self.sight is None:
+        if self.detectable_effect is None:
             return f"{searched}; these are too few to show any change."
-        smallest = formatting.percent_rounded_up(self.sight)
+        smallest = formatting.percent_rounded_up(self.detectable_effect)
         return f"{searched}. A change of throughput by {smallest} would show by its third night."
 
 
@@ -78,7 +78,7 @@ def find_history(
     found = regressions.find_changes(series, limit)
     since = min(filter(None, nights.values()), default=None)
     notes = regressions.baseline_changes(found.changes, [arm.name for arm in about.arms[1:]])
-    history = History(len(nights), since, len(series), limit, found.sight, notes, found.levels)
+    history = History(len(nights), since, len(series), limit, found.detectable_effect, notes, found.levels)
     return tuple(_with_provenance(con, found.changes, list(nights))), history
 
 

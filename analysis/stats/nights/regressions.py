@@ -130,12 +130,12 @@ class LevelChange(PathMetric):
 class FoundChanges:
     """The changes in the order of the series, and the last level of each.
 
-    `sight`: the smallest step found by its third night, as a share: the median over the series of throughput; None
-    where no series is long enough.
+    `detectable_effect`: the smallest step found by its third night, as a share: the median over the series of
+    throughput; None where no series is long enough.
     """
 
     changes: tuple[LevelChange, ...]
-    sight: float | None
+    detectable_effect: float | None
     levels: tuple[LevelSince, ...] = ()
 
 
@@ -157,9 +157,9 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
         for step, status in each
     ]
     sights = [
-        each.last.sight
+        each.last.detectable_effect
         for one, each in zip(series, found, strict=True)
-        if each.last is not None and each.last.sight is not None and one.metric.name == THROUGHPUT
+        if each.last is not None and each.last.detectable_effect is not None and one.metric.name == THROUGHPUT
     ]
     # The scan's p-value is of another test than the interval: where they contradict each other, nothing is claimed.
     changes = [change for change in changes if change.status == "suspected" or not change.low <= 0 <= change.high]

@@ -124,11 +124,6 @@ class Curve(PathMetric):
         return self.values[0].doubt + self.last.doubt
 
     @property
-    def is_flat(self) -> bool:
-        """Whether every point is surely the same as the first within the margin."""
-        return all(point.is_same(self.margin_ratio) for point in self.values[1:])
-
-    @property
     def bend(self) -> Bend | None:
         """Where it leaves its first value; None: nowhere, as far as can be told."""
         ways = [point.direction(self.margin_ratio) for point in self.values]

@@ -293,11 +293,5 @@ def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate,
     if low > 0 or high < 0:
         verdict = "higher" if low > 0 else "lower"
     return replace(
-        draft,
-        verdict=verdict,
-        within_margin=within,
-        change=change,
-        low=low,
-        high=high,
-        p_adjusted=p_adjusted,
+        draft, verdict=verdict, within_margin=within, change=change, low=low, high=high, p_adjusted=p_adjusted
     )

@@ -110,10 +110,6 @@ def legend(answer: Answer) -> str:
     )
 
 
-def _metric(standing: MetricStanding) -> str:
-    return f"{standing.title.partition(',')[0]}: "
-
-
 def _than(answer: Answer, standing: MetricStanding) -> str:
     """Which dataplane an interval refers to: losses are against the best mean of the row, if not said otherwise."""
     if standing.against is None or standing.low is None or len(answer.sides) == _PAIR:

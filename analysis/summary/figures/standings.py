@@ -65,11 +65,6 @@ class MetricStanding:
         return ARROWS[self.standing]
 
     @property
-    def is_good(self) -> bool:
-        """Whether it is best or as good."""
-        return self.standing in {"best", "as-good"}
-
-    @property
     def word(self) -> str:
         """The standing alone: `as good`."""
         return self.standing.replace("-", " ")

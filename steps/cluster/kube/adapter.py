@@ -3,9 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent import futures
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,18 +11,17 @@ from analysis.errors import Problem
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
-from steps.cluster.kube import access, cnis
+from steps.cluster.kube import access, cnis, preflight
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
-from steps.cluster.kube.api.permissions import BENCHMARK, KUBE_SYSTEM, PERMISSIONS, STATE, is_needed, relevant
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
 from steps.cluster.kube.ownership import lock, takeover
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.ownership.owner import current_owner
-from steps.cluster.kube.scale import change as scale_objects
+from steps.cluster.kube.restoration import LeftBehind, Restoration
 from steps.cluster.kube.scale import cluster_scale
-from steps.cluster.kube.servers import server_findings, trial_servers
+from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.workload import Workload
@@ -34,23 +30,6 @@ from steps.proof import wait
 from steps.proof.wait import ProvenEvidence
 from steps.settings import environment as names
 from steps.settings import turn_order
-
-
-@dataclass(frozen=True, slots=True)
-class LeftBehind:
-    """What a dead run left, and whether it was put back.
-
-    Attributes:
-        run: its workflow's name.
-        ending: how it ended, a clause.
-        first: whether nobody had tried to put it back before.
-        problem: why it was not put back or not proven, a sentence; empty: it was.
-    """
-
-    run: str
-    ending: str
-    first: bool
-    problem: str = ""
 
 
 class KubernetesCluster:
@@ -86,9 +65,16 @@ class KubernetesCluster:
         self._owner = current_owner(self._client.namespace, variables)
 
     @cached_property
+    def _around(self) -> Surroundings:
+        return Surroundings(self._client, self._owner, self._asked_nodes, self._variables, self._say, self._sleep)
+
+    @cached_property
     def _cni(self) -> Cni[Any]:
-        around = Surroundings(self._client, self._owner, self._asked_nodes, self._variables, self._say, self._sleep)
-        return cnis.choose(around)
+        return cnis.choose(self._around)
+
+    @property
+    def _restoration(self) -> Restoration:
+        return Restoration(self._around, lambda: self._cni, self._gate_s)
 
     @property
     def _standing(self) -> Standing:
@@ -111,34 +97,8 @@ class KubernetesCluster:
 
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons why the run, a dataplane or a topology is unavailable here. Leaves no changes."""
-        return [access.with_context(finding, self._client.context) for finding in self._findings(settings)]
-
-    def _findings(self, settings: Settings) -> list[Finding]:
-        needed = [entry for entry in relevant(PERMISSIONS, self._client.groups()) if is_needed(entry)]
-        denied = [entry for entry in needed if "switch" in entry.roles and not self._client.allows(entry)]
-        found = access.missing_permissions(denied, self._client.namespace)
-        if any(entry.verb in {"get", "list"} for entry in denied):
-            return found  # the rest can't be judged without reading
-        held = lock.find_lock(self._client)
-        if (others := held is not None and held.owner != self._owner) and held is not None:
-            alive = takeover.holder_is_alive(self._client, held)
-            found.append(access.lock_finding(self._client, held, alive=alive))
-        standing = self._cni.stand(to_switch=True)
-        accepted = frozenset(self._variables.get(names.ACCEPT, "").replace(" ", "").split(","))
-        found += self._cni.findings(standing, settings, accepted)
-        left_out = {finding.subject for finding in found if finding.severity == "skip"}
-        if not others and not denied:
-            dataplanes = [arm for arm in settings.dataplanes if Arm.parse(arm).name not in left_out]
-            original = held.snapshot if held is not None else None
-            found += self._cni.rehearsed(standing, dataplanes, original)
-        # pods of ours would disturb another run
-        if not others and not any(entry.namespace == BENCHMARK for entry in denied):
-            try:
-                chosen = nodes.choose_nodes(standing.nodes, self._asked_nodes)
-            except Problem:
-                return found  # a finding names the reason already
-            found += server_findings.findings(self._client, standing, chosen, settings, variables=self._variables)
-        return found
+        found = preflight.findings(self._around, lambda: self._cni, settings)
+        return [access.with_context(finding, self._client.context) for finding in found]
 
     def provenance(self, settings: Settings) -> dict[str, object]:  # noqa: ARG002 - of the port, for the lab
         """Facts for judging the figures, JSON-serialisable; None is unknown."""
@@ -285,11 +245,11 @@ class KubernetesCluster:
     def restore(self) -> list[Change]:
         """Put everything back, including what a dead run left behind; wait while another does."""
         takeover.await_restorer(self._client, self._owner, self._say, self._sleep)
-        return self._put_back(insist=False)
+        return self._restoration.put_back(insist=False)
 
     def restore_for_user(self) -> list[Change]:
         """Put everything back for a user, whoever changed it, unless a workflow is running."""
-        return self._put_back(insist=True)
+        return self._restoration.put_back(insist=True)
 
     def restore_left(self) -> LeftBehind | None:
         """Put back what a dead run left, for the guard; None: there is nothing, or another does.
@@ -297,58 +257,7 @@ class KubernetesCluster:
         Raises:
             Problem: the lock can't be read.
         """
-        held = lock.find_lock(self._client)
-        if held is None or takeover.holder_is_alive(self._client, held) is not False:
-            return None
-        found = LeftBehind(str(held.owner.workflow), takeover.ending(self._client, held), first=held.restorer is None)
-        if not takeover.may_restore(self._client, self._owner, self._say, insist=False):
-            return None
-        try:
-            self._restore_all()
-        except Problem as problem:
-            return replace(found, problem=str(problem))
-        return found
-
-    def _put_back(self, *, insist: bool) -> list[Change]:
-        if not takeover.may_restore(self._client, self._owner, self._say, insist=insist):
-            return []
-        return self._restore_all()
-
-    def _restore_all(self) -> list[Change]:
-        """The cluster, and the pods and Services that are left; the caller has checked that they may be removed."""
-        # beside the restore, since a thousand Services take most of a minute to delete
-        with ThreadPoolExecutor(2) as pool:
-            sweeps = [pool.submit(clear, self._client) for clear in (scale_objects.clear, trial_servers.clear_all)]
-            futures.wait(sweeps[1:])
-            changes = self._cni.restore(self._wait_for_restored)
-        for sweep in sweeps:
-            sweep.result()  # the cluster's own state came first
-        return changes
-
-    def _wait_for_restored(self) -> None:
-        """Wait for the proof of the restored dataplane on every node, since restored objects may hide a broken node.
-
-        Raises:
-            Problem: it isn't proven in time; the objects are restored nevertheless.
-        """
-        found = self._cni.to_prove(self._standing) if self._gate_s > 0 else None
-        if found is None:
-            return
-        runs = found.dataplane
-        no_image = None if self._variables.get(names.IMAGE) else f"{names.IMAGE} is not set; no deployment names one"
-        if (reason := found.unprovable or no_image) is not None:
-            self._say(f"whether {runs} works again was not checked: {reason}")
-            return
-        try:
-            self._wait(runs, found.nodes, self._gate_s)
-        except Problem as problem:
-            raise Problem(
-                f"{self._client.where}: the API objects are as they were before the run, but {runs} is not proven to "
-                f"work again: {problem} The snapshot is kept: `{self._client.restore_command}` checks again, and "
-                f"`{self._client.kubectl} -n {KUBE_SYSTEM} delete configmap {STATE}` gives up."
-            ) from None
-        finally:
-            trial_servers.clear_all(self._client)
+        return self._restoration.put_back_left()
 
     def settle_for_user(self, dataplane: str) -> ProvenEvidence:
         """Wait for the proof on the measured nodes, for a user.
@@ -357,18 +266,9 @@ class KubernetesCluster:
             UnprovenError: it isn't proven in time, or can't be.
         """
         try:
-            return self._wait(dataplane, self.measured_nodes, wait.CLUSTER_TIMEOUT_S)
+            return self._restoration.prove(dataplane, self.measured_nodes, wait.CLUSTER_TIMEOUT_S)
         finally:
             trial_servers.clear_all(self._client)
-
-    def _wait(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> ProvenEvidence:
-        visit = Visit(visit=1, round=1, dataplane=dataplane, trials=())
-        return wait.wait_for_proof(
-            lambda: self._cni.observe(self._standing, measured, visit, "before", whole=True),
-            lambda signs: wait.judge(signs, dataplane, measured),
-            timeout_s,
-            self._say,
-        )
 
     def configure_for_user(self, dataplane: str) -> list[Change]:
         """Switch for a user, who gets the lock and has to restore."""

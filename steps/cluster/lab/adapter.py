@@ -4,13 +4,15 @@ import shlex
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import msgspec
+
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE
-from steps.cluster.lab import factors, sandbox, servers, state, updates
+from steps.cluster.lab import factors, kernel_memory, sandbox, servers, state, updates
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.evidence import counters
 from steps.cluster.lab.mechanism import mechanisms
@@ -20,6 +22,7 @@ from steps.cluster.lab.network.services import all_ports
 from steps.cluster.lab.preflight import findings
 from steps.cluster.lab.provenance import read_facts
 from steps.domain import LAB_TURNS, Change, Finding, Moment, Placement, ScaleSign, Sign, SwitchCost, Trial, Visit
+from steps.tools.programming import Agents
 
 _SHOWN_COMMANDS: Final = 40
 
@@ -56,8 +59,7 @@ class LabCluster:
             Unsupported: this process is in no sandbox.
         """
         _check_sandbox()
-        wanted = state.wanted_state(visit, settings)
-        if state.read_state() == wanted:
+        if state.is_built_for(visit, settings):
             servers.stop()
             return []
         arm = Arm.parse(visit.dataplane)
@@ -72,12 +74,15 @@ class LabCluster:
                 command=" && ".join(dict.fromkeys(lines)),
             )
         )
+        times_updates = any(trial.program.by_scale for trial in visit.trials)
+        bare_bytes = kernel_memory.settled_bytes() if times_updates else None
         scale = state.first_scale(visit, settings)
         changes += dataplane.install(all_ports(scale.services, scale.endpoints), arm.burden)
         bare = Scale(services=scale.services, endpoints=scale.endpoints)
         for factor in factors.implemented().values():
             changes += factor.apply(dataplane.TRAITS.mechanism, bare, scale)
-        state.write_state(wanted)
+        built = state.wanted_state(visit, settings)
+        state.write_state(built.model_copy(update={"bare_kernel_bytes": bare_bytes}))
         return changes
 
     def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:
@@ -114,11 +119,13 @@ class LabCluster:
             return [sign for signs in pool.map(count, addresses.NODES) for sign in signs]
 
     def time_changes(self, visit: Visit, settings: Settings, trial: Trial) -> str:
-        """The times of the dataplane's own updates."""
+        """The times of the dataplane's own updates, and what the kernel holds for it afterwards."""
         _check_sandbox()
         mechanism = load(Arm.parse(visit.dataplane)).TRAITS.mechanism
         seconds = trial.program.lasts_s(settings.duration_s, 0)
-        return updates.as_json(updates.time_updates(mechanism, trial.scale, seconds))
+        times, known = updates.time_updates(mechanism, trial.scale, seconds), state.read_state()
+        held_bytes = kernel_memory.of_node_bytes(known.bare_kernel_bytes) if known is not None else None
+        return updates.as_json(msgspec.structs.replace(times, agents=Agents(kernel_memory_bytes=held_bytes)))
 
     def place_of_changes(self, trial: Trial) -> Placement:
         """The machine that the lab is on."""

@@ -51,7 +51,7 @@ class Server:
 _TURNS: Final = Server(
     addresses.NODE_A.name,
     0,
-    (sys.executable, "-m", "steps.measurement.turns_http", LAB_TURNS.removeprefix("unix:")),
+    (sys.executable, "-m", "steps.measurement.turns.turns_http", LAB_TURNS.removeprefix("unix:")),
 )
 """In a namespace, so that it ends with the other servers. Its socket is a file, which all namespaces reach."""
 

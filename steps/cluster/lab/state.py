@@ -15,12 +15,14 @@ FILE: Final = Path("/run/lab/state.json")
 class State(StrictModel):
     """The visit that the lab was built for, without its trials, the options that it was built with, and its scale.
 
-    `scale`: None while it changes, or where a change failed.
+    `scale`: None while it changes, or where a change failed. `bare_kernel_bytes`: what the kernel held before the
+    dataplane was installed; None: not read, or unknown.
     """
 
     visit: Visit
     offloads: bool
     scale: Scale | None
+    bare_kernel_bytes: int | None = None
 
 
 def first_scale(visit: Visit, settings: Settings) -> Scale:
@@ -32,6 +34,12 @@ def wanted_state(visit: Visit, settings: Settings) -> State:
     """The state that a visit needs to begin with."""
     without_trials = visit.model_copy(update={"trials": ()})
     return State(visit=without_trials, offloads=settings.offloads, scale=first_scale(visit, settings))
+
+
+def is_built_for(visit: Visit, settings: Settings) -> bool:
+    """Whether the lab is what this visit needs to begin with."""
+    known = read_state()
+    return known is not None and known.model_copy(update={"bare_kernel_bytes": None}) == wanted_state(visit, settings)
 
 
 def read_state() -> State | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from steps import documents
-from steps.collect.visit_rows import VisitRecord
+from steps.collect.visit_record import VisitRecord
 from steps.domain import Visit
 from steps.settings import turn_order
 from tests.steps.builders import attempt

@@ -23,7 +23,7 @@ class Copy:
     def __init__(self, root: Path) -> None:
         self.root = root
         for name in ("analysis", "steps", "workflows", "tests"):
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, root / name)  # with its bytecode
 
     def follow(self, heading: str, *, files: bool = True) -> None:
         """Do what a section of the guide describes. `files`: or its entries alone."""
@@ -46,7 +46,7 @@ class Copy:
     def run(self, program: str, prefix: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - JSON
         """What a program prints last, as JSON."""
         argv = [*prefix, sys.executable, "-c", program]
-        env = os.environ | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = os.environ | {"PYTHONPATH": str(self.root)}
         done = subprocess.run(argv, cwd=self.root, env=env, text=True, capture_output=True, timeout=600, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout.splitlines()[-1])

@@ -53,7 +53,8 @@ from steps.cluster.lab import servers
 from steps.cluster.lab.network import services
 from steps.tools.tool import here
 from tests.steps.builders import placement, settings, write_run
-from tests.steps.measuring import free_port, until
+from tests.steps.measuring import free_port
+from tests.waiting import until
 
 tools, path = served(["echo"]), [topologies.BY_NAME["pod-to-pod"]]
 places = [probe_pods.Site("a", "10.0.0.1"), probe_pods.Site("b", "10.0.0.2")]

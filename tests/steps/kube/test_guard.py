@@ -9,8 +9,8 @@ import pytest
 from analysis.errors import Problem
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PERMISSIONS, STATE
 from steps.lease import RENEWAL_S
-from steps.tasks import _guard_restore
-from steps.tasks._guard_look import look
+from steps.tasks.guarding import guard_restore
+from steps.tasks.guarding.guard_look import look
 from tests.steps.kube.fake_api import NAMESPACE
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.guarding import (
@@ -102,7 +102,7 @@ def test_what_a_dead_run_left_is_put_back(state: str, dataplane: str) -> None:
     found = guarding(calico).restore_left()
     assert found is not None
     assert (found.run, found.problem, found.first) == ("run-1", "", True)
-    assert _guard_restore.message(found).startswith(f"put back what run run-1, {ending}")
+    assert guard_restore.message(found).startswith(f"put back what run run-1, {ending}")
     assert calico.settings() == before
     assert not held(calico)
     assert look(StoreApi(calico)).state == "free"

@@ -7,10 +7,11 @@ import pytest
 
 from analysis.errors import Problem
 from steps import notification
-from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.restoration import Restoration
 from steps.settings import environment
-from steps.tasks import _guard_restore, guard
-from steps.tasks._guard_look import Look
+from steps.tasks import guard
+from steps.tasks.guarding import guard_restore
+from steps.tasks.guarding.guard_look import Look
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.guarding import GUARD, READY, StoreApi, guarding, put_pod, switched, terminated
 from tests.steps.kube.test_adapter import kube
@@ -45,12 +46,12 @@ def test_success_is_told_and_a_failure_once(posted: list[Object], monkeypatch: p
         raise Problem("prod: nothing works.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(KubernetesCluster, "_restore_all", fail)
+        broken.setattr(Restoration, "_restore_all", fail)
         for _try in range(3):
-            assert _guard_restore.restore_left(cluster, REPORTED) == Problem.exit_code
+            assert guard_restore.restore_left(cluster, REPORTED) == Problem.exit_code
     assert [each["restored"] for each in posted] == [False]
     assert posted[0]["text"].startswith("prod: could not put back what run run-1, terminated at 2026-11-23T06:10:00Z,")
-    assert _guard_restore.restore_left(cluster, REPORTED) == 0
+    assert guard_restore.restore_left(cluster, REPORTED) == 0
     assert posted[1] == {
         "text": "prod: put back what run run-1, terminated at 2026-11-23T06:10:00Z, had left.",
         "run": "run-1", "environment": "prod", "status": "guard", "restored": True,
@@ -63,7 +64,7 @@ def test_person_is_told_of_once_a_day(posted: list[Object]) -> None:
     told_after: list[int] = []
 
     def act(found: Look, _variables: Mapping[str, str]) -> int:
-        _guard_restore.notify_of_person(found.owner, found.held_s, REPORTED)
+        guard_restore.notify_of_person(found.owner, found.held_s, REPORTED)
         told_after.append(minute)
         return 0
 

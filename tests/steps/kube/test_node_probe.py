@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,7 +139,7 @@ def test_probe_does_not_count_a_connection_never_established() -> None:
 
 def test_probe_counts_the_current_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 10.1, 14.0, 20.0])
-    monkeypatch.setattr("steps.cluster.kube.probe.connections.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("steps.cluster.kube.probe.connections.time", SimpleNamespace(monotonic=clock.__next__))
     held = HeldConnection("l", "tcp")
     assert held.as_json()["longest_gap_s"] == 0.0
     held.count_reply()

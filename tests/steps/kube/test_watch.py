@@ -4,6 +4,7 @@ import ast
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,8 +54,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         slept.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr("steps.cluster.kube.api.watch.time.sleep", sleep)
-    monkeypatch.setattr("steps.cluster.kube.api.watch.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0]))
     return slept
 
 

@@ -13,7 +13,7 @@ from steps import documents
 from steps.measurement import results, trials
 from steps.measurement.subprocesses import search_everywhere
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import Report
+from steps.tools.iperf3.iperf3 import Report
 from tests.steps.builders import placement, settings, trial
 from tests.steps.iperf3_versions import put_in_place
 from tests.steps.measuring import Servers

@@ -93,10 +93,17 @@ def test_burden_rules_come_before_any_other_forward_rule(burden: int) -> None:
     text = iptables.rules(NODE_A, all_ports(0), burden)
     assert len(_rules_of(text, iptables.BURDEN_CHAIN)) == burden
     assert (_rules_of(text, "FORWARD")[0] == f"-A FORWARD -j {iptables.BURDEN_CHAIN}") == (burden > 0)
-    (table,) = nftables.rules(NODE_A, all_ports(0), burden)
+    table, _ = nftables.rules(NODE_A, all_ports(0), burden)
     assert table.count(f"ip saddr {nftables.BURDEN_SOURCE}") == burden
     forward = table.split("chain filter-FORWARD {")[1].splitlines()
     assert ("jump burden" in forward[2]) == (burden > 0)
+
+
+def test_nftables_chooses_among_endpoints_that_an_earlier_transaction_made() -> None:
+    """An anonymous map beside 250,000 new chains takes the kernel's time, since it looks for it among all of them."""
+    made, chosen = nftables.rules(NODE_A, all_ports(2, 3))
+    assert (made.count("chain endpoint-"), made.count("vmap {")) == (2 * 3 + len(MEASURED), 0)
+    assert (chosen.count("chain endpoint-"), chosen.count("mod 3 vmap {")) == (0, 2)
 
 
 @pytest.mark.parametrize("install", [ebpf.install, ebpf_dsr.install])

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from steps.cluster.lab import sandbox
 from tests import machine
 from tests.ordinary import AS_NOBODY, ROOT, environment
 from tests.steps.lab.conftest import SandboxServer, command
+from tests.waiting import until
 
 pytestmark = pytest.mark.lab
 
@@ -149,16 +149,13 @@ def test_namespaces_of_two_sandboxes_do_not_clash(who: tuple[tuple[str, ...], st
     assert not Path("/run/netns/same").exists()
 
 
-def _until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-    return False
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, None])
-@pytest.mark.parametrize("arm", ["lab-ebpf", "lab-iptables"])
+@pytest.mark.parametrize(
+    ("arm", "number"),
+    [
+        *(("lab-ebpf", end) for end in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, None)),
+        ("lab-iptables", signal.SIGKILL),
+    ],
+)
 def test_ended_sandbox_leaves_no_server_namespace_or_ebpf_program(
     root_sandbox: SandboxServer, arm: str, number: signal.Signals | None
 ) -> None:
@@ -187,9 +184,9 @@ def test_ended_sandbox_leaves_no_server_namespace_or_ebpf_program(
     process.stdin.close()
     process.wait(timeout=_PATIENCE_S)
     process.stdout.close()
-    assert _until(lambda: not machine.processes(mark))
-    assert _until(lambda: not machine.network_namespaces(psutil.process_iter()) & namespaces)
-    assert _until(lambda: machine.stray_programs() <= strays)
+    until(lambda: not machine.processes(mark))
+    until(lambda: not machine.network_namespaces(psutil.process_iter()) & namespaces)
+    until(lambda: machine.stray_programs() <= strays)
 
 
 def test_tests_run_outside_a_sandbox() -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from analysis import formatting
 from analysis.console.terminal import Terminal, Text
-from steps.tasks._step import run_id
+from steps.tasks.shared.step import run_id
 from workflows.local.display.progress import ProgressLine, RunProgress
 from workflows.local.execution.events import (
     Event,

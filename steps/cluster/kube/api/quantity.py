@@ -40,12 +40,6 @@ def amount(text: str) -> float:
     return float(found[1]) * _FACTORS[found[2]] if found else 0.0
 
 
-def number(text: str) -> tuple[int, int] | None:
-    """Major and minor of a version such as `6.1.0-13-amd64`; None if it has none."""
-    found = _VERSION.match(text)
-    return (int(found[1]), int(found[2])) if found else None
-
-
 def version(text: str) -> tuple[int, int, int] | None:
     """Major, minor and patch of a version such as `v3.32.1`; None if it has none."""
     found = _VERSION.match(text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME
@@ -22,8 +22,6 @@ from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.domain import Change
-
-Object = dict[str, Any]
 
 KERNEL: Final = (
     "The API objects are restored. The nodes' kernels keep traces of eBPF: kernel.unprivileged_bpf_disabled stays set "

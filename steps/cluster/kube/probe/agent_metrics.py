@@ -6,7 +6,6 @@ has `prometheusMetricsEnabled`.
 
 import contextlib
 from collections.abc import Collection
-from pathlib import Path
 from typing import Final
 
 STARTED: Final = "process_start_time_seconds"
@@ -31,8 +30,12 @@ SYNCED: Final = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
 FELIX: Final = (STARTED, MEMORY, CPU, LOCAL_POLICIES)
 KUBE_PROXY: Final = (STARTED, MEMORY, CPU, PROXY_RULES, *PENDING, SYNCED)
 
-_KERNEL: Final = ("Slab", "VmallocUsed", "Percpu")
-_KIB: Final = 1024
+KERNEL: Final = ("Slab", "VmallocUsed", "Percpu")
+"""What the kernel of a node holds for itself: its slabs, its areas in virtual memory, and those of each CPU.
+
+The maps of BPF, nftables' sets and iptables' tables are among them; so are others, whose part does not depend on the
+scale.
+"""
 
 
 def chosen(page: str | None, names: Collection[str]) -> dict[str, float] | None:
@@ -47,16 +50,3 @@ def chosen(page: str | None, names: Collection[str]) -> dict[str, float] | None:
                 value = float(line.rpartition("}")[2].split()[0] if "}" in line else line.split()[1])
                 found[name] = found.get(name, 0.0) + value
     return found
-
-
-def kernel_memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """What the kernel of the node holds for itself: its slabs, its areas in virtual memory, and those of each CPU.
-
-    The maps of BPF, nftables' sets and iptables' tables are among them; so are others, whose part does not depend on
-    the scale. None: it can't be read.
-    """
-    try:
-        values = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-        return sum(int(values[name].split()[0]) for name in _KERNEL) * _KIB
-    except (OSError, KeyError, ValueError, IndexError):
-        return None

@@ -22,6 +22,7 @@ from urllib.request import urlopen
 from steps.cluster.kube.probe import agent_metrics, connections
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.rest import Messages, Rest
+from steps.kernel_memory import held_bytes
 
 REPORT_S: Final = 1.0
 """The time between two lines."""
@@ -182,7 +183,7 @@ def host(address: str) -> dict[str, Any]:
         "felix_started_at": _started(felix),
         "felix": agent_metrics.chosen(felix, agent_metrics.FELIX),
         "kube_proxy": agent_metrics.chosen(proxy, agent_metrics.KUBE_PROXY),
-        "kernel_memory_bytes": agent_metrics.kernel_memory_bytes(),
+        "kernel_memory_bytes": held_bytes(agent_metrics.KERNEL),
     }
 
 

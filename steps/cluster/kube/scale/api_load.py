@@ -9,11 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 
 from steps.cluster.kube.api.client import Client
-
-T = TypeVar("T")
 
 AT_ONCE: Final = 8
 """Calls in parallel: the API server's default limits (priority and fairness) let far more of one client wait."""

@@ -240,7 +240,7 @@ def manifests(
         servers = [_server(tool, place.address if on_host else None) for tool in tools]
         labels = _SERVES if name == SERVER else {}
         made.append(pod(name, node=place.node, containers=servers, host_network=on_host, labels=labels))
-    argv = ("python", "-m", "steps.measurement.monitor_http", "serve", str(MONITOR_PORT), token)
+    argv = ("python", "-m", "steps.measurement.monitors.monitor_http", "serve", str(MONITOR_PORT), token)
     monitor = [Container("monitor", argv, MONITOR_PORT)]
     from_outside = any(topology.client == "outside" for topology in wanted)
     for index, place in enumerate(places):

@@ -168,7 +168,7 @@ MECHANISM: Final = Mechanism(
     connections=_connections,
     refusal=_refusal,
     counting_programs=("iptables-nft",),
-    programs=("iptables-nft-restore", "iptables-nft-save"),
+    programs=("iptables-nft-restore",),
     tables=TABLES,
 )
 TRAITS: Final = Traits(MECHANISM, tracks_connections=True, returns_directly=False)

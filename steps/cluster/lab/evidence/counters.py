@@ -16,7 +16,7 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.counters import InterfaceTraffic
 from steps.domain import Moment, Sign
-from steps.measurement import monitor
+from steps.measurement.monitors import monitor
 from steps.namespaces import within
 
 _CONNTRACK: Final = Path("/proc/thread-self/net/nf_conntrack")

@@ -16,9 +16,11 @@ from steps.cluster.lab.tables import POLICY_PORT, POLICY_SOURCE, Counted, Tables
 
 RESTORE: Final = ("iptables-nft-restore", "--noflush")
 _RESTORE_ALL: Final = ("iptables-nft-restore",)
-_SAVE: Final = ("iptables-nft-save", "-t")
 _DISPATCH: Final = "KUBE-SERVICES"
 _NODE_PORTS: Final = f"-A {_DISPATCH} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"
+_ENDPOINTS: Final = '"name": "KUBE-SEP-'
+"""Once for each of their chains, as nft lists them."""
+
 _POLICY: Final = re.compile(r" -j cali-po-\d+$", re.MULTILINE)
 POLICIES: Final = "cali-policies"
 """The chain that each chain of a pod asks before its profile."""
@@ -127,9 +129,9 @@ def _replace(node: LabNode, ports: Sequence[ServicePort], before: Sequence[Servi
 
 
 def _count(node: LabNode) -> Counted:
-    lines = run_one(Job(node.name, (*_SAVE, "nat"))).splitlines()
-    dispatched = sum(line.startswith(f"-A {_DISPATCH} ") and " cluster IP" in line for line in lines)
-    return Counted(dispatched, sum(" -j DNAT " in line for line in lines))
+    """The chains are listed by nft, which does not read their rules: iptables-nft-save takes 29 s for 250,000."""
+    dispatched = run_one(Job(node.name, ("iptables-nft", "-t", "nat", "-S", _DISPATCH))).count(" cluster IP")
+    return Counted(dispatched, run_one(Job(node.name, ("nft", "-j", "list", "chains", "ip"))).count(_ENDPOINTS))
 
 
 def _update(
@@ -183,7 +185,7 @@ def _policy(index: int) -> str:
 
 
 TABLES: Final = Tables(
-    where=("dispatch rules of chain KUBE-SERVICES", "DNAT rules of table nat", f"policies of chain {POLICIES}"),
+    where=("dispatch rules of chain KUBE-SERVICES", "chains KUBE-SEP-...", f"policies of chain {POLICIES}"),
     replace=_replace,
     count=_count,
     update=_update,

@@ -1,7 +1,6 @@
 """What the agents' own metrics say of a scale, of their memory and of their CPU."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -86,12 +85,3 @@ def test_agent_that_started_anew_has_no_cpu_and_one_without_metrics_nothing() ->
     found = agents.used({"node-a": host()}, {"node-a": host(anew, after_s=4.0)})
     assert set(found.columns) == {"kube_proxy_memory_bytes", "kernel_memory_bytes"}
     assert agents.used({}, {"node-a": HostProbe(at=NOW)}).columns == {}
-
-
-def test_kernel_memory_is_what_the_kernel_holds_for_itself(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 8 kB\nSlab:     100 kB\nVmallocUsed: 20 kB\nPercpu:  3 kB\n")
-    assert agent_metrics.kernel_memory_bytes(meminfo) == 123 * 1024
-    meminfo.write_text("Slab: 100 kB\n")
-    assert agent_metrics.kernel_memory_bytes(meminfo) is None
-    assert agent_metrics.kernel_memory_bytes(tmp_path / "absent") is None

@@ -1,7 +1,6 @@
 """Execute the actions of a switch; each may be repeated after an interruption."""
 
 import contextlib
-from typing import Any
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.errors import ConflictError
@@ -16,8 +15,6 @@ from steps.cluster.kube.calico.switching.conditions import Conditions
 from steps.cluster.kube.calico.switching.fields import PROXY
 from steps.cluster.kube.cni import Surroundings
 from steps.domain import Change
-
-Object = dict[str, Any]
 
 
 class ActionExecutor:

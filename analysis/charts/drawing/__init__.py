@@ -1,0 +1,1 @@
+"""What charts are drawn with: their data, marks, axes, colours and SVG."""

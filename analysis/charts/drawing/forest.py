@@ -1,0 +1,140 @@
+"""Forest plots: the difference to the baseline, its interval and the margin; the outcome as shape and colour."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts.drawing.data import Data, Row, to_frame
+from analysis.charts.drawing.marks import by_path, column, lane, plot_width
+from analysis.charts.drawing.theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
+from analysis.domain import Cell
+from analysis.metrics.throughput import HOST_NETWORK_RATIO, THROUGHPUT
+from analysis.stats.verdicts.comparison import Comparison
+
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
+
+_SPAN_LEAST: Final = 1.12
+"""The axis extends at least 12 % to both sides, so that noise never fills it."""
+
+OUTCOMES: Final = {
+    "better": ("triangle-up", BETTER),
+    "worse": ("triangle-down", WORSE),
+    "the same": ("square", SAME),
+    "undecided": ("circle", MUTED),
+}
+"""Shape and colour of each outcome; an undecided one is hollow."""
+
+MARKS: Final = (
+    "▲ better, ▼ worse: the interval leaves zero out. ■ the same: it lies inside the margin, the dashed lines. "
+    "○ undecided: neither; the truth lies somewhere in the interval."
+)
+
+_REACH: Final = 1.6
+"""How far beyond the outermost estimate the axis extends for an interval; a longer one is cut at the edge."""
+
+
+def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
+    """A row for each comparison by these metrics; `value`, `low`, `high` are ratios to the baseline."""
+    rows: list[Row] = []
+    mixed = len({c.better for c in data.comparisons if c.metric in metrics}) > 1
+    arms = {arm.name: arm for arm in data.run.arms}
+    for metric in metrics:
+        for c in data.comparisons:
+            if c.metric != metric or c.scale != "ratio" or not c.against_baseline:
+                continue
+            name = c.path if metric in {THROUGHPUT, HOST_NETWORK_RATIO} else f"{c.path}: {c.metric_title}"
+            name += " (left is better)" if mixed and c.better == "lower" else ""
+            rows.append(
+                {
+                    "path": name,
+                    "cell": data.path({field: getattr(c, field) for field in Cell._fields}),
+                    "baseline": arms[c.baseline].title,
+                    "value": _ratio(c.change),
+                    "low": _ratio(c.low),
+                    "high": _ratio(c.high),
+                    "outcome": _outcome(c),
+                    "margin_low": 1 / (1 + c.margin_ratio),
+                    "margin_high": 1 + c.margin_ratio,
+                    "text": c.estimate or f"undecided{c.doubts.mark}",
+                }
+                | data.side(arms[c.dataplane])
+            )
+    return to_frame(rows)
+
+
+def _outcome(c: Comparison) -> str:
+    return {True: "better", False: "worse", None: "the same" if c.decided else "undecided"}[c.gain]
+
+
+def _ratio(change: float | None) -> float | None:
+    """None also where it has no place on the axis: without end, or with a figure below zero, as CPU less than idle."""
+    return None if change is None or not -1 < change < math.inf else 1 + change
+
+
+def _domain(table: pa.Table) -> tuple[float, float]:
+    centres = [v for v in column(table, "value") if v] or [1.0]
+    ends = [v for name in ("low", "high") for v in column(table, name) if v and math.isfinite(v)]
+    low_limit, high_limit = min(1.0, *centres) / _REACH, max(1.0, *centres) * _REACH
+    low = max(low_limit, min([*ends, *centres, 1 / _SPAN_LEAST]))
+    high = min(high_limit, max([*ends, *centres, _SPAN_LEAST]))
+    return low / 1.02, high * 1.02
+
+
+def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+    """Lanes of dataplanes below the name of each path; on a logarithmic axis half and double are equally far from 1."""
+    low, high = _domain(table)
+    scale = {"type": "log", "domain": [low, high], "nice": False, "clamp": True}
+    ticks = _ticks(low, high, 5 if look.narrow else 9)
+    label = "datum.value == 1 ? '0' : (datum.value > 1 ? '+' : '−') + format(abs(datum.value - 1) * 100, '.3~g') + ' %'"
+    against = next(iter(column(table, "baseline")))
+    axis = {"title": f"difference to {against}, per cent", "values": ticks, "labelExpr": label, "grid": True}
+
+    base = alt.Chart().encode(y=lane(table, look))
+    shapes, colours = zip(*OUTCOMES.values(), strict=True)
+    domain = [*OUTCOMES]
+    outcome = alt.Color("outcome:N", scale={"domain": domain, "range": colours}, legend=None)
+    fill = alt.Fill("outcome:N", scale={"domain": domain, "range": [*colours[:-1], GROUND]}, legend=None)
+    shape = alt.Shape("outcome:N", scale={"domain": domain, "range": shapes}, legend=None)
+    x = alt.X("value:Q", scale=scale, axis=axis)
+    clipped = base.transform_calculate(
+        low=f"clamp(datum.low, {low}, {high})",
+        high=f"clamp(datum.high, {low}, {high})",
+    ).transform_filter("isValid(datum.value)")
+    text_room = 94 if look.narrow else 140
+    width = plot_width(table, look, text_room)
+    layers = [
+        alt.Chart()
+        .mark_rule(color=MUTED, strokeWidth=1)
+        .encode(x=alt.X("one:Q", scale=scale, axis=axis))
+        .transform_calculate(one="1"),
+        *(
+            alt.Chart()
+            .mark_rule(color=MUTED, strokeWidth=1, strokeDash=[3, 3])
+            .encode(x=alt.X(f"{margin}:Q", scale=scale, axis=axis))
+            for margin in ("margin_low", "margin_high")
+        ),
+        clipped.mark_rule(strokeWidth=2.4).encode(
+            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"), color=outcome
+        ),
+        base.transform_filter("isValid(datum.value)")
+        .mark_point(size=72, strokeWidth=1.8, filled=True, opacity=1)
+        .encode(x=x, stroke=outcome, shape=shape, fill=fill),
+        base.mark_text(align="left", dx=8, fontSize=look.font, x=width).encode(
+            text=alt.Text("text:N"),
+            color=alt.ColorValue(INK, condition={"test": "datum.outcome == 'undecided'", "value": MUTED}),
+        ),
+    ]
+    return by_path(layers, table, look, width)
+
+
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """1 and round ratios in the domain, about `most` of them."""
+    gap = math.log(high / low) / most
+    kept = [1.0]
+    for tick in sorted((t for t in _TICKS if low <= t <= high), key=lambda t: abs(math.log(t))):
+        if all(abs(math.log(tick / other)) >= gap for other in kept):
+            kept.append(tick)
+    return sorted(kept)

@@ -1,0 +1,165 @@
+"""Parts that charts share: lanes of one dataplane each, below the name of their path."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import altair as alt
+import pyarrow as pa
+
+from analysis.charts.drawing.theme import INK, LEVELS, MUTED, SHAPES, WIDE, Look
+from analysis.flags import MARKED
+
+LABELS_WIDE = 190
+LABELS_NARROW = 104
+
+SIGNED = "(datum.value > 0 ? '+' : '') + datum.label"
+"""The expression of an axis label with its sign."""
+
+
+def column(frame: pa.Table, name: str) -> list[Any]:
+    """A column's values."""
+    values: list[Any] = frame.column(name).to_pylist()
+    return values
+
+
+def _sides(frame: pa.Table) -> dict[str, tuple[str, int]]:
+    names, colours, shapes = (column(frame, name) for name in ("dataplane", "colour", "shape"))
+    return {n: (c, s) for n, c, s in zip(names, colours, shapes, strict=True)}
+
+
+def colour(frame: pa.Table) -> alt.Color:
+    """Each dataplane in its own colour, without a legend, since labels stand beside the marks."""
+    sides = _sides(frame)
+    scale = {"domain": list(sides), "range": [c for c, _ in sides.values()]}
+    return alt.Color("dataplane:N", scale=scale, legend=None)
+
+
+def shape(frame: pa.Table) -> alt.Shape:
+    """Each dataplane in its own shape, for readers who can't tell the colours apart."""
+    sides = _sides(frame)
+    scale = {"domain": list(sides), "range": [SHAPES[s % len(SHAPES)] for _, s in sides.values()]}
+    return alt.Shape("dataplane:N", scale=scale, legend=None)
+
+
+def hollow(opacity: float) -> dict[str, Any]:
+    """The fill opacity of a mark: 1, or `opacity` for a twin."""
+    return {"fillOpacity": alt.FillOpacityValue(1.0, condition={"test": "datum.twin", "value": opacity})}
+
+
+def lane(frame: pa.Table, look: Look = WIDE, labels: str = "dataplane") -> alt.Y:
+    """One labelled lane for each dataplane, in their order."""
+    limit = LABELS_NARROW if look.narrow else LABELS_WIDE
+    order = list(dict.fromkeys(column(frame, labels)))
+    return alt.Y(f"{labels}:N", sort=order, axis={"title": None, "labelLimit": limit, "labelColor": INK})
+
+
+def plot_width(frame: pa.Table, look: Look, right: int = 0, labels: str = "dataplane") -> int:
+    """The width left for the plot beside its labels and `right` pixels of text, in pixels."""
+    longest = max((len(str(name)) for name in column(frame, labels)), default=0)
+    left = min(LABELS_NARROW if look.narrow else LABELS_WIDE, longest * look.font * 0.56 + 12)
+    return int(look.width - left - right - 8)
+
+
+def by_path(layers: Sequence[alt.Chart], frame: pa.Table, look: Look, width: int) -> alt.FacetChart:
+    """The layers once for each path, one below the other, each with the path's name above it."""
+    paths = list(dict.fromkeys(column(frame, "path")))
+    header: dict[str, Any] = {"title": None, "labelOrient": "top", "labelAnchor": "start"}
+    if look.narrow:  # a path with its metric needs two lines there
+        header["labelExpr"] = "split(datum.label, ': ')"
+    layered = alt.layer(*layers).properties(width=width, height=alt.Step(look.lane))
+    faceted: alt.FacetChart = layered.facet(row=alt.Row("path:N", sort=paths, header=header, title=None), data=frame)
+    return cast("alt.FacetChart", faceted.resolve_scale(y="independent"))
+
+
+def daggers(base: alt.Chart, x: alt.X, y: alt.Y) -> alt.Chart:
+    """The mark of flagged trials above each point whose column `flagged` is true."""
+    beside = base.transform_filter("datum.flagged").mark_text(text=MARKED, dy=-8)
+    return cast("alt.Chart", beside.encode(x=x, y=y, color=alt.ColorValue(INK)))
+
+
+def top(values: list[float | None], room: float) -> float:
+    """The end of an axis that starts at 0, with a share of `room` for the text beside the longest bar."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    return (max(finite, default=1.0) or 1.0) * (1 + room)
+
+
+def around(values: list[float | None]) -> list[float]:
+    """An axis around these values, with room for text to the right; it does not magnify what is nearly equal."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    spread = max(high - low, abs(high) * 0.1)
+    return [low - 0.3 * spread, high + 0.7 * spread]
+
+
+def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False, zero: bool = True) -> alt.FacetChart:
+    """A value with its interval for each dataplane, in lanes below the name of each path.
+
+    Args:
+        frame: as `intervals` returns it.
+        look: the size.
+        title: of the axis; the frame's unit is added.
+        bars: draw bars from zero, whose lengths are compared; else points.
+        zero: whether the axis starts at zero.
+    """
+    unit = next(iter(column(frame, "unit")), "")
+    values = column(frame, "value") + column(frame, "high")
+    if zero:
+        scale = {"domain": [0, top(values, 0.28 if look.narrow else 0.12)], "nice": False}
+    else:
+        scale = {"domain": around([*values, *column(frame, "low")]), "zero": False, "nice": False}
+    axis = {"title": f"{title}, {unit}" if unit else title, "tickCount": look.ticks}
+    x = alt.X("value:Q", scale=scale, axis=axis)
+    base = alt.Chart().encode(y=lane(frame, look))
+    side = colour(frame)
+    rule = base.mark_rule(strokeWidth=1.6, clip=True).encode(
+        x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q")
+    )
+    if bars:
+        marks = [
+            base.mark_bar(height={"band": 0.72}, strokeWidth=1.4).encode(x=x, fill=side, stroke=side, **hollow(0.15)),
+            rule.encode(color=alt.ColorValue(INK)),
+        ]
+    else:
+        point = base.mark_point(size=64, strokeWidth=1.6, filled=True, opacity=1)
+        marks = [rule.encode(color=side), point.encode(x=x, fill=side, stroke=side, shape=shape(frame), **hollow(0))]
+    beside = base.transform_calculate(end="isValid(datum.high) ? max(datum.high, datum.value) : datum.value")
+    text = beside.mark_text(align="left", dx=6 if bars else 9, fontSize=look.font).encode(
+        x=alt.X("end:Q", scale=scale, axis=axis), text=alt.Text("text:N")
+    )
+    missing = (
+        base.transform_filter("!isValid(datum.value)")
+        .mark_text(align="left", dx=4, fontSize=look.font, fontStyle="italic", x=0)
+        .encode(text=alt.Text("text:N"), color=alt.ColorValue(MUTED))
+    )
+    shown = text.transform_filter("isValid(datum.value)")
+    return by_path([*marks, shown, missing], frame, look, plot_width(frame, look))
+
+
+def parts(frame: pa.Table, look: Look = WIDE, *, title: str, names: tuple[str, ...]) -> alt.FacetChart:
+    """Stacked bars of the parts of a whole, in lanes below the name of each path.
+
+    Args:
+        frame: `path`, `lane`, `part`, `place` (index of the part) and `value`, in the unit that `title` names.
+        look: the size.
+        title: of the axis.
+        names: the parts, in the order stacked.
+    """
+    totals: dict[tuple[str, str], float] = {}
+    for path, one, value in zip(*(column(frame, name) for name in ("path", "lane", "value")), strict=True):
+        totals[path, one] = totals.get((path, one), 0.0) + value
+    scale = {"domain": [0, top(list(totals.values()), 0.24 if look.narrow else 0.1)], "nice": False}
+    axis = {"title": title, "tickCount": look.ticks}
+    legend = {"columns": 3 if look.narrow else len(names)}
+    tone = alt.Color("part:N", scale={"domain": list(names), "range": list(LEVELS[: len(names)])}, legend=legend)
+    base = alt.Chart().encode(y=lane(frame, look, "lane"))
+    bars = base.mark_bar(height={"band": 0.72}).encode(
+        x=alt.X("value:Q", stack="zero", scale=scale, axis=axis), color=tone, order=alt.Order("place:Q")
+    )
+    total = (
+        base.transform_aggregate(total="sum(value)", groupby=["lane", "path"])
+        .transform_calculate(text="format(datum.total, datum.total < 10 ? '.2~f' : '.1f')")
+        .mark_text(align="left", dx=6, fontSize=look.font)
+        .encode(x=alt.X("total:Q", scale=scale, axis=axis), text=alt.Text("text:N"), color=alt.ColorValue(INK))
+    )
+    return by_path([bars, total], frame, look, plot_width(frame, look, labels="lane"))

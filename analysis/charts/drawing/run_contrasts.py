@@ -1,0 +1,69 @@
+"""The chart of a comparison of runs: how far B is from A, its interval and the margin."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+
+from analysis.charts.drawing.data import Row, to_frame
+from analysis.charts.drawing.forest import MARKS, forest
+from analysis.charts.drawing.svg import to_svg
+from analysis.charts.drawing.theme import LOOKS
+from analysis.metrics import LEADING
+from analysis.metrics.throughput import THROUGHPUT
+from analysis.stats.contrasts.contrast import Contrast
+
+TITLE: Final = "B against A"
+READING: Final = (
+    "Each figure of B against the same of A; of a dataplane against another, the ratio of the two in B against that in "
+    f"A. All intervals, drawn as lines, hold together in 95 % of comparisons. {MARKS}"
+)
+_OUTCOMES: Final = {"better": "better", "worse": "worse", "same": "the same", "undecided": "undecided"}
+
+
+def frame(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> pa.Table:
+    """A row for each contrast by a leading metric; `value`, `low`, `high` are ratios to A."""
+    rows: list[Row] = []
+    leading = [metric.name for metric in LEADING]
+    shown = [one for one in contrasts if one.metric in leading and one.scale == "ratio"]
+    mixed = len({one.better for one in shown}) > 1
+    for one in sorted(shown, key=lambda each: leading.index(each.metric)):
+        path = one.path if one.metric == THROUGHPUT else f"{one.path}: {one.metric_title}"
+        own, base = (names.get(name or "", name or "") for name in (one.dataplane, one.against))
+        rows.append(
+            {
+                "path": path + (" (left is better)" if mixed and one.better == "lower" else ""),
+                "baseline": "A",
+                "dataplane": f"{own} / {base}" if base else own,
+                "value": _ratio(one.change),
+                "low": _ratio(one.low),
+                "high": _ratio(one.high),
+                "outcome": _OUTCOMES[one.outcome],
+                "margin_low": 1 / (1 + one.margin_ratio),
+                "margin_high": 1 + one.margin_ratio,
+                "text": one.estimate or f"undecided{one.doubt.mark}",
+            }
+        )
+    return to_frame(rows)
+
+
+def draw(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> tuple[str, ...]:
+    """An SVG for each look; none where there is nothing to draw."""
+    table = frame(contrasts, names)
+    if not table.num_rows:
+        return ()
+    return tuple(
+        to_svg(
+            forest(table, look).to_dict(format="vega-lite", validate=False),
+            look,
+            f"contrasts-{look.name}",
+            f"{TITLE}. {READING}",
+        )
+        for look in LOOKS
+    )
+
+
+def _ratio(change: float | None) -> float | None:
+    """None also where it has no place on the axis."""
+    return None if change is None or not -1 < change < math.inf else 1 + change

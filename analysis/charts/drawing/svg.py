@@ -1,0 +1,47 @@
+"""A chart as SVG inside a page: text stays text; no script, no reference to anything outside."""
+
+import html
+import re
+from typing import Any, Final
+
+import vl_convert
+
+from analysis.charts.drawing.theme import Look, config
+
+_EMPTY_PATH: Final = re.compile(r'<path (?:class|aria-hidden)="[^"]*"[^>]*\bd=""[^>]*/>')
+_BACKGROUND: Final = re.compile(r'<path class="background"[^>]*/>')
+_NOISE: Final = re.compile(
+    r' (?:class|font-family|role|aria-[a-z]+|pointer-events|stroke-miterlimit)="[^"]*"| opacity="1"'
+)
+_TAG: Final = re.compile(r"<[^>]+>")
+_NUMBER: Final = re.compile(r"\d+\.\d{2,}")
+_HEAD: Final = re.compile(r"<svg [^>]*?viewBox=\"0 0 ([\d.]+) ([\d.]+)\"[^>]*>")
+
+
+def to_svg(spec: dict[str, Any], look: Look, name: str, description: str) -> str:
+    """Draw a chart.
+
+    Args:
+        spec: the chart in Vega-Lite.
+        look: its size and fonts.
+        name: unique in the page; the prefix of the ids of clip paths.
+        description: the text for screen readers.
+    """
+    drawn: str = vl_convert.vegalite_to_svg(spec, config=config(look))
+    body = _BACKGROUND.sub("", _EMPTY_PATH.sub("", drawn))
+    body = _TAG.sub(lambda tag: _lean(tag[0]), body)
+    body = body.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
+    text = html.escape(description)
+    return _HEAD.sub(
+        lambda m: (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="{look.name}" role="img" aria-label="{text}" '
+            f'viewBox="0 0 {m[1]} {m[2]}"><title>{text}</title>'
+        ),
+        body,
+        count=1,
+    )
+
+
+def _lean(tag: str) -> str:
+    """The tag without the attributes that only Vega's tools read, and with coordinates to a tenth of a pixel."""
+    return _NUMBER.sub(lambda number: f"{float(number[0]):.1f}", _NOISE.sub("", tag))

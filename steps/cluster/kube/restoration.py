@@ -1,0 +1,130 @@
+"""Putting a cluster back, with what a dead run left behind, and the proof that its dataplane works again."""
+
+from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from analysis.errors import Problem
+from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
+from steps.cluster.kube.cni import Cni, Surroundings
+from steps.cluster.kube.ownership import lock, takeover
+from steps.cluster.kube.scale import change as scale_objects
+from steps.cluster.kube.servers import trial_servers
+from steps.domain import Change, Visit
+from steps.proof import wait
+from steps.proof.wait import ProvenEvidence
+from steps.settings import environment as names
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """What a dead run left, and whether it was put back.
+
+    Attributes:
+        run: its workflow's name.
+        ending: how it ended, a clause.
+        first: whether nobody had tried to put it back before.
+        problem: why it was not put back or not proven, a sentence; empty: it was.
+    """
+
+    run: str
+    ending: str
+    first: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """How one cluster is put back.
+
+    Attributes:
+        around: the client, who restores, and how to report and wait.
+        cni: returns the cluster's network plugin, which is asked for only when there is something to put back.
+        timeout_s: how long it waits for the proof; 0: not at all.
+    """
+
+    around: Surroundings
+    cni: Callable[[], Cni[Any]]
+    timeout_s: float
+
+    def put_back(self, *, insist: bool) -> list[Change]:
+        """Put everything back. `insist`: whoever changed it, unless a workflow is running.
+
+        Raises:
+            Problem: it could not be put back, or the dataplane is not proven to work again.
+        """
+        if not takeover.may_restore(self.around.client, self.around.owner, self.around.say, insist=insist):
+            return []
+        return self._restore_all()
+
+    def put_back_left(self) -> LeftBehind | None:
+        """Put back what a dead run left, for the guard; None: there is nothing, or another does.
+
+        Raises:
+            Problem: the lock can't be read.
+        """
+        client = self.around.client
+        held = lock.find_lock(client)
+        if held is None or takeover.holder_is_alive(client, held) is not False:
+            return None
+        found = LeftBehind(str(held.owner.workflow), takeover.ending(client, held), first=held.restorer is None)
+        if not takeover.may_restore(client, self.around.owner, self.around.say, insist=False):
+            return None
+        try:
+            self._restore_all()
+        except Problem as problem:
+            return replace(found, problem=str(problem))
+        return found
+
+    def _restore_all(self) -> list[Change]:
+        """The cluster, and the pods and Services that are left; the caller has checked that they may be removed."""
+        # beside the restore, since a thousand Services take most of a minute to delete
+        clears = scale_objects.clear, trial_servers.clear_all
+        with ThreadPoolExecutor(2) as pool:
+            sweeps = [pool.submit(clear, self.around.client) for clear in clears]
+            futures.wait(sweeps[1:])
+            changes = self.cni().restore(self._wait_for_restored)
+        for sweep in sweeps:
+            sweep.result()  # the cluster's own state came first
+        return changes
+
+    def _wait_for_restored(self) -> None:
+        """Wait for the proof of the restored dataplane on every node, since restored objects may hide a broken node.
+
+        Raises:
+            Problem: it isn't proven in time; the objects are restored nevertheless.
+        """
+        found = self.cni().to_prove(self.cni().stand(to_switch=False)) if self.timeout_s > 0 else None
+        if found is None:
+            return
+        client, runs, image = self.around.client, found.dataplane, self.around.variables.get(names.IMAGE)
+        no_image = None if image else f"{names.IMAGE} is not set; no deployment names one"
+        if (reason := found.unprovable or no_image) is not None:
+            self.around.say(f"whether {runs} works again was not checked: {reason}")
+            return
+        try:
+            self.prove(runs, found.nodes, self.timeout_s)
+        except Problem as problem:
+            raise Problem(
+                f"{client.where}: the API objects are as they were before the run, but {runs} is not proven to work "
+                f"again: {problem} The snapshot is kept: `{client.restore_command}` checks again, and "
+                f"`{client.kubectl} -n {KUBE_SYSTEM} delete configmap {STATE}` gives up."
+            ) from None
+        finally:
+            trial_servers.clear_all(client)
+
+    def prove(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> ProvenEvidence:
+        """Wait for the proof of a dataplane on these nodes.
+
+        Raises:
+            UnprovenError: it isn't proven in time, or can't be.
+        """
+        cni, visit = self.cni(), Visit(visit=1, round=1, dataplane=dataplane, trials=())
+        return wait.wait_for_proof(
+            lambda: cni.observe(cni.stand(to_switch=False), measured, visit, "before", whole=True),
+            lambda signs: wait.judge(signs, dataplane, measured),
+            timeout_s,
+            self.around.say,
+        )

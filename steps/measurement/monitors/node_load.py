@@ -1,0 +1,87 @@
+"""How much CPU others use on the nodes of a cluster, by the nodes' own monitors.
+
+What others use is the user, nice and system time of a node, less what the measuring programs report of themselves. The
+time in which the kernel forwards packets is in none of them: it is softirq.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from analysis.errors import Problem
+from steps.counters import Counters
+from steps.domain import Monitor
+from steps.measurement.monitors.sampler import read
+from steps.tools.tool import OwnCpu
+
+_MODES: Final = ("user", "nice", "system")
+
+
+def others_ratio(
+    monitors: Sequence[Monitor],
+    readings: Mapping[str, Sequence[Counters]],
+    own: OwnCpu | None,
+    client_machine: str | None,
+) -> float | None:
+    """The share of all its cores that others used on the node where they used most, 0 to 1; None: unknown.
+
+    A node is left out where its counters, or the use of a measuring program there, are unknown. Nodes of one machine
+    have the same counters, in which both programs are.
+
+    Args:
+        monitors: of the trial's nodes.
+        readings: of each node, in the order taken.
+        own: what the measuring programs used between the first reading and the last; None: none ran.
+        client_machine: on which the client ran; None: unknown.
+    """
+    taken = {m.node: found for m in monitors if len(found := readings.get(m.node, ())) > 1}
+    machines = {node: found[-1].machine or node for node, found in taken.items()}
+    programs: list[tuple[str | None, float | None]] = []
+    if own is not None:
+        near = next((machines.get(m.node) for m in monitors if m.side in {"client", "both"}), client_machine)
+        far = next((machines.get(m.node) for m in monitors if m.side in {"server", "both"}), None)
+        programs = [(near, own.client_s), (far, own.server_s)]
+    ratios = []
+    for node, found in taken.items():
+        used_s, available_s = _used_s(found[0], found[-1])
+        parts = [used for machine, used in programs if machine == machines[node]]
+        known = [part for part in parts if part is not None]
+        if available_s > 0 and len(known) == len(parts):
+            ratios.append(min(1.0, max(0.0, (used_s - sum(known)) / available_s)))
+    return max(ratios, default=None)
+
+
+def _used_s(before: Counters, after: Counters) -> tuple[float, float]:
+    """CPU seconds of programs and kernel threads between two readings, and those of all cores; 0 of 0: unknown."""
+    wall_s = after.at_s - before.at_s
+    if wall_s <= 0 or len(before.cores) != len(after.cores):
+        return 0.0, 0.0
+    pairs = zip(before.cores, after.cores, strict=True)
+    used_s = sum(getattr(b, mode) - getattr(a, mode) for a, b in pairs for mode in _MODES)
+    return used_s, wall_s * len(after.cores)
+
+
+class NodeLoad:
+    """What others use on the nodes of a placement while none of the measuring programs runs."""
+
+    window_s: Final = 0.2
+
+    def __init__(self, monitors: Sequence[Monitor]) -> None:
+        self._monitors = tuple(monitors)
+
+    def ratio(self, stopped: threading.Event) -> float | None:
+        """The share of the CPU that they use in the next `window_s`; None: unknown."""
+        before = self._read()
+        stopped.wait(self.window_s)
+        after = self._read()
+        both = {node: (before[node], after[node]) for node in before.keys() & after.keys()}
+        return others_ratio(self._monitors, both, None, None)
+
+    def _read(self) -> dict[str, Counters]:
+        found = {}
+        for monitored in self._monitors:
+            try:
+                found[monitored.node] = read(monitored)
+            except Problem:  # the trial itself reports the lost monitor
+                continue
+        return found

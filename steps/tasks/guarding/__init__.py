@@ -1,0 +1,1 @@
+"""What the guard of a deployment does at each look: putting back, finding what is left, metrics."""

@@ -1,0 +1,1 @@
+"""What the tasks share: their inputs, their pods, their turns, and how they fail."""

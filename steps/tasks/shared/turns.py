@@ -1,0 +1,49 @@
+"""How the steps of a visit take part in its turns."""
+
+from typing import Final
+
+from steps.catalogue.options import Settings
+from steps.cluster.port import Cluster
+from steps.domain import Visit
+from steps.measurement.subprocesses import Programs
+from steps.measurement.turns.turn_taker import TurnTaker
+from steps.polling import poll
+from steps.settings import turn_order
+from steps.tasks.shared.step import log
+
+_SERVED_S: Final = 200.0
+"""How long the proof waits for the visit's server of turns: longer than its pod may take to start."""
+
+_POLL_S: Final = 0.05
+_LONGEST_POLL_S: Final = 1.0
+
+
+def turns_of(source: str | None, step: str, visit: Visit, settings: Settings) -> TurnTaker:
+    """The turns of one step of a visit."""
+    patience_s = turn_order.patience_s(visit, settings.omit_s, settings.environment)
+    return TurnTaker(
+        source, step, turn_order.all_steps(visit), patience_s, Programs(), log, needed=(turn_order.SETTLE,)
+    )
+
+
+def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
+    """Let the measuring steps begin, since the dataplane is proven; without a server of turns there are none.
+
+    Raises:
+        Problem: the server of turns does not answer.
+    """
+    source = poll(
+        lambda: cluster.turns(visit), bool, pause_s=_POLL_S, longest_pause_s=_LONGEST_POLL_S, timeout_s=_SERVED_S
+    )
+    if source is not None:
+        turns_of(source, turn_order.SETTLE, visit, settings).come()
+
+
+def refuse_turns(cluster: Cluster, visit: Visit, settings: Settings, reason: str) -> None:
+    """Let the measuring steps end, since the dataplane is not proven.
+
+    Raises:
+        Problem: the server of turns does not answer.
+    """
+    if (source := cluster.turns(visit)) is not None:
+        turns_of(source, turn_order.SETTLE, visit, settings).come(f"{visit.dataplane} is not proven: {reason}")

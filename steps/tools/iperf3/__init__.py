@@ -1,0 +1,1 @@
+"""iperf3: its command line, its server, and what its versions report."""

@@ -1,0 +1,1 @@
+"""sockperf: response times without a load and beside one."""

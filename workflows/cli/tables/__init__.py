@@ -1,0 +1,1 @@
+"""What verbs print in the terminal, in 80 columns."""
