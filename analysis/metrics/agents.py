@@ -1,8 +1,8 @@
-"""What a node's agents and its kernel use while changes are made."""
+"""What a node's agents and its kernel use while changes are made, and how soon the API server answers."""
 
 from typing import Final
 
-from analysis.metrics.metric import ComparedMetric, TableColumn
+from analysis.metrics.metric import ComparedMetric, Metric, TableColumn
 
 
 def _of_node(
@@ -60,5 +60,22 @@ METRICS: Final = (
         "kube-proxy uses so many CPUs:",
         "CPU in kube-proxy",
         TableColumn("kube-proxy, CPUs", "", 144),
+    ),
+    Metric(
+        name="api_read_p50_s",
+        title="a read of the API server, median",
+        unit="s",
+        kind="programming",
+        columns=("api_read_p50_s",),
+        table=TableColumn("API read p50", "ms", 145),
+    ),
+    Metric(
+        name="api_read_worst_s",
+        title="slowest read of the API server",
+        unit="s",
+        kind="tail",
+        columns=("api_read_worst_s",),
+        visit="max({value})",
+        table=TableColumn("slowest API read", "ms", 146),
     ),
 )

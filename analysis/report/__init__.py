@@ -15,7 +15,7 @@ from analysis.stats import run
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.store.index.left_out import LeftOut, sentences
-from analysis.summary.figures import change_groups
+from analysis.summary.figures import change_groups, pooled_times
 from analysis.summary.run import at_scale
 from analysis.summary.run.summary import Summary
 
@@ -123,6 +123,7 @@ def _scale(summary: Summary, drawings: list[Drawing]) -> dict[str, Any]:
         "confidence": at_scale.confidence(groups),
         "drawings": drawings,
         "groups": groups,
+        "times": {"title": pooled_times.TITLE, "columns": pooled_times.COLUMNS, "meaning": pooled_times.MEANING},
     }
 
 

@@ -182,6 +182,9 @@ TRIALS: Final = (
     Column("programming_worst_s", pa.float64(), "s", "the latest; null where one never came"),
     Column("programming_observed", pa.int64(), "1", "how many changes the percentiles rest on, of all nodes"),
     Column("programming_failed", pa.int64(), "1", "changes that were accepted and never worked"),
+    Column("programming_s", pa.list_(pa.float64()), "s", "each time until a change worked, on all nodes"),
+    Column("api_read_p50_s", pa.float64(), "s", "median time of the API server's answers to a small read meanwhile"),
+    Column("api_read_worst_s", pa.float64(), "s", "the slowest of them"),
     Column(
         "felix_memory_bytes", pa.int64(), "B", "of Felix, on the measured node with more; null: its metrics are off"
     ),

@@ -42,7 +42,7 @@ class Settings(StrictModel):
         Field(ge=1, le=86_400),
         Default(
             lab={"smoke": 1, "selftest": 1, "scale": 1, "quick": 1, "standard": 1, "thorough": 2},
-            cluster={"smoke": 2, "selftest": 2, "scale": 4, "quick": 2, "standard": 24, "thorough": 8},
+            cluster={"smoke": 2, "selftest": 2, "scale": 2, "quick": 2, "standard": 24, "thorough": 8},
         ),
         Option(
             help="Seconds of one trial, a whole number from 1.",
@@ -61,7 +61,7 @@ class Settings(StrictModel):
         Field(ge=1, le=1_000),
         Default(
             lab={"smoke": 2, "selftest": 1, "scale": 4, "quick": 5, "standard": 9, "thorough": 5},
-            cluster={"smoke": 2, "selftest": 1, "scale": 2, "quick": 5, "standard": 9, "thorough": 10},
+            cluster={"smoke": 2, "selftest": 1, "scale": 3, "quick": 5, "standard": 9, "thorough": 10},
         ),
         Option(
             aliases=("visits",),

@@ -77,16 +77,19 @@ def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order, the same for the same settings: each round visits every dataplane once, in random order.
 
     Each visit measures in blocks. A block goes through all scales in random order, and at each scale through all cells,
-    in random order too. Visits and trials count from 1.
+    in random order too. It begins with the scale that the cluster has, where the one before it ended, since a change
+    of thousands of Services takes minutes. Visits and trials count from 1.
     """
     random = Random(settings.seed)  # noqa: S311 - an order that can be drawn again, not a secret
     visits: list[Visit] = []
+    present: Scale | None = None
     for number in range(1, settings.rounds + 1):
         arms = list(settings.dataplanes)
         random.shuffle(arms)
         for arm in arms:
             first = 1 + sum(len(visit.trials) for visit in visits)
-            trials = _trials(settings, cells_of(settings, arm), random, len(visits) + 1, first)
+            trials = _trials(settings, cells_of(settings, arm), random, len(visits) + 1, first, present)
+            present = trials[-1].scale if trials else None
             visits.append(Visit(visit=len(visits) + 1, round=number, dataplane=arm, trials=trials))
     return tuple(visits)
 
@@ -223,13 +226,14 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     """
     beyond, most = overhead(settings), settings.rounds
     lab = is_lab(settings.environment)
-    changes = settings.repetitions * sum(scale.change_s(is_lab=lab) for scale in settings.scales)
-    visit = beyond.visit_s + settings.idle_s + (changes if len(settings.scales) > 1 else 0.0)
+    once_s = sum(scale.change_s(is_lab=lab) for scale in settings.scales) if len(settings.scales) > 1 else 0.0
+    visit = beyond.visit_s + settings.idle_s + settings.repetitions * once_s
     visit += OPERATOR_VISIT_S if by_operator else 0.0
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
     sending = sum(_sending_s(settings, cells_of(settings, arm)) for arm in settings.dataplanes)
     round_s = len(settings.dataplanes) * visit + sending + burdens + beyond.look_s
-    outside_s = beyond.begin_s + beyond.after_s
+    # the first scale is made before all visits, and the last is removed after them
+    outside_s = beyond.begin_s + beyond.after_s + once_s / len(settings.scales)
     if settings.budget_s is not None:
         most = min(most, max(1, int((settings.budget_s - outside_s) // round_s)))
     else:
@@ -262,13 +266,20 @@ def _repetitions(cell: Cell, settings: Settings) -> int:
     return 1 if cell.program.once_a_visit else settings.repetitions
 
 
-def _trials(settings: Settings, measured: Sequence[Cell], random: Random, visit: int, first: int) -> tuple[Trial, ...]:
-    """The trials of a visit: each repetition is a block of all scales in random order, each with every cell once."""
+def _trials(
+    settings: Settings, measured: Sequence[Cell], random: Random, visit: int, first: int, present: Scale | None
+) -> tuple[Trial, ...]:
+    """The trials of a visit: each repetition is a block of all scales in random order, each with every cell once.
+
+    `present`: the scale that the cluster has, with which the first block begins.
+    """
     planned: list[tuple[Scale, Cell, int]] = []
     for repetition in range(1, settings.repetitions + 1):
         cells = [cell for cell in measured if repetition <= _repetitions(cell, settings)]
         scales = list(settings.scales)
         random.shuffle(scales)
+        scales.sort(key=lambda scale: scale != present)  # stable: the others stay in random order
+        present = scales[-1]
         for scale in scales:
             random.shuffle(cells)
             planned += [(scale, cell, repetition) for cell in cells]

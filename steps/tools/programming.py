@@ -26,6 +26,8 @@ LOST: Final = "changes-failed"
 """The flag of a trial in which some changes never worked."""
 
 _Number = Annotated[int, Meta(ge=0, le=2**53)]
+_MOST: Final = 10_000
+"""Times of a trial: more are no output of the step `scale`."""
 
 
 class Agents(msgspec.Struct, frozen=True):
@@ -59,6 +61,9 @@ class Times(msgspec.Struct, frozen=True):
         clock_skew_s: the most by which the clocks that the times rest on may differ; None: they rest on one.
         error: the last failure, a sentence; None: there was none.
         agents: what the dataplane's agents and the kernel held afterwards, and used meanwhile.
+        seconds: each time, so that those of several visits give percentiles together; empty in the lab.
+        api_read_p50_s: median time of the API server's answers to a small read meanwhile; None: there is none.
+        api_read_worst_s: the slowest of them.
     """
 
     p50_s: Seconds | None
@@ -70,6 +75,9 @@ class Times(msgspec.Struct, frozen=True):
     clock_skew_s: Seconds | None = None
     error: str | None = None
     agents: Agents = Agents()
+    seconds: Annotated[tuple[Seconds, ...], Meta(max_length=_MOST)] = ()
+    api_read_p50_s: Seconds | None = None
+    api_read_worst_s: Seconds | None = None
 
 
 def times_of(
@@ -111,8 +119,10 @@ class Timed(msgspec.Struct, frozen=True):
         """The figures, by their columns of `trials`."""
         times = self.times
         figures = (times.p50_s, times.p99_s, times.worst_s, times.observed, times.failed)
-        skew = {} if times.clock_skew_s is None else {"clock_skew_s": times.clock_skew_s}
-        return dict(zip(self.names, figures, strict=True)) | skew | times.agents.columns
+        more: dict[str, object] = {name: getattr(times, name) for name in _MORE if getattr(times, name) is not None}
+        if times.seconds:
+            more["programming_s"] = list(times.seconds)
+        return dict(zip(self.names, figures, strict=True)) | more | times.agents.columns
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -133,6 +143,7 @@ class Timed(msgspec.Struct, frozen=True):
         return f"half of {times.observed} changes within {(times.p50_s or 0) * 1e3:.3g} ms{missed}"
 
 
+_MORE: Final = ("clock_skew_s", "api_read_p50_s", "api_read_worst_s")
 _TIMES: Final = msgspec.json.Decoder(Times)
 KERNEL_MEMORY: Final = "kernel_memory_bytes"
 UPDATES: Final = ("update_p50_s", "update_p99_s", "update_worst_s", "updates", "updates_failed")
@@ -178,9 +189,9 @@ def _tool(name: str, title: str, place: Place, names: tuple[str, ...], lasts_s: 
 
 TOOLS: Final = (
     _tool("rules_update", "an update of the rules", "lab", UPDATES, 1.0),
-    _tool("service_added", "a new Service", "cluster", PROGRAMMING, 10.0),
-    _tool("endpoint_added", "a new endpoint", "cluster", PROGRAMMING, 10.0),
-    _tool("endpoint_removed", "a removed endpoint", "cluster", PROGRAMMING, 10.0),
+    _tool("service_added", "a new Service", "cluster", PROGRAMMING, 5.0),
+    _tool("endpoint_added", "a new endpoint", "cluster", PROGRAMMING, 5.0),
+    _tool("endpoint_removed", "a removed endpoint", "cluster", PROGRAMMING, 5.0),
     _tool("policy_enforced", "a new NetworkPolicy", "cluster", PROGRAMMING, 10.0),
     _tool("pod_started", "a new pod", "cluster", PROGRAMMING, 15.0),
 )

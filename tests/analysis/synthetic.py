@@ -289,7 +289,9 @@ def _trial(  # noqa: C901, PLR0911 - one for each kind of tool
         agents |= {"kube_proxy_memory_bytes": int(60e6 / size), "kube_proxy_cpu_ratio": 0.3 / size}
         agents |= {"kernel_memory_bytes": int(300e6 / size)}
         times = {"programming_p50_s": 0.05 / size, "programming_p99_s": 0.2 / size}
-        return row | agents | times | {"programming_observed": 30, "programming_failed": 0}
+        observed = [0.002 * number / size for number in range(1, 31)]
+        found = {"programming_observed": len(observed), "programming_failed": 0, "programming_s": observed}
+        return row | agents | times | found | {"api_read_p50_s": 0.003, "api_read_worst_s": 0.02}
     if by == "rules-update":
         updates = {"update_p50_s": 0.01 / size, "updates": 40, "updates_failed": 0}
         return row | updates | {"kernel_memory_bytes": int(20e6 / size)}

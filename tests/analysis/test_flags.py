@@ -154,7 +154,8 @@ def test_every_trial_column_has_a_flag_kind() -> None:
     settings = {"visit", "trial", "position", "streams", "offered_bps", "repetition", "duration_s", "block_size_bytes"}
     settings |= {"mtu_bytes", "server_mtu_bytes", "services", "attempts", "foreign_cpu_ratio", "quiet_wait_s"}
     settings |= {"responses", "lost_messages", "duplicate_messages", "load_bps"}
-    settings |= {"endpoints", "policies", "churn_per_s", "updates", "programming_observed", "clock_skew_s"}
+    settings |= {"endpoints", "policies", "churn_per_s", "updates", "clock_skew_s"}
+    settings |= {"programming_observed", "programming_s"}
     named = {name for names in COLUMNS.values() for name in names}
     assert {column.name for column in TRIALS if column.unit} - settings == named
     fields = {NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)} - {"node", "side", "cores"}

@@ -1,6 +1,7 @@
 """Scales within a visit: their order, their turns, their proof, and what becomes of a trial without it."""
 
-from itertools import groupby
+from collections import Counter
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,19 @@ def test_the_order_of_scales_is_random_and_one_scale_leaves_the_plan_as_it_was()
     assert alone == 3
     first, second = ([[(t.topology, t.variant) for t in v.trials] for v in plan] for plan in plans)
     assert first == second
+
+
+def test_each_block_begins_with_the_scale_that_the_cluster_has_and_each_scale_comes_at_each_place() -> None:
+    plan = schedule.make_schedule(SEVERAL.model_copy(update={"rounds": 200, "repetitions": 2}))
+    blocks = [
+        [scale.services for scale, _ in groupby(block, key=lambda t: t.scale)]
+        for visit in plan
+        for _, block in groupby(visit.trials, key=lambda t: t.repetition)
+    ]
+    assert all(earlier[-1] == later[0] for earlier, later in pairwise(blocks))
+    for place in range(3):
+        counts = Counter(block[place] for block in blocks)
+        assert all(abs(counts[services] / len(blocks) - 1 / 3) < 0.05 for services in (0, 10, 20)), counts
 
 
 def test_only_a_visit_with_several_scales_or_with_churn_has_the_step() -> None:

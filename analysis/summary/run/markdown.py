@@ -4,6 +4,7 @@ from analysis.console.markdown import code, escape, link, table
 from analysis.console.sanitizing import strip_controls
 from analysis.summary.answer import wording
 from analysis.summary.answer.answer import Answer
+from analysis.summary.figures import pooled_times
 from analysis.summary.figures.traffic import TrafficCell
 from analysis.summary.run import at_scale
 from analysis.summary.run.at_scale import CurveGroup
@@ -27,6 +28,9 @@ def to_markdown(summary: Summary, report: str = "") -> str:
     if groups := at_scale.groups_of(summary):
         paragraphs += [escape(at_scale.first_sentence(groups)), *map(_curves, groups)]
         paragraphs += [escape(at_scale.confidence(groups))]
+    if summary.programming:
+        rows = [map(escape, times.texts) for times in summary.programming]
+        paragraphs += [escape(pooled_times.TITLE), table(pooled_times.COLUMNS, rows), escape(pooled_times.MEANING)]
     paragraphs += [
         escape(summary.disclaimer or ""),
         f"Run {code(summary.run_id)}. {link('Report', report) if report else ''}",

@@ -177,6 +177,23 @@ class CurveItem(PathItem):
     text: str
 
 
+class ProgrammingItem(Item):
+    """The times until changes of a kind worked, of all visits of a dataplane at a scale. Null: not known."""
+
+    path: str
+    """The kind of change and the scale, as the report names them."""
+    dataplane: str
+    visits: int
+    observed: int
+    """Changes that worked, each counted on each measured node."""
+    failed: int
+    """Those that never did, which are later than all others."""
+    p50_s: float | None
+    p99_s: float | None
+    """Null below 100 observations."""
+    worst_s: float | None
+
+
 class FailureItem(Item):
     """A reason, and the number of trials that it stopped; 0 where it failed a visit after its trials."""
 
@@ -231,6 +248,8 @@ class RunDocument(DocumentModel):
     """How each figure moves with the scale; none in a run of one scale."""
     at_scale: tuple[str, ...]
     """The same in sentences, the surest change first."""
+    programming: tuple[ProgrammingItem, ...]
+    """How late changes work on a cluster, with the percentiles of all visits together."""
     failures: tuple[FailureItem, ...]
     skipped: tuple[SkippedItem, ...]
     flags: tuple[FlagItem, ...]

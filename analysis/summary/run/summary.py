@@ -25,6 +25,7 @@ from analysis.stats.verdicts.run_judgement import NIGHTLY
 from analysis.summary.answer.answer import Answer, Measured, make_answer
 from analysis.summary.figures import change_groups, switch_costs
 from analysis.summary.figures.failures import FailureCount, find_failures
+from analysis.summary.figures.pooled_times import PooledTimes, find_pooled_times
 
 Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 
@@ -65,7 +66,8 @@ class Summary:
     `headline`: the answer's sentence. `answer`: None in runs stored before there was one. `families`: of the
     comparisons, which of their intervals hold together. `changes`: from night to night, found in `history`, which is
     None without a comparable night. `doubts`: sentences on what makes the whole run doubtful.
-    `curves`: how each figure moves with the scale; none in a run of one scale.
+    `curves`: how each figure moves with the scale; none in a run of one scale. `programming`: the times until changes
+    worked, of all visits together.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -93,6 +95,7 @@ class Summary:
     history: History | None = None
     doubts: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
+    programming: tuple[PooledTimes, ...] = ()
 
     @property
     def early(self) -> str | None:
@@ -240,6 +243,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         history=nights,
         doubts=tuple(filter(None, [canaries.canary_warning(con, run_id)])),
         curves=judgement.curves,
+        programming=find_pooled_times(con, about),
     )
 
 

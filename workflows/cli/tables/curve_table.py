@@ -6,6 +6,7 @@ from rich.table import Table
 
 from analysis.console.terminal import Terminal, Text
 from analysis.metrics import BY_NAME
+from analysis.summary.figures import pooled_times
 from analysis.summary.run import at_scale
 from analysis.summary.run.at_scale import CurveGroup, Tone
 from analysis.summary.run.summary import Summary
@@ -29,6 +30,21 @@ def print_curves(summary: Summary, console: Terminal) -> None:
     left_out = len(groups) - len(leading)
     more = f" The report has {left_out} more." if left_out else ""
     console.print(Text(f"{at_scale.confidence(groups)}{more}", style="dim"))
+    _print_times(summary, console)
+
+
+def _print_times(summary: Summary, console: Terminal) -> None:
+    """How late changes of the cluster work; nothing in the lab."""
+    if not summary.programming:
+        return
+    console.print()
+    console.print(Text(pooled_times.TITLE, style="bold"))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_row(*(Text(name, style="dim") for name in pooled_times.COLUMNS))
+    for times in summary.programming:
+        table.add_row(*times.texts)
+    console.print(table)
+    console.print(Text(pooled_times.MEANING, style="dim"))
 
 
 def _table(group: CurveGroup) -> Table:

@@ -19,7 +19,7 @@ AT_ONCE: Final = 8
 _AHEAD: Final = 500
 """Calls that are prepared at a time, since a scale has a hundred thousand."""
 
-_EVERY_S: Final = 0.5
+_EVERY_S: Final = 0.2
 """The time between two calls that only read, beside those that write."""
 
 
@@ -44,6 +44,10 @@ class ApiLoad:
         began = time.monotonic()
         call()
         self.writes_s.append(time.monotonic() - began)
+
+    def read_s(self, share: float) -> float | None:
+        """The duration of a read that this share of them does not exceed; None: there was no read."""
+        return quantile(self.reads_s, share) if self.reads_s else None
 
     @property
     def sentence(self) -> str:

@@ -1,6 +1,5 @@
 """A cluster's scale as the adapter changes, counts and times it."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ import msgspec
 from steps.catalogue.factors import Scale
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.scale import agents, change, pod_starts, programming, programming_pods
-from steps.cluster.kube.scale.api_load import ApiLoad
+from steps.cluster.kube.scale.api_load import ApiLoad, recorded
 from steps.cluster.kube.scale.churn import Churn
 from steps.cluster.kube.scale.objects import SELECTOR, Quantity
 from steps.cluster.kube.scale.observations import times
@@ -34,9 +33,10 @@ _ENOUGH: Final = 0.9
 
 @dataclass(slots=True)
 class _Process:
-    """What a process does until it ends or is stopped."""
+    """What a process does until it ends or is stopped. `load`: of its last change of the scale."""
 
     churn: Churn | None = None
+    load: ApiLoad | None = None
 
 
 _PROCESS: Final = _Process()
@@ -65,7 +65,7 @@ def set_scale(client: Client, sites: Sequence[Site], scale: Scale) -> list[Chang
         Problem: a call failed, or there are no addresses for so many Services.
     """
     end_churn()
-    load = prepare(client, sites, scale)
+    _PROCESS.load = load = prepare(client, sites, scale)
     if scale.churn_per_s:
         _PROCESS.churn = Churn(client, quantity(scale), scale.churn_per_s, _version(sites))
     if not load.writes_s:
@@ -113,6 +113,10 @@ def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by
         rate = _PROCESS.churn.achieved_per_s
         seen, enough = f"{rate:.1f} endpoints changed per second", rate >= _ENOUGH * scale.churn_per_s
         found += [_sign("churn_per_s", site.node, "changes accepted", seen, enough) for site in sites]
+    if _PROCESS.load is not None:
+        found += [
+            _sign("services", site.node, "the API server meanwhile", _PROCESS.load.sentence, None) for site in sites
+        ]
     return found
 
 
@@ -124,18 +128,20 @@ def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str
     """
     bench = programming_pods.start(client, sites, image)
     duration_s = float(trial.program.lasts_s(trial.duration_s, 0))
-    before, began = agents.read(client, sites, image), time.monotonic()
+    before = agents.read(client, sites, image)
     try:
-        if trial.tool == "pod_started":
-            found = pod_starts.observe(client, bench, duration_s)
-        else:
-            found = programming.observe(client, bench, trial.tool, duration_s, LATEST_S)
+        with recorded(client) as load:
+            if trial.tool == "pod_started":
+                found = pod_starts.observe(client, bench, duration_s)
+            else:
+                found = programming.observe(client, bench, trial.tool, duration_s, LATEST_S)
     finally:
         change.clear_programming(client)
-    took_s = time.monotonic() - began
-    after = agents.read(client, sites, image)
-    used = agents.used(before, after)
-    return msgspec.json.encode(msgspec.structs.replace(times(found, took_s), agents=used)).decode()
+    used = agents.used(before, agents.read(client, sites, image))
+    made = msgspec.structs.replace(
+        times(found, load.seconds), agents=used, api_read_p50_s=load.read_s(0.5), api_read_worst_s=load.read_s(1.0)
+    )
+    return msgspec.json.encode(made).decode()
 
 
 def followed(client: Client, bench: Bench) -> list[ScaleSign]:

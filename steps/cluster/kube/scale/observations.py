@@ -44,6 +44,7 @@ def times(found: Sequence[Observation], duration_s: float) -> Times:
         observed=len(observed),
         failed=len(missed),
         duration_s=duration_s,
+        seconds=tuple(observed),
         clock_skew_s=max((each.bound_s for each in found), default=0.0),
         error=f"{missed[-1].node} did not follow in time" if missed else None,
     )

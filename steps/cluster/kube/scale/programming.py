@@ -32,7 +32,7 @@ from steps.cluster.kube.workloads.workload import Workload
 Object = dict[str, Any]
 Write = Callable[[], object]
 
-_LANES: Final = 8
+_LANES: Final = 10
 """Services that are changed at the same time, each on its own."""
 
 _PAUSE_S: Final = 1.0

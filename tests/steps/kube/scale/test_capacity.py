@@ -31,11 +31,11 @@ def reasons(calico: Calico, *scales: Scale) -> list[tuple[str, str]]:
 
 def test_services_beyond_the_range_are_refused_with_the_most_that_fit() -> None:
     calico = cluster("10.97.0.0/24", used=50)
-    assert reasons(calico, Scale(), Scale(services=204)) == []
-    ((severity, sentence),) = reasons(calico, Scale(services=205))
+    assert reasons(calico, Scale(), Scale(services=184)) == []
+    ((severity, sentence),) = reasons(calico, Scale(services=185))
     assert severity == "stop"
-    assert "needs 205 Services more, and of the 254 addresses in 10.97.0.0/24 204 are free" in sentence
-    assert "Choose services=204 or fewer" in sentence
+    assert "needs 185 Services more, and of the 254 addresses in 10.97.0.0/24 184 are free" in sentence
+    assert "Choose services=184 or fewer" in sentence
 
 
 def test_a_further_range_and_what_an_earlier_run_left_count() -> None:
@@ -45,7 +45,16 @@ def test_a_further_range_and_what_an_earlier_run_left_count() -> None:
     for number in range(100):
         metadata = {"name": f"scale-{number}", "namespace": NAMESPACE, "labels": labels}
         calico.store.put("", "services", {"metadata": metadata, "spec": {"type": "ClusterIP", "ports": []}})
-    assert reasons(calico, Scale(services=104)) == [], "they are removed or used again"
+    assert reasons(calico, Scale(services=84)) == [], "they are removed or used again"
+
+
+def test_ranges_that_overlap_or_are_being_deleted_count_once_or_not_at_all() -> None:
+    calico = cluster("10.97.0.0/24", "10.97.0.0/25")
+    ((_, sentence),) = reasons(calico, Scale(services=300))
+    assert "of the 254 addresses" in sentence
+    going = {"name": "range-9", "deletionTimestamp": "2026-11-27T00:00:00Z", "finalizers": ["f"]}
+    calico.store.put(GROUP, RANGES, {"metadata": going, "spec": {"cidrs": ["10.98.0.0/16"]}})
+    assert reasons(calico, Scale(services=300)) == [("stop", sentence)]
 
 
 @pytest.mark.parametrize("is_denied", [True, False])
@@ -62,6 +71,7 @@ def test_cost_of_a_scale_is_a_warning_of_preflight() -> None:
     assert "5,000 Services, 5,000 EndpointSlices with 250,000 endpoints and 100 NetworkPolicies" in sentence
     assert f"in namespace {NAMESPACE}" in sentence
     assert "MB in etcd" in sentence
+    assert "1 min 7 s to 3 min 44 s at 150 to 45 writes per second" in sentence
     assert capacity.stored_bytes(Quantity(5_000, 50, 0)) == pytest.approx(34e6, rel=0.1)
 
 

@@ -1,0 +1,87 @@
+"""The times until changes worked, of all visits of a dataplane together, for percentiles that one trial can't give."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+
+from analysis import formatting
+from analysis.stats import run
+from analysis.stats.run import StoredRun
+
+_TIMES: Final = """
+    select dataplane, topology, tool, transport, direction, services, endpoints, policies, churn_per_s,
+           flatten(list(programming_s)) as seconds, coalesce(sum(programming_failed), 0)::bigint as failed,
+           count(distinct visit) as visits
+    from measurements where run_id = $run_id and programming_s is not null
+    group by all
+"""
+
+_FOR_A_PERCENTILE: Final = 100
+"""Observations below which there is no 99th percentile."""
+
+MEANING: Final = (
+    "Each change counts once on each measured node, and all visits of a dataplane count together. One that never "
+    f"worked is later than all others. Below {_FOR_A_PERCENTILE} observations there is no 99th percentile. "
+    "Observations of one visit resemble each other, so these figures have no intervals; those of the medians above are "
+    "of visits."
+)
+
+TITLE: Final = "How late changes of the cluster work, all visits of a dataplane together:"
+COLUMNS: Final = ("", "dataplane", "observations", "never worked", "median", "99 % within", "latest")
+
+
+@dataclass(frozen=True, slots=True)
+class PooledTimes:
+    """The times until changes of a kind worked, of all visits of a dataplane at a scale.
+
+    Attributes:
+        path: the kind of change and the scale, in words.
+        dataplane: its name.
+        visits: in which they were observed.
+        observed: changes that worked, counted on each measured node.
+        failed: changes that never did, likewise.
+        p50_s: their median; None where that many never worked.
+        p99_s: their 99th percentile; None likewise, and below 100 observations.
+        worst_s: the latest; None where one never worked.
+    """
+
+    path: str
+    dataplane: str
+    visits: int
+    observed: int
+    failed: int
+    p50_s: float | None
+    p99_s: float | None
+    worst_s: float | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its line of a table with `COLUMNS`."""
+        times = (formatting.quantity(each, "s") for each in (self.p50_s, self.p99_s, self.worst_s))
+        return (self.path, self.dataplane, str(self.observed + self.failed), str(self.failed), *times)
+
+
+def find_pooled_times(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[PooledTimes, ...]:
+    """Those of a run, in the order of its cells and dataplanes; none in the lab, and in runs before there were any."""
+    cells, arms = list(about.cells), [arm.name for arm in about.arms]
+    rows = [(about.cell(row), row) for row in run.query_rows(con, _TIMES, run_id=about.run_id)]
+    known = [(cell, row) for cell, row in rows if cell in cells and row["dataplane"] in arms]
+    known.sort(key=lambda found: (cells.index(found[0]), arms.index(found[1]["dataplane"])))
+    return tuple(
+        pooled(about.path(cell), row["dataplane"], row["visits"], row["seconds"], row["failed"]) for cell, row in known
+    )
+
+
+def pooled(path: str, dataplane: str, visits: int, seconds: Sequence[float], failed: int) -> PooledTimes:
+    """The figures of single times; `failed` changes never worked."""
+    ordered = [*sorted(seconds), *[math.inf] * failed]
+
+    def at(share: float) -> float | None:
+        found = ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.inf
+        return None if math.isinf(found) else found
+
+    enough = len(ordered) >= _FOR_A_PERCENTILE
+    return PooledTimes(path, dataplane, visits, len(seconds), failed, at(0.5), at(0.99) if enough else None, at(1.0))

@@ -1,0 +1,62 @@
+"""The times until changes worked, of all visits together."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analysis import report
+from analysis.console.terminal import Terminal
+from analysis.summary.figures import pooled_times
+from analysis.summary.figures.pooled_times import pooled
+from analysis.summary.run.document import run_document
+from analysis.summary.run.markdown import to_markdown
+from analysis.summary.run.summary import from_json, to_json
+from tests.analysis import synthetic
+from tests.analysis.test_curves import SEVERAL
+from workflows.cli.tables.summary_table import print_summary
+
+
+@pytest.mark.parametrize(
+    ("seconds", "failed", "figures"),
+    [
+        ([0.01 * n for n in range(1, 100)], 0, (0.5, None, 0.99)),
+        ([0.01 * n for n in range(1, 101)], 0, (0.5, 0.99, 1.0)),
+        ([0.01 * n for n in range(1, 100)], 1, (0.5, 0.99, None)),
+        ([0.01 * n for n in range(1, 99)], 2, (0.5, None, None)),
+        ([1.0], 2, (None, None, None)),
+    ],
+)
+def test_change_that_never_worked_is_later_than_all_others(
+    seconds: list[float], failed: int, figures: tuple[float | None, ...]
+) -> None:
+    found = pooled("a new Service", "ebpf", 3, seconds, failed)
+    assert (found.p50_s, found.p99_s, found.worst_s) == pytest.approx(figures)
+    assert found.texts[:4] == ("a new Service", "ebpf", str(len(seconds) + failed), str(failed))
+
+
+def test_all_visits_of_a_dataplane_have_a_percentile_that_one_has_not(tmp_path: Path) -> None:
+    recipe = replace(SEVERAL, environment="prod", cells=(("pod-to-service", "service-added", "forward"),), rounds=4)
+    with synthetic.database(tmp_path, recipe) as con:
+        summary = synthetic.summarise(con, recipe.run_id)
+        page = report.render(con, recipe.run_id, summary)
+    assert from_json(to_json(summary)).programming == summary.programming
+    (*_, found) = run_document(summary, "report.html").programming
+    assert (found.visits, found.observed, found.failed) == (4, 120, 0)
+    assert found.p50_s is not None
+    assert found.p99_s is not None
+    assert found.worst_s is not None
+    assert found.p50_s < found.p99_s < found.worst_s
+    printed = io.StringIO()
+    print_summary(summary, Terminal(printed, width=400))
+    for shown in (page, to_markdown(summary), printed.getvalue()):
+        assert pooled_times.TITLE in shown
+        assert summary.programming[-1].texts[5] in shown
+
+
+def test_run_without_such_changes_says_nothing_of_them(tmp_path: Path) -> None:
+    with synthetic.database(tmp_path, SEVERAL) as con:
+        summary = synthetic.summarise(con, SEVERAL.run_id)
+        assert pooled_times.TITLE not in report.render(con, SEVERAL.run_id, summary)
+    assert summary.programming == ()
