@@ -83,7 +83,7 @@ def _self_test() -> tuple[Cell, ...]:
         (tool, variant), topology = variants[place % len(variants)], TOPOLOGIES[place % len(TOPOLOGIES)]
         direction = topology.direction if topology.direction in tool.directions else tool.directions[0]
         cells.append(Cell(topology=topology.name, tool=tool.name, transport=variant.transport, direction=direction))
-    return (*cells, *(cell for cell in _SCALE if cell.program.by_scale))
+    return (*cells, *_CHANGES)
 
 
 @dataclass(frozen=True, slots=True)
