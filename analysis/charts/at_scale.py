@@ -19,8 +19,8 @@ from analysis.summary.run import at_scale
 TITLE = "Against the scale"
 READING = (
     "Each dataplane's mean over visits at each scale. The line through a point is the interval of its change from the "
-    "first point, taken inside visits; in 95 % of runs all of them hold together. An axis of values far apart is "
-    "logarithmic; that of the scale has a place for 0 all the same."
+    "first point, taken inside visits; in 95 % of runs all of them hold together. Where it reaches the edge of a panel "
+    "it goes on. An axis of values far apart is logarithmic; that of the scale has a place for 0 all the same."
 )
 EMPTY = "The run has one scale, so there is no curve to show."
 ORDER = 13
@@ -32,6 +32,9 @@ _MOST_PANELS: Final = 8
 
 _LOGARITHMIC: Final = 5.0
 """From the smallest value to the largest: an axis of values is logarithmic from here on."""
+
+_REACH: Final = 3.0
+"""How far beyond all values an axis follows their intervals, as a factor: one that says nothing would hide the rest."""
 
 _FEW_TENS: Final = 2.0
 _HEIGHT: Final = 150
@@ -103,8 +106,7 @@ def _panel(rows: pa.Table, whole: pa.Table, look: Look) -> alt.LayerChart | alt.
     x_axis: dict[str, Any] = {"title": factor, "values": sorted(set(column(rows, "at"))), "labelExpr": labels}
     x_axis |= {"grid": False, "labelOverlap": True, "labelFlush": True}
     x = alt.X("at:Q", scale=_factor_scale(column(rows, "at")), axis=x_axis)
-    values = [value for name in ("value", "low", "high") for value in column(rows, name)]
-    y_scale = _values_scale(values)
+    y_scale = values_scale(column(rows, "value"), [end for name in ("low", "high") for end in column(rows, name)])
     y_axis = {"title": unit or None, "grid": True, "labelExpr": labels} | _ticks(y_scale)
     y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
     base, side = alt.Chart(), colour(whole)
@@ -138,10 +140,14 @@ def _factor_scale(values: Sequence[float]) -> dict[str, Any]:
     return scale | ({"type": "log"} if low > 0 else {"type": "symlog", "constant": least / 2})
 
 
-def _values_scale(values: Sequence[float | None]) -> dict[str, Any]:
-    """An axis of values: from 0, or logarithmic where they are far apart."""
-    known = [value for value in values if value is not None]
-    low, high = min(known), max(known)
+def values_scale(values: Sequence[float], ends: Sequence[float | None]) -> dict[str, Any]:
+    """An axis of values and of the ends of their intervals: from 0, or logarithmic where they are far apart."""
+    low, high = min(values), max(values)
+    if low > 0:
+        known = [min(max(end, low / _REACH), high * _REACH) for end in ends if end is not None]
+    else:
+        known = [end for end in ends if end is not None]
+    low, high = min([low, *known]), max([high, *known])
     if low > 0 and high / low > _LOGARITHMIC:
-        return {"type": "log", "domain": [low / 1.15, high * 1.15], "nice": False}
-    return {"domain": [min(low, 0.0), (high or 1.0) * 1.08], "nice": False}
+        return {"type": "log", "domain": [low / 1.15, high * 1.15], "nice": False, "clamp": True}
+    return {"domain": [min(low, 0.0), (high or 1.0) * 1.08], "nice": False, "clamp": True}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis import report
+from analysis.charts.at_scale import values_scale
 from analysis.console.terminal import Terminal
 from analysis.domain import Cell, Scale
 from analysis.metrics import BY_NAME
@@ -259,3 +260,12 @@ def test_rows_from_before_scales_have_one(tmp_path: Path) -> None:
     assert {stored.path(cell) for cell in stored.cells} == {"pod-to-service tcp", "pod-to-service connect"}
     assert summary.curves == ()
     assert "Services" not in summary.headline
+
+
+def test_an_interval_that_says_nothing_does_not_hide_the_values_of_its_panel() -> None:
+    axis = values_scale([2.0, 36.0], [0.0, 1e9, None])
+    low, high = axis["domain"]
+    assert (axis["type"], axis["clamp"]) == ("log", True)
+    assert 0.5 < low < 2.0
+    assert 36.0 < high < 130.0
+    assert values_scale([0.3, 0.4], [0.2, 0.5])["domain"] == [0.0, 0.5 * 1.08], "one that is near is whole"
