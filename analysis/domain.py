@@ -7,6 +7,9 @@ from typing import Any, Final, NamedTuple
 LAB: Final = "lab"
 """The environment of the lab on one machine. Every other environment is a Kubernetes cluster."""
 
+DEALT: Final = "dealt"
+"""Among a run's parameters: each cell was measured in one dataplane alone, so that there is nothing to compare."""
+
 IMPORTED: Final = "imported"
 """The trigger of runs that another tool measured, and the beginning of their environments: `imported:NAME`."""
 
@@ -72,9 +75,12 @@ class Cell(NamedTuple):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Cell":
-        """The cell of a row with these columns; those of the scale may be missing or null."""
+        """The cell of a row with these columns; those of the scale may be missing or null.
+
+        The transport and the direction of an imported trial that never began may be unknown; they are empty then.
+        """
         scale = {name: value for name in Scale._fields if (value := row.get(name)) is not None}
-        return cls(row["topology"], row["tool"], row["transport"], row["direction"], **scale)
+        return cls(row["topology"], row["tool"], row["transport"] or "", row["direction"] or "", **scale)
 
     @property
     def measured_by(self) -> tuple[str, str]:

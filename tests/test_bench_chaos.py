@@ -286,7 +286,7 @@ def test_what_a_run_leaves_is_found(fault: str, guard: bool, tmp_path: Path, mon
         assert RUN in str(found.lock)
 
 
-def test_no_point_is_tried_on_a_cluster_that_somebody_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_point_is_tried_on_a_locked_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(tmp_path, monkeypatch, guard=False)
     kube(cluster.calico).configure_for_user("ebpf")
     with pytest.raises(NotAsBeforeError, match=r"prod is not free: lock of .*`make restore ENVIRONMENT=prod`"):

@@ -90,7 +90,7 @@ def test_the_reference_has_every_column_view_question_metric_and_chart() -> None
     assert sorted(name for name in expected if name not in text) == []
 
 
-def test_every_column_view_question_and_node_field_says_what_it_is() -> None:
+def test_every_column_view_question_and_node_field_has_a_description() -> None:
     assert [c.name for columns in TABLES.values() for c in columns if not c.description] == []
     empty = [line for line in reference.FILE.read_text().splitlines() if re.match(r"\| `\w+` \|\s*\|$", line)]
     assert empty == []

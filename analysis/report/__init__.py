@@ -10,7 +10,7 @@ from markupsafe import Markup
 from analysis import charts, flags, formatting, metrics
 from analysis.charts import Data, Drawing
 from analysis.domain import IMPORTED
-from analysis.report import interactive, limits, page, tables
+from analysis.report import evidence, interactive, limits, page, tables
 from analysis.stats import run
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
@@ -95,6 +95,7 @@ def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
         limit=formatting.percent(summary.history.limit, sign=False) if summary.history else "",
         trials=tables.trials(data),
         visits=tables.visits(data),
+        evidence=evidence.evidence(data),
         provenance=tables.flat(about.provenance),
         parameters=tables.flat({name: value for name, value in about.parameters.items() if name not in _SHOWN}),
         limits={**limits.limitations(about), **_left_out(data.con)},

@@ -93,7 +93,7 @@ def _figure(value: float | None, divisor: float, mark: str = "") -> str:
 
 
 def visits(data: Data) -> list[dict[str, Any]]:
-    """Every visit, with the signs of its dataplane."""
+    """Every visit."""
     found = data.query("select * from visits where run_id = $run_id order by visit")
     return [
         {
@@ -108,18 +108,6 @@ def visits(data: Data) -> list[dict[str, Any]]:
             "dropped": _dropped(row),
             "before": _figure(row["canary_before_bps"], 1e9),
             "after": _figure(row["canary_after_bps"], 1e9),
-            "signs": [
-                {
-                    "moment": sign["moment"],
-                    "node": sign["node"],
-                    "text": f"{sign['looked_at']}: {sign['seen']}",
-                    "indicates": "no indication"
-                    if sign["indicates"] is None
-                    else formatting.listing(sign["indicates"]) or "no known dataplane",
-                }
-                for sign in row["evidence"] or ()
-            ],
-            "changes": row["changes"] or [],
         }
         for row in found
     ]

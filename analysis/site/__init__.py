@@ -11,6 +11,7 @@ from analysis.errors import BadInput, Unsupported
 from analysis.site.names import site_problem
 from analysis.site.plan import plan_pages
 from analysis.site.reports import Reports
+from analysis.site.verdicts import read_verdicts
 from analysis.site.writer import Written, write_pages
 from analysis.sql import database
 from analysis.stats.contrasts.figures import Compared
@@ -38,8 +39,8 @@ def write_site(store: Store, files: ObjectStorage, compared: Compared) -> Writte
     reports = Reports(store, files)
 
     def write(*, lenient: bool) -> Written:
-        with closing(database.connect(store, asking="")) as con:
-            pages = plan_pages(con, reports, compared, lenient=lenient)
+        with closing(database.connect(store, asking="", verdicts=False)) as con:
+            pages = plan_pages(con, read_verdicts(store), reports, compared, lenient=lenient)
             if not pages:
                 raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")
             try:

@@ -19,6 +19,7 @@ from analysis.site.reports import Reports
 from analysis.site.runs import RunLine, read_lines
 from analysis.site.stored_runs import StoredRuns
 from analysis.site.trends import draw_trends
+from analysis.site.verdicts import Verdicts
 from analysis.site.writer import Made, Page
 from analysis.sql import database
 from analysis.stats.contrasts.figures import Compared
@@ -31,18 +32,21 @@ _MOST_COMPARISONS: Final = 6
 _MADE_OF: Final = frozenset({".py", ".j2", ".css", ".js", ".sql"})
 
 
-def plan_pages(con: duckdb.DuckDBPyConnection, reports: Reports, compared: Compared, *, lenient: bool) -> list[Page]:
+def plan_pages(
+    con: duckdb.DuckDBPyConnection, verdicts: Verdicts, reports: Reports, compared: Compared, *, lenient: bool
+) -> list[Page]:
     """Every page of the site of a store; none for a store without any run.
 
     Args:
         con: a connection with the views of `analysis.sql.database`, open until the pages are made.
+        verdicts: of the runs.
         reports: of the store.
         compared: what the options of a run mean for comparing it.
         lenient: whether an error of a query costs a page; else it is raised.
     """
-    lines = read_lines(con, compared.method)
+    lines = read_lines(con, verdicts, compared.method)
     left_out = database.left_out(con)
-    site = _Site(con, reports, StoredRuns(con, [line.run_id for line in lines]), compared, lenient=lenient)
+    site = _Site(con, reports, StoredRuns(con, verdicts, [line.run_id for line in lines]), compared, lenient=lenient)
     return list(site.pages(environments.group(lines), left_out)) if lines or left_out else []
 
 

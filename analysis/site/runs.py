@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from analysis.site.verdicts import Verdicts
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.nights.history import Method
 from analysis.stats.nights.regressions import LevelChange
@@ -26,9 +27,6 @@ STATUSES: Final[dict[Status, tuple[str, str]]] = {
 }
 """How a run ended, the most urgent first: its sign, and the sign in words."""
 
-_BATCH: Final = 32
-"""Runs read at once: the verdicts of a thousand are some hundred MiB."""
-
 _COLUMNS: Final = (
     "run_id",
     "started_at",
@@ -38,7 +36,6 @@ _COLUMNS: Final = (
     "seed",
     "parameters",
     "provenance",
-    "verdict",
 )
 
 
@@ -114,15 +111,15 @@ class RunLine:
         return f"{self.started_at:%-d %B %Y, %H:%M}" if self.started_at else "time unknown"
 
 
-def read_lines(con: duckdb.DuckDBPyConnection, method: Method) -> list[RunLine]:
+def read_lines(con: duckdb.DuckDBPyConnection, verdicts: Verdicts, method: Method) -> list[RunLine]:
     """Every run of the store, the earliest first; runs of unknown time come before all others."""
     columns = ", ".join(_COLUMNS)
     found = con.sql(f"select {columns} from runs order by started_at nulls first, run_id")  # noqa: S608 - own columns
-    return [_line(row, method) for batch in found.to_arrow_reader(_BATCH) for row in batch.to_pylist()]
+    return [_line(row, verdicts.get(row["run_id"]), method) for row in found.to_arrow_table().to_pylist()]
 
 
-def _line(row: dict[str, Any], method: Method) -> RunLine:
-    verdict = _verdict(row["verdict"])
+def _line(row: dict[str, Any], stored: str | None, method: Method) -> RunLine:
+    verdict = _verdict(stored)
     try:
         parameters = _Parameters.model_validate_json(row["parameters"] or "{}")
     except ValidationError:
@@ -135,11 +132,11 @@ def _line(row: dict[str, Any], method: Method) -> RunLine:
         profile=parameters.profile or "",
         label=(parameters.label or "").strip(),
         dataplanes=tuple(one if isinstance(one, str) else one.title or one.name for one in parameters.dataplanes or ()),
-        headline=verdict.headline if verdict else NO_VERDICT if row["verdict"] is None else BAD_VERDICT,
+        headline=verdict.headline if verdict else NO_VERDICT if stored is None else BAD_VERDICT,
         status=_status(verdict),
         changes=verdict.changes if verdict else (),
         series=_digest(row["environment"], row["trigger"], _method(row["parameters"], method)),
-        digest=_digest(*(row[column] for column in _COLUMNS)),
+        digest=_digest(*(row[column] for column in _COLUMNS), stored),
     )
 
 

@@ -8,12 +8,13 @@ from typing import Any, Final
 import duckdb
 
 from analysis.errors import BadInput
+from analysis.site.verdicts import Verdicts
 from analysis.stats import run
 from analysis.stats.run import StoredRun
 from analysis.summary.run.summary import Summary, from_json
 
-_BATCH: Final = 64
-"""Runs read at once: a query costs as much for one as for these, and their verdicts are some ten MiB."""
+_BATCH: Final = 32
+"""Runs read at once: a query costs as much for one as for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,11 @@ class RunWithSummary:
 class StoredRuns:
     """The runs of a store in the order in which they are asked for."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, verdicts: Verdicts, run_ids: Sequence[str]) -> None:
         self._con = con
+        self._verdicts = verdicts
         self._run_ids = run_ids
         self._places = {run_id: place for place, run_id in enumerate(run_ids)}
-        self._verdicts: dict[str, str | None] = {}
         self._runs: dict[str, StoredRun] = {}
 
     def get(self, run_id: str) -> RunWithSummary:
@@ -48,7 +49,7 @@ class StoredRuns:
                 raise
             except Exception:  # noqa: BLE001 - one of them is at fault: this one is read alone
                 self._load([run_id])
-        verdict = self._verdicts[run_id]
+        verdict = self._verdicts.get(run_id)
         summary = None
         if verdict is not None:
             with suppress(BadInput, ValueError):
@@ -59,5 +60,4 @@ class StoredRuns:
         rows: Sequence[Mapping[str, Any]] = run.query_rows(
             self._con, "select * from runs where run_id in (select unnest($runs::varchar[]))", runs=list(run_ids)
         )
-        self._verdicts = {row["run_id"]: row["verdict"] for row in rows}
         self._runs = {about.run_id: about for about in run.load_runs(self._con, rows)}

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Final, TypeVar
@@ -66,7 +66,12 @@ class Question:
 
 
 def connect(
-    store: Store, *, run_id: str | None = None, asking: str | None = None, choice: Choice = every_run
+    store: Store,
+    *,
+    run_id: str | None = None,
+    asking: str | None = None,
+    choice: Choice = every_run,
+    verdicts: bool = True,
 ) -> Connection:
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
 
@@ -78,6 +83,7 @@ def connect(
         run_id: a run that is to be reported: each of its files is compared with its digest.
         asking: the SQL to come, of which each table is there. None: it is not known. Empty: any but of samples.
         choice: the runs that it is about; the views of visits, trials and samples may lack all others.
+        verdicts: whether `runs` has them; without, they are null.
 
     Returns:
         A connection to a database in memory, which is the caller's to close.
@@ -86,7 +92,7 @@ def connect(
         Unsupported: the store can't be read.
     """
     try:
-        return _opened(store, _extent(asking, run_id), choice)
+        return _opened(store, replace(_extent(asking, run_id), verdicts=verdicts), choice)
     except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
         raise Unsupported(f"can't read {store.url}: {first_line_of_error(error)}; {_remedy(error)}") from error
 
@@ -106,7 +112,7 @@ def connect_to_ask(store: Store, name: str, **parameters: object) -> Connection:
         choice = latest_runs if run_id is None else one_run(str(run_id))
     elif environment is not None:
         choice = of_environment(str(environment))
-    return connect(store, asking=asked.sql, choice=choice)
+    return connect(store, asking=asked.sql, choice=choice, verdicts="verdict" in asked.sql)
 
 
 def _extent(asking: str | None, run_id: str | None) -> Extent:
@@ -142,7 +148,9 @@ def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
         )
         stack.callback(con.close)
         con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
-        inventory = store.inventory(extent.digested, extent.run_id, tables=extent.tables, choice=choice)
+        inventory = store.inventory(
+            extent.digested, extent.run_id, tables=extent.tables, choice=choice, verdicts=extent.verdicts
+        )
         table_views.create(con, store, inventory, sorted(extent.tables))
         stack.pop_all()
     return con

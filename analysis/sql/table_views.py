@@ -2,7 +2,7 @@
 """The tables of a store in DuckDB: `runs` in memory, the other three as views of their files, and the derived views."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import duckdb
@@ -58,10 +58,29 @@ def _create_runs(con: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
     for version, table in inventory.runs.items():
         name = f"runs_of_version_{version}"
         con.register(name, table)
-        stored.append(migrated_relation(_complete(con, "runs", version, f'"{name}"'), "runs", version))
+        stored.append(_runs_of(con, name, version))
     con.execute(f"create table runs as {_shaped(con, 'runs', stored)}")
     for version in inventory.runs:
         con.unregister(f"runs_of_version_{version}")
+
+
+def verdicts_in(con: duckdb.DuckDBPyConnection, rows: pa.Table, version: int) -> Iterator[tuple[str, str | None]]:
+    """The runs in rows of `runs/`, each with its verdict as the current version has it.
+
+    Args:
+        con: any database.
+        rows: the rows.
+        version: of the rows; at most the current one.
+    """
+    con.register("rows_with_verdicts", rows)
+    shaped = _shaped(con, "runs", [_runs_of(con, "rows_with_verdicts", version)])
+    found = con.sql(f"select run_id, verdict from ({shaped})").to_arrow_table()
+    con.unregister("rows_with_verdicts")
+    return zip(found["run_id"].to_pylist(), found["verdict"].to_pylist(), strict=True)
+
+
+def _runs_of(con: duckdb.DuckDBPyConnection, name: str, version: int) -> str:
+    return migrated_relation(_complete(con, "runs", version, f'"{name}"'), "runs", version)
 
 
 def _complete(con: duckdb.DuckDBPyConnection, table: str, version: int, rows: str) -> str:

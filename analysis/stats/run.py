@@ -10,7 +10,7 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
+from analysis.domain import CELL, DEALT, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
 from analysis.stats import scales
 from analysis.store.index.left_out import LeftOut
@@ -87,6 +87,11 @@ class StoredRun:
         return self.environment == LAB
 
     @property
+    def is_dealt(self) -> bool:
+        """Whether each path was measured in one dataplane alone, so that there is nothing to compare."""
+        return self.parameters.get(DEALT) is True
+
+    @property
     def scales(self) -> tuple[Scale, ...]:
         """The scales at which it measured, the smallest first."""
         return tuple(sorted({cell.scale for cell in self.cells}))
@@ -135,7 +140,8 @@ class StoredRun:
         Empty between the nodes' own networks, where no dataplane is in the path.
         """
         path, both = self._recorded_path(cell.topology), self._is_both_ways(cell)
-        way = {"reverse": " download", "forward": " upload" if both else ""}.get(cell.direction, f" {cell.direction}")
+        other = f" {cell.direction}".rstrip()
+        way = {"reverse": " download", "forward": " upload" if both else ""}.get(cell.direction, other)
         variant = self.variant(cell)
         return "" if path.host_network else f"{path.title}, {variant.title or variant.name}{way}"
 

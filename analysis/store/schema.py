@@ -65,6 +65,9 @@ SIGN: Final = pa.struct(
 UID: Final = "workflow_uid"
 """The column that distinguishes a run that is written again from another one of the same name."""
 
+VERDICT: Final = "verdict"
+"""The column that has the result of a run's analysis: much the largest of a row of `runs`."""
+
 _RUN = Column("run_id", pa.string(), "", "the workflow's name and uid; unique in a store")
 _VISIT = Column("visit", pa.int32(), "1", "one stay in a dataplane, counted from 1 within the run")
 _TRIAL = Column("trial", pa.int32(), "1", "one measurement, counted from 1 within the run, in the planned order")
@@ -79,7 +82,7 @@ RUNS: Final = (
     Column("parameters", pa.string(), "JSON", "the settings in force, and the dataplanes with title and colour"),
     Column("provenance", pa.string(), "JSON", "kernel, CPU, versions, MTU, offloads and the like"),
     Column("schema_version", pa.int32(), "1", "of the rows of this run"),
-    Column("verdict", pa.string(), "JSON", "the result of the run's analysis; null before it"),
+    Column(VERDICT, pa.string(), "JSON", "the result of the run's analysis; null before it"),
     Column(UID, pa.string(), "", "of the workflow that measured it; null in runs of before it was kept"),
 )
 

@@ -214,6 +214,7 @@ class Store:
         *,
         tables: Collection[str] = EVERY,
         choice: Choice = every_run,
+        verdicts: bool = True,
     ) -> Inventory:
         """What the store has now: the whole runs, the files to read for them, and what is left out and why.
 
@@ -222,11 +223,12 @@ class Store:
             run_id: a run of which that is done for all tables.
             tables: those of which files are opened at all.
             choice: the runs of which files are opened.
+            verdicts: whether the rows have the verdicts.
 
         Raises:
             Unsupported: the store can't be read.
         """
-        extent = Extent(frozenset(tables), frozenset(digested), run_id)
+        extent = Extent(frozenset(tables), frozenset(digested), run_id, verdicts)
         return take_inventory(self.files, extent, choice, self._undecodable)
 
     def leave_out_undecodable(self) -> bool:

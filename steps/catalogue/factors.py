@@ -76,7 +76,7 @@ class Scale(StrictModel):
                 cluster={"smoke": (0,), "selftest": (0,), "quick": (100,), "scale": (0, 1_000, 5_000)},
             ),
             usual=(1_000,),
-            makes_s=(2.5e-4, 1.3e-2),
+            makes_s=(1.6e-4, 1.3e-2),
         ),
     ] = 0
     endpoints: Annotated[

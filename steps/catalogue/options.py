@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
-from analysis.domain import IMPORTED, MARGIN_RATIO
+from analysis.domain import DEALT, IMPORTED, MARGIN_RATIO
 from steps.catalogue import factors
 from steps.catalogue.arms import burden_fault
 from steps.catalogue.cells import Cell
@@ -228,6 +228,7 @@ _RECORDED: Final = frozenset(
         "looks",
         "factors",
         IMPORTED,
+        DEALT,
     }
 )
 """What a stored run has beside its settings: their outcome."""

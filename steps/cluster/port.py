@@ -78,11 +78,18 @@ class Cluster(Protocol):
         ...
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
-        """Start servers and Service for the visit's topologies and the node-to-node canary, beside the proof."""
+        """Start servers and Service for the visit's topologies and the node-to-node canary, beside the proof.
+
+        The servers may yet have to start: `await_servers` waits for them, once there is a server of turns.
+        """
         ...
 
     def turns(self, visit: Visit) -> str | None:
-        """The server of the visit's turns, as in its placements; None: it does not run, or not yet."""
+        """The server of the visit's turns, as in its placements; None: there is none, or not yet."""
+        ...
+
+    def await_servers(self) -> None:
+        """Wait until all that prepare started serves."""
         ...
 
     def clear(self) -> None:

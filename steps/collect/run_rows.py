@@ -11,9 +11,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final, cast
 
+from analysis.domain import DEALT
 from analysis.errors import Problem
 from steps import clock, documents
-from steps.catalogue import tools
+from steps.catalogue import profiles, tools
 from steps.catalogue.factors import FACTORS, of_none
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
@@ -176,6 +177,7 @@ def _run_row(
             {"name": name, "title": factor.title, "unit": factor.unit, "axis": factor.axis, "none": of_none(name)}
             for name, factor in FACTORS.items()
         ],
+        **({DEALT: True} if profiles.is_dealt(settings.profile) else {}),
         "findings": findings,
         "skipped": [f for f in findings if f["severity"] == "skip"],
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from steps.tools.tool import Direction
 
@@ -15,7 +16,7 @@ class Traffic:
 
     Attributes:
         tool: as stored. Small letters, digits and underscores.
-        transport: tcp, udp or sctp.
+        transport: tcp, udp or sctp; empty: unknown.
         name: of the variant, in paths: `tcp`, `tcp-4`.
         title: the traffic in plain words, as in `in-cluster Service, TCP, 4 streams`.
         figures: the columns of `trials` that it fills.
@@ -26,6 +27,10 @@ class Traffic:
     name: str
     title: str
     figures: tuple[str, ...]
+
+
+UNKNOWN_TRAFFIC: Final = Traffic("iperf3", "", "iperf3", "iperf3, of an unknown kind", ())
+"""That of a test which failed before it began, and of which its file does not say what it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,7 @@ class ImportedTrial:
 
     traffic: Traffic
     topology: str | None = None
-    direction: Direction = "forward"
+    direction: Direction | None = "forward"
     streams: int | None = None
     offered_bps: float | None = None
     started_at: datetime | None = None

@@ -11,6 +11,7 @@ from steps.imports import formats
 from steps.imports.places import Place, Places, Side
 from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, Tables, run_rows
 from steps.imports.sources import Source
+from steps.imports.unbegun import with_kinds_of_others
 from steps.imports.values import slug
 from steps.tools.failure import Failure
 
@@ -65,9 +66,12 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
             break
         found[run].append(read)
     order = list(dict.fromkeys(places.dataplane(text).name for text in places.mapping.dataplanes))
-    runs = tuple(run_rows(name, run, files, faults[run], label=label, order=order) for run, files in found.items())
+    runs = []
+    for run, files in found.items():
+        known, notes = with_kinds_of_others(files)
+        runs.append(run_rows(name, run, known, faults[run], label=label, order=order, notes=notes))
     named = tuple(fault for each in faults.values() for fault in each)
-    return Imported(runs, named, sum(map(len, found.values())), left_out)
+    return Imported(tuple(runs), named, sum(map(len, found.values())), left_out)
 
 
 def _read(source: Source, place: Place, places: Places, tests: dict[str, str]) -> tuple[ReadFile | None, Sequence[str]]:

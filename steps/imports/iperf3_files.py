@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from steps.imports.content import Content, ImportedTrial
+from steps.imports.content import UNKNOWN_TRAFFIC, Content, ImportedTrial
 from steps.imports.traffic import iperf3_shape, iperf3_traffic
 from steps.tools import bounds
 from steps.tools.failure import Failure
@@ -22,7 +22,8 @@ _MOST_STREAMS: Final = 4096
 def read(text: bytes) -> Content | Failure:
     """The measurements of a file; Failure where it has none that can be distinguished.
 
-    A document with an error or without figures is a failed trial, as long as it says what the test was.
+    A document with an error or without figures is a failed trial; where the test failed before it began, as one that
+    could not connect, the document does not say what it was.
     """
     parts = older.documents(text)
     streamed = _EVENT in parts[0][:100]
@@ -44,6 +45,8 @@ def read(text: bytes) -> Content | Failure:
 def _trial(reported: Document) -> ImportedTrial | Failure:
     document = _in_bytes(older.completed(reported))
     start = document.start.test_start
+    if start is None and document.error is not None:
+        return _unbegun(document, document.error)
     if (fault := _unreadable(start)) is not None:
         error = bounds.one_line(document.error or "")
         return Failure(f"iperf3: {error}" if error else fault)
@@ -72,9 +75,24 @@ def _trial(reported: Document) -> ImportedTrial | Failure:
     )
 
 
+def _unbegun(document: Document, error: str) -> ImportedTrial:
+    """A test that failed before it began."""
+    return ImportedTrial(
+        traffic=UNKNOWN_TRAFFIC,
+        direction=None,
+        started_at=_started_at(document),
+        error=_reason(error),
+        test=bounds.one_line(document.start.cookie or "", 64),
+    )
+
+
+def _reason(error: str) -> str:
+    return f"iperf3: {bounds.one_line(error) or 'an error that it does not name'}"
+
+
 def _result(document: Document, task: Task, *, both_ways: bool) -> Result | Failure:
     if document.error is not None:
-        return Failure(f"iperf3: {bounds.one_line(document.error) or 'an error that it does not name'}")
+        return Failure(_reason(document.error))
     start = document.start.test_start
     argv = ["-n", str(start.bytes)] if start is not None and start.bytes else []
     return shapes.read_both(document, task, argv) if both_ways else iperf3.read_one_way(document, task, argv)

@@ -8,6 +8,7 @@ for unknown. The rate of iperf3 and uperf over UDP is the sender's.
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -42,6 +43,7 @@ NETWORKS: Final = {
 """The secondary networks of a pod, by the part of a topology's name that they are, with their field."""
 
 _COLUMNS: Final = {
+    "Pair": "pair",
     "Driver": "driver",
     "Profile": "profile",
     "Same node": "local",
@@ -108,6 +110,7 @@ class Result(msgspec.Struct, rename="camel"):
 
     driver: str
     profile: str
+    pair: Value = None
     uuid: Value = None
     timestamp: Value = None
     local: Value = None
@@ -182,7 +185,8 @@ def read_csv(data: bytes) -> Content | Failure:
 def _content(results: list[Result]) -> Content | Failure:
     if not results:
         return Failure("it has no results of k8s-netperf")
-    found = [_trial(result) for result in results]
+    pairs = len({text(result.pair) for result in results} - {""})
+    found = [_trial(result, pairs) for result in results]
     trials = tuple(trial for trial in found if isinstance(trial, ImportedTrial))
     faults = [f"result {n}: {one.reason}" for n, one in enumerate(found, 1) if isinstance(one, Failure)]
     if not trials:
@@ -192,13 +196,13 @@ def _content(results: list[Result]) -> Content | Failure:
     )
 
 
-def _trial(result: Result) -> ImportedTrial | Failure:
+def _trial(result: Result, pairs: int) -> ImportedTrial | Failure:
     transport, _, kind = result.profile.lower().partition("_")
     if transport not in {"tcp", "udp", "sctp"} or kind not in {_STREAM, "rr", "crr"}:
         return Failure(f"its profile {text(result.profile)!r} is no STREAM, RR or CRR of TCP, UDP or SCTP")
     if result.driver not in _DRIVERS:
         return Failure(f"its driver {text(result.driver)!r} is not read, but {', '.join(_DRIVERS)}")
-    traffic = _traffic(result, transport, kind)
+    traffic = _beside_others(_traffic(result, transport, kind), pairs)
     streams = round(number(result.parallelism, 100_000) or 1)
     value, metric = number(result.throughput, _MOST), text(result.tput_metric)
     expected = "Mb/s" if kind == _STREAM else "OP/s"
@@ -236,6 +240,14 @@ def _traffic(result: Result, transport: str, kind: str) -> Traffic:
         figures = ("received_bps",) if kind == _STREAM else ("transactions_per_s", "response_p99_s")
         found = other_traffic(result.driver, transport, named, Shape(streams, size), figures)
     return only_sent(found) if _is_sender_rate(result.driver, transport, kind) else found
+
+
+def _beside_others(traffic: Traffic, pairs: int) -> Traffic:
+    """The traffic of one of several pairs of pods that were measured at once: each has a share of the path."""
+    if pairs <= 1:
+        return traffic
+    name, tool = f"{traffic.name}-of-{pairs}", f"{traffic.tool}_of_{pairs}"
+    return replace(traffic, tool=tool, name=name, title=f"{traffic.title}, one of {pairs} pairs at once")
 
 
 def _is_sender_rate(driver: str, transport: str, kind: str) -> bool:

@@ -74,7 +74,14 @@ def environment_of(name: str) -> str:
 
 
 def run_rows(
-    name: str, run: str, files: Sequence[ReadFile], faults: Sequence[str], *, label: str, order: Sequence[str]
+    name: str,
+    run: str,
+    files: Sequence[ReadFile],
+    faults: Sequence[str],
+    *,
+    label: str,
+    order: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> Tables:
     """The rows of a run.
 
@@ -85,6 +92,7 @@ def run_rows(
         faults: why other files, or parts of these, could not be used, as sentences.
         label: of the run.
         order: the names of dataplanes that stand first, the baseline before all others.
+        notes: more that is unknown, as sentences.
     """
     run_id = run_id_of(name, run)
     sides = _sides(files, order)
@@ -101,7 +109,7 @@ def run_rows(
         "tools": sorted({file.content.tool for file in files}),
         "files": len(files),
         "faults": _shortened(faults),
-        "unknown": unknown_sentences(tables, {file.content.tool for file in files}),
+        "unknown": [*unknown_sentences(tables, {file.content.tool for file in files}), *notes],
         "digests": " ".join(sorted(file.digest[:_DIGEST] for file in files)),
     }
     tables["runs"].append({"run_id": run_id, **_run_row(name, files, tables, sides, facts, label)})
@@ -169,14 +177,15 @@ def _time(trial: _Trial) -> datetime:
 
 
 def _trial_rows(visit: int, found: _Visit, before: int) -> Iterable[tuple[Row, Sequence[Mapping[str, object]]]]:
-    """The trials of a visit with their samples, in the order of their times where all are known."""
-    times = [trial.measured.started_at for trial in found.trials]
-    known = all(time is not None for time in times)
-    trials = sorted(found.trials, key=_time) if known else found.trials
-    counted: Counter[tuple[str, ...]] = Counter()
+    """The trials of a visit with their samples, in the order of their times where those of all that ran are known."""
+    timed = [trial for trial in found.trials if trial.measured.started_at is not None]
+    others = [trial for trial in found.trials if trial.measured.started_at is None]
+    in_order = all(trial.measured.error is not None for trial in others)
+    trials = [*sorted(timed, key=_time), *others] if in_order else found.trials
+    counted: Counter[tuple[str | None, ...]] = Counter()
     for position, trial in enumerate(trials, 1):
         measured, traffic = trial.measured, trial.measured.traffic
-        cell = (trial.topology.name, traffic.tool, traffic.transport, measured.direction)
+        cell = (trial.topology.name, traffic.tool, traffic.transport or None, measured.direction)
         counted[cell] += 1
         single = len(trial.file.content.trials) == 1
         yield (
@@ -184,7 +193,7 @@ def _trial_rows(visit: int, found: _Visit, before: int) -> Iterable[tuple[Row, S
                 **measured.columns,
                 "visit": visit,
                 "trial": before + position,
-                "position": position if known else None,
+                "position": None if others else position,
                 **dict(zip(("topology", "tool", "transport", "direction"), cell, strict=True)),
                 "streams": measured.streams,
                 "offered_bps": measured.offered_bps,
@@ -270,7 +279,7 @@ def _path_order(name: str) -> tuple[int, tuple[object, ...]]:
 
 def _cells(trials: Iterable[Row]) -> list[Row]:
     columns = ("topology", "tool", "transport", "direction")
-    found = {tuple(str(row[column]) for column in columns) for row in trials}
+    found = {tuple(str(row[column]) for column in columns) for row in trials if row["transport"] is not None}
     ordered = sorted(found, key=lambda cell: (_path_order(cell[0]), cell[1:]))
     return [dict(zip(columns, cell, strict=True)) for cell in ordered]
 

@@ -59,8 +59,12 @@ def _order(visits: Iterable[Row], trials: Iterable[Row]) -> str:
     for trial in trials:
         began = trial["started_at"]
         if not isinstance(began, datetime):
+            if trial["outcome"] == "failed":
+                continue
             return _NO_ORDER
         times[dataplane[trial["visit"]]].append(began)
+    if len(times) == 1:
+        return _NO_ORDER
     spans = sorted((min(found), max(found)) for found in times.values())
     apart = all(before[1] <= after[0] for before, after in pairwise(spans))
     return _ONE_AFTER_ANOTHER if apart else _IN_TURN

@@ -96,8 +96,7 @@ def make_schedule(settings: Settings) -> tuple[Visit, ...]:
 
 def cells_of(settings: Settings, arm: str) -> tuple[Cell, ...]:
     """What a dataplane's visits measure: all cells, or its part where the profile deals them out."""
-    profile = profiles.BY_NAME.get(settings.profile)
-    if profile is None or not profile.is_dealt:
+    if not profiles.is_dealt(settings.profile):
         return settings.cells
     return settings.cells[settings.dataplanes.index(arm) :: len(settings.dataplanes)]
 

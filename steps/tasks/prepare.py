@@ -44,7 +44,7 @@ def prepare(
     cluster = connect_cluster(chosen.environment)
     with kept_on_failure(document, kept), _cleared_on_failure(cluster):
         placements = cluster.prepare(planned, chosen)
-        log(f"servers for {len(placements)} topologies are up")
+        log(f"servers for {len(placements)} topologies are started")
         found = {"placements": tuple(placements), "scale": _first_scale(cluster, planned, chosen)}
     with _cleared_on_failure(cluster):
         documents.write_document(document, kept.model_copy(update=found))

@@ -57,7 +57,12 @@ from runs as r full join t using (run_id) left join v using (run_id) left join s
 def shown(store: Store) -> dict[str, tuple[str, str | None]]:
     """What each run of a store is, (writing, verdict); fails where a run is not whole or is mixed."""
     with database.connect(store) as con:
-        found = database.query(con, _SHOWN).to_pylist()
+        return shown_in(con)
+
+
+def shown_in(con: database.Connection) -> dict[str, tuple[str, str | None]]:
+    """What each run of a store is that is open, likewise."""
+    found = database.query(con, _SHOWN).to_pylist()
     for run in found:
         assert not run["orphans"], run
         assert run["visits"] == 1, run

@@ -106,6 +106,7 @@ class Recipe:
     stop_after: int | None = None  # trials
     skipped: tuple[dict[str, str], ...] = ()  # findings of the preflight
     left_out: frozenset[str] = frozenset()  # dataplanes without a visit
+    dealt: bool = False  # to the dataplanes, as the run says
     references: bool = False  # of the host network, beside each trial
     scales: tuple[Scale, ...] = (Scale(1000),)
     slower: Callable[[str, Scale], float] = lambda _dataplane, _scale: 1.0  # connections at a scale, so many times
@@ -178,6 +179,7 @@ def rows(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
                 "repetitions": recipe.repetitions,
                 "services": [scale.services for scale in recipe.scales],
                 "seed": recipe.seed,
+                **({"dealt": True} if recipe.dealt else {}),
             }
         ),
         "provenance": json.dumps(

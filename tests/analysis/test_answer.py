@@ -192,7 +192,7 @@ def test_host_network_is_no_kind_of_traffic() -> None:
     assert "no answer" in run_with({HOST: values[HOST]}, {"a": "a", "b": "b"}).sentence
 
 
-def test_host_network_that_moves_is_said() -> None:
+def test_host_network_that_changes_with_the_dataplane_is_noted() -> None:
     found = [*compared({"a": 1.0, "b": 1.4}, cell=HOST), *compared({"a": 1.0, "b": 1.5})]
     (note,) = answer_of(run_of({"a": "A", "b": "B"}, (HOST, TCP)), found).notes
     assert note.startswith("The host network itself changes with the dataplane (B +40 % [37, 43] against A): ")

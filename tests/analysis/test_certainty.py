@@ -66,7 +66,7 @@ def test_decided_run_needs_nothing_more() -> None:
     assert (certainty.advice, certainty.command) == ("", "")
 
 
-def test_no_reasonable_number_of_rounds_is_said() -> None:
+def test_advice_where_more_rounds_would_not_settle_it() -> None:
     certainty = answer_of(run_of(PAIR), compared({"a": 1.0, "b": 1.0}, 0.6)).certainty
     assert certainty.advice == "1 comparison is undecided; not even 40 more rounds would probably settle it."
     assert certainty.command == ""

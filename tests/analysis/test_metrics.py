@@ -43,7 +43,7 @@ with database.connect(Store(STORE)) as con:
 """
 
 
-def test_a_metric_a_column_a_chart_and_a_question_are_what_the_guide_says(tmp_path: Path) -> None:
+def test_guide_adds_a_metric_a_column_a_chart_and_a_question(tmp_path: Path) -> None:
     copied = Copy(tmp_path / "copy")
     for heading in ("A metric", "A column", "A chart", "A question"):
         copied.follow(heading)

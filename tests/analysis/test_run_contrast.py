@@ -12,6 +12,7 @@ from analysis.errors import BadInput
 from analysis.report import contrast_page
 from analysis.store.store import Store
 from analysis.summary.contrast.markdown import to_markdown
+from analysis.summary.contrast.wording import legend
 from tests.analysis import synthetic
 from tests.analysis.contrasted import SMALL, compared, gained, one, recipe, stored
 from tests.analysis.synthetic import ENTRIES
@@ -60,6 +61,8 @@ def test_what_else_differed_and_what_one_run_a_side_cannot_exclude(clusters: Sto
     assert "time of day about 22:00 UTC → about 8:00 UTC" in texts
     assert any(text.startswith("began 2026-03-01 22:00 UTC → 2026-03-04 07:36 UTC") for text in texts)
     assert "One run stands on each side" in found.notes[0]
+    assert found.headline.endswith("One run a side tells how two moments differ, and not what made them differ.")
+    assert "as differences between the two moments" in legend(found.contrasts, found.margin_ratio)
     assert {c.basis for c in found.contrasts} == {"visits"}
 
 
@@ -80,10 +83,11 @@ def test_labelled_runs_are_nights_as_blocks(clusters: Store) -> None:
     assert gamma.visits == (20, 20)
     assert gamma.verdict == "lower"
     assert not any("One run stands" in note for note in found.notes)
+    assert "two moments" not in found.headline + legend(found.contrasts, found.margin_ratio)
     assert any("Runs count as nights" in note for note in found.notes)
 
 
-def test_the_history_of_an_environment_widens_what_one_run_a_side_says(clusters: Store, tmp_path: Path) -> None:
+def test_history_of_an_environment_widens_intervals_of_single_runs(clusters: Store, tmp_path: Path) -> None:
     known = one(compared(clusters, "tiger:latest~1", "tiger:latest"), "gamma", "alpha")
     assert known.basis == "history"
     alone = stored(tmp_path, recipe("a-2", at=10, environment="tiger"), recipe("a-3", at=11, environment="tiger"))

@@ -44,7 +44,7 @@ RUNS = [
         ("label=latest", "latest-of-all"),
     ],
 )
-def test_a_text_names_runs_the_earliest_first(text: str, names: str) -> None:
+def test_runs_named_by_a_text_are_in_order_of_time(text: str, names: str) -> None:
     assert select(text, RUNS) == tuple(names.split())
 
 
@@ -73,7 +73,7 @@ def test_what_names_no_run_or_too_many_is_a_sentence(text: str, says: str) -> No
         select(text, RUNS)
 
 
-def test_an_empty_store_says_what_to_do() -> None:
+def test_message_of_an_empty_store() -> None:
     with pytest.raises(BadInput, match="make run"):
         select("latest", [])
 

@@ -137,7 +137,7 @@ def test_an_input_that_is_closed_or_no_text_is_read_to_its_end(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_input_that_fails_is_said_and_is_at_its_end(
+def test_failing_input_is_reported_and_closed(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_prompt: str) -> str:

@@ -171,7 +171,7 @@ def test_run_that_can_not_be_shown_costs_its_own_page_and_is_tried_again(store: 
     assert build(store, site).broken == ("runs/bad.html",)
 
 
-def test_damaged_run_has_a_page_that_says_why(store: Store, site: Path) -> None:
+def test_damaged_run_has_a_page_with_its_reason(store: Store, site: Path) -> None:
     (file,) = (entry.name for entry in store.files.list("trials") if entry.name.startswith("night-01."))
     Path(store.location(f"trials/{file}")).write_bytes(b"damaged")
     build(store, site)
@@ -208,7 +208,7 @@ def test_labels_are_compared_each_with_the_one_before(store: Store, site: Path) 
     assert "run-13" in compared
 
 
-def test_labels_that_can_not_be_compared_have_a_page_that_says_why(
+def test_labels_that_can_not_be_compared_have_a_page_with_the_reason(
     store: Store, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

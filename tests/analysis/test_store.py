@@ -56,7 +56,7 @@ def test_verdict_changes_only_the_run_row(store: Store) -> None:
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
-def test_latest_row_wins_even_if_the_clock_was_set_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_row_counts_even_if_the_clock_was_set_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Tomorrow(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:  # noqa: ANN401 - as datetime's

@@ -36,6 +36,16 @@ def test_headline_is_the_true_difference(tmp_path: Path) -> None:
     assert [(flag.flag, flag.trials) for flag in summary.flags] == [("foreign-cpu", 4)]
 
 
+def test_a_run_that_deals_its_paths_out_compares_nothing_and_says_so(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, Recipe(rounds=1, dealt=True))
+    assert (summary.comparisons, summary.families, summary.outcome) == ((), (), "measured")
+    assert summary.headline == (
+        "28 trials measured, each path and each tool in one dataplane, so there is nothing to compare."
+    )
+    assert summary.answer is not None
+    assert (summary.answer.kinds, summary.answer.certainty.command) == ((), "")
+
+
 def test_summary_intervals_contain_the_truth(tmp_path: Path) -> None:
     for c in summary_of(tmp_path, Recipe(rounds=10)).of("received_bps"):
         truth = synthetic.GAINS[c.dataplane] if c.topology != "node-to-node" else 1.0

@@ -109,7 +109,7 @@ def test_reading_an_old_store_writes_none_of_its_files(store: Store, con: databa
     assert files(store) == files(Store(str(RECORDED)))
 
 
-def test_an_old_run_knows_its_paths_by_the_names_that_they_had(con: database.Connection) -> None:
+def test_paths_of_an_old_run_keep_their_names(con: database.Connection) -> None:
     about = run.load_run(con, OLD[0])
     assert [about.path(cell) for cell in about.cells] == [
         "pod-to-service tcp forward",

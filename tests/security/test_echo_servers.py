@@ -163,7 +163,7 @@ def test_probe_in_the_nodes_network_listens_on_the_nodes_address_only() -> None:
     run(scenario)
 
 
-def test_answers_of_others_are_no_replies() -> None:
+def test_reflected_datagrams_are_no_replies() -> None:
     """A server that sends back what it gets, as anyone's echo does, makes no connection look alive."""
 
     class Echo(asyncio.DatagramProtocol):

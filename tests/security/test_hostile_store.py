@@ -71,7 +71,7 @@ def test_every_question_has_an_answer(question: str, con: database.Connection) -
         database.answer_question(con, question, **parameters).to_pylist()
 
 
-def test_hostile_runs_keep_nobody_from_writing_or_packing(tmp_path: Path) -> None:
+def test_hostile_runs_do_not_prevent_writing_or_compaction(tmp_path: Path) -> None:
     store = planted(tmp_path / "results")
     private = tmp_path / "outside/private.parquet"
     private.parent.mkdir()

@@ -95,7 +95,7 @@ def test_measure_account_calls_nothing_of_the_cluster(logged: list[Call]) -> Non
     assert {call.resource for call in logged if call.role == "measure"} == {"workflowtaskresults"}
 
 
-def test_rights_in_kube_system_are_by_name_where_rbac_knows_names() -> None:
+def test_permissions_in_kube_system_are_limited_by_name() -> None:
     unnamed = {
         (entry.verb, entry.plural) for entry in PERMISSIONS if entry.namespace == KUBE_SYSTEM and not entry.names
     }

@@ -78,7 +78,7 @@ def addresses(*found: str) -> Callable[[Object], object]:
     lambda it: it["metadata"]["labels"].update({objects.MANAGED_BY: "endpointslice-controller.k8s.io"}),
     lambda it: it["metadata"]["labels"].pop(objects.MANAGED_BY),
 ])  # fmt: skip
-def test_endpoints_lead_to_nobody(change: Callable[[Object], object]) -> None:
+def test_endpoint_slice_outside_of_the_scale_is_refused(change: Callable[[Object], object]) -> None:
     made = changed(SLICE, change)
     assert refusals(scale_policy.ENDPOINT_SLICES, made, user=SWITCH)
     assert refusals(scale_policy.ENDPOINT_SLICES, made, old=SLICE, user=SWITCH, operation="UPDATE")

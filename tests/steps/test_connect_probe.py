@@ -42,7 +42,7 @@ def test_connect_probe_over_ipv6(port: int) -> None:
     assert connect_probe.probe("::1", port, 0.02)["count"] > 0
 
 
-def test_a_probe_of_a_closed_port_gives_up_and_says_why() -> None:
+def test_probe_of_a_closed_port_fails_with_its_reason() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = server.getsockname()[1]
     found = connect_probe.probe("127.0.0.1", closed, 30)

@@ -35,7 +35,7 @@ def test_idle_guard_imports_the_standard_library_alone() -> None:
     ]  # fmt: skip
 
 
-def test_by_hand_it_says_what_to_type_instead(capsys: pytest.CaptureFixture[str]) -> None:
+def test_guard_started_by_hand_names_the_command_to_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert guard.main({}) == 2
     assert "by hand, `make restore` puts a cluster back" in capsys.readouterr().err
 

@@ -154,7 +154,7 @@ def test_the_client_ends_in_its_time_and_its_output_gives_the_rate_again() -> No
     assert cut.flags == ("ladder-open",)
 
 
-def test_a_slow_sender_is_flagged_and_a_lossy_path_says_so() -> None:
+def test_slow_sender_and_lossy_path_are_flagged() -> None:
     limited = read(climbed(capacity_bps=2e9, most_bps=1e9)[0])
     assert isinstance(limited, Ladder)
     assert limited.flags == ("sender-limited",)
@@ -169,7 +169,7 @@ def test_a_probe_that_failed_fails_the_trial_with_its_number_and_reason() -> Non
     assert found == Failure("probe 2 of 2: iperf3: unable to connect")
 
 
-def test_a_visit_has_one_ladder_and_the_plan_knows_its_time() -> None:
+def test_visit_has_one_ladder_and_the_plan_its_duration() -> None:
     chosen = settings(options="protocols=tcp,ladder-512 rounds=1 repetitions=3")
     trials = [trial for visit in make_schedule(chosen) for trial in visit.trials]
     visits = len({trial.visit for trial in trials})

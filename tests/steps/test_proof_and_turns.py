@@ -37,6 +37,7 @@ class Fake:
 
     def __init__(self, source: str | None, dataplane: str = "lab-iptables") -> None:
         self.source, self.dataplane = source, dataplane
+        self.unready = ""
         self.calls: list[str] = []
         self.measured_nodes = NODES
 
@@ -56,6 +57,10 @@ class Fake:
 
     def turns(self, _visit: Visit) -> str | None:
         return self.source
+
+    def await_servers(self) -> None:
+        if self.unready:
+            raise Problem(self.unready)
 
     def count_scale(self, *_: object) -> list[ScaleSign]:
         return []
@@ -131,6 +136,16 @@ def test_measuring_steps_end_at_once_where_the_dataplane_is_not_proven(fake: Fak
         assert str(ended.get(timeout=10)).startswith("lab-iptables is not proven: node-a: ")
     run(clear.clear, tmp_path, "Succeeded")
     assert fake.calls[-2:] == ["observe after", "clear"]
+
+
+def test_measuring_steps_end_with_the_reason_where_a_server_does_not_start(fake: Fake, tmp_path: Path) -> None:
+    fake.unready = "server: ErrImagePull"
+    ended = measure(fake)
+    found = run(settle.settle, tmp_path)
+    assert found.proof is not None
+    assert (found.proof.state, found.error) == ("proven", None), "the dataplane itself needs no retreat"
+    for _ in MEASURING:
+        assert ended.get(timeout=10) == "server: ErrImagePull"
 
 
 def test_visit_without_servers_is_cleared_without_waiting(fake: Fake, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_report_step_outputs_the_key_metrics(termination_log: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("beside", [True, False])
-def test_report_step_brings_the_site_up_to_date_where_the_deployment_says(
+def test_report_step_updates_the_site_of_the_deployment(
     termination_log: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -155,7 +155,7 @@ def written(directory: Path, dataplane: str, *shares: float) -> list[dict[str, o
 @pytest.mark.parametrize(
     ("dataplane", "wrong", "right"), [("lab-ebpf-dsr", 1.06, 0.002), ("lab-iptables", 0.002, 1.06)]
 )
-def test_a_contradicted_trial_fails_and_says_so_and_keeps_the_figure_that_says_it(
+def test_contradicted_trial_fails_with_its_reason_and_keeps_the_figure(
     tmp_path: Path, dataplane: str, wrong: float, right: float
 ) -> None:
     rows = written(tmp_path / "wrong", dataplane, wrong)

@@ -132,7 +132,7 @@ def test_a_scale_is_counted_until_every_node_has_it() -> None:
     assert "made in" in lines[-1]
 
 
-def test_a_scale_that_does_not_come_or_can_not_be_made_says_why() -> None:
+def test_scale_not_reached_or_not_possible_has_its_reason() -> None:
     begun = proof.begin(Scale(services=10), 4)
     late = proof.change_scale(begun, lambda _: [], lambda _: [sign("3 of 10", holds=False)], 0, lambda _: None)
     assert late.error == "not within 0 s: node-a: rules: 3 of 10"

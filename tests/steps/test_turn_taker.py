@@ -121,7 +121,7 @@ def test_steps_wait_for_one_that_comes_without_measuring_and_heed_its_refusal(so
         assert isinstance(first, Turn)
 
 
-def test_connection_that_nobody_takes_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unaccepted_connection_times_out_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """As to a pod that is gone, where a Service still leads to it."""
     monkeypatch.setattr(http_client, "_CONNECT_S", 0.2)
     with contextlib.ExitStack() as stack:
@@ -173,7 +173,7 @@ def test_stop_ends_the_wait_at_once(source: str) -> None:
     assert str(problems[0]) == "stopped while pod-to-pod waited for its turn"
 
 
-def test_step_alone_waits_for_nobody() -> None:
+def test_single_step_does_not_wait_for_turns() -> None:
     turn = TurnTaker.alone().take(3, 30.0)
     assert turn is not None
     assert turn.count is None

@@ -22,7 +22,7 @@ def all_ask(turns: Turns, now_s: float = 0.0, **numbers: int | None) -> None:
         turns.ask(request(step, numbers[step.replace("-", "_")]), now_s)
 
 
-def test_lowest_number_measures_and_nobody_leaves_before_all_are_done() -> None:
+def test_lowest_number_measures_and_all_stay_until_all_are_done() -> None:
     turns = Turns()
     all_ask(turns, host_network=1, pod_to_pod=4, pod_to_service=2)
     given_in_order = []
@@ -64,7 +64,7 @@ def test_step_that_is_late_measures_what_it_has_left_of_the_order() -> None:
     assert (answer.number, answer.missing) == (2, ())
 
 
-def test_turn_of_a_dead_step_passes_and_the_others_go_on() -> None:
+def test_turn_of_an_ended_step_is_skipped() -> None:
     turns = Turns()
     all_ask(turns, host_network=1, pod_to_pod=2, pod_to_service=None)
     assert turns.answer("host-network", 0.0) is not None

@@ -213,7 +213,7 @@ def test_titles_of_runs_and_of_the_form_say_what_they_are() -> None:
     assert "workflows.argoproj.io/title" in build_template().to_dict()["metadata"]["annotations"]
 
 
-def test_the_form_asks_in_the_order_of_a_persons_questions() -> None:
+def test_order_of_the_forms_fields() -> None:
     names = [field.name for field in FORM]
     assert names == ["dataplanes", "topologies", "profile", "nodes", "label", "options", "trigger"]
     assert [field.name for field in FORM if field.enum] == ["profile", "trigger"]

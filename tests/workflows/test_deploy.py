@@ -132,7 +132,7 @@ def test_unreachable_api_server_is_a_problem() -> None:
         deploy(DeployFlags(image="bench:1"), Terminal(file=io.StringIO()), over_http(api, 0.2))
 
 
-def test_a_field_that_somebody_else_set_is_kept_unless_it_is_forced() -> None:
+def test_field_of_another_manager_is_kept_unless_forced() -> None:
     store = cluster()
     deploy_to(store, schedule="0 2 * * *")
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/cronworkflows/dataplane-benchmark-nightly"

@@ -80,11 +80,11 @@ def test_the_engine_accepts_each_field_that_the_workflow_uses_and_no_other() -> 
     assert accepted - in_use == set(), "the engine has what the workflow does not use"
 
 
-def test_the_engine_knows_each_result_of_a_task_that_the_workflow_waits_for_and_no_other() -> None:
+def test_engine_supports_exactly_the_task_results_of_the_workflow() -> None:
     assert found(r"[\w-]+\.(\w+)", "depends") == set(RESULTS)
 
 
-def test_the_engine_knows_each_operator_that_the_workflow_uses_and_no_other() -> None:
+def test_engine_supports_exactly_the_operators_of_the_workflow() -> None:
     assert found(r"[^\w\s.()-]+|[()]", "depends") == SIGNS
     assert found(r"[^\w\s]+", "when") == COMPARISONS
 

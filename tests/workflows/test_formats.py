@@ -20,8 +20,10 @@ from analysis.store.store import Store
 from analysis.summary.run import stored
 from steps.cluster.lab import sandbox
 from steps.domain import Finding
+from steps.imports import formats
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
+from tests.steps.imports import written
 from workflows.cli import app, plan, reference
 from workflows.cli.tables import summary_table
 
@@ -49,6 +51,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     nights = synthetic.nights(20, {"gamma": (16, 0.8)}, replace(SMALL, trigger="nightly"))
     with synthetic.database(root, *nights) as con:
         stored.store_summary(Store(str(root)), synthetic.summarise(con, "night-19"))
+    files = Path(f"{root}-files")
+    files.mkdir()
+    (files / "iptables.json").write_bytes(written.text(written.tcp()))
+    (files / "ebpf \x1b[31m|.json").write_bytes(b'{"hello": 1}')
+    for verb in ("import", "report", "site"):
+        VERBS[verb][0](str(root), "json")
     return str(root)
 
 
@@ -61,6 +69,9 @@ def _inside(monkeypatch: pytest.MonkeyPatch) -> None:
 SQL = f"""select 1 as n, 2 as n, 'nan'::double as none, '-inf'::double as least, null as missing, [1, null] as list,
 'a "b", c' as text, '{HOSTILE["title"]}' as hostile, timestamptz '2026-03-01 22:00:00+00' as at, true as yes"""
 
+HOW = ("--name=a", "--pattern={dataplane}.json", "--topology=pod-to-pod")
+"""What is said of the imported files."""
+
 VERBS: dict[str, tuple[Callable[[str, str], int], int]] = {
     "run": (lambda root, wanted: summary_table.print_result(root, "night-19", _format(wanted)), 1),
     "report": (lambda root, wanted: app.main(["report", f"--results={root}", f"--format={wanted}"]), 0),
@@ -72,6 +83,13 @@ VERBS: dict[str, tuple[Callable[[str, str], int], int]] = {
     "listing": (lambda root, wanted: app.main(["query", f"--results={root}", f"--format={wanted}"]), 0),
     "plan": (lambda _, wanted: app.main(["plan", "--profile=smoke", "--seed=7", f"--format={wanted}"]), 0),
     "preflight": (lambda _, wanted: app.main(["preflight", f"--format={wanted}"]), 2),
+    "import": (
+        lambda root, wanted: app.main(
+            ["import", f"--results={root}", f"--format={wanted}", f"--files={root}-files", *HOW]
+        ),
+        1,
+    ),
+    "site": (lambda root, wanted: app.main(["site", f"--results={root}", f"--format={wanted}"]), 0),
 }
 """What calls each verb with a store and a format, and its exit code."""
 
@@ -206,6 +224,19 @@ def test_only_a_web_page_becomes_a_link() -> None:
     assert markdown.link("Report", "s3://b/report.html") == "Report: `s3://b/report.html`"
 
 
+def test_an_import_says_what_became_of_each_run_and_file(store: str) -> None:
+    document = content("import", store)
+    assert document["runs"] == [{"run_id": "imported_a_all", "files": 1, "trials": 1, "failed": 0, "changed": False}]
+    assert [fault.partition(": ")[2] for fault in document["faults"]] == [formats.UNKNOWN]
+
+
+def test_a_site_says_how_many_pages_it_wrote(store: str) -> None:
+    document = content("site", store)
+    assert (document["written"], document["broken"]) == (0, [])
+    assert document["unchanged"] > 20
+    assert document["address"] == f"{store}/site/index.html"
+
+
 @pytest.fixture
 def broken() -> Iterator[None]:
     """A standard error whose reader has gone."""
@@ -221,5 +252,5 @@ def broken() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("broken")
-def test_progress_that_nobody_reads_ends_no_run() -> None:
+def test_closed_progress_output_does_not_end_a_run() -> None:
     documents.aside("json").print("beside")

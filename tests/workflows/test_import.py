@@ -9,6 +9,7 @@ import pytest
 from analysis.errors import BadInput, Problem
 from analysis.sql import database
 from analysis.store.store import Store
+from tests.steps.builders import RECORDED
 from tests.steps.imports import written
 from workflows.cli.imports import import_results
 from workflows.cli.results import report_again
@@ -65,7 +66,7 @@ def test_importing_twice_is_importing_once(folder: Path, store: Path, capsys: py
     assert stored(store) == first
 
 
-def test_a_report_has_a_verdict_and_says_what_is_unknown(folder: Path, store: Path) -> None:
+def test_report_has_a_verdict_and_names_what_is_unknown(folder: Path, store: Path) -> None:
     run(folder, store)
     verdict = stored(store)
     assert report_again(results=str(store)) == 0
@@ -141,6 +142,21 @@ def test_a_bad_file_is_named_and_the_others_are_imported(
     assert "Not imported: Cilium/9-pod-to-pod.json: " in said.err
     assert "\x1b" not in said.err
     assert "16 trials" in said.out
+
+
+def test_a_test_that_never_began_is_a_failed_trial_of_the_report(
+    folder: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = (RECORDED / "refused-3.12.json").read_bytes()
+    (folder / "Cilium" / "5-pod-to-pod.json").write_bytes(refused)
+    (folder / "Cilium" / "5-elsewhere.json").write_bytes(refused)
+    assert run(folder, store) == 0
+    assert "18 trials, 2 of them failed from 18 files" in capsys.readouterr().out
+    assert report_again(results=str(store)) == 0
+    page = (store / "reports" / RUN / "report.html").read_text()
+    assert "unable to connect to server" in page
+    assert "cilium on elsewhere iperf3" in page
+    assert "None" not in page
 
 
 @pytest.mark.parametrize(

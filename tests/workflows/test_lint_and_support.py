@@ -234,6 +234,6 @@ def test_config_map_values_may_come_from_the_environment() -> None:
     assert unsupported(built, {"K": "given"}) == []
 
 
-def test_lint_knows_the_tags_of_the_local_engine() -> None:
+def test_lint_accepts_the_tags_of_the_local_engine() -> None:
     assert scope.workflow_tags("n", "u", {}).keys() == WORKFLOW_TAGS
     assert set(FORMS) >= EXIT_TAGS

@@ -131,7 +131,7 @@ def test_name_that_is_no_context_and_no_deployment_is_refused(
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("given", ["", "mine"])
-def test_verbs_by_hand_use_the_deployment_unless_told_otherwise(given: str) -> None:
+def test_verbs_by_hand_use_the_deployment_by_default(given: str) -> None:
     variables = {"KUBECONFIG": os.environ["KUBECONFIG"], "BENCHMARK_NAMESPACE": "", "BENCHMARK_IMAGE": given}
     assert use_deployment("demo", variables) == CONTEXT
     assert variables["BENCHMARK_NAMESPACE"] == NAMESPACE

@@ -83,7 +83,7 @@ def test_submitted_workflow_refers_to_the_template_with_arguments(monkeypatch: p
     assert "about " in output
 
 
-def test_cost_of_an_operator_install_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preflight_reports_the_cost_of_an_operator_install(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "The Tigera operator installed Calico here"
     assert said not in run(monkeypatch, deployed(), whole(), dataplanes="iptables,ebpf", profile="smoke")[1]
     store = deployed()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -10,9 +10,8 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from analysis import formatting
-from analysis.console.commands import report_command
+from analysis.console.documents import print_document
 from analysis.console.notices import print_notice
-from analysis.console.terminal import Terminal
 from analysis.domain import IMPORTED
 from analysis.errors import BadInput, Problem
 from analysis.sql import database
@@ -21,8 +20,9 @@ from steps.bounded_files import read_bounded
 from steps.imports import importing, sources
 from steps.imports.places import NO_MAPPING, MappingFile, Places, read_mapping
 from steps.imports.rows import Row, Tables, digests_of, environment_of
+from workflows.cli.import_document import ImportDocument, ImportedRun, document
 from workflows.cli.opened_store import open_store
-from workflows.flags.common import AsOwner, Results, flag
+from workflows.flags.common import AsOwner, Format, Results, flag
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{0,100}")
@@ -49,6 +49,7 @@ def import_results(
     ] = False,
     results: Results = "results",
     as_owner: AsOwner = False,
+    format: Format = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Read other tools' results into the store. Importing the same files again changes nothing.
 
@@ -72,12 +73,18 @@ def import_results(
     _print_faults(found)
     if not found.runs:
         raise BadInput(f"nothing of {files} was imported: no file of it could be read" + _hint(found, pattern))
-    store, console = open_store(results, as_owner=as_owner, create=True), Terminal()
+    store = open_store(results, as_owner=as_owner, create=True)
     stored = _stored(store, environment_of(name))
     for tables in found.runs:
         _refuse_loss(tables, stored, replace=replace)
-    for tables in found.runs:
-        _store(store, tables, stored, console)
+    done = ImportDocument(
+        environment=environment_of(name),
+        store=store.url,
+        runs=tuple(_store(store, tables, stored) for tables in found.runs),
+        faults=found.faults,
+        left_out=found.left_out,
+    )
+    print_document(document(done), format)
     return 1 if found.faults else 0
 
 
@@ -133,21 +140,18 @@ def _refuse_loss(tables: Tables, stored: Mapping[str, Mapping[str, Any]], *, rep
             print_notice(f"{formatting.count(len(shared), 'file')} of the run {run_id} are also in the run {other}.")
 
 
-def _store(store: Store, tables: Tables, stored: Mapping[str, Mapping[str, Any]], console: Terminal) -> None:
-    run_id = str(tables["runs"][0]["run_id"])
-    facts = _facts(tables)
-    counts = _counts(tables["trials"])
-    if stored.get(run_id, {}).get("rows") == facts["rows"]:
-        console.print(f"{run_id}: already imported, {counts}; nothing changed.", soft_wrap=True)
-        return
-    store.write(run_id, tables)
-    files = facts["files"]
+def _store(store: Store, tables: Tables, stored: Mapping[str, Mapping[str, Any]]) -> ImportedRun:
+    """Store a run, unless the store has the same rows."""
+    run_id, facts = str(tables["runs"][0]["run_id"]), _facts(tables)
+    changed = stored.get(run_id, {}).get("rows") != facts["rows"]
+    if changed:
+        store.write(run_id, tables)
+    outcomes, files = [row["outcome"] for row in tables["trials"]], facts["files"]
     assert isinstance(files, int)
-    console.print(f"{run_id}: {counts} from {formatting.count(files, 'file')}.", soft_wrap=True)
-    console.print(f"Report: {report_command(store.url, run_id)}", soft_wrap=True)
-
-
-def _counts(trials: Iterable[Row]) -> str:
-    outcomes = [str(row["outcome"]) for row in trials]
-    failed = outcomes.count("failed")
-    return formatting.count(len(outcomes), "trial") + (f", {failed} of them failed" if failed else "")
+    return ImportedRun(
+        run_id=run_id,
+        files=files,
+        trials=len(outcomes),
+        failed=outcomes.count("failed"),
+        changed=changed,
+    )

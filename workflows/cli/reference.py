@@ -22,7 +22,9 @@ from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, defaults
 from steps.catalogue.profiles import PROFILES
 from workflows.cli.app import VERBS, app
+from workflows.cli.import_document import ImportDocument
 from workflows.cli.plan_document import PlanDocument, PreflightDocument
+from workflows.cli.site import SiteDocument
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -115,7 +117,15 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
-DOCUMENTS: Final = (RunDocument, CompareDocument, QueryDocument, PlanDocument, PreflightDocument)
+DOCUMENTS: Final = (
+    RunDocument,
+    CompareDocument,
+    QueryDocument,
+    PlanDocument,
+    PreflightDocument,
+    ImportDocument,
+    SiteDocument,
+)
 """What the verbs print with --format=json or yaml."""
 
 

@@ -1,20 +1,39 @@
 """The verb site: static pages of a whole store."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from analysis import memory, site
 from analysis.console.commands import report_command
+from analysis.console.documents import Document, DocumentModel, grid_of, print_document
+from analysis.console.markdown import link, table
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
 from analysis.stats.contrasts.figures import Compared
 from steps.catalogue.options import QUANTITIES, method
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_site, open_store
-from workflows.flags.common import AsOwner, Results
+from workflows.flags.common import AsOwner, Format, Results
 
 _SITE = "Where the pages are written: a folder, file:// or s3://; if empty the folder site of the store."
+
+
+class SiteDocument(DocumentModel):
+    """What became of the pages."""
+
+    document: Literal["site"] = "site"
+    version: Literal[1] = 1
+    address: str
+    """Of the first page."""
+    written: int
+    """Pages that were made."""
+    unchanged: int
+    """Pages that were as they should be."""
+    removed: int
+    """Pages of runs that are gone."""
+    broken: tuple[str, ...]
+    """Pages that could not be made: each says why."""
 
 
 def write_site(
@@ -22,6 +41,7 @@ def write_site(
     results: Results = "results",
     site_address: Annotated[str, Parameter(name="--site", help=_SITE)] = "",
     as_owner: AsOwner = False,
+    format: Format = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Write the pages of a whole store, or bring them up to date.
 
@@ -38,7 +58,31 @@ def write_site(
     written = site.write_site(store, files, Compared(method, QUANTITIES))
     for notice in written.notices:
         print_notice(notice)
-    console = Terminal()
-    console.print(written.sentence)
-    console.print(f"Site: {files.address('index.html')}", soft_wrap=True)
+    print_document(_document(written, files.address("index.html")), format)
     return 0
+
+
+def _document(written: site.Written, address: str) -> Document:
+    found = SiteDocument(
+        address=address,
+        written=written.written,
+        unchanged=written.unchanged,
+        removed=written.removed,
+        broken=written.broken,
+    )
+
+    def text(console: Terminal) -> None:
+        console.print(written.sentence)
+        console.print(f"Site: {address}", soft_wrap=True)
+
+    return Document(
+        model=lambda: found,
+        grid=lambda: grid_of(SiteDocument, [found]),
+        markdown=lambda: f"{link('Site', address)}\n\n{_table(found)}",
+        text=text,
+    )
+
+
+def _table(found: SiteDocument) -> str:
+    counts = (found.written, found.unchanged, found.removed, len(found.broken))
+    return table(("pages written", "as they were", "deleted", "that can't be made"), [map(str, counts)])

@@ -2,6 +2,7 @@
 
 import html
 import re
+import xml.etree.ElementTree as ET
 from typing import Any, Final
 
 import vl_convert
@@ -15,6 +16,16 @@ _NOISE: Final = re.compile(
 )
 _TAG: Final = re.compile(r"<[^>]+>")
 _NUMBER: Final = re.compile(r"\d+\.\d{2,}")
+_NAMESPACE: Final = "http://www.w3.org/2000/svg"
+_GROUP: Final = f"{{{_NAMESPACE}}}g"
+_INHERITED: Final = (
+    *("fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width"),
+    *("font-size", "font-style", "font-weight", "text-anchor"),
+)
+"""Attributes that a group hands down to all in it that has not its own."""
+
+ET.register_namespace("", _NAMESPACE)
+
 _HEAD: Final = re.compile(r"<svg [^>]*?viewBox=\"0 0 ([\d.]+) ([\d.]+)\"[^>]*>")
 
 
@@ -29,7 +40,7 @@ def to_svg(spec: dict[str, Any], look: Look, name: str, description: str) -> str
     """
     drawn: str = vl_convert.vegalite_to_svg(spec, config=config(look))
     body = _BACKGROUND.sub("", _EMPTY_PATH.sub("", drawn))
-    body = _TAG.sub(lambda tag: _lean(tag[0]), body)
+    body = _grouped(_TAG.sub(lambda tag: _lean(tag[0]), body))
     body = body.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
     text = html.escape(description)
     return _HEAD.sub(
@@ -45,3 +56,28 @@ def to_svg(spec: dict[str, Any], look: Look, name: str, description: str) -> str
 def _lean(tag: str) -> str:
     """The tag without the attributes that only Vega's tools read, and with coordinates to a tenth of a pixel."""
     return _NUMBER.sub(lambda number: f"{float(number[0]):.1f}", _NOISE.sub("", tag))
+
+
+def _grouped(svg: str) -> str:
+    """The drawing with what all parts of a group have alike said once, and without groups that say nothing."""
+    root = ET.fromstring(svg)  # noqa: S314 - Vega's own drawing
+    _hand_up(root)
+    return ET.tostring(root, encoding="unicode").replace('" />', '"/>')
+
+
+def _hand_up(element: ET.Element) -> None:
+    kept: list[ET.Element] = []
+    for child in element:
+        _hand_up(child)
+        if child.tag != _GROUP or child.attrib:
+            kept.append(child)
+        else:
+            kept += child
+    element[:] = [child for child in kept if child.tag != _GROUP or len(child)]
+    if element.tag != _GROUP or not len(element):
+        return
+    for name, value in list(element[0].items()):
+        if name in _INHERITED and name not in element.attrib and all(one.get(name) == value for one in element):
+            element.set(name, value)
+            for one in element:
+                del one.attrib[name]

@@ -49,7 +49,7 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
         about: the run.
         method: returns the parameters that must be equal in comparable runs.
     """
-    if about.baseline is None:
+    if about.baseline is None or about.is_dealt:
         return Judged()
     pieces = [about.run_id, *continued_runs(con, about.parameters)]
     nights = list(history.comparable_runs(con, about, method)) if about.trigger == NIGHTLY else []

@@ -65,8 +65,8 @@ def to_parquet(tables: Iterable[pa.Table]) -> bytes:
     return sink.getvalue()
 
 
-def read_table(files: ObjectStorage, name: str) -> pa.Table:
-    """One Parquet file of the store, whose content is compared with the digest in its name.
+def read_table(files: ObjectStorage, name: str, without: str = "") -> pa.Table:
+    """One Parquet file of the store, without a column, whose content is compared with the digest in its name.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -74,25 +74,26 @@ def read_table(files: ObjectStorage, name: str) -> pa.Table:
         Unsupported: the store can't be read.
     """
     try:
-        return _checked(name, files.read(name, MOST_BYTES_OF_RUNS if name.startswith("runs/") else MOST_BYTES))
+        content = files.read(name, MOST_BYTES_OF_RUNS if name.startswith("runs/") else MOST_BYTES)
+        return _checked(name, content, without)
     except ContentError as error:
         raise DamagedFileError(files.address(name), str(error)) from error
 
 
-def _checked(name: str, content: bytes) -> pa.Table:
+def _checked(name: str, content: bytes, without: str) -> pa.Table:
     if not content:
         raise ContentError("is empty")
     if content_digest(content) != digest_in(name) and not _has_old_digest(name, content):
         raise ContentError(NOT_AS_NAMED)
-    return _decoded(content)
+    return _decoded(content, without)
 
 
-def _decoded(content: bytes) -> pa.Table:
-    batches = list(_batches(content))
+def _decoded(content: bytes, without: str = "") -> pa.Table:
+    batches = list(_batches(content, without))
     return pa.Table.from_batches(batches) if batches else footer_of(content).schema.empty_table()
 
 
-def _batches(content: bytes) -> Iterator[pa.RecordBatch]:
+def _batches(content: bytes, without: str = "") -> Iterator[pa.RecordBatch]:
     """The rows of a Parquet file in batches: a file may repeat one large value in few bytes.
 
     Raises:
@@ -105,7 +106,9 @@ def _batches(content: bytes) -> Iterator[pa.RecordBatch]:
             row_bytes = check_amount(file.metadata, len(content))
             check_pages(content, file.metadata)
             rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
-            for batch in file.iter_batches(batch_size=rows):
+            names = file.schema_arrow.names
+            wanted = [name for name in names if name != without] if without in names else None
+            for batch in file.iter_batches(batch_size=rows, columns=wanted):
                 batch.validate(full=True)
                 if (size := size + batch.nbytes) > most:
                     break
@@ -174,24 +177,31 @@ def read_runs(files: ObjectStorage, names: Iterable[str]) -> list[tuple[str, pa.
 Runs = list[tuple[str, pa.Table]]
 
 
-def readable_runs(files: ObjectStorage, names: Iterable[str]) -> tuple[Runs, list[tuple[str, DamagedFileError]]]:
+def readable_runs(
+    files: ObjectStorage, names: Iterable[str], without: str = ""
+) -> tuple[Runs, list[tuple[str, DamagedFileError]]]:
     """Those of these files of `runs/` that can be used, each with its name, and what is wrong with the others.
+
+    Args:
+        files: the store's.
+        names: the files.
+        without: a column that is not kept.
 
     Raises:
         FileNotFoundError: one is gone.
         Unsupported: the store can't be read.
     """
     with ThreadPoolExecutor(readers(files)) as pool:
-        found = list(pool.map(lambda name: (name, _read_run(files, name)), names))
+        found = list(pool.map(lambda name: (name, _read_run(files, name, without)), names))
     return (
         [(name, table) for name, table in found if not isinstance(table, DamagedFileError)],
         [(name, error) for name, error in found if isinstance(error, DamagedFileError)],
     )
 
 
-def _read_run(files: ObjectStorage, name: str) -> pa.Table | DamagedFileError:
+def _read_run(files: ObjectStorage, name: str, without: str) -> pa.Table | DamagedFileError:
     try:
-        table = read_table(files, name)
+        table = read_table(files, name, without)
         _check_runs(table)
     except DamagedFileError as error:
         return error

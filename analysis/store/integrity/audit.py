@@ -58,11 +58,13 @@ class Extent:
         tables: those of which files are opened.
         digested: those of which all content is compared with its digest.
         run_id: a run of which that is done for all tables.
+        verdicts: whether the verdicts are kept in memory: those of a thousand runs are some hundred MiB.
     """
 
     tables: frozenset[str]
     digested: frozenset[str]
     run_id: str | None = None
+    verdicts: bool = True
 
     def of(self, table: str, run_id: str) -> bool | None:
         """Whether a run's file of this table is read whole; None: it is not opened."""

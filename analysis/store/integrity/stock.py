@@ -17,7 +17,7 @@ from analysis.store.index.run_entries import RunEntry
 from analysis.store.index.selection import ABOUT, Choice, every_run
 from analysis.store.integrity.audit import Extent, audit
 from analysis.store.integrity.unnamed import list_runs, runs_without_row
-from analysis.store.schema import arrow_schema
+from analysis.store.schema import VERDICT, arrow_schema
 from analysis.store.storage.object_storage import UNREADABLE, ObjectStorage
 
 _LISTINGS = 5
@@ -58,7 +58,7 @@ def take_inventory(
     for _ in range(_LISTINGS):
         listed = list_runs(files)
         try:
-            found, damaged = _read_listed(files, listed)
+            found, damaged = _read_listed(files, listed, without="" if extent.verdicts else VERDICT)
         except FileNotFoundError:
             continue
         select = partial(select_runs, found, damaged)
@@ -123,8 +123,8 @@ def _with_advice(files: ObjectStorage, one: LeftOut) -> LeftOut:
     return replace(one, file=files.address(one.file), remedy=remedy)
 
 
-def _read_listed(files: ObjectStorage, listed: list[str]) -> tuple[Found, list[LeftOut]]:
-    found, damaged = readable_runs(files, listed)
+def _read_listed(files: ObjectStorage, listed: list[str], without: str = "") -> tuple[Found, list[LeftOut]]:
+    found, damaged = readable_runs(files, listed, without)
     return found, [LeftOut(run_of_file(name.partition("/")[2]), name, error.why) for name, error in damaged]
 
 

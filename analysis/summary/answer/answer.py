@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import ConfigDict
 
+from analysis import formatting
 from analysis.console.commands import continue_command
 from analysis.domain import Scale
 from analysis.flags import MARKED
@@ -127,6 +128,9 @@ def _sentence(
 ) -> str:
     if trials == 0 or about.baseline is None:
         return NOTHING
+    if about.is_dealt:
+        each = "each path and each tool in one dataplane"
+        return f"{formatting.count(trials, 'trial')} measured, {each}, so there is nothing to compare."
     if len(sides) == 1:
         return f"Only {sides[0].title} was measured, so there is nothing to compare it with."
     if not kinds:

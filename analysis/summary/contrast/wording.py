@@ -17,6 +17,8 @@ from analysis.summary.answer.answer import short_titles
 ARROWS: Final[Mapping[Outcome, str]] = {"better": "↑", "worse": "↓", "same": "↔", "undecided": "↕"}
 """The sign of each outcome, which is shown beside its words."""
 
+_TWO_MOMENTS: Final = "One run a side tells how two moments differ, and not what made them differ."
+
 _LEADING: Final = frozenset(metric.name for metric in LEADING)
 
 
@@ -48,7 +50,10 @@ def headline(contrasts: Sequence[Contrast], names: Mapping[str, str], margin_rat
     counts = formatting.listing([f"{text} {counted[key]}" for key, text in texts.items() if counted[key]])
     total = f"B against A is {counts} of {formatting.count(len(leading), 'figure')}."
     found = [one for one in leading if one.different]
-    return f"{spoken(max(found, key=_clearness), names)} {total}" if found else f"No difference was found: {total}"
+    if not found:
+        return f"No difference was found: {total}"
+    alone = f" {_TWO_MOMENTS}" if any(one.basis == "visits" for one in found) else ""
+    return f"{spoken(max(found, key=_clearness), names)} {total}{alone}"
 
 
 def _clearness(one: Contrast) -> float:
@@ -108,12 +113,14 @@ def basis_sentence(contrasts: Iterable[Contrast], runs: tuple[int, int]) -> str:
 
 def legend(contrasts: Iterable[Contrast], margin_ratio: float) -> str:
     """How to read the table."""
+    contrasts = tuple(contrasts)
     mark = f" {LEGEND}" if any(MARKED in one.finding for one in contrasts) else ""
+    what = ", as differences between the two moments" if any(one.basis == "visits" for one in contrasts) else ""
     return (
         "A → B, then by how much B differs from A, with its interval. All intervals of the quoted metrics hold "
-        "together in 95 % of comparisons. ↑ better and ↓ worse: the interval leaves zero out. ↔ the same: it lies "
-        f"within {formatting.percent(margin_ratio, sign=False)}. ↕ undecided: neither. Against another dataplane: how "
-        f"far it is ahead or behind in A and in B, and by how much the ratio of the two changed.{mark}"
+        f"together in 95 % of comparisons{what}. ↑ better and ↓ worse: the interval leaves zero out. ↔ the same: it "
+        f"lies within {formatting.percent(margin_ratio, sign=False)}. ↕ undecided: neither. Against another dataplane: "
+        f"how far it is ahead or behind in A and in B, and by how much the ratio of the two changed.{mark}"
     )
 
 

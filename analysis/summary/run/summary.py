@@ -175,13 +175,16 @@ def from_json(text: str) -> Summary:
 
 
 def _upgraded(document: object) -> object:
-    """A document with the comparisons of version 0.1.0 in the terms of this one.
+    """A document of an earlier version in the terms of this one.
 
-    Its intervals each hold alone and not together, so only those of the differences that it found are kept: these were
-    corrected for their number.
+    Of nights, the detectable effect had another name. The intervals of version 0.1.0 each hold alone and not together,
+    so only those of the differences that it found are kept: these were corrected for their number.
     """
     if not isinstance(document, dict):
         return document
+    nights = document.get("history")
+    if isinstance(nights, dict) and "sight" in nights:
+        nights["detectable_effect"] = nights.pop("sight")
     for item in document.get("comparisons") or ():
         if isinstance(item, dict) and "margin_ratio" not in item:
             item["margin_ratio"] = MARGIN_RATIO

@@ -1,1 +1,1 @@
-"""A Kubernetes cluster as the cluster under test: `adapter.Kube` answers the port."""
+"""A Kubernetes cluster as the cluster under test: `adapter.KubernetesCluster` answers the port."""

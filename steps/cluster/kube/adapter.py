@@ -216,7 +216,7 @@ class KubernetesCluster:
         probe_pods.rest(self._client)
 
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
-        """Start servers and Service for the visit's topologies and for the node-to-node canary."""
+        """Create servers and Service for the visit's topologies and for the node-to-node canary."""
         self._refuse_others()
         standing, measured = self._standing, self.measured_nodes
         self._refuse_reversed(standing, visit)
@@ -224,8 +224,12 @@ class KubernetesCluster:
         return trial_servers.prepare(self._client, standing, measured, visit, settings, variables=self._variables)
 
     def turns(self, visit: Visit) -> str | None:
-        """The server of the visit's turns; None: it does not run, or not yet."""
+        """The server of the visit's turns; None: there is none, or not yet."""
         return trial_servers.turns(self._client, visit)
+
+    def await_servers(self) -> None:
+        """Wait until the servers and monitors of the visit are ready."""
+        trial_servers.await_ready(self._client)
 
     def clear(self) -> None:
         """Delete what the trials needed. Safe to run twice."""

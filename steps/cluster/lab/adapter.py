@@ -168,6 +168,9 @@ class LabCluster:
         del visit
         return LAB_TURNS if sandbox.is_inside() and servers.are_running() else None
 
+    def await_servers(self) -> None:
+        """Nothing: prepare has waited for them."""
+
     def clear(self) -> None:
         """End the servers, and everything else in the lab's namespaces."""
         if sandbox.is_inside():

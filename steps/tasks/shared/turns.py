@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.cluster.port import Cluster
 from steps.domain import Visit
@@ -27,7 +28,10 @@ def turns_of(source: str | None, step: str, visit: Visit, settings: Settings) ->
 
 
 def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
-    """Let the measuring steps begin, since the dataplane is proven; without a server of turns there are none.
+    """Let the measuring steps begin, since the dataplane is proven, once their servers are ready.
+
+    Where a server does not start, they end without measuring, each with the reason. Without a server of turns there are
+    none.
 
     Raises:
         Problem: the server of turns does not answer.
@@ -35,8 +39,14 @@ def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
     source = poll(
         lambda: cluster.turns(visit), bool, pause_s=_POLL_S, longest_pause_s=_LONGEST_POLL_S, timeout_s=_SERVED_S
     )
-    if source is not None:
-        turns_of(source, turn_order.SETTLE, visit, settings).come()
+    if source is None:
+        return
+    turns, refusal = turns_of(source, turn_order.SETTLE, visit, settings), ""
+    try:
+        cluster.await_servers()
+    except Problem as problem:
+        log(refusal := str(problem))
+    turns.come(refusal)
 
 
 def refuse_turns(cluster: Cluster, visit: Visit, settings: Settings, reason: str) -> None:

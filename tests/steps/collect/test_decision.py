@@ -60,7 +60,7 @@ def test_dataplane_goes_on_until_its_difference_and_the_best_are_decided(
     assert standing(pairs(*verdicts), ARMS[0]).undecided == {*undecided}
 
 
-def test_a_difference_within_the_margin_beats_nobody() -> None:
+def test_difference_within_the_margin_does_not_rank() -> None:
     small = [replace(pairs("lower", "higher", "undecided")[0], within_margin=True)]
     found = standing([*small, *pairs("lower", "higher", "undecided")[2:]], ARMS[0])
     assert found.undecided == {"lab-nftables", "lab-ebpf"}
@@ -210,5 +210,5 @@ def test_what_follows_is_planned_once_and_the_run_ends(
         ),
     ],
 )
-def test_reason_says_how_far_a_run_is(done: int, found: Standing, reason: str) -> None:
+def test_reason_of_a_decision_has_the_progress_of_the_run(done: int, found: Standing, reason: str) -> None:
     assert decide(CHOSEN, level_after(done), found, {}, measured=9, elapsed_s=10).reason == reason

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis.domain import DEALT
 from steps import documents
 from steps.counters import InterfaceTraffic
 from steps.domain import Monitor, SwitchCost
+from steps.settings.settings import choose_settings
 from tests.steps.builders import AT, attempt, counters, placement, settings, write_run
 from tests.steps.collect.collected import BEFORE, Row, first, replaced, tables, trial_row, visits
 
@@ -28,6 +30,15 @@ def test_collect_complete_run(run: Path) -> None:
     assert len(found["trials"]) == sum(len(v.trials) for v in visits(run))
     assert {t["outcome"] for t in found["trials"]} == {"measured"}
     assert [t["trial"] for t in found["trials"]] == list(range(1, len(found["trials"]) + 1))
+
+
+def test_only_a_run_that_deals_its_cells_out_says_so(run: Path, tmp_path: Path) -> None:
+    assert DEALT not in tables(run)["runs"][0]["parameters"]
+    dealt = tmp_path / "dealt"
+    write_run(dealt, choose_settings(profile="selftest", topologies="pod-to-pod,pod-to-outside", options="seed=1"))
+    found = tables(dealt)
+    assert found["runs"][0]["parameters"][DEALT] is True
+    assert {row["outcome"] for row in found["trials"]} == {"measured"}
 
 
 def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> None:

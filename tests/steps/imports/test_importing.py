@@ -114,6 +114,33 @@ def test_bad_files_cost_themselves_alone_and_are_named(tmp_path: Path) -> None:
     assert list(found.faults) == facts(tables(found))["faults"]
 
 
+REFUSED = written.text({"start": {"version": "iperf 3.16"}, "error": "unable to connect"})
+
+
+def test_a_test_that_never_began_is_a_failed_trial_of_the_kind_of_its_path(tmp_path: Path) -> None:
+    files = {f"a/{n}-p.json": document(n, num_streams=4) for n in (1, 2)} | {"b/1-p.json": document(3, num_streams=4)}
+    found = imported(tmp_path, files | {"b/2-p.json": REFUSED})
+    assert found.faults == ()
+    run = tables(found)
+    measured, failed = run["trials"][0], run["trials"][-1]
+    assert (failed["outcome"], failed["error"]) == ("failed", "iperf3: unable to connect")
+    kind = ("topology", "tool", "transport", "direction", "streams")
+    assert [failed[name] for name in kind] == ["p", "iperf3_4", "tcp", "forward", 4]
+    assert [failed[name] for name in kind] == [measured[name] for name in kind]
+    assert "tests of the one kind that was measured on their path" in facts(run)["unknown"][-1]
+    assert "By the times in the files" in " ".join(facts(run)["unknown"]), "the order of the others is known"
+
+
+def test_a_test_that_never_began_is_of_no_kind_where_its_path_has_several(tmp_path: Path) -> None:
+    files = {"a/1-p.json": document(1), "a/2-p.json": document(2, num_streams=8), "a/3-p.json": REFUSED}
+    run = tables(imported(tmp_path, files))
+    (failed,) = [trial for trial in run["trials"] if trial["outcome"] == "failed"]
+    assert (failed["tool"], failed["transport"], failed["direction"]) == ("iperf3", None, None)
+    assert "their kind stays unknown" in facts(run)["unknown"][-1]
+    parameters = cast("Row", run["runs"][0]["parameters"])
+    assert all("None" not in str(cell) for cell in cast("list[Row]", parameters["cells"]))
+
+
 def test_a_place_that_nothing_names_is_a_fault(tmp_path: Path) -> None:
     assert imported(tmp_path, {"x.json": document(1)}, "").runs == ()
     assert "nothing names its dataplane" in imported(tmp_path, {}, "").faults[0]

@@ -1,11 +1,12 @@
 """iperf3's outputs of all versions, as measurements."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from steps.imports import iperf3_files
-from steps.imports.content import Content, ImportedTrial
+from steps.imports.content import UNKNOWN_TRAFFIC, Content, ImportedTrial
 from steps.tools.failure import Failure
 from tests.steps.builders import RECORDED
 from tests.steps.imports import written
@@ -41,9 +42,11 @@ def test_a_document_has_figures_time_and_versions() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(RECORDED.rglob("*[0-9].json")), ids=lambda path: path.stem)
-def test_every_recorded_document_is_read_or_has_a_reason(path: object) -> None:
-    found = iperf3_files.read(path.read_bytes())  # type: ignore[attr-defined]
-    assert isinstance(found, Failure) == ("busy" in path.stem or "refused" in path.stem)  # type: ignore[attr-defined]
+def test_every_recorded_document_is_a_trial_of_a_known_kind_unless_it_never_began(path: Path) -> None:
+    trial = one(path.read_bytes())
+    never_began = "busy" in path.stem or "refused" in path.stem
+    assert (trial.traffic is UNKNOWN_TRAFFIC) == never_began
+    assert trial.error is not None or not never_began
 
 
 @pytest.mark.parametrize(("version", "flagged"), [("3.1.7", True), ("3.10.1", True)])
@@ -114,8 +117,10 @@ def test_an_error_is_a_failed_trial_where_the_test_is_known() -> None:
     assert trial.columns == {}
 
 
-def test_an_error_without_a_test_is_a_reason() -> None:
-    assert refused(b'{"start": {}, "error": "unable to connect"}') == "iperf3: unable to connect"
+def test_an_error_before_the_test_is_a_failed_trial_of_an_unknown_kind() -> None:
+    trial = one(b'{"start": {}, "error": "unable to connect"}')
+    assert (trial.error, trial.direction, trial.streams) == ("iperf3: unable to connect", None, None)
+    assert trial.traffic is UNKNOWN_TRAFFIC
 
 
 @pytest.mark.parametrize(

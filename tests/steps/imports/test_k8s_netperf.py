@@ -78,11 +78,18 @@ def test_cpu_is_that_of_prometheus_where_it_was_asked() -> None:
     assert one().flags == ("cpu-window",)
 
 
-def test_the_csv_says_the_same() -> None:
+def test_csv_has_the_same_figures() -> None:
     stream, crr, rr = read(written.NETPERF_CSV.encode()).trials
     assert stream.columns["received_bps"] == pytest.approx(873.606667e6)
     assert (crr.topology, crr.columns["transactions_per_s"]) == ("pod-to-service", 2061.776667)
     assert (rr.topology, rr.streams, rr.traffic.tool) == ("node-to-node", 2, "netperf_rr_2_1kb")
+
+
+@pytest.mark.parametrize(("pairs", "tool"), [("00", "netperf_stream_1kb"), ("01", "netperf_stream_1kb_of_2")])
+def test_one_of_several_pairs_at_once_is_no_measurement_of_the_path(pairs: str, tool: str) -> None:
+    head, stream, *_ = written.NETPERF_CSV.splitlines()
+    text = "\n".join([f"Pair,{head}", *(f"{pair},{stream}" for pair in pairs)])
+    assert {trial.traffic.tool for trial in read(text.encode()).trials} == {tool}
 
 
 def test_an_unknown_profile_costs_its_row_alone() -> None:

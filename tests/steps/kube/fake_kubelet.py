@@ -75,16 +75,12 @@ class Kubelet:
             self.store.put("", "pods", found)
             return
         reason = self.refuses(found)
+        found["status"] = {"phase": "Running", "podIP": self.address.format(next(self._addresses))}
         if reason is None:
-            ready = {"type": "Ready", "status": "True"}
-            found["status"] = {
-                "phase": "Running",
-                "podIP": self.address.format(next(self._addresses)),
-                "conditions": [ready],
-            }
+            found["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
         else:
             waiting = {"waiting": {"reason": reason, "message": "it was not found"}}
-            found["status"] = {"phase": "Pending", "containerStatuses": [{"state": waiting}]}
+            found["status"] |= {"phase": "Pending", "containerStatuses": [{"state": waiting}]}
         self.store.put("", "pods", found)
 
     def _schedule(self, found: Object) -> str | None:

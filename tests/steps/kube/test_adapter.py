@@ -262,7 +262,7 @@ def test_readiness_is_checked_only_with_probe_pods() -> None:
     assert any("whether iptables works again was not checked" in sentence for sentence in notices)
 
 
-def test_a_settle_that_retry_begins_again_says_that_the_switch_was_put_back() -> None:
+def test_settle_repeated_by_retry_reports_that_the_switch_was_reversed() -> None:
     calico = Calico()
     who = holder(calico)
     who.configure(visit("ebpf"), settings())

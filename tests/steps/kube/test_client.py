@@ -287,7 +287,7 @@ def test_an_answer_that_is_none_of_kubernetes_is_a_sentence(api: Api, status: in
         (DecodeError("Received response with content-encoding: gzip, but failed to decode it.", None), "gzip"),
     ],
 )
-def test_a_broken_connection_is_told_in_words(error: HTTPError, words: str) -> None:
+def test_broken_connection_is_described_in_words(error: HTTPError, words: str) -> None:
     output = str(unreachable("prod", "Pod x", error))
     assert words in output
     assert "Error" not in output

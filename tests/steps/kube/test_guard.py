@@ -108,7 +108,7 @@ def test_what_a_dead_run_left_is_put_back(state: str, dataplane: str) -> None:
     assert look(StoreApi(calico)).state == "free"
 
 
-def test_lock_of_a_person_or_of_another_namespace_is_never_put_back() -> None:
+def test_guard_leaves_the_lock_of_a_user_and_of_another_namespace() -> None:
     calico = Calico()
     kube(calico).configure_for_user("ebpf")
     calico.store.advance(10 * 86_400)
@@ -150,7 +150,7 @@ def test_lock_is_renewed_while_pods_of_the_run_are_at_work() -> None:
     assert look(api).state == "left"
 
 
-def test_damaged_lock_is_for_a_person() -> None:
+def test_damaged_lock_is_left_to_a_user() -> None:
     calico, _before = switched()
     lock = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
     assert lock is not None

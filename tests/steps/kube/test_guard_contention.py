@@ -63,7 +63,7 @@ def test_of_two_guards_that_find_it_at_once_one_restores() -> None:
     assert calico.settings() == before
 
 
-def test_restore_by_a_person_waits_for_a_guard_and_a_guard_for_a_person() -> None:
+def test_restores_of_user_and_guard_wait_for_each_other() -> None:
     calico, before = switched()
     terminated(calico)
     half_restored(calico)

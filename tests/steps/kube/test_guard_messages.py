@@ -37,7 +37,7 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[Object]:
 REPORTED = {**GUARD, environment.NOTIFY_URL: "https://hooks.example/x", environment.CONTEXT: "admin@prod"}
 
 
-def test_success_is_told_and_a_failure_once(posted: list[Object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_success_is_reported_and_a_failure_once(posted: list[Object], monkeypatch: pytest.MonkeyPatch) -> None:
     calico, _before = switched()
     terminated(calico)
     cluster = guarding(calico)
@@ -58,7 +58,7 @@ def test_success_is_told_and_a_failure_once(posted: list[Object], monkeypatch: p
     }  # fmt: skip
 
 
-def test_person_is_told_of_once_a_day(posted: list[Object]) -> None:
+def test_user_holding_the_lock_is_reported_once_a_day(posted: list[Object]) -> None:
     calico = Calico()
     kube(calico).configure_for_user("ebpf")
     told_after: list[int] = []

@@ -88,7 +88,7 @@ def test_restore_killed_at_any_call_is_finished_by_another(
     assert at >= 4
 
 
-def test_person_waits_for_a_guard_that_is_at_work() -> None:
+def test_user_waits_for_a_guard_that_restores() -> None:
     calico, before = left_by_a_dead_run("ebpf-dsr")
     assert killed(calico, GUARD, put_back, 1, late=False), "it has begun, and is at work as long as its pod is"
     labels = {"dataplane-benchmark/part": PART}

@@ -158,7 +158,7 @@ def test_probe_counts_the_current_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held.longest_gap_s == pytest.approx(9.9)
 
 
-def test_probes_rest_and_wake_when_they_are_told() -> None:
+def test_probes_rest_and_wake_on_request() -> None:
     """A client learns it from the server: it sends nothing more, and counts anew when it is woken."""
     port = free_port()
     server, client = spec(port, echo=port), spec(port)

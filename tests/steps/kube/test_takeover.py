@@ -74,7 +74,7 @@ def test_next_run_restores_first_and_goes_on(dataplane: str, tmp_path: Path, mon
     assert next_run.configure(visit("ebpf"), settings())
 
 
-def test_run_stops_where_the_holder_is_alive_or_a_person(
+def test_run_stops_where_the_holder_is_alive_or_a_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for alive in (True, False):
@@ -184,7 +184,7 @@ def test_lock_that_goes_while_one_begins_is_no_lock() -> None:
     assert calico.settings() == before
 
 
-def test_person_waits_for_a_run_that_restores_and_a_run_for_a_person() -> None:
+def test_user_and_run_wait_for_each_others_restore() -> None:
     calico, before = left_by_a_dead_run()
     killed(calico, OTHER, 1, late=False)
     with pytest.raises(Unsupported, match=r"put back by workflow bench/run-2 since .*: wait until that has ended"):
@@ -200,7 +200,7 @@ def test_person_waits_for_a_run_that_restores_and_a_run_for_a_person() -> None:
 
 
 @pytest.mark.parametrize("since", ["2026-11-23T05:00:00Z", "2999-01-01T00:00:00Z"])
-def test_restorer_of_another_time_is_nobody(since: str) -> None:
+def test_restorer_of_an_earlier_lock_is_ignored(since: str) -> None:
     calico, before = left_by_a_dead_run()
     client, _transport = direct_client(calico.store)
     found = lock.find_lock(client)

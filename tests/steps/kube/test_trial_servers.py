@@ -223,10 +223,30 @@ def test_missing_image_is_reported_for_each_pod() -> None:
     assert "kubectl -n bench describe pods" in str(caught.value)
 
 
+def test_programs_of_servers_may_start_beside_their_clients() -> None:
+    bench = Bench()
+    bench.kubelet.refuses = lambda pod: "ErrImagePull" if pod["metadata"]["name"] == "server" else None
+    found = bench.prepare("pod-to-pod")["pod-to-pod"]
+    server = bench.kubelet.pods()["server"]
+    assert found.address == server["status"]["podIP"]
+    assert trial_servers.turns(bench.client, visit()) == found.turns
+    with pytest.raises(Problem, match="server: ErrImagePull: it was not found"):
+        Workload(bench.client, "trials").await_ready(0.1)
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    bench.store.put("", "pods", server | {"status": server["status"] | ready})
+    trial_servers.await_ready(bench.client)
+
+
+def test_server_of_turns_is_made_last_so_that_whoever_sees_it_can_wait_for_all() -> None:
+    *others, last = trial_servers.manifests(TOPOLOGIES, PLACES, "image:1")
+    assert last["metadata"]["name"] == "monitor-0"
+    assert "server" in {pod["metadata"]["name"] for pod in others}
+
+
 def test_pod_wait_times_out() -> None:
     bench = Bench()
     bench.kubelet.refuses = lambda _pod: "ImagePullBackOff"
-    with pytest.raises(Problem, match=r"monitor-0: ImagePullBackOff.*monitor-1: ImagePullBackOff"):
+    with pytest.raises(Problem, match=r"monitor-1: ImagePullBackOff.*monitor-0: ImagePullBackOff"):
         Workload(bench.client, "trials").ensure_pods(trial_servers.manifests((), PLACES, "image:1"), 0.2)
 
 

@@ -217,7 +217,7 @@ def test_a_server_that_no_service_leads_to_is_called_by_its_own_address(
         assert transport.once("GET", "/version", "the version") is not None, "it stays with the address that answers"
 
 
-def test_a_step_knows_the_servers_own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_step_has_the_servers_own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, ...]] = []
     monkeypatch.setattr(connect, "_by_service_account", lambda _context="": ClusterAccess(Configuration(), Identity()))
     monkeypatch.setattr(connect, "Client", lambda *_given, **more: made.append(more["others"]))

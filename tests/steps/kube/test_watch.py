@@ -126,7 +126,7 @@ def test_a_watch_lasts_no_longer_than_is_of_use(timeout_s: float | None, every_s
         (b'{"type": "ERROR", "object": {"code": 410}}', ExpiredError, "prod: the watch of pods fell behind"),
     ],
 )
-def test_an_event_that_is_cut_or_an_error_says_so(line: bytes, error: type[Exception], says: str) -> None:
+def test_truncated_event_and_error_event_are_errors(line: bytes, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         list(watch.parsed([line], "prod: the watch of pods"))
 

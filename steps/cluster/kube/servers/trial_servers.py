@@ -67,14 +67,15 @@ def prepare(
     *,
     variables: Mapping[str, str] = os.environ,
 ) -> list[Placement]:
-    """Create servers and their Service for the visit's topologies and the canary, and wait until they are ready.
+    """Create servers and their Service for the visit's topologies and the canary, and wait until all have addresses.
 
-    Each visit gets new pods, whose interfaces, connections and MTU are those of the present dataplane.
+    Each visit gets new pods, whose interfaces, connections and MTU are those of the present dataplane. Their programs
+    start while the clients' pods do; `await_ready` waits for them.
 
     Raises:
         Unsupported: no image, or no client outside.
         AlteredError: something was added to the pods of steps, or to these.
-        Problem: a server is not ready, or does not answer where there are many Services; with the reason.
+        Problem: a server can't start, or does not answer where there are many Services; with the reason.
     """
     image = pods.image(variables)
     steps = step_pods.pods_of_run(client, variables)
@@ -96,7 +97,7 @@ def prepare(
     token = secrets.token_hex(16)
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None else None
     made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit, beyond)
-    named = {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made)}
+    named = {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made, is_up=pods.has_address)}
     services = workload.services()
     if BALANCED in others:
         services[f"{SERVICE}-{BALANCED}"] = await_address(client, TRIALS, f"{SERVICE}-{BALANCED}")
@@ -118,16 +119,25 @@ def prepare(
 
 
 def turns(client: Client, visit: Visit) -> str | None:
-    """The server of the visit's turns, for a client in the cluster; None: it is not ready."""
+    """The server of the visit's turns, for a client in the cluster; None: there is none. It may yet have to start."""
     workload = Workload(client, TRIALS)
     pod = workload.pods().get(_TURNS_POD)
-    if pod is None or pod["metadata"].get("deletionTimestamp") or not pods.is_ready(pod):
+    if pod is None or pod["metadata"].get("deletionTimestamp"):
         return None
     if pod["metadata"]["labels"].get(_VISIT) != str(visit.visit):
         return None  # of an earlier visit, which nobody cleared
     token = pod["spec"]["containers"][0]["command"][-1]
     service = workload.services().get(TURNS)
     return None if service is None else turns_url(service, token)
+
+
+def await_ready(client: Client) -> None:
+    """Wait until the servers and monitors are ready that are there, all of which are once there is a server of turns.
+
+    Raises:
+        Problem: one is not ready in time, or can't be; with the reason.
+    """
+    Workload(client, TRIALS).await_ready()
 
 
 def _uplinks(client: Client, places: Sequence[probe_pods.Site]) -> dict[str, Uplink]:
@@ -249,7 +259,7 @@ def manifests(
         made.append(pod(name, node=place.node, containers=monitor, labels=labels))
         if from_outside:
             made.append(pod(f"monitor-host-{index}", node=place.node, containers=monitor, host_network=True))
-    return made
+    return sorted(made, key=lambda each: each["metadata"]["name"] == _TURNS_POD)  # last: see `await_ready`
 
 
 def _server(tool: Tool, address: str | None) -> Container:

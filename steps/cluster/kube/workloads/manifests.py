@@ -155,16 +155,20 @@ def is_ready(found: Object) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
+def has_address(found: Object) -> bool:
+    """Whether a pod has its address, which it gets before its programs start."""
+    return bool((found.get("status") or {}).get("podIP"))
+
+
 def ip(found: Object) -> str:
     """A pod's address.
 
     Raises:
         Problem: it has none.
     """
-    address = (found.get("status") or {}).get("podIP")
-    if not address:
-        raise Problem(f"pod {found['metadata']['name']} is ready without an address: run it again.")
-    return str(address)
+    if not has_address(found):
+        raise Problem(f"pod {found['metadata']['name']} runs without an address: run it again.")
+    return str(found["status"]["podIP"])
 
 
 def is_unscheduled(found: Object) -> bool:

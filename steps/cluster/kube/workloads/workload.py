@@ -4,7 +4,7 @@ They belong to the workflow that created them, so that Kubernetes deletes them w
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -19,6 +19,8 @@ from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES
 from steps.cluster.kube.workloads import comparison, manifests, owned
 
 Object = dict[str, Any]
+Condition = Callable[[Object], bool]
+"""Of a pod."""
 
 READY_S: Final = 180.0
 """The longest start of a pod, image pull included."""
@@ -64,8 +66,12 @@ class Workload:
             wanted = [each for each in manifests if each["metadata"]["name"] not in there.keys() - stale]
             list(pool.map(partial(owned.create, self._client, SERVICES), wanted))
 
-    def ensure_pods(self, manifests: Sequence[Object], timeout_s: float = READY_S) -> list[Object]:
-        """Create exactly these pods, and wait until they are ready. One that differs is replaced.
+    def ensure_pods(
+        self, manifests: Sequence[Object], timeout_s: float = READY_S, is_up: Condition = manifests.is_ready
+    ) -> list[Object]:
+        """Create exactly these pods in this order, and wait until they are ready. One that differs is replaced.
+
+        `is_up`: what is waited for instead of that.
 
         Raises:
             AlteredError: one differs from its manifest.
@@ -79,15 +85,26 @@ class Workload:
             if name not in there or there[name] in stale:
                 owned.create(self._client, PODS, manifest)
         began = time.monotonic()
-        found = self._awaited(wanted, timeout_s)
+        found = self._awaited(wanted, timeout_s, is_up)
         if altered := _altered(found, wanted):
             raise AlteredError(f"{self._client.where}: {excerpt('; '.join(altered), _LONGEST)}. {comparison.OPT_OUT}.")
-        if not _all_ready(found, wanted):
-            raise Problem(self._why_not(found, wanted, time.monotonic() - began))
+        if not _all_up(found, wanted, is_up):
+            raise Problem(self._why_not(found, wanted, time.monotonic() - began, is_up))
         return [p for p in found if p["metadata"]["name"] in wanted]
 
-    def _awaited(self, wanted: dict[str, Object], timeout_s: float) -> list[Object]:
-        """The pods, once they are ready or never will be, one has no node for too long, or after the timeout."""
+    def await_ready(self, timeout_s: float = READY_S) -> None:
+        """Wait until the pods that exist now are ready.
+
+        Raises:
+            Problem: one is not ready in time, or can't be; with the reason.
+        """
+        began, there = time.monotonic(), self.pods()
+        found = self._awaited(there, timeout_s, manifests.is_ready)
+        if not _all_up(found, there, manifests.is_ready):
+            raise Problem(self._why_not(found, there, time.monotonic() - began, manifests.is_ready))
+
+    def _awaited(self, wanted: Collection[str], timeout_s: float, is_up: Condition) -> list[Object]:
+        """The pods, once they are up or never will be, one has no node for too long, or after the timeout."""
         since: dict[str, float] = {}
         last: list[Object] = []
 
@@ -98,7 +115,7 @@ class Workload:
             since = {
                 name: since.get(name, now) for name in wanted if name in there and manifests.is_unscheduled(there[name])
             }
-            return _decided(found, wanted) or any(now - began >= UNPLACED_S for began in since.values())
+            return _decided(found, wanted, is_up) or any(now - began >= UNPLACED_S for began in since.values())
 
         self._client.until(PODS, BENCHMARK, decided, timeout_s, labels=self._labels, every_s=_LOOK_S)
         return last
@@ -158,13 +175,13 @@ class Workload:
                 self._client.delete(PODS, pod["metadata"]["name"], BENCHMARK, grace_s=0, uid=pod["metadata"]["uid"])
         return len(lost) == len(left)
 
-    def _why_not(self, found: Sequence[Object], wanted: dict[str, Object], waited_s: float) -> str:
+    def _why_not(self, found: Sequence[Object], wanted: Collection[str], waited_s: float, is_up: Condition) -> str:
         there = {p["metadata"]["name"]: p for p in found}
         reasons = []
         for name in wanted:
             if name not in there:
                 reasons.append(f"{name} is gone, deleted by somebody else")
-            elif not manifests.is_ready(there[name]):
+            elif not is_up(there[name]) or manifests.can_never_be_ready(there[name]):
                 reasons.append(f"{name}: {manifests.why_not_ready(there[name])}")
         return (
             f"{self._client.where}: pods of the benchmark are not ready (waited {waited_s:.0f} s): "
@@ -172,16 +189,18 @@ class Workload:
         )
 
 
-def _decided(found: Sequence[Object], wanted: dict[str, Object]) -> bool:
+def _decided(found: Sequence[Object], wanted: Collection[str], is_up: Condition) -> bool:
     own = [p for p in found if p["metadata"]["name"] in wanted]
-    return _all_ready(found, wanted) or any(manifests.can_never_be_ready(p) for p in own)
+    return _all_up(found, wanted, is_up) or any(manifests.can_never_be_ready(p) for p in own)
 
 
-def _all_ready(found: Sequence[Object], wanted: dict[str, Object]) -> bool:
-    ready = {
-        p["metadata"]["name"] for p in found if manifests.is_ready(p) and not p["metadata"].get("deletionTimestamp")
+def _all_up(found: Sequence[Object], wanted: Collection[str], is_up: Condition) -> bool:
+    up = {
+        p["metadata"]["name"]
+        for p in found
+        if is_up(p) and not p["metadata"].get("deletionTimestamp") and not manifests.can_never_be_ready(p)
     }
-    return ready >= set(wanted)
+    return up >= set(wanted)
 
 
 def _altered(found: Sequence[Object], wanted: dict[str, Object]) -> list[str]:

@@ -233,7 +233,7 @@ def test_felix_late_line_of_the_previous_process_is_no_start() -> None:
     assert reading.current.first_update is not None
 
 
-def test_felix_log_with_only_warnings_is_quiet() -> None:
+def test_felix_log_with_only_warnings_has_no_signs() -> None:
     log = [line("07:00:00", 45, "Exiting for config change"), line("07:00:01", 99, "hm", "WARNING")]
     current = read_felix_log(b"\n".join(log)).current
     assert current is not None

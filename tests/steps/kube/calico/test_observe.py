@@ -182,7 +182,7 @@ def test_probe_pods_rest_during_the_trials_and_wake_for_the_next_observation(mon
     assert {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()} == first
 
 
-def test_probe_pods_that_can_not_be_told_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_pods_that_do_not_rest_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(switch(EBPF))
     cluster.observe("ebpf")
     first = {pod["metadata"]["uid"] for pod in cluster.kubelet.pods().values()}

@@ -40,7 +40,7 @@ def test_healthy_cluster_has_no_findings() -> None:
     ("dataplanes", "words", "broken"),
     [(ALL, "45 to 112 s", True), ("iptables,nftables", "45 to 112 s", False), ("as-is", "", False)],
 )
-def test_what_an_operator_install_costs_is_said_before_the_run(dataplanes: str, words: str, *, broken: bool) -> None:
+def test_preflight_reports_what_an_operator_install_costs(dataplanes: str, words: str, *, broken: bool) -> None:
     found = findings(Calico("operator"), dataplanes)
     assert [finding.severity for finding in found] == (["warn"] if words else [])
     assert all(words in finding.reason for finding in found)

@@ -277,7 +277,7 @@ def silenced(recorded: Switch, levels: frozenset[str]) -> Switch:
 
 @pytest.mark.parametrize("levels", [SILENT, SILENT - {"WARNING"}, frozenset({"FATAL"})])
 @pytest.mark.parametrize("name", [name for name in GOOD if name != CRASH])
-def test_quiet_felix_log_is_proven_by_probe_or_impossible(name: str, levels: frozenset[str]) -> None:
+def test_felix_log_without_signs_is_proven_by_probe_or_impossible(name: str, levels: frozenset[str]) -> None:
     recorded = silenced(switch(name), levels)
     now = switch(name).last_at + timedelta(seconds=readiness.STABLE_S + 1)
     look = [

@@ -58,13 +58,13 @@ def test_ranges_that_overlap_or_are_being_deleted_count_once_or_not_at_all() -> 
 
 
 @pytest.mark.parametrize("is_denied", [True, False])
-def test_range_that_nobody_tells_is_no_finding(*, is_denied: bool) -> None:
+def test_unknown_service_range_is_no_finding(*, is_denied: bool) -> None:
     calico = cluster("10.97.0.0/30") if is_denied else Calico()
     calico.store.denied = lambda request: request.plural in {RANGES, USED}
     assert reasons(calico, Scale(services=400)) == []
 
 
-def test_costs_are_said_beforehand() -> None:
+def test_cost_of_a_scale_is_a_warning_of_preflight() -> None:
     scales = (Scale(), Scale(services=5_000, endpoints=50), Scale(services=1_000, endpoints=150, policies=100))
     ((severity, sentence),) = reasons(cluster(), *scales)
     assert severity == "warn"

@@ -178,7 +178,7 @@ def test_server_that_puts_calls_off_is_obeyed_and_counted(monkeypatch: pytest.Mo
     assert not held.objects
 
 
-def test_range_without_addresses_says_what_to_do() -> None:
+def test_full_service_range_has_a_remedy() -> None:
     held = store()
     held.admission = lambda request, _body: (
         "failed to allocate a serviceIP: range is full" if request.plural == "services" else None

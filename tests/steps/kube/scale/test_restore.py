@@ -133,7 +133,7 @@ def test_endpoints_change_until_the_scale_does() -> None:
     assert cluster_scale._PROCESS.churn is None
 
 
-def test_churn_that_fails_is_told_by_whoever_counts_it() -> None:
+def test_failed_churn_is_reported_when_it_is_counted() -> None:
     calico = prepared()
     who = holder(calico)
     who.snapshot()
