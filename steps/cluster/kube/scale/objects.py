@@ -37,7 +37,7 @@ BATCH: Final = "dataplane-benchmark/batch"
 """The label by which many objects are removed in one call."""
 
 IN_A_BATCH: Final = 25
-"""Objects of a batch: an API server of two busy cores deletes 30 Services per second, and eight calls end within 30 s."""
+"""Objects of a batch: an API server of two busy cores deletes 30 Services per second, and a call ends within 30 s."""
 
 IN_A_SLICE: Final = 100
 """Endpoints of an EndpointSlice, as Kubernetes' own controller divides them."""
