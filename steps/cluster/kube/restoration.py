@@ -85,9 +85,17 @@ class Restoration:
         with ThreadPoolExecutor(2) as pool:
             sweeps = [pool.submit(clear, self.around.client) for clear in clears]
             futures.wait(sweeps[1:])
-            changes = self.cni().restore(self._wait_for_restored)
-        for sweep in sweeps:
-            sweep.result()  # the cluster's own state came first
+
+            def swept() -> None:
+                for sweep in sweeps:
+                    sweep.result()  # the cluster's own state came first
+
+            def prove() -> None:
+                self._wait_for_restored()
+                swept()  # before the lock is released, by which another goes on where this process is killed
+
+            changes = self.cni().restore(prove)
+            swept()
         return changes
 
     def _wait_for_restored(self) -> None:

@@ -36,8 +36,8 @@ MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 BATCH: Final = "dataplane-benchmark/batch"
 """The label by which many objects are removed in one call."""
 
-IN_A_BATCH: Final = 100
-"""Objects of a batch: an API server of two busy cores deletes 45 Services per second, and a call ends within 30 s."""
+IN_A_BATCH: Final = 25
+"""Objects of a batch: an API server of two busy cores deletes 30 Services per second, and a call ends within 30 s."""
 
 IN_A_SLICE: Final = 100
 """Endpoints of an EndpointSlice, as Kubernetes' own controller divides them."""

@@ -11,7 +11,8 @@ from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.scale import cluster_scale
 from tests.steps.kube.fake_api import NAMESPACE, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.guarding import guarding, terminated
+from tests.steps.kube.guarding import NEXT_GUARD, guarding, killed, terminated
+from tests.steps.kube.switching import held
 from tests.steps.kube.test_adapter import OTHER, RUN, holder, kube, put_workflow, settings, visit
 
 FIRST, SECOND = Scale(services=6, policies=2), Scale(services=2, endpoints=3)
@@ -44,12 +45,43 @@ def run(calico: Calico, kill_at: int | None, *, late: bool) -> int:
 def test_killed_at_any_write_the_guard_leaves_nothing(*, late: bool) -> None:
     whole = run(prepared(), None, late=False)
     assert whole > 15
-    for kill_at in range(0, whole, 2):
+    for kill_at in range(whole):
         calico = prepared()
         run(calico, kill_at, late=late)
         terminated(calico)
         guarding(calico).restore_left()
         assert (left(calico), calico.settings()) == ([], Calico().settings()), f"killed at write {kill_at}"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_guard_killed_at_any_write_leaves_the_rest_to_the_next_one(*, late: bool) -> None:
+    at = 0
+    while True:
+        calico = prepared()
+        run(calico, None, late=False)
+        terminated(calico)
+        if killed(calico, at, late=late) < at:
+            break
+        guarding(calico, NEXT_GUARD).restore_left()
+        assert (left(calico), held(calico)) == ([], False), f"killed at write {at}"
+        at += 1
+    assert at >= 6
+
+
+def test_lock_is_kept_until_the_scale_is_gone() -> None:
+    """Whoever is killed while thousands of Services are removed leaves the lock, by which the next one goes on."""
+    calico = prepared()
+    run(calico, None, late=False)
+    terminated(calico)
+    calico.store.denied = lambda request: request.verb == "deletecollection" and request.plural == "services"
+    found = guarding(calico).restore_left()
+    assert found is not None
+    assert "services" in found.problem
+    assert held(calico)
+    assert left(calico)
+    calico.store.denied = lambda _request: False
+    guarding(calico, NEXT_GUARD).restore_left()
+    assert (left(calico), held(calico)) == ([], False)
 
 
 def prepared() -> Calico:
