@@ -41,8 +41,9 @@ ifneq ($(GIVEN),)
   else # on a fresh machine setup.sh installs Python: check them after that
     refuse_late = @refused=$$($(call refusal,$(BIN)/python)); [ -z "$$refused" ] || { echo "$$refused" >&2; exit 2; }
   endif
-  # As it was typed: without this make would read $HOME in SQL='...' as its own variable H and the letters OME.
-  $(foreach name,$(filter $(subst ;, ,$(subst :, ,$(TAKES))),$(GIVEN)),$(eval override $(name) := $$(value $(name))))
+  # As it was typed: without this make would read $HOME in SQL='...' as its own variable H and the letters OME. It exports
+  # an overridden variable only if told to.
+  $(foreach name,$(filter $(subst ;, ,$(subst :, ,$(TAKES))),$(GIVEN)),$(eval override export $(name) := $$(value $(name))))
 endif
 
 # Credentials in an address would stand in the argument vector of a program: they are refused before there is one.

@@ -177,6 +177,19 @@ def test_make_variable_values_are_passed_literally(make: Make, name: str, text: 
     assert make.flags(target, **{name: text}) == [f"--{name.lower()}={text}"]
 
 
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("gallery", ["ENTRY=calico", "RUN=latest"]),
+        ("chaos", ["CONTEXT=kind", "POINTS=3", "FAULTS=faults.toml", "ONLY=stop@*", "OUTCOMES=outcomes.jsonl"]),
+        ("report", ["RUN=latest"]),
+    ],
+)
+def test_every_variable_of_a_target_becomes_a_flag(make: Make, target: str, words: list[str]) -> None:
+    expected = {f"--{name.lower()}={value}" for name, _, value in (word.partition("=") for word in words)}
+    assert set(make(target, *words).stdout.split("\0")) >= expected
+
+
 def test_every_documented_make_command_is_accepted() -> None:
     taken = known()
     texts = [document.read_text() for document in DOCUMENTS] + [MAKEFILE]
