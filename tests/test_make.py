@@ -30,8 +30,7 @@ class Make:
         python = folder / "python"
         python.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\"\n")
         python.chmod(0o755)
-        (folder / "ready").touch()
-        self._own = [f"BIN={folder}", f"RUN_READY={folder}/ready", f"DEV_READY={folder}/ready"]
+        self._own = ["-o", ".venv/.ready-run", "-o", ".venv/.ready-dev", f"BIN={folder}"]
 
     def __call__(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         # `make test` hands its variables down, as if they were typed here
