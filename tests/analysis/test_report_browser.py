@@ -24,7 +24,7 @@ MEASURE = """<script>addEventListener('load', () => {
   const shown = [...document.querySelectorAll('svg')].filter(e => e.getBoundingClientRect().width > 0);
   const font = Math.min(...shown.map(e => {
     const scale = e.getBoundingClientRect().width / e.viewBox.baseVal.width;
-    return Math.min(...[...e.querySelectorAll('text')].map(t => scale * parseFloat(t.getAttribute('font-size')))); }));
+    return Math.min(...[...e.querySelectorAll('text')].map(t => scale * parseFloat(getComputedStyle(t).fontSize))); }));
   document.title = [box.bottom, wide, shown.length, font,
     document.querySelector('table.answer tbody td').getBoundingClientRect().bottom].join(' ');
 })</script></body>"""

@@ -38,7 +38,7 @@ def test_only_a_run_that_deals_its_cells_out_says_so(run: Path, tmp_path: Path) 
     write_run(dealt, choose_settings(profile="selftest", topologies="pod-to-pod,pod-to-outside", options="seed=1"))
     found = tables(dealt)
     assert found["runs"][0]["parameters"][DEALT] is True
-    assert {row["outcome"] for row in found["trials"]} == {"measured"}
+    assert "not-run" not in {row["outcome"] for row in found["trials"]}, "each visit has its own cells"
 
 
 def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> None:

@@ -55,7 +55,10 @@ def no_node_ports(request: Request, body: Any) -> str | None:  # noqa: ANN401 - 
 @pytest.mark.parametrize(
     ("refuses", "words"),
     [
-        (at_least_20m, ["minimum cpu usage per Container is 20m", "server-host, server, monitor-0", "limitrange"]),
+        (
+            at_least_20m,
+            ["minimum cpu usage per Container is 20m", "server-host, server, monitor-1, monitor-0", "limitrange"],
+        ),
         (at_most_1gi, ["maximum memory usage per Container is 1Gi", "largest-step", "limitrange"]),
         (no_node_ports, ["exceeded quota: tenant", "trials", "describe resourcequota tenant"]),
     ],
