@@ -61,7 +61,7 @@ class Settings(StrictModel):
         Field(ge=1, le=1_000),
         Default(
             lab={"smoke": 2, "selftest": 1, "scale": 4, "quick": 5, "standard": 9, "thorough": 5},
-            cluster={"smoke": 2, "selftest": 1, "scale": 3, "quick": 5, "standard": 9, "thorough": 10},
+            cluster={"smoke": 2, "selftest": 1, "scale": 3, "quick": 4, "standard": 9, "thorough": 10},
         ),
         Option(
             aliases=("visits",),

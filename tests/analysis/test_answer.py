@@ -14,6 +14,7 @@ from analysis.domain import Cell
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer.answer import Answer
 from analysis.summary.answer.wording import cell_lines
+from analysis.summary.figures.standings import MetricStanding
 from tests.analysis.comparisons import CONNECT, HOST, OUTSIDE, POD, TCP, UDP, answer_of, compared, run_of
 
 FOUR = {"iptables": "iptables", "nftables": "nftables", "ebpf": "eBPF", "ebpf-dsr": "eBPF + DSR"}
@@ -330,3 +331,15 @@ def is_better(name: str, cell: Cell, found: Sequence[Comparison]) -> bool:
     return any(
         c.gain and not c.within_margin for c in leading(cell, found) if c.dataplane == name and c.against_baseline
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "extent"),
+    [
+        (-0.5, -0.2, "by 20 to 50 %"),
+        (-30.0, -0.2, "by 20 % to more than tenfold"),
+        (-61.0, -40.0, "by more than tenfold"),
+    ],
+)
+def test_extent_of_what_is_worse(low: float, high: float, extent: str) -> None:
+    assert MetricStanding("connect", "connect time", "worse", "ebpf", low=low, high=high).extent == extent

@@ -81,6 +81,8 @@ class MetricStanding:
         low_end, high_end = (
             _TENFOLD if abs(end) > _FAR else f"{text} {unit}" for end, text in ((self.low, low), (self.high, high))
         )
+        if low_end == high_end == _TENFOLD and self.standing == "worse":
+            return f"by {_TENFOLD}"
         if self.standing == "worse":
             return f"by {high_end} to {low_end}" if low_end == _TENFOLD else f"by {high} to {low_end}"
         return f"{low_end} worse to {high_end} better"
