@@ -128,7 +128,7 @@ PROFILES: Final = (
     ),
     Profile(
         "quick",
-        "finds differences of 20 % (at most 5 min, 20 min)",
+        "finds differences of 20 % (at most 5 min, 17 min)",
         (*_TELLING_TCP, _UDP[1], *_CONNECT, *_PING_PONG),
         finds_ratio=0.2,
     ),
