@@ -7,7 +7,6 @@
 
 import contextlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.store.store import Store
+from benchmarks.memory import peak_bytes
 
 ENVIRONMENT: Final = "lab"
 
@@ -149,8 +149,7 @@ def measure(what: str, url: str, run_id: str, files: Files) -> Measured:
     clock, store = Clock(), Store(url)
     before = _read_bytes()
     answer = MEASURES[what](clock, store, run_id, files)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Measured(answer, clock.wall_s, clock.cpu_s, peak, _read_bytes() - before)
+    return Measured(answer, clock.wall_s, clock.cpu_s, peak_bytes(), _read_bytes() - before)
 
 
 def _read_bytes() -> int:

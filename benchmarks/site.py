@@ -10,7 +10,6 @@ as a real one.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.console.terminal import printing
+from benchmarks.memory import peak_bytes
 
 if TYPE_CHECKING:
     from analysis.summary.run.summary import Summary
@@ -137,8 +137,7 @@ def build(folder: str) -> dict[str, str | int]:
 
     store = Store(folder)
     written = site.write_site(store, store.files.below(site.FOLDER), Compared(method, QUANTITIES))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"sentence": written.sentence, "peak_bytes": peak}
+    return {"sentence": written.sentence, "peak_bytes": peak_bytes()}
 
 
 if __name__ == "__main__":
