@@ -21,5 +21,5 @@ def another(option: Option) -> str:
     assert option.bounds != UNBOUNDED, f"give {option.name} a value here"
     taken = {defaults(profile, kind).get(option.field) for profile in ("smoke", "quick") for kind in ("lab", "prod")}
     low, high = option.bounds.low, option.bounds.high
-    between = (value for value in (low + 3, (low + high) / 2) if low < value < high)
+    between = (value for value in (low + 3, low + 5, (low + high) / 2) if low < value < high)
     return next(f"{value:g}" for value in between if value not in taken)
