@@ -1,6 +1,5 @@
 """The times until changes worked, of all visits of a dataplane together, for percentiles that one trial can't give."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +8,7 @@ import duckdb
 
 from analysis import formatting
 from analysis.stats import run
+from analysis.stats.estimates.late_times import FOR_A_PERCENTILE, late_times
 from analysis.stats.run import StoredRun
 
 _TIMES: Final = """
@@ -19,12 +19,9 @@ _TIMES: Final = """
     group by all
 """
 
-_FOR_A_PERCENTILE: Final = 100
-"""Observations below which there is no 99th percentile."""
-
 MEANING: Final = (
     "Each change counts once on each measured node, and all visits of a dataplane count together. One that never "
-    f"worked is later than all others. Below {_FOR_A_PERCENTILE} observations there is no 99th percentile. "
+    f"worked is later than all others. Below {FOR_A_PERCENTILE} observations there is no 99th percentile. "
     "Observations of one visit resemble each other, so these figures have no intervals; those of the medians above are "
     "of visits."
 )
@@ -77,11 +74,5 @@ def find_pooled_times(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple
 
 def pooled(path: str, dataplane: str, visits: int, seconds: Sequence[float], failed: int) -> PooledTimes:
     """The figures of single times; `failed` changes never worked."""
-    ordered = [*sorted(seconds), *[math.inf] * failed]
-
-    def at(share: float) -> float | None:
-        found = ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.inf
-        return None if math.isinf(found) else found
-
-    enough = len(ordered) >= _FOR_A_PERCENTILE
-    return PooledTimes(path, dataplane, visits, len(seconds), failed, at(0.5), at(0.99) if enough else None, at(1.0))
+    late = late_times(seconds, failed)
+    return PooledTimes(path, dataplane, visits, len(seconds), failed, late.p50_s, late.p99_s, late.worst_s)

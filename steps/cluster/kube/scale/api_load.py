@@ -1,6 +1,5 @@
 """What writing many objects did to the API server: how long its calls took, and how often its limits refused one."""
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from itertools import islice
 from typing import Final
 
 from steps.cluster.kube.api.client import Client
+from steps.tools.connect_probe import quantile
 
 AT_ONCE: Final = 8
 """Calls in parallel: the API server's default limits (priority and fairness) let far more of one client wait."""
@@ -47,7 +47,7 @@ class ApiLoad:
 
     def read_s(self, share: float) -> float | None:
         """The duration of a read that this share of them does not exceed; None: there was no read."""
-        return quantile(self.reads_s, share) if self.reads_s else None
+        return quantile(sorted(self.reads_s), share)
 
     @property
     def sentence(self) -> str:
@@ -96,11 +96,7 @@ def in_parallel(load: ApiLoad, calls: Iterable[Callable[[], object]]) -> None:
                 raise
 
 
-def quantile(durations_s: Sequence[float], share: float) -> float:
-    """The smallest duration that at least this share of them does not exceed."""
-    return sorted(durations_s)[max(0, math.ceil(share * len(durations_s)) - 1)]
-
-
 def _durations(found_s: Sequence[float]) -> str:
-    shown = (quantile(found_s, 0.5), quantile(found_s, 0.99), max(found_s))
-    return "{:.0f} ms (99%: {:.0f}, longest: {:.0f})".format(*(1000 * each for each in shown))
+    ordered = sorted(found_s)
+    shown = (quantile(ordered, share) for share in (0.5, 0.99, 1.0))
+    return "{:.0f} ms (99%: {:.0f}, longest: {:.0f})".format(*(1000 * each for each in shown if each is not None))

@@ -2,14 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
-from typing import Final
 
-from steps.cluster.kube.scale.api_load import quantile
+from analysis.stats.estimates.late_times import late_times
 from steps.tools.programming import Times
-
-_FOR_A_PERCENTILE: Final = 100
-"""Observations below which there is no 99th percentile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +30,12 @@ def times(found: Sequence[Observation], duration_s: float) -> Times:
         duration_s: of all of it.
     """
     observed = [each.seconds for each in found if each.seconds is not None]
-    late = sorted(inf if each.seconds is None else each.seconds for each in found)
     missed = [each for each in found if each.seconds is None]
+    late = late_times(observed, len(missed))
     return Times(
-        p50_s=_finite(quantile(late, 0.5)) if late else None,
-        p99_s=_finite(quantile(late, 0.99)) if len(late) >= _FOR_A_PERCENTILE else None,
-        worst_s=_finite(late[-1]) if late else None,
+        p50_s=late.p50_s,
+        p99_s=late.p99_s,
+        worst_s=late.worst_s,
         observed=len(observed),
         failed=len(missed),
         duration_s=duration_s,
@@ -48,7 +43,3 @@ def times(found: Sequence[Observation], duration_s: float) -> Times:
         clock_skew_s=max((each.bound_s for each in found), default=0.0),
         error=f"{missed[-1].node} did not follow in time" if missed else None,
     )
-
-
-def _finite(seconds: float) -> float | None:
-    return None if seconds == inf else seconds
