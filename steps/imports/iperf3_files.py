@@ -81,18 +81,14 @@ def _unbegun(document: Document, error: str) -> ImportedTrial:
         traffic=UNKNOWN_TRAFFIC,
         direction=None,
         started_at=_started_at(document),
-        error=_reason(error),
+        error=iperf3.error_text(error),
         test=bounds.one_line(document.start.cookie or "", 64),
     )
 
 
-def _reason(error: str) -> str:
-    return f"iperf3: {bounds.one_line(error) or 'an error that it does not name'}"
-
-
 def _result(document: Document, task: Task, *, both_ways: bool) -> Result | Failure:
     if document.error is not None:
-        return Failure(_reason(document.error))
+        return Failure(iperf3.error_text(document.error))
     start = document.start.test_start
     argv = ["-n", str(start.bytes)] if start is not None and start.bytes else []
     return shapes.read_both(document, task, argv) if both_ways else iperf3.read_one_way(document, task, argv)

@@ -145,8 +145,13 @@ def read_document(output: Output) -> Document | Failure:
     if isinstance(document, Failure):
         return document
     if document.error is not None:
-        return Failure(f"iperf3: {bounds.one_line(document.error) or 'an error that it does not name'}")
+        return Failure(error_text(document.error))
     return Failure(f"iperf3 ended with {end}") if output.exit_code != 0 else document
+
+
+def error_text(error: str) -> str:
+    """What iperf3 says of its error, in a line."""
+    return f"iperf3: {bounds.one_line(error) or 'an error that it does not name'}"
 
 
 def read_one_way(document: Document, task: Task, argv: Sequence[str]) -> Report | Failure:
