@@ -252,7 +252,7 @@ class KubernetesCluster:
         return self._restoration.put_back(insist=False)
 
     def restore_for_user(self) -> list[Change]:
-        """Put everything back for a user, whoever changed it, unless a workflow is running."""
+        """Put everything back for a user, also what others changed, unless a workflow is running."""
         return self._restoration.put_back(insist=True)
 
     def restore_left(self) -> LeftBehind | None:

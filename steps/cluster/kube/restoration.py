@@ -50,7 +50,7 @@ class Restoration:
     timeout_s: float
 
     def put_back(self, *, insist: bool) -> list[Change]:
-        """Put everything back. `insist`: whoever changed it, unless a workflow is running.
+        """Put everything back. `insist`: also what another run or user changed, unless a workflow is running.
 
         Raises:
             Problem: it could not be put back, or the dataplane is not proven to work again.

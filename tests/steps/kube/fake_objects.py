@@ -110,7 +110,7 @@ class Objects:
                     }
 
     def compact(self) -> None:
-        """Forget events, so that a watch from an earlier version is told 410."""
+        """Forget events, so that a watch from an earlier version gets 410 Gone."""
         self.compacted = next(self._versions)
         self.events.clear()
 
