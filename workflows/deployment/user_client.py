@@ -143,7 +143,7 @@ class UserClient(Client):
             return ([], "") if found is None else ([found], _version(found))
 
         def events(version: str, seconds: int) -> Iterator[Object]:
-            return self._watch(resource, namespace, version, seconds, fields=f"metadata.name={name}")
+            return self._watch(resource, namespace, version, seconds, fieldSelector=f"metadata.name={name}")
 
         for found in watch.changes(current, events):
             if not found:

@@ -8,7 +8,7 @@ objects and fields may be put back is decided by the network plugin from the fac
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -24,22 +24,17 @@ from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE
 from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.ownership.snapshot import DataplaneName, Snapshot
-from steps.cluster.kube.ownership.workflow_record import succeeded_templates
+from steps.cluster.kube.ownership.workflow_record import PREFLIGHT, succeeded_templates
 from steps.domain import Visit
 from steps.lease import RENEWAL_S
-from steps.polling import poll
 from steps.strict_model import StrictModel, faults_of
 
 Object = dict[str, Any]
 
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 
-_PREFLIGHT: Final = "preflight"
-_BEFORE_CONFIGURE: Final = frozenset({_PREFLIGHT, "snapshot"})
+_BEFORE_CONFIGURE: Final = frozenset({PREFLIGHT, "snapshot"})
 """The templates of a run that come before its first switch."""
-
-_RECORD_S: Final = 30.0
-"""How long Argo may take to write a record."""
 
 _LONGEST_REASON: Final = 2000
 _Reason = Annotated[str, Field(max_length=_LONGEST_REASON)]
@@ -151,30 +146,6 @@ def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime)
     if held is None or held.owner != owner:
         raise Unsupported(held_by_another(client, held))
     return held
-
-
-def require_preflight(client: Client, owner: LockOwner, sleep: Callable[[float], None]) -> None:
-    """Wait until Argo's record of this very workflow has its preflight as succeeded; users need none.
-
-    Argo writes the record after it has created the pod of the next step.
-
-    Raises:
-        Unsupported: the record does not have it.
-    """
-    if owner.workflow is None:
-        return
-    found = poll(
-        lambda: succeeded_templates(client, owner.workflow, owner.uid),
-        lambda names: _PREFLIGHT in names,
-        pause_s=1.0,
-        timeout_s=_RECORD_S,
-        sleep=sleep,
-    )
-    if _PREFLIGHT not in found:
-        raise Unsupported(
-            f"{client.where}: the preflight of {owner} has not succeeded, so it can't take the cluster: submit the "
-            "whole workflow, whose first step it is."
-        )
 
 
 def refuse_others(client: Client, owner: LockOwner) -> HeldLock | None:

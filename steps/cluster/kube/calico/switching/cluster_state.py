@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from steps.catalogue.options import Settings
-from steps.cluster.kube.api.client import FIELD_MANAGER, Client
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.fields import Field, Ref, Value
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.permissions import DEFAULT, felix_configurations

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api import nodes, permissions
-from steps.cluster.kube.api.client import FIELD_MANAGER
+from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.errors import TransientError
 from steps.cluster.kube.api.fields import read_field
 from steps.cluster.kube.api.permissions import (
