@@ -20,7 +20,7 @@ from analysis.store.store import Store
 from analysis.summary.run import stored
 from steps.cluster.lab import sandbox
 from steps.domain import Finding
-from steps.imports import formats
+from steps.imports.readers import formats
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps.imports import written

@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from steps.imports import iperf3_files, k8s_netperf, knb, knb_archive
 from steps.imports.content import Content
+from steps.imports.readers import iperf3_files, k8s_netperf, knb, knb_archive
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import older

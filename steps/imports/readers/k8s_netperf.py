@@ -1,23 +1,19 @@
-"""Results of k8s-netperf (cloud-bulldozer/k8s-netperf): its JSON documents and its CSV of throughputs. Pure.
+"""Results of k8s-netperf (cloud-bulldozer/k8s-netperf) as trials. Pure.
 
 Each has the mean of a test's samples, whose single values are not kept, throughput in Mbit/s or operations a second,
 and the 99th percentile in microseconds. A value of zero stands for one that could not be computed, so that it is taken
 for unknown. The rate of iperf3 and uperf over UDP is the sender's.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-import msgspec
-
 from steps.imports.content import Content, ImportedTrial, Traffic
-from steps.imports.knb import CPU_WINDOW
-from steps.imports.traffic import Shape, iperf3_shape, iperf3_traffic, only_sent, other_traffic
+from steps.imports.readers.k8s_netperf_documents import Cpu, Metadata, Node, Result, Value, decode_csv, decode_json
+from steps.imports.readers.knb import CPU_WINDOW
+from steps.imports.readers.traffic import Shape, iperf3_shape, iperf3_traffic, only_sent, other_traffic
 from steps.imports.values import instant, number, slug, text
-from steps.tools import bounds
 from steps.tools.failure import Failure
 
 Row = Mapping[str, object]
@@ -28,161 +24,27 @@ _MEGA: Final = 1e6
 _MICROSECOND: Final = 1e-6
 _MOST: Final = 1e9
 _HUNDRED: Final = 100.0
-_MOST_ROWS: Final = 20_000
 _NETPERF: Final = "netperf"
 _STREAM: Final = "stream"
 _DRIVERS: Final = (_NETPERF, "iperf3", "uperf")
 
-NETWORKS: Final = {
-    "udn": "udnInfo",
-    "bridge": "bridgeInfo",
-    "sriov": "sriovInfo",
-    "macvlan": "macvlanInfo",
-    "localnet": "localnetInfo",
-}
-"""The secondary networks of a pod, by the part of a topology's name that they are, with their field."""
-
-_COLUMNS: Final = {
-    "Pair": "pair",
-    "Driver": "driver",
-    "Profile": "profile",
-    "Same node": "local",
-    "Host Network": "hostNetwork",
-    "VM mode": "virt",
-    "Service": "service",
-    "External Server": "externalServer",
-    "UDN Info": "udnInfo",
-    "Bridge Info": "bridgeInfo",
-    "SR-IOV Info": "sriovInfo",
-    "Macvlan Info": "macvlanInfo",
-    "Localnet Info": "localnetInfo",
-    "Duration": "duration",
-    "Parallelism": "parallelism",
-    "# of Samples": "samples",
-    "Message Size": "messageSize",
-    "Burst": "burst",
-    "Avg Throughput": "throughput",
-    "Throughput Metric": "tputMetric",
-    "99%tile Observed Latency": "latency",
-    "Latency Metric": "ltcyMetric",
-}
-"""The columns of the CSV, by the JSON's fields of the same meaning."""
-
-_NEEDED: Final = ("Driver", "Profile", "Avg Throughput", "Throughput Metric")
-
-Value = float | bool | str | None
-
-
-class Node(msgspec.Struct, rename="camel"):
-    """A node's name and kernel."""
-
-    node_name: Value = None
-    kernel_version: Value = None
-
-
-class Cpu(msgspec.Struct):
-    """Per cent of all cores."""
-
-    idle: Value = msgspec.field(default=None, name="idleCPU")
-    user: Value = msgspec.field(default=None, name="userCPU")
-    nice: Value = msgspec.field(default=None, name="niceCPU")
-    system: Value = msgspec.field(default=None, name="systemCPU")
-    iowait: Value = msgspec.field(default=None, name="ioCPU")
-    irq: Value = msgspec.field(default=None, name="irqCPU")
-    softirq: Value = msgspec.field(default=None, name="softCPU")
-    steal: Value = msgspec.field(default=None, name="stealCPU")
-
-
-class Metadata(msgspec.Struct, rename="camel"):
-    """The cluster."""
-
-    kernel: Value = None
-    mtu: Value = None
-    platform: Value = None
-    cluster_type: Value = None
-    ocp_version: Value = None
-    k8s_version: Value = None
-    sdn_type: Value = None
-
-
-class Result(msgspec.Struct, rename="camel"):
-    """One test: the mean of its samples."""
-
-    driver: str
-    profile: str
-    pair: Value = None
-    uuid: Value = None
-    timestamp: Value = None
-    local: Value = None
-    host_network: Value = None
-    service: Value = None
-    virt: Value = None
-    across_az: Value = msgspec.field(default=None, name="acrossAZ")
-    external_server: Value = None
-    udn_info: Value = None
-    bridge_info: Value = None
-    sriov_info: Value = None
-    macvlan_info: Value = None
-    localnet_info: Value = None
-    duration: Value = None
-    parallelism: Value = None
-    samples: Value = None
-    message_size: Value = None
-    burst: Value = None
-    throughput: Value = None
-    tput_metric: Value = None
-    latency: Value = None
-    ltcy_metric: Value = None
-    tcp_retransmits: Value = None
-    tool_version: Value = None
-    metadata: Metadata | None = None
-    client_node_info: Node | None = None
-    server_node_info: Node | None = None
-    client_cpu: Cpu | None = msgspec.field(default=None, name="clientCPU")
-    server_cpu: Cpu | None = msgspec.field(default=None, name="serverCPU")
-
-
-_LIST: Final = msgspec.json.Decoder(list[Result])
-_ONE: Final = msgspec.json.Decoder(Result)
+_NETWORKS: Final = ("udn", "bridge", "sriov", "macvlan", "localnet")
+"""The secondary networks of a pod, as parts of a topology's name."""
 
 
 def read_json(parts: Iterable[bytes]) -> Content | Failure:
     """The measurements of JSON documents, each a result or a list of them."""
-    results: list[Result] = []
-    for part in parts:
-        if part.lstrip().startswith(b"["):
-            many = bounds.decode(_LIST, part, "k8s-netperf", len(part))
-            if isinstance(many, Failure):
-                return many
-            results += many
-        else:
-            one = bounds.decode(_ONE, part, "k8s-netperf", len(part))
-            if isinstance(one, Failure):
-                return one
-            results.append(one)
-    return _content(results)
+    return _content(decode_json(parts))
 
 
 def read_csv(data: bytes) -> Content | Failure:
     """The measurements of the CSV of throughputs, `result-*.csv`; others of its CSVs have no throughput."""
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-        if missing:
-            return Failure(f"its columns are not those of k8s-netperf's throughputs: {missing[0]} is missing")
-        rows: list[dict[str, str]] = []
-        for row in reader:
-            if len(rows) == _MOST_ROWS:
-                return Failure(f"it has more than {_MOST_ROWS:,} rows")
-            rows.append({field: row[name] for name, field in _COLUMNS.items() if row.get(name) is not None})
-        return _content(msgspec.convert(rows, list[Result]))
-    except (UnicodeDecodeError, csv.Error) as error:
-        return Failure(f"it is damaged CSV: {bounds.one_line(str(error))}")
-    except msgspec.ValidationError as error:
-        return Failure(f"its CSV has an unknown form: {error}")
+    return _content(decode_csv(data))
 
 
-def _content(results: list[Result]) -> Content | Failure:
+def _content(results: list[Result] | Failure) -> Content | Failure:
+    if isinstance(results, Failure):
+        return results
     if not results:
         return Failure("it has no results of k8s-netperf")
     pairs = len({text(result.pair) for result in results} - {""})
@@ -271,7 +133,7 @@ def _columns(result: Result, traffic: Traffic, kind: str, value: float) -> dict[
 
 def _topology(result: Result) -> str:
     """The path, by the catalogue's name where it has one; else by what distinguishes it."""
-    network = next((name for name, field in NETWORKS.items() if _named(getattr(result, f"{name}_info"))), "")
+    network = next((name for name in _NETWORKS if _named(getattr(result, f"{name}_info"))), "")
     client = "vm" if _is(result.virt) else "node" if _is(result.host_network) else "pod"
     if _is(result.external_server):
         server = "outside"

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from steps.imports import knb
 from steps.imports.content import Content
-from steps.imports.knb import Cpu, Data, Detail, Metadata, Path, Report, Side, Test
+from steps.imports.readers import knb
+from steps.imports.readers.knb import Cpu, Data, Detail, Metadata, Path, Report, Side, Test
 from steps.imports.values import number, text
 from steps.tools import bounds
 from steps.tools.failure import Failure

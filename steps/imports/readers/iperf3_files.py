@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from steps.imports.content import UNKNOWN_TRAFFIC, Content, ImportedTrial
-from steps.imports.traffic import iperf3_shape, iperf3_traffic
+from steps.imports.readers.traffic import iperf3_shape, iperf3_traffic
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3, older, shapes

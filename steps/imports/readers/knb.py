@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from steps.imports.content import Content, ImportedTrial
-from steps.imports.traffic import PLAIN, iperf3_traffic
+from steps.imports.readers.traffic import PLAIN, iperf3_traffic
 from steps.imports.values import instant, number, text
 from steps.tools import bounds
 from steps.tools.failure import Failure
