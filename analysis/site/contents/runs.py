@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from analysis.site.verdicts import Verdicts
+from analysis.site.contents.verdicts import Verdicts
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.nights.history import Method
 from analysis.stats.nights.regressions import LevelChange

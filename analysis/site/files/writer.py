@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from analysis import formatting
-from analysis.site import manifest
-from analysis.site.manifest import Manifest
+from analysis.site.files import manifest
+from analysis.site.files.manifest import Manifest
 from analysis.store.index.left_out import SHOWN
 from analysis.store.storage.object_storage import ObjectStorage
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from analysis import formatting
-from analysis.site.runs import RunLine
+from analysis.site.contents.runs import RunLine
 from analysis.stats.nights.regressions import LevelChange
 from analysis.summary.figures.change_groups import ChangeGroup, group_changes
 

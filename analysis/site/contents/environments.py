@@ -6,8 +6,8 @@ from typing import Final
 
 from analysis import formatting
 from analysis.site import names
-from analysis.site.runs import RunLine
-from analysis.site.trends import FEWEST_NIGHTS
+from analysis.site.contents.runs import RunLine
+from analysis.site.contents.trends import FEWEST_NIGHTS
 
 _MOST_TRENDS: Final = 8
 """Methods of an environment that have a page of trends: runs by hand may have a method each."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import duckdb
 
 from analysis.errors import BadInput
-from analysis.site.verdicts import Verdicts
+from analysis.site.contents.verdicts import Verdicts
 from analysis.stats import run
 from analysis.stats.run import StoredRun
 from analysis.summary.run.summary import Summary, from_json
