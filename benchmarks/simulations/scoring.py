@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from scipy import special
 
-from benchmarks import present_method
-from benchmarks.simulated_runs import BASELINE, Judged, Run, Scenario
+from benchmarks.simulations import present_method
+from benchmarks.simulations.runs import BASELINE, Judged, Run, Scenario
 
 Method = Callable[[Scenario, Run], list[Judged]]
 

@@ -1,8 +1,8 @@
 """How busy the machine is by the kernel's accounts, against a clock that does not depend on them.
 
-`python -m benchmarks.cpu [ROUNDS [MINUTES]]`. Each trial is measured three times, in random order: left alone; with
-cores that are kept from halting; and beside soakers (`benchmarks.soaker`), whose lost progress is the CPU that the
-trial took. All are less what they are with nothing sent. After so many minutes no new trial is begun.
+`python -m benchmarks.cpu.calibration [ROUNDS [MINUTES]]`. Each trial is measured three times, in random order: left
+alone; with cores that are kept from halting; and beside soakers (`benchmarks.cpu.soaker`), whose lost progress is the
+CPU that the trial took. All are less what they are with nothing sent. After so many minutes no new trial is begun.
 
 A core that never halts wakes faster, so that its receiver is woken for fewer packets at once and uses more CPU. Beside
 soakers no core halts; the accounts are therefore compared with lost progress where none halts either, and what halting
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from analysis.console.terminal import printing
-from analysis.stats.estimates.intervals import mean_interval
-from benchmarks.accounts import BESIDE, IDLE_TIME, MEASURES, busy, busy_beside, snapshot, switches_per_s
-from benchmarks.soaker import Soakers, lost_ratio
+from benchmarks.cpu.accounts import BESIDE, IDLE_TIME, busy, busy_beside, snapshot, switches_per_s
+from benchmarks.cpu.figures import Pair, table, verdicts
+from benchmarks.cpu.soaker import Soakers, lost_ratio
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.lab import capabilities, sandbox
@@ -41,7 +41,6 @@ from steps.settings.settings import choose_settings
 from steps.tools.iperf3 import iperf3
 from steps.tools.tool import Output, Task
 
-AGREE_POINTS: Final = 3.0
 ROUNDS: Final = 5
 DURATION_S: Final = 1
 IDLE_S: Final = 0.7
@@ -75,82 +74,6 @@ class Window:
     busy: Mapping[str, float] = field(default_factory=dict)
     lost: float | None = None
     switches_per_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One trial by the kernel's accounts and by lost progress, both less the idle windows of its visit.
-
-    Attributes:
-        dataplane: as it is called in the catalogue.
-        protocol: tcp or udp.
-        offered_bps: None: as fast as it goes.
-        lost: share of all cores.
-        busy: the share by each measure, with cores that are kept from halting.
-        halting: what is saved where cores may halt, by `1 - idle`.
-        conditions: what was received in each condition, and how often it switched between programs, in words.
-    """
-
-    dataplane: str
-    protocol: str
-    offered_bps: float | None
-    lost: float
-    busy: Mapping[str, float]
-    halting: float
-    conditions: tuple[str, ...] = ()
-
-    @property
-    def cell(self) -> tuple[str, str, str]:
-        """Dataplane, protocol and rate."""
-        rate = "unlimited" if self.offered_bps is None else f"{self.offered_bps / 1e9:g} Gbit/s"
-        return self.dataplane, self.protocol, rate
-
-
-def table(pairs: Sequence[Pair]) -> list[str]:
-    """A row for each cell: lost progress, and how far each measure is from it in points, with a 95 % interval."""
-    cells: dict[tuple[str, str, str], list[Pair]] = {}
-    for pair in pairs:
-        cells.setdefault(pair.cell, []).append(pair)
-    names = [name for name in MEASURES if any(name in pair.busy for pair in pairs)]
-    heads = "".join(f"{name:>22}" for name in (*names, "halting saves"))
-    lines = [f"{'dataplane':14}{'trial':20}{'pairs':>5}{'lost, %':>9}{heads}"]
-    for (dataplane, protocol, rate), found in cells.items():
-        lost = 100 * sum(pair.lost for pair in found) / len(found)
-        points = [_points(found, name) for name in names] + [[100 * pair.halting for pair in found]]
-        figures = "".join(f"{_interval(each):>22}" for each in points)
-        lines.append(f"{dataplane:14}{f'{protocol} {rate}':20}{len(found):5}{lost:9.1f}{figures}")
-    return lines
-
-
-def _points(pairs: Sequence[Pair], name: str) -> list[float]:
-    return [100 * (pair.busy[name] - pair.lost) for pair in pairs if name in pair.busy]
-
-
-def _interval(points: Sequence[float]) -> str:
-    interval = mean_interval(points)
-    if interval is None:
-        return f"{points[0]:+.1f}" if points else "-"
-    return f"{interval.mean:+.1f} [{interval.low:+.1f}, {interval.high:+.1f}]"
-
-
-def verdicts(pairs: Sequence[Pair]) -> list[str]:
-    """A sentence for each measure: in how many cells its mean agrees with lost progress, and where it is worst."""
-    cells: dict[tuple[str, str, str], list[Pair]] = {}
-    for pair in pairs:
-        cells.setdefault(pair.cell, []).append(pair)
-    sentences = []
-    for name, what in MEASURES.items():
-        means = {cell: sum(p) / len(p) for cell, found in cells.items() if (p := _points(found, name))}
-        if not means:
-            sentences.append(f"{name}: not known on this machine ({what})")
-            continue
-        agreeing = sum(abs(mean) <= AGREE_POINTS for mean in means.values())
-        worst = max(means, key=lambda cell: abs(means[cell]))
-        sentences.append(
-            f"{name}: within {AGREE_POINTS:g} points in {agreeing} of {len(means)} cells; "
-            f"worst {means[worst]:+.1f} points, {' '.join(worst)} ({what})"
-        )
-    return sentences
 
 
 class Bench:
@@ -291,7 +214,7 @@ def _above_idle(window: Window, idle: Window) -> dict[str, float]:
 def main() -> int:
     """Print the table and what agrees; 1 where nothing could be measured."""
     if not sandbox.is_inside():
-        return sandbox.run_in_sandbox([sys.executable, "-m", "benchmarks.cpu", *sys.argv[1:]])
+        return sandbox.run_in_sandbox([sys.executable, "-m", "benchmarks.cpu.calibration", *sys.argv[1:]])
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     minutes = float(sys.argv[2]) if len(sys.argv) > 2 else math.inf  # noqa: PLR2004 - the second argument
     pairs: list[Pair] = []

@@ -1,6 +1,6 @@
 """The site of a thousand runs: how long all of its pages take, how long one more night, and in how much memory.
 
-    python -m benchmarks.site [--runs 1000]
+    python -m benchmarks.large_stores.site [--runs 1000]
 
 The aim, on two cores: all pages in under a minute and within 512 MiB. Each figure is of a fresh process, with its
 imports, as for a user who types the command. Each run has the verdict of a real analysis, so that each page is as large
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.console.terminal import printing
-from benchmarks.memory import peak_bytes
+from benchmarks.large_stores.memory import peak_bytes
 
 if TYPE_CHECKING:
     from analysis.summary.run.summary import Summary
@@ -61,7 +61,7 @@ def fill(folder: str, runs: int) -> None:
 
     from analysis.store.store import Store  # noqa: PLC0415
     from analysis.summary.run.summary import to_json  # noqa: PLC0415
-    from benchmarks import synthetic  # noqa: PLC0415
+    from benchmarks.large_stores import synthetic  # noqa: PLC0415
 
     began = time.perf_counter()
     store, found, dice = Store(folder), summaries(min(runs, ANALYSED)), np.random.default_rng(7)
@@ -88,7 +88,7 @@ def summaries(runs: int) -> "dict[str, Summary]":
     from analysis.sql import database  # noqa: PLC0415 - the measured processes do without
     from analysis.store.store import Store  # noqa: PLC0415
     from analysis.summary.run.summary import summarise  # noqa: PLC0415
-    from benchmarks import synthetic  # noqa: PLC0415
+    from benchmarks.large_stores import synthetic  # noqa: PLC0415
     from steps.catalogue.options import method  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="site-") as folder:
@@ -105,7 +105,7 @@ def add_night(folder: str, runs: int) -> None:
     import numpy as np  # noqa: PLC0415 - the measured processes do without
 
     from analysis.store.store import Store  # noqa: PLC0415
-    from benchmarks import synthetic  # noqa: PLC0415
+    from benchmarks.large_stores import synthetic  # noqa: PLC0415
 
     run_id = f"night-{runs:05d}"
     Store(folder).write_tables(run_id, synthetic.make(run_id, runs, SAMPLES, np.random.default_rng(1)))
@@ -114,7 +114,7 @@ def add_night(folder: str, runs: int) -> None:
 def measured(what: str, folder: str) -> tuple[float, int]:
     """Build the site in a fresh process, and print its seconds and the most bytes that it had; returns both."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "benchmarks.site", "--build", folder]
+    command = [sys.executable, "-m", "benchmarks.large_stores.site", "--build", folder]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - began
     found = json.loads(done.stdout.splitlines()[-1])

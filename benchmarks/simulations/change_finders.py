@@ -1,4 +1,4 @@
-"""The two change detections that `benchmarks.changes` compares, by one interface."""
+"""The two change detections that `benchmarks.simulations.changes` compares, by one interface."""
 
 import json
 import subprocess
@@ -68,7 +68,7 @@ class Otava:
             Unsupported: the environment has no Otava.
         """
         series = [np.exp(values).tolist() for run in runs for values in run]
-        program = Path(__file__).parent / "otava" / "find_points.py"
+        program = Path(__file__).parents[1] / "otava" / "find_points.py"
         done = subprocess.run(
             [self.python, str(program)], input=json.dumps(series), capture_output=True, text=True, check=False
         )

@@ -1,6 +1,6 @@
 """Ten million samples of a thousand runs: how long the trend, a report and a comparison take, in how much memory.
 
-    python -m benchmarks.scale [--runs 1000] [--samples 10000000] [--store FOLDER]
+    python -m benchmarks.large_stores.scale [--runs 1000] [--samples 10000000] [--store FOLDER]
 
 Each figure is the middle one of fresh processes, as for a user who types the command: imports and the opening of the
 store are given beside it, and the CPU time, which a busy machine does not change much. Beside it stands what DuckDB
@@ -26,9 +26,9 @@ from analysis.console.terminal import printing
 from analysis.store.index.run_entries import RunEntry
 from analysis.store.integrity.stock import read_rows
 from analysis.store.store import Store
-from benchmarks import slow_bucket
-from benchmarks.opened_files import watched
-from benchmarks.scale_measures import ENVIRONMENT, Measured
+from benchmarks.large_stores import slow_bucket
+from benchmarks.large_stores.measures import ENVIRONMENT, Measured
+from benchmarks.large_stores.opened_files import watched
 
 MOST_BYTES: Final = 512 * 2**20
 REPEATS: Final = 3
@@ -106,7 +106,7 @@ def fill(folder: str, runs: int, samples: int) -> Filled:
     """Write the runs, unless the folder has them."""
     store = Store(folder)
     if len(read_rows(store.files).counting) != runs:
-        from benchmarks.synthetic import fill as write  # noqa: PLC0415 - needs numpy
+        from benchmarks.large_stores.synthetic import fill as write  # noqa: PLC0415 - needs numpy
 
         began = time.perf_counter()
         write(store, runs, samples // runs)
@@ -156,7 +156,7 @@ def check(limit: Limit, filled: Filled) -> bool:
 
 def _measured(what: str, filled: Filled, url: str, environment: Mapping[str, str]) -> Measured:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scale_measures", what, url, filled.run_id],
+        [sys.executable, "-m", "benchmarks.large_stores.measures", what, url, filled.run_id],
         input=json.dumps(filled.files),
         env=environment,
         check=True,

@@ -8,9 +8,9 @@ from statistics import fmean
 from analysis.domain import FIRST_LOOK
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.judgement import Plan
-from benchmarks.present_method import compare, judged
-from benchmarks.scoring import Rate
-from benchmarks.simulated_runs import BASELINE, Run, Scenario
+from benchmarks.simulations.present_method import compare, judged
+from benchmarks.simulations.runs import BASELINE, Run, Scenario
+from benchmarks.simulations.scoring import Rate
 from steps.collect.decision import Standing, standing
 
 

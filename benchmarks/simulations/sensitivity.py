@@ -1,4 +1,4 @@
-"""Do runs find what their profiles promise, and nothing else? `python -m benchmarks.sensitivity [RUNS]`.
+"""Do runs find what their profiles promise, and nothing else? `python -m benchmarks.simulations.sensitivity [RUNS]`.
 
 Simulated runs of each profile that promises something, with looks after each round: each is written to a store, read
 back and judged there, as a real one is. The visits of a dataplane differ as much as the promise allows for; one
@@ -24,10 +24,10 @@ from analysis.sql import database
 from analysis.stats.verdicts.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store
 from analysis.summary.run.summary import Summary, summarise
-from benchmarks.rounds_until_decided import measure
-from benchmarks.scoring import Rate
-from benchmarks.simulated_runs import QUOTED_METRICS, Scenario
-from benchmarks.simulated_stores import write
+from benchmarks.simulations.rounds_until_decided import measure
+from benchmarks.simulations.runs import QUOTED_METRICS, Scenario
+from benchmarks.simulations.scoring import Rate
+from benchmarks.simulations.stores import write
 from steps.catalogue import profiles
 from steps.catalogue.environments import LAB
 from steps.catalogue.options import defaults, method

@@ -7,7 +7,7 @@ from typing import Any, Final
 from analysis.domain import MARGIN_RATIO
 from analysis.store.files.arrow import to_table
 from analysis.store.store import Store
-from benchmarks.simulated_runs import Run, Scenario
+from benchmarks.simulations.runs import Run, Scenario
 from steps.catalogue import tools
 
 _STARTED: Final = datetime(2026, 1, 1, 22, tzinfo=UTC)

@@ -1,6 +1,6 @@
-"""One measurement of `benchmarks.scale`, in a process of its own, as for a user who types the command.
+"""One measurement of `benchmarks.large_stores.scale`, in a process of its own, as for a user who types the command.
 
-    python -m benchmarks.scale_measures WHAT STORE RUN < FILES
+    python -m benchmarks.large_stores.measures WHAT STORE RUN < FILES
 
 `FILES`: as JSON, by table, the files that a program which knows what it needs would read by hand. Prints JSON.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.store.store import Store
-from benchmarks.memory import peak_bytes
+from benchmarks.large_stores.memory import peak_bytes
 
 ENVIRONMENT: Final = "lab"
 

@@ -1,7 +1,8 @@
-"""The same series through this change detection and through Apache Otava's: `python -m benchmarks.changes PYTHON`.
+"""The same series through this change detection and through Apache Otava's.
 
-PYTHON is that of an environment with Otava; `make bench-changes` makes one. Prints tables for docs/changes.md, and ends
-with 1 where Otava finds more, or where the error rates that are promised there do not hold. Two minutes.
+`python -m benchmarks.simulations.changes PYTHON`. PYTHON is that of an environment with Otava; `make bench-changes`
+makes one. Prints tables for docs/changes.md, and ends with 1 where Otava finds more, or where the error rates that are
+promised there do not hold. Two minutes.
 """
 
 import statistics
@@ -16,8 +17,8 @@ from analysis.console.terminal import printing
 from analysis.stats.estimates.intervals import SIGNIFICANCE
 from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.regressions import find_changes
-from benchmarks.change_finders import Found, Otava, as_series, find_here, find_in_run
-from benchmarks.night_series import (
+from benchmarks.simulations.change_finders import Found, Otava, as_series, find_here, find_in_run
+from benchmarks.simulations.night_series import (
     ALIKE,
     CHANGED,
     FRESH,
@@ -33,7 +34,7 @@ from benchmarks.night_series import (
     stable_run,
     stepped_run,
 )
-from benchmarks.scoring import Rate
+from benchmarks.simulations.scoring import Rate
 
 RUNS: Final = 30
 LEVEL_RUNS: Final = 4

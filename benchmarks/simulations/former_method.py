@@ -1,4 +1,4 @@
-"""The verdicts of version 0.1.0, kept as what the present ones are compared with in `benchmarks.verdicts`.
+"""The verdicts of version 0.1.0, kept as what the present ones are compared with in `benchmarks.simulations.verdicts`.
 
 A paired t-test of each comparison on its own rounds, Welch's test where fewer than two rounds have both dataplanes,
 corrected by Holm over a metric's comparisons. An interval is that of its comparison alone. A comparison without a
@@ -15,7 +15,7 @@ from scipy import special
 
 from analysis.stats.estimates.differences import Values
 from analysis.stats.verdicts.judgement import Place
-from benchmarks.simulated_runs import BASELINE, Judged, Run, Scenario
+from benchmarks.simulations.runs import BASELINE, Judged, Run, Scenario
 
 ERROR: Final = 0.05
 ENOUGH: Final = 2

@@ -1,6 +1,6 @@
 """Comparisons of runs that never happened, with a known truth: how often their intervals hold, and what they find.
 
-python -m benchmarks.simulated_contrasts   print the table of docs/compare.md, some minutes
+python -m benchmarks.simulations.contrasts   print the table of docs/compare.md, some minutes
 """
 
 import math
@@ -20,8 +20,8 @@ from analysis.stats.contrasts.group_contrasts import Contrasted, contrast_all
 from analysis.stats.contrasts.sides import ALONE, Nights, Scatter
 from analysis.stats.estimates.differences import Values
 from analysis.stats.verdicts.judgement import Place
-from benchmarks.scoring import Rate
-from benchmarks.simulated_runs import BASELINE, Scenario
+from benchmarks.simulations.runs import BASELINE, Scenario
+from benchmarks.simulations.scoring import Rate
 
 Night = dict[Place, Values]
 _Key = tuple[Cell, tuple[str, str]]

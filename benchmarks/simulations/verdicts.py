@@ -1,7 +1,8 @@
-"""The verdicts of 0.1.0 and the present ones on the same simulated runs: `python -m benchmarks.verdicts [RUNS]`.
+"""The verdicts of 0.1.0 and the present ones on the same simulated runs.
 
-Prints the tables of docs/verdicts.md in a minute or two on two quiet cores. Ends with 1 where the present method claims
-what does not hold: the upper bound of a run's error, by so many runs, is above 8 % where 5 % are claimed.
+`python -m benchmarks.simulations.verdicts [RUNS]` prints the tables of docs/verdicts.md in a minute or two on two quiet
+cores. Ends with 1 where the present method claims what does not hold: the upper bound of a run's error, by so many
+runs, is above 8 % where 5 % are claimed.
 """
 
 import sys
@@ -15,10 +16,10 @@ from typing import Final
 from analysis import formatting
 from analysis.console.terminal import printing
 from analysis.stats.verdicts.judgement import FAMILY_ERROR
-from benchmarks import former_method, present_method
-from benchmarks.rounds_until_decided import Stopped, until_decided
-from benchmarks.scoring import Rate, Score, score, score_nights
-from benchmarks.simulated_runs import QUOTED_METRICS, Scenario, paths
+from benchmarks.simulations import former_method, present_method
+from benchmarks.simulations.rounds_until_decided import Stopped, until_decided
+from benchmarks.simulations.runs import QUOTED_METRICS, Scenario, paths
+from benchmarks.simulations.scoring import Rate, Score, score, score_nights
 from steps.settings.schedule import rounds_to_decide
 
 RUNS: Final = 1000

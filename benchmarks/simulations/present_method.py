@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from analysis import metrics
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.judgement import Figures, Plan, compare_run
-from benchmarks.simulated_runs import Judged, Run, Scenario
+from benchmarks.simulations.runs import Judged, Run, Scenario
 
 
 def judge(scenario: Scenario, run: Run, earlier: Sequence[Run] = ()) -> list[Judged]:

@@ -1,6 +1,6 @@
 """An S3 service whose every answer takes 20 ms longer: moto's server in a process of its own, which counts requests.
 
-    python -m benchmarks.slow_bucket
+    python -m benchmarks.large_stores.slow_bucket
 
 prints the address of its endpoint, and serves until its standard input ends. `GET /-/counts` answers with what was
 asked for since the last such question.
@@ -52,7 +52,7 @@ class Slow:
 @contextlib.contextmanager
 def serving(folder: str) -> Iterator[str]:
     """The endpoint of a service with a copy of a store in its bucket, for the block."""
-    command = [sys.executable, "-m", "benchmarks.slow_bucket"]
+    command = [sys.executable, "-m", "benchmarks.large_stores.slow_bucket"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin
         assert server.stdout

@@ -1,4 +1,4 @@
-"""Series of nights with a known truth: runs of 56 series, some of which change. For `benchmarks.changes`."""
+"""Series of nights with a known truth: runs of 56 series, some of which change."""
 
 import math
 from dataclasses import dataclass
