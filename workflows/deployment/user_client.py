@@ -4,7 +4,7 @@ import copy
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlencode
 
 from analysis.errors import BadInput, Problem
@@ -12,10 +12,10 @@ from steps.cluster.kube.api import permissions, watch
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import find_access
 from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import Resource
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 
-Object = dict[str, Any]
 Change = Literal["created", "changed", "unchanged"]
 
 MANAGER: Final = "dataplane-benchmark-deploy"

@@ -3,20 +3,18 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from steps.cluster.kube.api import encoding, permissions, watch
 from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.api.identity import Identity
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, Permission, Resource
 from steps.cluster.kube.api.transport import PATIENCE_S, Transport
 from steps.settings.environment import kubectl, restore_command
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
-
-Object = dict[str, Any]
-"""An object as the API's JSON has it."""
 
 Objects = list[Object]
 

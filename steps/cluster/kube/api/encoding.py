@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from steps.cluster.kube.api.denials import BETWEEN
 from steps.cluster.kube.api.errors import ApiError, ExpiredError
 from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import Resource
-
-Object = dict[str, Any]
 
 FIELD_MANAGER: Final = "dataplane-benchmark"
 """The name under which the API server records the fields that this project sets."""

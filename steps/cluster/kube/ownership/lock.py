@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
 
@@ -20,6 +20,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import OURS, Ref
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE
 from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.ownership.owner import LockOwner
@@ -28,8 +29,6 @@ from steps.cluster.kube.ownership.workflow_record import PREFLIGHT, succeeded_te
 from steps.domain import Visit
 from steps.lease import RENEWAL_S
 from steps.strict_model import StrictModel, faults_of
-
-Object = dict[str, Any]
 
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 

@@ -6,15 +6,14 @@ import io
 import json
 import zlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.polling import poll
-
-Object = dict[str, Any]
 
 _TEMPLATE: Final = "dataplane-benchmark"
 """The deployed WorkflowTemplate. Argo lets a workflow that refers to one have no templates of its own."""
