@@ -41,6 +41,12 @@ class DocumentModel(BaseModel):
     )
 
 
+class Item(BaseModel):
+    """A part of a document."""
+
+    model_config = DocumentModel.model_config
+
+
 class Grid(NamedTuple):
     """The names of columns, and rows with a value for each; None is missing."""
 

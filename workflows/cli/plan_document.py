@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from pydantic import BaseModel
-
-from analysis.console.documents import DocumentModel, Grid, grid_of
+from analysis.console.documents import DocumentModel, Grid, Item, grid_of
 from analysis.console.markdown import escape, table
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
@@ -13,11 +11,7 @@ from steps.domain import Finding, Trial, Visit
 from steps.settings.schedule import PlannedTime
 
 
-class _Item(BaseModel):
-    model_config = DocumentModel.model_config
-
-
-class PlannedTrial(_Item):
+class PlannedTrial(Item):
     """One planned measurement."""
 
     trial: int
@@ -43,7 +37,7 @@ class PlannedTrial(_Item):
     """Endpoints that change in a second."""
 
 
-class PlannedVisit(_Item):
+class PlannedVisit(Item):
     """One planned stay in a dataplane."""
 
     visit: int
@@ -52,7 +46,7 @@ class PlannedVisit(_Item):
     trials: tuple[PlannedTrial, ...]
 
 
-class PlannedSeconds(_Item):
+class PlannedSeconds(Item):
     """How long the run takes on a quiet machine, and how many rounds that is."""
 
     least_s: float
@@ -79,7 +73,7 @@ class PlanDocument(DocumentModel):
     visits: tuple[PlannedVisit, ...]
 
 
-class FindingItem(_Item):
+class FindingItem(Item):
     """One reason why a run, or a part of it, is impossible here, and the remedy."""
 
     severity: Literal["stop", "skip", "warn"]

@@ -4,12 +4,12 @@ import math
 from dataclasses import asdict
 from typing import Literal
 
-from analysis.console.documents import DocumentModel, Grid, grid_of
+from analysis.console.documents import DocumentModel, Grid, Item, grid_of
 from analysis.stats.contrasts.beside import Kind
 from analysis.stats.contrasts.contrast import Basis, Contrast, Outcome
 from analysis.stats.verdicts.comparison import Verdict
 from analysis.summary.contrast.run_contrast import ComparedSide, RunContrast
-from analysis.summary.run.run_models import Item, PathItem
+from analysis.summary.run.run_models import PathItem
 
 
 class RunItem(Item):
