@@ -20,7 +20,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import OURS, Ref
-from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.api.objects import Object, resource_version
 from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE
 from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.ownership.owner import LockOwner
@@ -123,7 +123,7 @@ def find_lock(client: Client) -> HeldLock | None:
         unfit=data.unfit,
         visit=data.visit,
         restorer=data.restorer,
-        version=_version(found),
+        version=resource_version(found),
         renewed_at=data.renewed_at,
     )
 
@@ -139,7 +139,7 @@ def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime)
     if held is None:
         try:
             made = client.create(CONFIGMAPS, body, KUBE_SYSTEM)
-            return HeldLock(owner, now.isoformat(), snapshot, _uid(made), version=_version(made))
+            return HeldLock(owner, now.isoformat(), snapshot, _uid(made), version=resource_version(made))
         except ConflictError:  # somebody else created it, or this call was repeated after its answer was lost
             held = find_lock(client)
     if held is None or held.owner != owner:
@@ -267,10 +267,6 @@ def put_back_by_another(client: Client, restorer: Restorer) -> str:
         f"{client.where} is being put back by {restorer.owner} since {restorer.since.isoformat()}: wait until that has "
         "ended, then submit a run."
     )
-
-
-def _version(found: Object) -> str:
-    return str(found.get("metadata", {}).get("resourceVersion", ""))
 
 
 def _uid(found: Object) -> str:
