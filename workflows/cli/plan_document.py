@@ -5,7 +5,6 @@ from typing import Final, Literal
 
 from analysis.console.documents import DocumentModel, Grid, Item, grid_of
 from analysis.console.markdown import escape, table
-from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Finding, Trial, Visit
 from steps.settings.schedule import PlannedTime
@@ -95,7 +94,6 @@ class PreflightDocument(DocumentModel):
 
 
 _TRIAL: Final = tuple(PlannedTrial.model_fields)
-_MEASURED: Final = tuple(name for name in _TRIAL if name != "variant" and name not in Scale.model_fields)
 
 
 def plan_document(
@@ -103,28 +101,11 @@ def plan_document(
 ) -> PlanDocument:
     """The document of a plan."""
     least, expected, most = planned.rounds
-    return PlanDocument(
-        environment=settings.environment,
-        profile=settings.profile,
-        seed=settings.seed,
-        time=PlannedSeconds(
-            least_s=planned.least_s,
-            least_rounds=least,
-            expected_s=planned.expected_s,
-            expected_rounds=expected,
-            most_s=planned.most_s,
-            most_rounds=most,
-        ),
+    return PlanDocument.of(
+        settings,
+        time=PlannedSeconds.of(planned, least_rounds=least, expected_rounds=expected, most_rounds=most),
         notes=tuple(notes),
-        visits=tuple(
-            PlannedVisit(
-                visit=visit.visit,
-                round=visit.round,
-                dataplane=visit.dataplane,
-                trials=tuple(map(_trial, visit.trials)),
-            )
-            for visit in visits
-        ),
+        visits=tuple(PlannedVisit.of(visit, trials=tuple(map(_trial, visit.trials))) for visit in visits),
     )
 
 
@@ -153,7 +134,7 @@ def preflight_document(environment: str, findings: Sequence[Finding]) -> Preflig
     return PreflightDocument(
         environment=environment,
         possible=all(finding.severity != "stop" for finding in findings),
-        findings=tuple(FindingItem(**finding.model_dump()) for finding in findings),
+        findings=tuple(map(FindingItem.of, findings)),
     )
 
 
@@ -170,5 +151,4 @@ def preflight_markdown(document: PreflightDocument, conclusion: str) -> str:
 
 
 def _trial(trial: Trial) -> PlannedTrial:
-    measured = {name: getattr(trial, name) for name in _MEASURED}
-    return PlannedTrial(variant=trial.variant.name, **measured, **trial.scale.model_dump())
+    return PlannedTrial.of(trial, variant=trial.variant.name, **trial.scale.model_dump())
