@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from analysis.console.documents import DocumentModel, Grid, Item, grid_of
+from analysis.console.documents import DocumentModel, Grid, Item
 from analysis.console.markdown import escape, table
 from steps.catalogue.options import Settings
 from steps.domain import Finding, Trial, Visit
@@ -136,11 +136,6 @@ def preflight_document(environment: str, findings: Sequence[Finding]) -> Preflig
         possible=all(finding.severity != "stop" for finding in findings),
         findings=tuple(map(FindingItem.of, findings)),
     )
-
-
-def preflight_grid(document: PreflightDocument) -> Grid:
-    """A row for each finding."""
-    return grid_of(FindingItem, document.findings)
 
 
 def preflight_markdown(document: PreflightDocument, conclusion: str) -> str:
