@@ -44,7 +44,7 @@ def _usable_trials() -> str:
     Each effect of the flags is worked out once a row, and not once a figure: DuckDB expands a view wherever it is
     used, and what it then reads through are these expressions.
     """
-    kinds = {name: metric.kind for metric in METRICS for name in metric.columns}
+    kinds = {name: metric.kind for metric in METRICS for name in metric.made_of}
     usable = [f"case when not void_{kind} then t.{name} end as {name}" for name, kind in kinds.items()]
     usable.append(f"list_transform(t.nodes, lambda n: {_usable_node()}) as nodes")
     effects = [f"list_has_any(names, {_effect(kind, 'voids')}) as void_{kind}" for kind in KINDS]

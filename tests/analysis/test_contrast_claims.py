@@ -1,13 +1,13 @@
 """What a comparison of runs claims holds in simulated runs: all its intervals together, and that it finds something.
 
-`python -m benchmarks.simulated_contrasts` has more kinds and enough of each for figures; here are as many as tell a
+`python -m benchmarks.simulations.contrasts` has more kinds and enough of each for figures; here are as many as tell a
 broken method.
 """
 
 import pytest
 
-from benchmarks.simulated_contrasts import Sides, score
-from benchmarks.simulated_runs import Scenario
+from benchmarks.simulations.contrasts import Sides, score
+from benchmarks.simulations.runs import Scenario
 
 HELD = 0.95
 """How many comparisons may have intervals that all hold, by the claim; the tests see whether it is surely less."""

@@ -72,10 +72,10 @@ def test_a_metric_of_one_stored_column_has_that_column_s_unit() -> None:
 
 def test_every_column_that_a_metric_is_made_of_is_stored_and_of_one_kind() -> None:
     stored = {column.name for column in TRIALS}
-    assert {name for m in METRICS for name in (*m.columns, m.needed_column)} <= stored
+    assert {name for m in METRICS for name in (*m.made_of, m.needed_column)} <= stored
     kinds: dict[str, set[str]] = {}
     for metric in METRICS:
-        for name in metric.columns:
+        for name in metric.made_of:
             kinds.setdefault(name, set()).add(metric.kind)
     assert [name for name, found in kinds.items() if len(found) > 1] == []
 

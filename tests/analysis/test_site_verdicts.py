@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import Unsupported
-from analysis.site.verdicts import read_verdicts
+from analysis.site.contents.verdicts import read_verdicts
 from analysis.sql import database
 from analysis.store.integrity import unnamed
 from analysis.store.store import Store
@@ -46,9 +46,9 @@ def test_a_file_that_a_writer_replaces_meanwhile_is_read_anew(store: Store, monk
         left, listed = [times], unnamed.list_runs
         return lambda files: ["runs/gone.0123456789abcdef.parquet"] if left and left.pop() else listed(files)
 
-    monkeypatch.setattr("analysis.site.verdicts.list_runs", once_gone(1))
+    monkeypatch.setattr("analysis.site.contents.verdicts.list_runs", once_gone(1))
     assert read_verdicts(store).get("three") == '{"third": 3}'
-    monkeypatch.setattr("analysis.site.verdicts.list_runs", lambda _: ["runs/gone.0123456789abcdef.parquet"])
+    monkeypatch.setattr("analysis.site.contents.verdicts.list_runs", lambda _: ["runs/gone.0123456789abcdef.parquet"])
     with pytest.raises(Unsupported, match="try again when the writer is done"):
         read_verdicts(store)
 

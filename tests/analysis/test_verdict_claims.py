@@ -5,10 +5,10 @@
 
 import pytest
 
-from benchmarks import former_method, present_method
-from benchmarks.rounds_until_decided import until_decided
-from benchmarks.scoring import Rate, score
-from benchmarks.simulated_runs import Scenario, paths
+from benchmarks.simulations import former_method, present_method
+from benchmarks.simulations.rounds_until_decided import until_decided
+from benchmarks.simulations.runs import Scenario, paths
+from benchmarks.simulations.scoring import Rate, score
 
 HELD = 0.95
 """How many of the runs may have intervals that all hold, by the claim; the tests see whether it is surely less."""

@@ -4,10 +4,12 @@ import contextlib
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -20,7 +22,7 @@ from analysis.store.store import Store
 from analysis.summary.run import stored
 from steps.cluster.lab import sandbox
 from steps.domain import Finding
-from steps.imports import formats
+from steps.imports.readers import formats
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps.imports import written
@@ -254,3 +256,14 @@ def broken() -> Iterator[None]:
 @pytest.mark.usefixtures("broken")
 def test_closed_progress_output_does_not_end_a_run() -> None:
     documents.aside("json").print("beside")
+
+
+def test_number_that_is_not_finite_is_null_where_it_can_be() -> None:
+    class End(documents.Item):
+        low: float | None
+        most: float
+        text: str
+
+    ends = SimpleNamespace(low=-math.inf, most=math.inf, text="of the object")
+    assert End.of(ends, text="given") == End(low=None, most=math.inf, text="given")
+    assert End.of(SimpleNamespace(low=0.5, most=1.0), text="").low == pytest.approx(0.5)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from steps.imports import iperf3_files
 from steps.imports.content import UNKNOWN_TRAFFIC, Content, ImportedTrial
+from steps.imports.readers import iperf3_files
 from steps.tools.failure import Failure
 from tests.steps.builders import RECORDED
 from tests.steps.imports import written

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from steps.imports import formats
 from steps.imports.content import Content, ImportedTrial
+from steps.imports.readers import formats
 from steps.tools.failure import Failure
 from tests.steps.imports import written
 

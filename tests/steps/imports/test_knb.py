@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from steps.imports import formats, knb
 from steps.imports.content import Content
+from steps.imports.readers import formats, knb
 from steps.tools.failure import Failure
 from tests.steps.imports import written
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube.probe import connections, node_probe, rest
+from steps.cluster.kube.probe import connections, echo, node_probe, rest
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.probe.rest import Messages, Rest
@@ -234,7 +234,7 @@ def test_only_the_token_of_the_probes_lets_them_rest() -> None:
     async def scenario() -> tuple[bool, bool]:
         async with contextlib.AsyncExitStack() as stack:
             own = Rest(Messages.of(TOKEN), learns=False)
-            await connections.serve_echo(port, own, stack, LOCAL)
+            await echo.serve_echo(port, own, stack, LOCAL)
             wrong = await asyncio.to_thread(rest.tell, LOCAL, port, TOKEN[::-1], begins=True)
             assert not own.now
             assert own.understands(own.messages.rest)
