@@ -29,11 +29,11 @@ def test_modules_with_one_lock_or_sandbox_share_a_process(modules: tuple[str, ..
 
 
 @pytest.mark.parametrize(("cores", "processes"), [(1, 3), (2, 4), (3, 5), (64, 5)])
-def test_two_processes_more_than_cores_but_not_many(cores: int, processes: int) -> None:
+def test_process_count_is_two_more_than_cores_but_not_many(cores: int, processes: int) -> None:
     assert distribution.process_count(cores) == processes
 
 
-def test_other_modules_are_distributed_one_by_one() -> None:
+def test_scope_of_other_modules_is_the_module() -> None:
     assert distribution.scope("tests/steps/test_schedule.py::test_x[a::b]") == "tests/steps/test_schedule.py"
 
 

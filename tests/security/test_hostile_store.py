@@ -56,7 +56,7 @@ def test_hostile_runs_are_left_out_by_name_and_reason(con: database.Connection) 
     assert all(len(reason) < 400 for reason in found.values())
 
 
-def test_all_other_runs_are_shown(con: database.Connection) -> None:
+def test_good_runs_of_a_hostile_store_are_shown(con: database.Connection) -> None:
     found = database.query(con, "select run_id from runs")["run_id"].to_pylist()
     assert sorted(found) == sorted([*GOOD, *SHOWN])
     for table in CHILDREN:
