@@ -50,6 +50,9 @@ MEMORY_LIMIT: Final = "640MB"
 
 _KEPT: Final = "1MB"
 
+_COSTLY_OPTIMIZERS: Final = frozenset({"projection_placement"})
+"""They make the planning of the views' joins of 150 columns four times as slow. DuckDB has it from version 2 on."""
+
 
 class ChangedStoreError(Unsupported):
     """A file that the views read is gone or can't be read; opening the store again usually helps."""
@@ -152,12 +155,21 @@ def _opened(store: Store, extent: Extent, choice: Choice, views: Collection[str]
         )
         stack.callback(con.close)
         con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
+        con.execute(f"set disabled_optimizers = '{_costly_optimizers()}'")
         inventory = store.inventory(
             extent.digested, extent.run_id, tables=extent.tables, choice=choice, verdicts=extent.verdicts
         )
         table_views.create(con, store, inventory, sorted(extent.tables), views)
         stack.pop_all()
     return con
+
+
+@functools.cache
+def _costly_optimizers() -> str:
+    """Those that this DuckDB has, as its option takes them."""
+    with contextlib.closing(duckdb.connect()) as con:
+        known = {name for (name,) in con.sql("select name from duckdb_optimizers()").fetchall()}
+    return ",".join(sorted(_COSTLY_OPTIMIZERS & known))
 
 
 def _spill_folder() -> str:

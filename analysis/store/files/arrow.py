@@ -99,7 +99,7 @@ Converter = Callable[[Any, str], Any]
 
 @functools.cache
 def _converters(table: str) -> Mapping[str, Converter]:
-    """By column, where Arrow would silently drop a field or guess a time zone; once, since its types are slow to read."""
+    """By column, where Arrow would drop a field or guess a time zone; made once, since its types are slow to read."""
     found = {c.name: _json if c.unit == "JSON" else _converter(c.type) for c in TABLES[table]}
     return {name: convert for name, convert in found.items() if convert is not None}
 
