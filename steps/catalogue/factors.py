@@ -44,8 +44,8 @@ class Factor:
         axis: how its values are spread in a chart; log has a place for zero.
         default: the values of a run that chooses none, by environment and profile.
         usual: likewise in other profiles; None: the field's own default.
-        makes_s: what one of them takes to make and to count in a change, in the lab and on a cluster, seconds:
-            estimated from runs on a busy machine of two cores, mean of all dataplanes.
+        makes_s: what one of them takes to make and to count in a change, in the lab and on a cluster, seconds, mean of
+            all dataplanes; on a cluster of making and removing, where two nodes share two cores.
         of_services: it says something of the unused Services, so that it has its own default where there are none.
     """
 
@@ -76,7 +76,7 @@ class Scale(StrictModel):
                 cluster={"smoke": (0,), "selftest": (0,), "quick": (100,), "scale": (0, 1_000, 5_000)},
             ),
             usual=(1_000,),
-            makes_s=(1.6e-4, 1.3e-2),
+            makes_s=(1.6e-4, 1.8e-2),
         ),
     ] = 0
     endpoints: Annotated[
@@ -128,11 +128,21 @@ class Scale(StrictModel):
         """The values by their columns of `trials`."""
         return self.model_dump()
 
-    def change_s(self, *, is_lab: bool) -> float:
-        """Seconds that a change to this scale takes; endpoints cost what as many Services would, on a cluster less."""
-        place = 0 if is_lab else 1
-        many = {"services": self.services * (self.endpoints if is_lab else 1), "policies": self.policies}
-        return sum(FACTORS[name].makes_s[place] * many.get(name, 0) for name in FACTORS)
+    def change_s(self, before: Self | None, *, is_lab: bool) -> float:
+        """Seconds that a change to this scale takes, from another one or from nothing.
+
+        In the lab all of it is made, and endpoints cost what as many Services would; on a cluster the difference is
+        written, and endpoints cost little.
+        """
+        if is_lab:
+            changed = {"services": self.services * self.endpoints, "policies": self.policies}
+        else:
+            there = before or Scale()
+            changed = {
+                "services": abs(self.services - there.services),
+                "policies": abs(self.policies - there.policies),
+            }
+        return sum(FACTORS[name].makes_s[0 if is_lab else 1] * count for name, count in changed.items())
 
     @property
     def words(self) -> str:

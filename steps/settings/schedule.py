@@ -16,7 +16,7 @@ from steps.catalogue.environments import is_lab
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Trial, Visit
-from steps.settings import turn_order
+from steps.settings import scale_order, turn_order
 from steps.tools.iperf3.iperf3 import CANARY_S
 
 TYPICAL_DIFFERENCE_RATIO: Final = 0.2
@@ -33,7 +33,7 @@ class Overhead:
     `begin_s`: checks before all visits. `end_s`: rows, statistics and report after them, up to the verdict.
     `restore_s`: after the verdict. `look_s`: after each round. `visit_s`: switch, proof before and after, servers, the
     start of the measuring steps. `trial_s`: the turn, quiet nodes, the program's start, its control connection, the
-    counters and the document.
+    counters and the document. `changes_s`: instead of it, of a trial that times changes of the cluster.
     """
 
     begin_s: float
@@ -42,6 +42,7 @@ class Overhead:
     look_s: float
     visit_s: float
     trial_s: float
+    changes_s: float
 
     @property
     def after_s(self) -> float:
@@ -49,11 +50,15 @@ class Overhead:
         return self.end_s + self.restore_s
 
 
-_LAB: Final = Overhead(begin_s=4.0, end_s=9.0, restore_s=1.0, look_s=1.0, visit_s=0.5, trial_s=0.08)
+_LAB: Final = Overhead(begin_s=4.0, end_s=9.0, restore_s=1.0, look_s=1.0, visit_s=0.5, trial_s=0.08, changes_s=0.08)
 """Measured on an idle machine of two cores."""
 
-CLUSTER_OVERHEAD: Final = Overhead(begin_s=30.0, end_s=25.0, restore_s=70.0, look_s=10.0, visit_s=40.0, trial_s=0.8)
-"""Measured with Argo 4.1 on two nodes that had nothing else to do."""
+CLUSTER_OVERHEAD: Final = Overhead(
+    begin_s=30.0, end_s=25.0, restore_s=70.0, look_s=10.0, visit_s=40.0, trial_s=0.8, changes_s=7.0
+)
+"""Measured with Argo 4.1 on two nodes that had nothing else to do. Trials that time changes for 5 s took 10 to 16 s, up to
+22 s at 5,000 Services in nftables: ten Services are made and removed, the agents report twice, and changes that have
+begun end."""
 
 OPERATOR_VISIT_S: Final = 80.0
 """Added to a visit where the Tigera operator installed Calico and rolls calico-node out node by node: switches took 45
@@ -76,9 +81,8 @@ def without_dataplanes(settings: Settings, left_out: set[str]) -> Settings:
 def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order, the same for the same settings: each round visits every dataplane once, in random order.
 
-    Each visit measures in blocks. A block goes through all scales in random order, and at each scale through all cells,
-    in random order too. It begins with the scale that the cluster has, where the one before it ended, since a change
-    of thousands of Services takes minutes. Visits and trials count from 1.
+    Each visit measures in blocks. A block goes through all scales (`scale_order`), and at each scale through all cells,
+    in random order. Visits and trials count from 1.
     """
     random = Random(settings.seed)  # noqa: S311 - an order that can be drawn again, not a secret
     visits: list[Visit] = []
@@ -225,15 +229,13 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     `by_operator`: on a cluster where the Tigera operator rolls each switch out.
     """
     beyond, most = overhead(settings), settings.rounds
-    lab = is_lab(settings.environment)
-    once_s = sum(scale.change_s(is_lab=lab) for scale in settings.scales) if len(settings.scales) > 1 else 0.0
-    visit = beyond.visit_s + settings.idle_s + settings.repetitions * once_s
+    changes_s = scale_order.block_s(settings.scales, settings.environment)
+    visit = beyond.visit_s + settings.idle_s + settings.repetitions * changes_s
     visit += OPERATOR_VISIT_S if by_operator else 0.0
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
     sending = sum(_sending_s(settings, cells_of(settings, arm)) for arm in settings.dataplanes)
     round_s = len(settings.dataplanes) * visit + sending + burdens + beyond.look_s
-    # the first scale is made before all visits, and the last is removed after them
-    outside_s = beyond.begin_s + beyond.after_s + once_s / len(settings.scales)
+    outside_s = beyond.begin_s + beyond.after_s + scale_order.outside_s(settings.scales, settings.environment)
     if settings.budget_s is not None:
         most = min(most, max(1, int((settings.budget_s - outside_s) // round_s)))
     else:
@@ -252,7 +254,11 @@ def _sending_s(settings: Settings, cells: Sequence[Cell]) -> float:
     beyond = overhead(settings)
     once = [cell for cell in cells for _ in range(_repetitions(cell, settings))]
     repeated = once * len(settings.scales)
-    trials = sum(beyond.trial_s + cell.program.lasts_s(settings.duration_s, settings.omit_s) for cell in repeated)
+    trials = sum(
+        (beyond.changes_s if cell.program.by_scale else beyond.trial_s)
+        + cell.program.lasts_s(settings.duration_s, settings.omit_s)
+        for cell in repeated
+    )
     references = turn_order.reference_positions(len(repeated), settings.environment)
     return trials + len(references) * (beyond.trial_s + CANARY_S)
 
@@ -269,16 +275,14 @@ def _repetitions(cell: Cell, settings: Settings) -> int:
 def _trials(
     settings: Settings, measured: Sequence[Cell], random: Random, visit: int, first: int, present: Scale | None
 ) -> tuple[Trial, ...]:
-    """The trials of a visit: each repetition is a block of all scales in random order, each with every cell once.
+    """The trials of a visit: each repetition is a block of all scales, each with every cell once, in random order.
 
     `present`: the scale that the cluster has, with which the first block begins.
     """
     planned: list[tuple[Scale, Cell, int]] = []
     for repetition in range(1, settings.repetitions + 1):
         cells = [cell for cell in measured if repetition <= _repetitions(cell, settings)]
-        scales = list(settings.scales)
-        random.shuffle(scales)
-        scales.sort(key=lambda scale: scale != present)  # stable: the others stay in random order
+        scales = scale_order.ordered(settings.scales, settings.environment, random, present)
         present = scales[-1]
         for scale in scales:
             random.shuffle(cells)

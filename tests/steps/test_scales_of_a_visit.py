@@ -14,7 +14,7 @@ from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Change, ScaleSign, Visit
 from steps.proof import scale as proof
-from steps.settings import schedule, turn_order
+from steps.settings import scale_order, schedule, turn_order
 from steps.settings.settings import choose_settings
 from tests.steps.builders import AT, attempt, scale_change, settings, trial, write_run, write_scales, write_trial
 from tests.steps.collect.collected import Row, of_visit, tables
@@ -82,6 +82,31 @@ def test_each_block_begins_with_the_scale_that_the_cluster_has_and_each_scale_co
     for place in range(3):
         counts = Counter(block[place] for block in blocks)
         assert all(abs(counts[services] / len(blocks) - 1 / 3) < 0.05 for services in (0, 10, 20)), counts
+
+
+def test_scales_of_blocks_on_a_cluster_go_up_and_down_in_turn_and_either_may_be_first() -> None:
+    chosen = choose_settings(profile="scale", environment="prod", options="services=20,0,10,30 rounds=9 repetitions=2")
+    firsts = set()
+    for seed in range(9):
+        blocks = [
+            [scale.services for scale, _ in groupby(block, key=lambda t: t.scale)]
+            for visit in schedule.make_schedule(chosen.model_copy(update={"seed": seed}))
+            for _, block in groupby(visit.trials, key=lambda t: t.repetition)
+        ]
+        firsts.add(tuple(blocks[0]))
+        assert all(block in ([0, 10, 20, 30], [30, 20, 10, 0]) for block in blocks)
+        assert all(earlier == later[::-1] for earlier, later in pairwise(blocks))
+    assert len(firsts) == 2
+
+
+def test_plan_of_a_cluster_counts_the_objects_that_differ() -> None:
+    least, more, most = (Scale(services=number) for number in (0, 1_000, 5_000))
+    block_s = scale_order.block_s([most, least, more], "prod")
+    assert scale_order.block_s([most, least], "prod") < block_s < 1.2 * most.change_s(None, is_lab=False)
+    assert more.change_s(most, is_lab=False) == pytest.approx(most.change_s(None, is_lab=False) * 4 / 5)
+    assert scale_order.block_s([most], "prod") == 0, "one scale is made once"
+    with_policies = [Scale(services=number, policies=many) for number in (0, 1_000) for many in (0, 100)]
+    assert scale_order.block_s(with_policies, "prod") > with_policies[-1].change_s(None, is_lab=False)
 
 
 def test_scale_step_only_in_visits_with_several_scales_or_churn() -> None:

@@ -83,8 +83,9 @@ def _planned(settings: Settings) -> Iterator[str]:
             f"{planned_time(settings, by_operator=True).sentence} with two nodes, more with more."
         )
     if len(settings.scales) > 1:
+        order = "in random order" if is_lab(settings.environment) else "upwards and downwards in turn"
         yield (
-            f"Each visit goes through {len(settings.scales)} scales of the cluster in random order: "
+            f"Each visit goes through {len(settings.scales)} scales of the cluster {order}: "
             f"{'; '.join(scale.words_of(varied(settings.scales)) for scale in settings.scales)}."
         )
     least, _, most = planned.rounds

@@ -16,6 +16,9 @@ from steps.tools.connect_probe import quantile
 AT_ONCE: Final = 8
 """Calls in parallel: the API server's default limits (priority and fairness) let far more of one client wait."""
 
+REMOVED_AT_ONCE: Final = 4
+"""Calls in parallel that remove a batch each."""
+
 _AHEAD: Final = 500
 """Calls that are prepared at a time, since a scale has a hundred thousand."""
 
@@ -83,10 +86,10 @@ def recorded(client: Client) -> Iterator[ApiLoad]:
     reader.result()
 
 
-def in_parallel(load: ApiLoad, calls: Iterable[Callable[[], object]]) -> None:
+def in_parallel(load: ApiLoad, calls: Iterable[Callable[[], object]], at_once: int = AT_ONCE) -> None:
     """Make calls that write, several at once, and record each. The first error ends it, when those begun have ended."""
     left = iter(calls)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         while made := [pool.submit(partial(load.write, call)) for call in islice(left, _AHEAD)]:
             try:
                 for each in made:

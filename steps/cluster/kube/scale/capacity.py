@@ -31,8 +31,8 @@ Object = dict[str, Any]
 SUBJECT: Final = "scale"
 
 WRITES_PER_S: Final = (45.0, 150.0)
-"""Objects that an API server of two shared cores made per second, on a busy machine and on a quiet one, while agents
-followed them on both nodes and this client wrote there too."""
+"""Objects that an API server of two shared cores made per second, while agents followed them on both nodes and this
+client wrote there too: of 10,000 with kube-proxy in nftables mode 47, in iptables mode 125; of the first 1,000 160."""
 
 _WORTH_SAYING: Final = 1_000
 """Objects below which a scale is nothing to an API server."""

@@ -13,7 +13,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.api.permissions import BENCHMARK, ENDPOINTSLICES, NETWORK_POLICIES, SERVICES, Resource
 from steps.cluster.kube.scale import objects
-from steps.cluster.kube.scale.api_load import ApiLoad, in_parallel, recorded
+from steps.cluster.kube.scale.api_load import REMOVED_AT_ONCE, ApiLoad, in_parallel, recorded
 from steps.cluster.kube.scale.objects import Quantity
 from steps.cluster.kube.workloads import owned
 
@@ -30,12 +30,14 @@ def change(client: Client, wanted: Quantity, version: int) -> ApiLoad:
         Problem: the cluster has no addresses for so many Services, or a call failed.
     """
     with recorded(client) as load:
-        found = (each for kind in _KINDS for each in client.metadata(kind, BENCHMARK, labels=objects.SELECTOR))
-        if not all(owned.is_own(client, each) for each in found):
+        found = {kind: client.metadata(kind, BENCHMARK, labels=objects.SELECTOR) for kind in _KINDS}
+        if not all(owned.is_own(client, each) for kind in _KINDS for each in found[kind]):
             _remove_all(client, load, objects.SELECTOR)  # they would be deleted with the workflow that made them
-        there = {kind: _there(client, kind) for kind in _KINDS}
+            found = {kind: [] for kind in _KINDS}
+        there = {kind: _batches(found[kind]) for kind in _KINDS}
         names = _names(wanted)
-        in_parallel(load, [each for kind in _KINDS for each in _removals(client, kind, there[kind], names[kind])])
+        removals = [each for kind in _KINDS for each in _removals(client, kind, there[kind], names[kind])]
+        in_parallel(load, removals, REMOVED_AT_ONCE)
         if not wanted.policies:
             _remove_admitting(client, load, there[NETWORK_POLICIES])
         elif objects.ADMITS not in there[NETWORK_POLICIES]:
@@ -70,8 +72,9 @@ def clear_programming(client: Client) -> None:
 
 
 def _remove_all(client: Client, load: ApiLoad, labels: str) -> None:
-    there = {kind: _there(client, kind, labels) for kind in _KINDS}
-    in_parallel(load, [each for kind in _KINDS for each in _removals(client, kind, there[kind], frozenset())])
+    there = {kind: _batches(client.metadata(kind, BENCHMARK, labels=labels)) for kind in _KINDS}
+    removals = [each for kind in _KINDS for each in _removals(client, kind, there[kind], frozenset())]
+    in_parallel(load, removals, REMOVED_AT_ONCE)
     _remove_admitting(client, load, there[NETWORK_POLICIES])
 
 
@@ -95,19 +98,24 @@ def _names(wanted: Quantity) -> dict[Resource, frozenset[str]]:
 
 
 def _manifests(wanted: Quantity, version: int) -> Iterable[tuple[Resource, Object]]:
-    """All but the policy that admits, in the order in which they are made."""
+    """All but the policy that admits, in the order in which they are made.
+
+    A Service is last: agents have nothing to do with endpoints whose Service is unknown, and write both at once.
+    """
     for number in range(1, wanted.policies + 1):
         yield NETWORK_POLICIES, objects.policy(number, version)
-    for number in range(1, wanted.services + 1):
-        yield SERVICES, objects.service(number)
+    numbers = range(1, wanted.services + 1)
+    for number in numbers:
         for each in objects.endpoint_slices(number, wanted.endpoints, version):
             yield ENDPOINTSLICES, each
+    for number in numbers:
+        yield SERVICES, objects.service(number)
 
 
-def _there(client: Client, kind: Resource, labels: str = objects.SELECTOR) -> dict[str, str | None]:
-    """The batch of each object that exists, by its name."""
-    found = (each["metadata"] for each in client.metadata(kind, BENCHMARK, labels=labels))
-    return {each["name"]: (each.get("labels") or {}).get(objects.BATCH) for each in found}
+def _batches(found: Iterable[Object]) -> dict[str, str | None]:
+    """The batch of each object, by its name."""
+    metadata = (each["metadata"] for each in found)
+    return {each["name"]: (each.get("labels") or {}).get(objects.BATCH) for each in metadata}
 
 
 def _removals(

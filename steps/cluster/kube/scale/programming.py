@@ -88,9 +88,9 @@ def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_
     if kind == "policy_enforced":
         return _lane(bench, _policy(client, bench), duration_s, timeout_s, stopped).made
     make = _service if kind == "service_added" else _endpoint
-    # all have their addresses before the first gives its own back, so that none takes another's
-    toggles = [make(client, bench) for _ in range(_LANES)]
     with ThreadPoolExecutor(_LANES) as pool:
+        # all have their addresses before the first gives its own back, so that none takes another's
+        toggles = list(pool.map(lambda _number: make(client, bench), range(_LANES)))
         lanes = list(pool.map(lambda toggle: _lane(bench, toggle, duration_s, timeout_s, stopped), toggles))
     return [each for lane in lanes for each in (lane.undone if kind == "endpoint_removed" else lane.made)]
 
