@@ -187,17 +187,17 @@ bench-latency: $(RUN_READY) ## What our own probe adds to a time that it takes, 
 
 .PHONY: bench-sensitivity
 bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins stay the same: simulated, a minute; then in the lab, some 15 minutes, less with FLAGS=--rounds=12
-	@$(BIN)/python -m benchmarks.sensitivity
+	@$(BIN)/python -m benchmarks.simulations.sensitivity
 	@$(BIN)/python -m benchmarks.lab_sensitivity $(FLAGS)
 
 .PHONY: bench-verdicts
 bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, and of compare; 4 minutes
-	@$(BIN)/python -m benchmarks.verdicts
-	@$(BIN)/python -m benchmarks.simulated_contrasts
+	@$(BIN)/python -m benchmarks.simulations.verdicts
+	@$(BIN)/python -m benchmarks.simulations.contrasts
 
 .PHONY: bench-changes
 bench-changes: $(RUN_READY) $(OTAVA)/.ready ## What change detection finds from night to night, against Apache Otava on the same series: 3 minutes
-	@$(BIN)/python -m benchmarks.changes $(OTAVA)/bin/python
+	@$(BIN)/python -m benchmarks.simulations.changes $(OTAVA)/bin/python
 
 # Apache Otava pins another numpy, and has an environment of its own.
 $(OTAVA)/.ready: benchmarks/otava/requirements.lock | $(RUN_READY)
@@ -207,15 +207,15 @@ $(OTAVA)/.ready: benchmarks/otava/requirements.lock | $(RUN_READY)
 
 .PHONY: bench-cpu
 bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, against the lost progress of soakers: 10 minutes on a quiet machine
-	@$(BIN)/python -m benchmarks.cpu $(FLAGS)
+	@$(BIN)/python -m benchmarks.cpu.calibration $(FLAGS)
 
 .PHONY: bench-scale
 bench-scale: $(DEV_READY) ## Trend, report and comparison on a store of 1,000 runs and 10 million samples, against DuckDB by hand, and the trend of a slow bucket: 3 minutes
-	@$(BIN)/python -m benchmarks.scale
+	@$(BIN)/python -m benchmarks.large_stores.scale
 
 .PHONY: bench-site
 bench-site: $(RUN_READY) ## Write the site of a store of 1,000 runs, then again, then after one more night: some 3 minutes
-	@$(BIN)/python -m benchmarks.site
+	@$(BIN)/python -m benchmarks.large_stores.site
 
 .PHONY: chaos
 chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every fault: make chaos KUBECONFIG=/somewhere POINTS=200 FAULTS=faults.toml

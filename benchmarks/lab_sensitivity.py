@@ -27,11 +27,11 @@ from analysis.stats.verdicts.judgement import FAMILY_ERROR, Place, Plan
 from analysis.summary.run import summary
 from analysis.summary.run.summary import Summary
 from benchmarks.fidelity import IPERF3, bare
-from benchmarks.present_method import compare
 from benchmarks.runs import measured
-from benchmarks.scoring import Rate
-from benchmarks.sensitivity import TOLERATED
-from benchmarks.simulated_runs import Scenario
+from benchmarks.simulations.present_method import compare
+from benchmarks.simulations.runs import Scenario
+from benchmarks.simulations.scoring import Rate
+from benchmarks.simulations.sensitivity import TOLERATED
 from steps.catalogue.options import method
 from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox

@@ -4,10 +4,20 @@ import numpy as np
 import pytest
 
 from analysis.errors import Unsupported
-from benchmarks import night_series
-from benchmarks.change_finders import Found, Otava, find_in_run
-from benchmarks.changes import precision_recall
-from benchmarks.night_series import ALIKE, CHANGED, LONE, PLAIN, SERIES, SimulatedRun, fresh_run, nights, stepped_run
+from benchmarks.simulations import night_series
+from benchmarks.simulations.change_finders import Found, Otava, find_in_run
+from benchmarks.simulations.changes import precision_recall
+from benchmarks.simulations.night_series import (
+    ALIKE,
+    CHANGED,
+    LONE,
+    PLAIN,
+    SERIES,
+    SimulatedRun,
+    fresh_run,
+    nights,
+    stepped_run,
+)
 
 
 def test_bad_nights_stand_alone() -> None:

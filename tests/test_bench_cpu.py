@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import accounts, cpu
-from benchmarks.accounts import BESIDE, COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, Snapshot
-from benchmarks.cpu import Condition, Pair, Window
-from benchmarks.soaker import Progress, Soakers, lost_ratio
+from benchmarks.cpu import accounts, calibration, figures
+from benchmarks.cpu.accounts import BESIDE, COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, Snapshot
+from benchmarks.cpu.calibration import Condition, Window
+from benchmarks.cpu.figures import Pair
+from benchmarks.cpu.soaker import Progress, Soakers, lost_ratio
 from steps.counters import CoreTimes, Counters
 from steps.domain import Trial
 
@@ -52,7 +53,7 @@ def test_missing_kernel_account_is_null() -> None:
         before, replace(before, counters=Counters(node="n", at_s=1, cores=(core(idle=0.5, user=0.5),)))
     )
     assert found.keys() == {IDLE_TIME, COLUMNS, SCALED}
-    assert any("not known on this machine" in line for line in cpu.verdicts([PAIR]))
+    assert any("not known on this machine" in line for line in figures.verdicts([PAIR]))
 
 
 def windows(
@@ -69,7 +70,7 @@ IDLE = windows(0.01, 0.02, 0.03, None)
 
 
 def test_pair_subtracts_the_idle_windows() -> None:
-    made = cpu.pair_of("lab-ebpf", TRIAL, windows(0.41, 0.48, 0.50), IDLE)
+    made = calibration.pair_of("lab-ebpf", TRIAL, windows(0.41, 0.48, 0.50), IDLE)
     assert made is not None
     assert (made.lost, made.busy[IDLE_TIME], made.halting) == pytest.approx((0.47, 0.46, 0.06))
     assert made.busy[BESIDE] == pytest.approx(0.46), "less what it is beside soakers with nothing sent"
@@ -79,17 +80,17 @@ def test_pair_subtracts_the_idle_windows() -> None:
 
 @pytest.mark.parametrize("found", [None, windows(0.4, 0.4, 0.4, None), windows(0.4, 0.4, 0.4, 0.0)])
 def test_failed_or_disturbed_trial_is_no_pair(found: dict[Condition, Window] | None) -> None:
-    assert cpu.pair_of("lab-ebpf", TRIAL, found, IDLE) is None
-    assert cpu.pair_of("lab-ebpf", TRIAL, windows(0.4, 0.4, 0.4), None) is None
+    assert calibration.pair_of("lab-ebpf", TRIAL, found, IDLE) is None
+    assert calibration.pair_of("lab-ebpf", TRIAL, windows(0.4, 0.4, 0.4), None) is None
 
 
 def test_cpu_table_and_agreement_verdicts() -> None:
     pairs = [PAIR, replace(PAIR, busy={IDLE_TIME: 0.43, COLUMNS: 0.64})]
-    header, row = cpu.table(pairs)
+    header, row = figures.table(pairs)
     assert header.split()[:5] == ["dataplane", "trial", "pairs", "lost,", "%"]
     assert row.startswith("lab-ebpf      udp 0.3 Gbit/s          2     40.0")
     assert "+2.0 [" in row
-    output = {line.partition(":")[0]: line for line in cpu.verdicts(pairs)}
+    output = {line.partition(":")[0]: line for line in figures.verdicts(pairs)}
     assert "within 3 points in 1 of 1 cells; worst +2.0 points, lab-ebpf udp 0.3 Gbit/s" in output[IDLE_TIME]
     assert "within 3 points in 0 of 1 cells; worst +22.0 points" in output[COLUMNS]
 

@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, assert_never
+from typing import Any, Final, Literal, NamedTuple, Self, assert_never, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -27,18 +27,34 @@ SCHEMA: Final = "https://json-schema.org/draft/2020-12/schema"
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
-class DocumentModel(BaseModel):
-    """A document for other programs. Its schema is published in docs/schemas.
-
-    Each subclass has the fields `document`, its name, and `version`, both literals. A field may be added in the same
-    version; the version is raised where one is removed or means something else.
-    """
+class Item(BaseModel):
+    """A part of a document."""
 
     model_config = ConfigDict(
         frozen=True,
         use_attribute_docstrings=True,
         json_schema_serialization_defaults_required=True,
     )
+
+    @classmethod
+    def of(cls, found: object, **known: Any) -> Self:  # noqa: ANN401 - whatever its fields have
+        """The item with `known`, and for each other field the object's attribute of its name.
+
+        A number that is not finite is null where the field can be.
+        """
+        fields = {name: field for name, field in cls.model_fields.items() if field.is_required() and name not in known}
+        values = {name: getattr(found, name) for name in fields}
+        endless = (n for n, value in values.items() if isinstance(value, float) and not math.isfinite(value))
+        unknown = {name: None for name in endless if type(None) in get_args(fields[name].annotation)}
+        return cls(**values | unknown | known)
+
+
+class DocumentModel(Item):
+    """A document for other programs. Its schema is published in docs/schemas.
+
+    Each subclass has the fields `document`, its name, and `version`, both literals. A field may be added in the same
+    version; the version is raised where one is removed or means something else.
+    """
 
 
 class Grid(NamedTuple):

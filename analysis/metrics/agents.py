@@ -19,7 +19,6 @@ def _of_node(
         columns=(column,),
         trial=f"case when tool in ('service_added', 'rules_update') then {column} end",
         needs=needs,
-        scale="ratio",
         better="lower",
         more=f"{uses} more {what}",
         less=f"{uses} less {what}",
@@ -66,7 +65,6 @@ METRICS: Final = (
         title="a read of the API server, median",
         unit="s",
         kind="programming",
-        columns=("api_read_p50_s",),
         table=TableColumn("API read p50", "ms", 145),
     ),
     Metric(
@@ -74,7 +72,6 @@ METRICS: Final = (
         title="slowest read of the API server",
         unit="s",
         kind="tail",
-        columns=("api_read_worst_s",),
         visit="max({value})",
         table=TableColumn("slowest API read", "ms", 146),
     ),

@@ -37,9 +37,7 @@ METRICS: Final = (
         title="rate within the loss bound",
         unit="bit/s",
         kind="loss",
-        columns=("bounded_loss_bps",),
         visit="geometric_mean({value})",
-        scale="ratio",
         better="higher",
         more="delivers more within the loss bound",
         less="delivers less within the loss bound",
@@ -57,13 +55,12 @@ METRICS: Final = (
             place=62,
         ),
     ),
-    Metric(name="jitter_s", title="UDP jitter", unit="s", kind="loss", columns=("jitter_s",)),
+    Metric(name="jitter_s", title="UDP jitter", unit="s", kind="loss"),
     Metric(
         name="bounded_loss_packets_per_s",
         title="datagrams a second within the loss bound",
         unit="1/s",
         kind="loss",
-        columns=("bounded_loss_packets_per_s",),
         table=TableColumn("datagrams within it", "1/s", 121),
     ),
     Metric(
@@ -71,9 +68,6 @@ METRICS: Final = (
         title="datagrams lost within the loss bound",
         unit="1",
         kind="loss",
-        columns=("bounded_loss_ratio",),
     ),
-    Metric(
-        name="most_sent_bps", title="the sender's highest rate", unit="bit/s", kind="loss", columns=("most_sent_bps",)
-    ),
+    Metric(name="most_sent_bps", title="the sender's highest rate", unit="bit/s", kind="loss"),
 )

@@ -74,11 +74,11 @@ class Metric:
         title: in sentences and headings.
         unit: of its values, SI; "1" where it has none.
         kind: the flags that void or mark figures of this kind apply to it.
-        columns: the columns of `trials` that it is made of, which a flag that voids it sets to null; fields of `nodes`
-            are in `flags.NODE_FIELDS`.
         trial: a trial's value, in SQL over `trials`; empty: the column of its name.
+        columns: the columns of `trials` that it is made of, which a flag that voids it sets to null; empty: that of its
+            name, or with `trial` none. Fields of `nodes` are in `flags.NODE_FIELDS`.
         visit: a visit's value, in SQL over the visit's trials, with `{value}` for a trial's.
-        needs: the column that a tool must fill for its trials to have this metric; empty: the first of `columns`.
+        needs: the column that a tool must fill for its trials to have this metric; empty: the first that it is made of.
         table: its column in the report's table of trials, if it has one.
         chart: its own chart, if it has one.
         export: the key figure made of it, if any.
@@ -88,8 +88,8 @@ class Metric:
     title: str
     unit: str
     kind: Kind
-    columns: tuple[str, ...]
     trial: str = ""
+    columns: tuple[str, ...] = ()
     visit: str = "avg({value})"
     needs: str = ""
     table: TableColumn | None = None
@@ -112,9 +112,14 @@ class Metric:
         return self.unit
 
     @property
+    def made_of(self) -> tuple[str, ...]:
+        """The columns of `trials` whose values a flag that voids it sets to null."""
+        return self.columns or (() if self.trial else (self.name,))
+
+    @property
     def needed_column(self) -> str:
         """The column of `trials` that a tool must fill for its trials to have this metric."""
-        return self.needs or self.columns[0]
+        return self.needs or self.made_of[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +127,11 @@ class ComparedMetric(Metric):
     """A metric by which dataplanes are compared with the baseline, and nights with earlier ones.
 
     Attributes:
-        scale: ratio (compared by logarithms, written in per cent) or points (a share, compared as it is, written in
-            percentage points).
         better: which is wanted.
         more: the verb phrase for a value above the baseline's.
         less: the verb phrase for a value below it.
+        scale: ratio (compared by logarithms, written in per cent) or points (a share, compared as it is, written in
+            percentage points).
         in_lab: whether it is compared in the lab; if not, it is only shown there.
         leads: whether it is the main metric of its paths: in the headline, the first chart, and first in the terminal.
         resolution: the standard deviation of a round's difference below which equal figures are a matter of rounding: a
@@ -138,10 +143,10 @@ class ComparedMetric(Metric):
             report shows it.
     """
 
-    scale: Scale
     better: Literal["higher", "lower"]
     more: str
     less: str
+    scale: Scale = "ratio"
     in_lab: bool = True
     leads: bool = False
     resolution: float = 1e-3

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from analysis.charts.drawing.theme import INKS, SHAPES
 from analysis.console.sanitizing import strip_controls
-from analysis.stats.run import RunArm, StoredRun
+from analysis.stats.arms import RunArm
+from analysis.stats.run import StoredRun
 from analysis.summary.answer import wording
 from analysis.summary.run.summary import Summary
 

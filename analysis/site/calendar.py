@@ -8,7 +8,7 @@ from datetime import date
 from itertools import groupby
 from typing import Final
 
-from analysis.site.runs import STATUSES, RunLine, Status
+from analysis.site.contents.runs import STATUSES, RunLine, Status
 
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 

@@ -7,7 +7,7 @@ import duckdb
 from analysis.errors import BadInput
 from analysis.report import contrast_page
 from analysis.site import pages
-from analysis.site.runs import RunLine
+from analysis.site.contents.runs import RunLine
 from analysis.stats.contrasts import run_groups
 from analysis.stats.contrasts.figures import Compared
 from analysis.summary.contrast.run_contrast import contrast_groups

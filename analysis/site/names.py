@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-HERE: Final = Path(__file__).parent
+TEMPLATES: Final = Path(__file__).parent / "templates"
 """The folder of the templates, the style and the search."""
 
 INDEX: Final = "index.html"

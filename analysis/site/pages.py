@@ -9,15 +9,15 @@ from markupsafe import Markup
 from analysis import formatting
 from analysis.report import changes_by_kind, page, tables
 from analysis.site import calendar, names
-from analysis.site.change_log import LoggedChanges
-from analysis.site.environments import Environment, NightSeries
-from analysis.site.runs import STATUSES, RunLine
-from analysis.site.trends import Trend
+from analysis.site.contents.change_log import LoggedChanges
+from analysis.site.contents.environments import Environment, NightSeries
+from analysis.site.contents.runs import STATUSES, RunLine
+from analysis.site.contents.trends import Trend
 from analysis.stats.run import StoredRun
 from analysis.summary.figures.change_groups import regression_alarm
 from analysis.summary.run.summary import Summary
 
-_TEMPLATES: Final = page.environment(names.HERE)
+_TEMPLATES: Final = page.environment(names.TEMPLATES)
 _TEMPLATES.globals["statuses"] = STATUSES
 
 _STRIP: Final = 30
@@ -38,7 +38,7 @@ class Neighbour:
 
 def style() -> str:
     """The style sheet of all pages."""
-    return f"{page.themes()}\n{(names.HERE / 'site.css').read_text(encoding='utf-8')}"
+    return f"{page.themes()}\n{(names.TEMPLATES / 'site.css').read_text(encoding='utf-8')}"
 
 
 def index(environments: Sequence[Environment], left_out: Sequence[tuple[str, str]]) -> str:

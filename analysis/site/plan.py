@@ -10,17 +10,18 @@ from typing import Final
 import duckdb
 
 from analysis.errors import Problem
-from analysis.site import environments, names, pages, search
-from analysis.site.change_log import find_changes
+from analysis.site import names, pages, search
 from analysis.site.comparisons import compare_labels
-from analysis.site.environments import Environment, NightSeries
+from analysis.site.contents import environments
+from analysis.site.contents.change_log import find_changes
+from analysis.site.contents.environments import Environment, NightSeries
+from analysis.site.contents.runs import RunLine, read_lines
+from analysis.site.contents.stored_runs import StoredRuns
+from analysis.site.contents.trends import draw_trends
+from analysis.site.contents.verdicts import Verdicts
+from analysis.site.files.reports import Reports
+from analysis.site.files.writer import Made, Page
 from analysis.site.pages import Link, Neighbour
-from analysis.site.reports import Reports
-from analysis.site.runs import RunLine, read_lines
-from analysis.site.stored_runs import StoredRuns
-from analysis.site.trends import draw_trends
-from analysis.site.verdicts import Verdicts
-from analysis.site.writer import Made, Page
 from analysis.sql import database
 from analysis.stats.contrasts.figures import Compared
 from analysis.store.index.left_out import LeftOut
@@ -80,7 +81,7 @@ class _Site:
         yield self._page(names.INDEX, [*digests, *map(str, named)], index, "Dataplane benchmark")
         script = partial(search.index_script, found)
         yield self._page(names.SEARCH_INDEX, digests, script, "Search")
-        yield self._page(names.SEARCH, [], (names.HERE / names.SEARCH).read_text, "Search")
+        yield self._page(names.SEARCH, [], (names.TEMPLATES / names.SEARCH).read_text, "Search")
         yield self._page(names.STYLE, [], pages.style, "Style")
 
     def _runs(self, one: Environment) -> Iterator[Page]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from analysis import formatting
 from analysis.console.sanitizing import strip_controls
 from analysis.site import names
-from analysis.site.environments import Environment
-from analysis.site.runs import RunLine
+from analysis.site.contents.environments import Environment
+from analysis.site.contents.runs import RunLine
 
 
 def index_script(environments: Sequence[Environment]) -> str:

@@ -3,27 +3,22 @@
 from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel
 
 from analysis.console import markdown
-from analysis.console.documents import DocumentModel, Grid, plain
+from analysis.console.documents import DocumentModel, Grid, Item, plain
 from analysis.sql.table_output import readable, rows
 
 
-class Column(BaseModel):
+class Column(Item):
     """A column of an answer."""
-
-    model_config = DocumentModel.model_config
 
     name: str
     type: str
     """As Arrow names it, such as double or timestamp[us, tz=UTC]."""
 
 
-class KnownQuestion(BaseModel):
+class KnownQuestion(Item):
     """A question that the verb query can answer by its name."""
-
-    model_config = DocumentModel.model_config
 
     name: str
     question: str

@@ -1,7 +1,6 @@
 """A stored run: its dataplanes and its paths in their order, from its rows in `runs`, `visits` and `trials`."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +9,11 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, DEALT, HOST_PATH, IMPORTED, LAB, OKABE_ITO, Cell, Factor, Scale, Variant
+from analysis.domain import CELL, DEALT, HOST_PATH, IMPORTED, LAB, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
 from analysis.stats import scales
+from analysis.stats.arms import RunArm, recorded_arms, skipped_reasons
 from analysis.store.index.left_out import LeftOut
-
-_COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
-"""Colours are written into the page's style, so nothing else may be taken for one."""
 
 _VISITED: Final = """
 select run_id, dataplane_requested as name, min(visit) as first from visits
@@ -29,22 +26,6 @@ with cells as (
 )
 select run_id, {CELL}, min(trial) as first from cells group by all order by first
 """  # noqa: S608 - its columns
-
-
-@dataclass(frozen=True, slots=True)
-class RunArm:
-    """A dataplane of a run: name, title and colour as recorded.
-
-    `twin`: a labelled copy of another arm, drawn hollow in its colour. `skipped`: why it was left out, if it was.
-    `bpf`: whether it forwards by eBPF programs.
-    """
-
-    name: str
-    title: str
-    colour: str
-    twin: bool = False
-    skipped: str | None = None
-    bpf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +145,9 @@ class StoredRun:
         """Name, title and reason of each dataplane and topology that was requested and left out."""
         arms = [(arm.name, arm.title, arm.skipped or "") for arm in self.skipped]
         known = {name.partition("+")[0] for name, _, _ in arms}
-        others = [(name, name, reason) for name, reason in _skipped(self.parameters).items() if name not in known]
+        others = [
+            (name, name, reason) for name, reason in skipped_reasons(self.parameters).items() if name not in known
+        ]
         return (*arms, *others)
 
     def shape(self, arm: RunArm) -> int:
@@ -222,7 +205,7 @@ def load_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]])
 def _run(row: Mapping[str, Any], visited: Sequence[str | None], measured: list[Cell]) -> StoredRun:
     """A run by its row, with the dataplanes and the cells of its visits and trials in their order."""
     parameters = _document(row["parameters"])
-    arms = _arms(parameters, [name for name in visited if name])
+    arms = recorded_arms(parameters, [name for name in visited if name])
     return StoredRun(
         run_id=row["run_id"],
         environment=row["environment"] or "",
@@ -245,43 +228,6 @@ def _run(row: Mapping[str, Any], visited: Sequence[str | None], measured: list[C
 def _document(text: str | None) -> dict[str, Any]:
     value = json.loads(text) if text else {}
     return value if isinstance(value, dict) else {}
-
-
-def _arms(parameters: dict[str, Any], visited: Sequence[str]) -> list[RunArm]:
-    """The dataplanes in the order requested, then those that were visited but not recorded."""
-    recorded = parameters.get("dataplanes") or []
-    entries = [entry if isinstance(entry, dict) else {"name": entry} for entry in recorded]
-    entries += [{"name": name} for name in visited if name not in {entry["name"] for entry in entries}]
-    skipped = _skipped(parameters)
-    arms: list[RunArm] = []
-    for entry in entries:
-        name = str(entry["name"])
-        base, _, label = name.partition("+")
-        sibling = next((arm for arm in arms if arm.name.partition("+")[0] == base), None)
-        colour = _colour(entry.get("colour"), sibling, len(arms))
-        title = entry.get("title") or name
-        if label and label not in title:
-            title = f"{title} +{label}"
-        reason = None if name in visited else skipped.get(name) or skipped.get(base)
-        bpf = entry.get("bpf")
-        # runs stored before this was recorded are recognised by name
-        bpf = bpf if isinstance(bpf, bool) else base.removeprefix(f"{LAB}-").startswith("ebpf")
-        arms.append(RunArm(name, title, colour, twin=sibling is not None, skipped=reason, bpf=bpf))
-    return arms
-
-
-def _colour(recorded: object, sibling: RunArm | None, place: int) -> str:
-    """The recorded colour, else its twin's, else the next of the palette."""
-    if isinstance(recorded, str) and _COLOUR.fullmatch(recorded):
-        return recorded
-    return sibling.colour if sibling else OKABE_ITO[place % len(OKABE_ITO)]
-
-
-def _skipped(parameters: dict[str, Any]) -> dict[str, str]:
-    """The dataplanes and topologies that preflight left out -> the reason."""
-    found = [each for each in parameters.get("skipped") or [] if isinstance(each, dict)]
-    reasons = [formatting.sentences(each.get("reason") or "no reason is known", each.get("remedy")) for each in found]
-    return {str(each.get("subject")): reason for each, reason in zip(found, reasons, strict=True)}
 
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from analysis.errors import Problem
-from steps.imports import formats
 from steps.imports.places import Place, Places, Side
+from steps.imports.readers import formats
 from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, Tables, run_rows
 from steps.imports.sources import Source
 from steps.imports.unbegun import with_kinds_of_others

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from steps.imports import k8s_netperf
+from steps.imports.readers import k8s_netperf
 
 Row = Mapping[str, object]
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from analysis.domain import Cell, Variant
 from analysis.flags import FlagEffect
 from analysis.metrics import BY_NAME
+from analysis.stats.arms import RunArm
 from analysis.stats.path_metric import path_metric_fields
-from analysis.stats.run import RecordedPath, RunArm, StoredRun
+from analysis.stats.run import RecordedPath, StoredRun
 from analysis.stats.verdicts.comparison import Comparison, Verdict
 from analysis.summary.answer.answer import Answer, Measured, make_answer
 

@@ -18,8 +18,8 @@ from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.nightly import Night, Series
 from analysis.stats.nights.regressions import FoundChanges, LevelChange, find_changes
 from analysis.summary.figures import change_groups
-from benchmarks.night_series import CHANGED, LONE, stepped_run
-from benchmarks.scoring import Rate
+from benchmarks.simulations.night_series import CHANGED, LONE, stepped_run
+from benchmarks.simulations.scoring import Rate
 
 NOISE = 0.03
 STEP = math.log(0.9)

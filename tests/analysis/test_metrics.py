@@ -64,7 +64,7 @@ def test_guide_adds_a_metric_a_column_a_chart_and_a_question(tmp_path: Path) -> 
     assert {name for name in found["named"] if name not in found["reference"]} == set()
 
 
-def test_a_metric_of_one_stored_column_has_that_column_s_unit() -> None:
+def test_metric_of_one_stored_column_has_that_column_s_unit() -> None:
     units = {column.name: column.unit for column in TRIALS}
     assert [m.name for m in METRICS if m.name in units and units[m.name] != m.unit] == []
     assert {m.name for m in METRICS} >= {"received_bps", "cpu_s_per_gbit"}
@@ -72,10 +72,10 @@ def test_a_metric_of_one_stored_column_has_that_column_s_unit() -> None:
 
 def test_every_column_that_a_metric_is_made_of_is_stored_and_of_one_kind() -> None:
     stored = {column.name for column in TRIALS}
-    assert {name for m in METRICS for name in (*m.columns, m.needed_column)} <= stored
+    assert {name for m in METRICS for name in (*m.made_of, m.needed_column)} <= stored
     kinds: dict[str, set[str]] = {}
     for metric in METRICS:
-        for name in metric.columns:
+        for name in metric.made_of:
             kinds.setdefault(name, set()).add(metric.kind)
     assert [name for name, found in kinds.items() if len(found) > 1] == []
 
@@ -91,7 +91,7 @@ def test_names_and_places_of_metrics_are_their_own() -> None:
         assert len(set(values)) == len(values)
 
 
-def test_a_share_is_stored_as_a_number_without_a_unit_and_written_in_per_cent() -> None:
+def test_share_is_stored_as_a_number_without_a_unit_and_written_in_per_cent() -> None:
     loss = BY_NAME["loss_ratio"]
     assert (loss.unit, loss.shown_unit) == ("1", "%")
     assert {m.unit for m in METRICS if m.unit in {"", "%"}} == set()

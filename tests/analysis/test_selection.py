@@ -15,7 +15,7 @@ from analysis.sql import database
 from analysis.store import compaction
 from analysis.store.index import selection
 from analysis.store.store import Store
-from benchmarks.opened_files import watched
+from benchmarks.large_stores.opened_files import watched
 from tests.analysis import synthetic
 
 BEGAN = datetime(2026, 3, 1, 22, tzinfo=UTC)

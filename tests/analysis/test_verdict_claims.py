@@ -5,10 +5,10 @@
 
 import pytest
 
-from benchmarks import former_method, present_method
-from benchmarks.rounds_until_decided import until_decided
-from benchmarks.scoring import Rate, score
-from benchmarks.simulated_runs import Scenario, paths
+from benchmarks.simulations import former_method, present_method
+from benchmarks.simulations.rounds_until_decided import until_decided
+from benchmarks.simulations.runs import Scenario, paths
+from benchmarks.simulations.scoring import Rate, score
 
 HELD = 0.95
 """How many of the runs may have intervals that all hold, by the claim; the tests see whether it is surely less."""
@@ -38,7 +38,7 @@ def test_each_tail_of_a_single_family_has_its_error() -> None:
     assert present.hold.missed.lower < 0.05 < present.hold.missed.upper
 
 
-def test_the_former_intervals_did_not_hold_together() -> None:
+def test_former_intervals_did_not_hold_together() -> None:
     former = score(Scenario(), former_method.judge, 40)
     assert former.hold.upper < 0.6
     assert former.contradiction.lower > 0.4

@@ -7,9 +7,9 @@ from typing import Any, Final
 import yaml
 
 from analysis.store.files.arrow import to_table
-from steps.imports import formats
 from steps.imports.content import Content
 from steps.imports.places import Place, Places, Side
+from steps.imports.readers import formats
 from steps.imports.rows import ReadFile, run_rows
 from steps.tools.failure import Failure
 from tests.fuzz import inputs, mutations

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from steps.cluster.kube.probe import connections
+from steps.cluster.kube.probe import connections, echo
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.probe.rest import Messages, Rest
 
@@ -53,12 +53,12 @@ def run(scenario: Callable[[], Coroutine[None, None, R]]) -> R:
 
 
 @pytest.mark.parametrize("case", FORGED)
-def test_only_the_request_with_the_token_is_answered_by_udp(case: str) -> None:
+def test_udp_echo_answers_only_the_request_with_the_token(case: str) -> None:
     async def scenario() -> bytes:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             port = free_port()
-            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
+            await echo.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
                 client.setblocking(False)  # noqa: FBT003 - the standard library's
                 client.connect((LOCAL, port))
@@ -77,7 +77,7 @@ def test_forged_request_closes_the_tcp_connection(case: str) -> None:
     async def scenario() -> bytes:
         async with AsyncExitStack() as stack:
             port = free_port()
-            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
+            await echo.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             reader, writer = await asyncio.open_connection(LOCAL, port)
             writer.write(FORGED[case])
             writer.write_eof()
@@ -92,12 +92,12 @@ def test_forged_request_closes_the_tcp_connection(case: str) -> None:
 
 
 def test_silent_clients_do_not_exhaust_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "_MOST_CLIENTS", 2)
+    monkeypatch.setattr(echo, "_MOST_CLIENTS", 2)
 
     async def scenario() -> list[bytes]:
         async with AsyncExitStack() as stack:
             port = free_port()
-            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
+            await echo.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             clients = [await asyncio.open_connection(LOCAL, port) for _ in range(2)]
             for _reader, writer in clients:
                 writer.write(MESSAGES.request)
@@ -111,24 +111,24 @@ def test_silent_clients_do_not_exhaust_the_server(monkeypatch: pytest.MonkeyPatc
     assert run(scenario) == [MESSAGES.reply, MESSAGES.reply, b""]
 
 
-def test_two_servers_never_answer_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_echo_servers_never_answer_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() != 0:
         pytest.skip("a datagram with a forged source needs root")
     received: list[bytes] = []
-    plain = connections._UdpServer.datagram_received
+    plain = echo._UdpServer.datagram_received
 
-    def counted(self: connections._UdpServer, data: bytes, addr: tuple[str, int]) -> None:
+    def counted(self: echo._UdpServer, data: bytes, addr: tuple[str, int]) -> None:
         received.append(data)
         plain(self, data, addr)
 
-    monkeypatch.setattr(connections._UdpServer, "datagram_received", counted)
+    monkeypatch.setattr(echo._UdpServer, "datagram_received", counted)
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             here, there = free_port(), free_port()
             for port in (here, there):
-                await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
+                await echo.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
                 for payload in (b"x", MESSAGES.reply, MESSAGES.request):  # the last by an attacker who has the token
                     header = struct.pack("!HHHH", there, here, 8 + len(payload), 0)
@@ -156,7 +156,7 @@ def test_probe_in_the_nodes_network_listens_on_the_nodes_address_only() -> None:
     async def scenario() -> None:
         async with AsyncExitStack() as stack:
             port = free_port()
-            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
+            await echo.serve_echo(port, Rest(MESSAGES, learns=False), stack, LOCAL)
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.2", port)
 

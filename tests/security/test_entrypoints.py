@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analysis.store.store import Store
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership import workflow_record
 from steps.collect.run_rows import run_rows
 from steps.tasks.shared import inputs
 from steps.tasks.shared.inputs import INPUTS, REFUSED, input_names
@@ -229,7 +229,7 @@ def test_switch_without_this_runs_lock_changes_nothing(
     """`configure`, or `stay` and `visit` that begin with it, as an entrypoint: no preflight and no snapshot ran."""
     calico = Calico()
     monkeypatch.setattr(f"steps.tasks.{name}.connect_cluster", lambda _environment: on_cluster(calico, OF_RUN))
-    monkeypatch.setattr(lock, "_RECORD_S", 0.0)
+    monkeypatch.setattr(workflow_record, "_RECORD_S", 0.0)
     before = state(calico)
     ended = run_task(STEPS[name], valid(name), tmp_path)
     if name != "retreat":
@@ -241,7 +241,7 @@ def test_switch_without_this_runs_lock_changes_nothing(
 @pytest.mark.parametrize("name", ["snapshot", "configure", "prepare", "clear", "retreat", "restore"])
 def test_step_during_another_run_changes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calico = Calico()
-    monkeypatch.setattr(lock, "_RECORD_S", 0.0)
+    monkeypatch.setattr(workflow_record, "_RECORD_S", 0.0)
     other = {"ARGO_WORKFLOW_NAME": "night", "ARGO_WORKFLOW_UID": UID.replace("0", "f")}
     workflow: Object = {"metadata": {"namespace": NAMESPACE, "name": "night", "uid": UID.replace("0", "f")}}
     workflow["spec"] = {"workflowTemplateRef": {"name": MANIFEST["metadata"]["name"]}}

@@ -118,7 +118,7 @@ def test_gzip_bomb_uses_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "x.json.gz"
     path.write_bytes(gzip.compress(b"0" * 100_000_000, compresslevel=1))
     program = (
-        "import pathlib, sys; from benchmarks.memory import peak_bytes; from steps import documents\n"
+        "import pathlib, sys; from benchmarks.large_stores.memory import peak_bytes; from steps import documents\n"
         "before = peak_bytes()\n"
         "try: documents.read_document(pathlib.Path(sys.argv[1]), documents.Prepare)\n"
         "except documents.Problem as problem: print(problem)\n"

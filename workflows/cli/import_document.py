@@ -2,19 +2,15 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
-
 from analysis import formatting
 from analysis.console.commands import report_command
-from analysis.console.documents import Document, DocumentModel, grid_of
+from analysis.console.documents import Document, DocumentModel, Item, grid_of
 from analysis.console.markdown import code, escape, table
 from analysis.console.terminal import Terminal
 
 
-class ImportedRun(BaseModel):
+class ImportedRun(Item):
     """A run of the import."""
-
-    model_config = DocumentModel.model_config
 
     run_id: str
     files: int

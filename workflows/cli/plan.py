@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rich.table import Table
 
-from analysis.console.documents import Document, print_document
+from analysis.console.documents import Document, grid_of, print_document
 from analysis.console.terminal import Terminal
 from analysis.domain import FIRST_LOOK
 from analysis.formatting import count, duration
@@ -19,11 +19,11 @@ from steps.cluster.lab import sandbox
 from steps.domain import Trial, Visit
 from steps.settings.schedule import make_schedule, planned_time
 from workflows.cli.plan_document import (
+    FindingItem,
     plan_document,
     plan_grid,
     plan_markdown,
     preflight_document,
-    preflight_grid,
     preflight_markdown,
 )
 from workflows.flags.run import RunFlags
@@ -127,7 +127,7 @@ def print_findings(flags: RunFlags | None = None) -> int:
     print_document(
         Document(
             model=lambda: document,
-            grid=lambda: preflight_grid(document),
+            grid=lambda: grid_of(FindingItem, document.findings),
             markdown=lambda: preflight_markdown(document, conclusion),
             text=text,
         ),

@@ -3,21 +3,14 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from pydantic import BaseModel
-
-from analysis.console.documents import DocumentModel, Grid, grid_of
+from analysis.console.documents import DocumentModel, Grid, Item
 from analysis.console.markdown import escape, table
-from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.domain import Finding, Trial, Visit
 from steps.settings.schedule import PlannedTime
 
 
-class _Item(BaseModel):
-    model_config = DocumentModel.model_config
-
-
-class PlannedTrial(_Item):
+class PlannedTrial(Item):
     """One planned measurement."""
 
     trial: int
@@ -43,7 +36,7 @@ class PlannedTrial(_Item):
     """Endpoints that change in a second."""
 
 
-class PlannedVisit(_Item):
+class PlannedVisit(Item):
     """One planned stay in a dataplane."""
 
     visit: int
@@ -52,7 +45,7 @@ class PlannedVisit(_Item):
     trials: tuple[PlannedTrial, ...]
 
 
-class PlannedSeconds(_Item):
+class PlannedSeconds(Item):
     """How long the run takes on a quiet machine, and how many rounds that is."""
 
     least_s: float
@@ -79,7 +72,7 @@ class PlanDocument(DocumentModel):
     visits: tuple[PlannedVisit, ...]
 
 
-class FindingItem(_Item):
+class FindingItem(Item):
     """One reason why a run, or a part of it, is impossible here, and the remedy."""
 
     severity: Literal["stop", "skip", "warn"]
@@ -101,7 +94,6 @@ class PreflightDocument(DocumentModel):
 
 
 _TRIAL: Final = tuple(PlannedTrial.model_fields)
-_MEASURED: Final = tuple(name for name in _TRIAL if name != "variant" and name not in Scale.model_fields)
 
 
 def plan_document(
@@ -109,28 +101,11 @@ def plan_document(
 ) -> PlanDocument:
     """The document of a plan."""
     least, expected, most = planned.rounds
-    return PlanDocument(
-        environment=settings.environment,
-        profile=settings.profile,
-        seed=settings.seed,
-        time=PlannedSeconds(
-            least_s=planned.least_s,
-            least_rounds=least,
-            expected_s=planned.expected_s,
-            expected_rounds=expected,
-            most_s=planned.most_s,
-            most_rounds=most,
-        ),
+    return PlanDocument.of(
+        settings,
+        time=PlannedSeconds.of(planned, least_rounds=least, expected_rounds=expected, most_rounds=most),
         notes=tuple(notes),
-        visits=tuple(
-            PlannedVisit(
-                visit=visit.visit,
-                round=visit.round,
-                dataplane=visit.dataplane,
-                trials=tuple(map(_trial, visit.trials)),
-            )
-            for visit in visits
-        ),
+        visits=tuple(PlannedVisit.of(visit, trials=tuple(map(_trial, visit.trials))) for visit in visits),
     )
 
 
@@ -159,13 +134,8 @@ def preflight_document(environment: str, findings: Sequence[Finding]) -> Preflig
     return PreflightDocument(
         environment=environment,
         possible=all(finding.severity != "stop" for finding in findings),
-        findings=tuple(FindingItem(**finding.model_dump()) for finding in findings),
+        findings=tuple(map(FindingItem.of, findings)),
     )
-
-
-def preflight_grid(document: PreflightDocument) -> Grid:
-    """A row for each finding."""
-    return grid_of(FindingItem, document.findings)
 
 
 def preflight_markdown(document: PreflightDocument, conclusion: str) -> str:
@@ -176,5 +146,4 @@ def preflight_markdown(document: PreflightDocument, conclusion: str) -> str:
 
 
 def _trial(trial: Trial) -> PlannedTrial:
-    measured = {name: getattr(trial, name) for name in _MEASURED}
-    return PlannedTrial(variant=trial.variant.name, **measured, **trial.scale.model_dump())
+    return PlannedTrial.of(trial, variant=trial.variant.name, **trial.scale.model_dump())

@@ -63,13 +63,7 @@ def write_site(
 
 
 def _document(written: site.Written, address: str) -> Document:
-    found = SiteDocument(
-        address=address,
-        written=written.written,
-        unchanged=written.unchanged,
-        removed=written.removed,
-        broken=written.broken,
-    )
+    found = SiteDocument.of(written, address=address)
 
     def text(console: Terminal) -> None:
         console.print(written.sentence)

@@ -6,9 +6,10 @@ from typing import Final
 
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.nodes import url_host
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import CONFIGMAPS, DEFINITIONS, NODES, SERVICES
 from workflows.deployment.artifact_repository import configuration
-from workflows.deployment.user_client import DEPLOYMENTS, Object, UserClient
+from workflows.deployment.user_client import DEPLOYMENTS, UserClient
 from workflows.template.pod_policy import EXECUTOR
 
 OLDEST: Final = (3, 6)

@@ -6,8 +6,9 @@ from typing import Any, Final
 import yaml
 
 from analysis.errors import Unsupported
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import CONFIGMAPS
-from workflows.deployment.user_client import Object, UserClient
+from workflows.deployment.user_client import UserClient
 
 OWN_CONFIG_MAP: Final = "artifact-repositories"
 """In a workflow's namespace: Argo prefers the key that its annotation names to the controller's configuration."""

@@ -6,6 +6,7 @@ from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Unsupported
 from steps.catalogue.environments import LAB
 from steps.cluster.kube.api.nodes import url_host
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import DEFAULT, ENDPOINTSLICES, OPERATOR_NAMESPACES, Resource
 from steps.settings import environment as variables
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
@@ -24,7 +25,6 @@ from workflows.deployment.user_client import (
     POLICY_BINDINGS,
     SELECTOR,
     Change,
-    Object,
     UserClient,
     object_name,
 )

@@ -13,10 +13,11 @@ from typing import Final
 import yaml
 
 from analysis.errors import BadInput, Unsupported
+from steps.cluster.kube.api.objects import Object
 from steps.settings import environment
 from steps.tasks.shared.pod import CONFIG_MAP, IMAGE, SECRET
 from workflows.deployment.result_store import ResultStore
-from workflows.deployment.user_client import POLICIES, POLICY_BINDINGS, Object
+from workflows.deployment.user_client import POLICIES, POLICY_BINDINGS
 from workflows.template import benchmark, guard, nightly
 from workflows.template.pod_policy import EXECUTOR, EXECUTORS, IMAGES, PODS
 from workflows.template.render import DIRECTORY

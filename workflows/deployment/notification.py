@@ -2,9 +2,10 @@
 
 import base64
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.tasks.notify import SECRET
-from workflows.deployment.user_client import PART, SECRETS, Object, UserClient, object_name
+from workflows.deployment.user_client import PART, SECRETS, UserClient, object_name
 
 
 def build_secret(namespace: str, url: str) -> list[Object]:

@@ -8,12 +8,13 @@ from typing import Any, Final
 from analysis.addresses import shown_address
 from analysis.errors import BadInput
 from analysis.store.storage.urls import parse_url
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.tasks.shared.pod import SECRET
 from workflows.deployment import artifact_repository
 from workflows.deployment.argo import Argo
 from workflows.deployment.artifact_repository import SecretKey
-from workflows.deployment.user_client import PART, SECRETS, Object, UserClient
+from workflows.deployment.user_client import PART, SECRETS, UserClient
 
 _S3: Final = "s3://"
 

@@ -14,14 +14,13 @@ import uuid
 from collections.abc import Iterable, Iterator
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from analysis.console.terminal import printing
 from analysis.errors import BadInput
+from steps.cluster.kube.api.objects import Object
 from steps.tasks.shared.pod import IMAGE
-
-Object = dict[str, Any]
 
 _NAMESPACE: Final = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 """RFC 9562's namespace of URLs, from which the serial number is made."""

@@ -2,10 +2,11 @@
 
 from analysis.console.terminal import Terminal
 from analysis.errors import Unsupported
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import PODS, WORKFLOWS
 from steps.cluster.kube.ownership import lock
 from workflows.deployment.namespaces import OWN
-from workflows.deployment.user_client import DEPLOYED, NAMESPACES, SELECTOR, Object, UserClient, object_name
+from workflows.deployment.user_client import DEPLOYED, NAMESPACES, SELECTOR, UserClient, object_name
 
 
 def undeploy(context: str, console: Terminal | None = None, client: UserClient | None = None) -> int:

@@ -4,7 +4,7 @@ import copy
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlencode
 
 from analysis.errors import BadInput, Problem
@@ -12,10 +12,10 @@ from steps.cluster.kube.api import permissions, watch
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import find_access
 from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.objects import Object, resource_version
 from steps.cluster.kube.api.permissions import Resource
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 
-Object = dict[str, Any]
 Change = Literal["created", "changed", "unchanged"]
 
 MANAGER: Final = "dataplane-benchmark-deploy"
@@ -140,10 +140,10 @@ class UserClient(Client):
         def current() -> tuple[list[Object], str]:
             # not a list, so that permission to get and watch this object suffices
             found = self.get(resource, name, namespace)
-            return ([], "") if found is None else ([found], _version(found))
+            return ([], "") if found is None else ([found], resource_version(found))
 
         def events(version: str, seconds: int) -> Iterator[Object]:
-            return self._watch(resource, namespace, version, seconds, fields=f"metadata.name={name}")
+            return self._watch(resource, namespace, version, seconds, fieldSelector=f"metadata.name={name}")
 
         for found in watch.changes(current, events):
             if not found:
@@ -161,7 +161,3 @@ def _content(found: Object) -> Object:
     """An object without the API server's notes of who set what, and when: these change where nothing else does."""
     noted = {"managedFields", "resourceVersion"}
     return {**found, "metadata": {key: value for key, value in found["metadata"].items() if key not in noted}}
-
-
-def _version(found: Object) -> str:
-    return str(found.get("metadata", {}).get("resourceVersion", ""))

@@ -6,9 +6,9 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-Object = dict[str, Any]
+from steps.cluster.kube.api.objects import Object
 
 REFUSING: Final = ("validate", "preflight")
 """A run that fails in one of these measured nothing."""

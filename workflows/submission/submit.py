@@ -10,6 +10,7 @@ from analysis.console.terminal import Terminal, Text
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, DEFAULT, INSTALLATIONS, WORKFLOWS
 from steps.settings import environment, operator_cost
 from steps.settings.schedule import planned_time
@@ -18,7 +19,7 @@ from steps.tasks.shared.step import run_id
 from workflows.deployment import argo, links
 from workflows.deployment.argo import Ui
 from workflows.deployment.namespaces import OWN, find_namespace
-from workflows.deployment.user_client import WORKFLOW_TEMPLATES, Object, UserClient
+from workflows.deployment.user_client import WORKFLOW_TEMPLATES, UserClient
 from workflows.flags.run import SubmitFlags
 from workflows.local.display.terminal import TerminalDisplay
 from workflows.local.execution.events import Event, NodeFinished, NodeLog

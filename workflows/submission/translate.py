@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, cast, get_args
+from typing import Final, cast, get_args
 
+from steps.cluster.kube.api.objects import Object
 from workflows.local.execution.events import (
     Event,
     NodeFinished,
@@ -17,8 +18,6 @@ from workflows.local.execution.events import (
 )
 from workflows.local.semantics.nodes import Kind, Phase
 from workflows.submission import status
-
-Object = dict[str, Any]
 
 _KINDS: Final = get_args(Kind)
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})

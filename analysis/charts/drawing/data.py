@@ -13,9 +13,10 @@ from analysis.console.sanitizing import strip_controls
 from analysis.domain import Cell
 from analysis.flags import MARKED, Kind
 from analysis.stats import run
+from analysis.stats.arms import RunArm
 from analysis.stats.estimates.intervals import geometric_mean_interval, mean_interval
 from analysis.stats.nights.regressions import LevelChange
-from analysis.stats.run import RunArm, StoredRun
+from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.curves import Curve
 

@@ -15,7 +15,8 @@ from analysis.metrics import LEADING
 from analysis.metrics.metric import ComparedMetric
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats import scales
-from analysis.stats.run import RunArm, StoredRun
+from analysis.stats.arms import RunArm
+from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer import course
 from analysis.summary.answer.certainty import Certainty, settle

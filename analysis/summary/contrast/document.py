@@ -1,15 +1,13 @@
 """A comparison of runs as a document for other programs."""
 
-import math
-from dataclasses import asdict
 from typing import Literal
 
-from analysis.console.documents import DocumentModel, Grid, grid_of
+from analysis.console.documents import DocumentModel, Grid, Item, grid_of
 from analysis.stats.contrasts.beside import Kind
 from analysis.stats.contrasts.contrast import Basis, Contrast, Outcome
 from analysis.stats.verdicts.comparison import Verdict
 from analysis.summary.contrast.run_contrast import ComparedSide, RunContrast
-from analysis.summary.run.run_models import Item, PathItem
+from analysis.summary.run.run_models import PathItem
 
 
 class RunItem(Item):
@@ -104,14 +102,12 @@ class CompareDocument(DocumentModel):
 
 def compare_document(found: RunContrast, page: str = "") -> CompareDocument:
     """A comparison as a document; `page`: the address of its page."""
-    return CompareDocument(
-        headline=found.headline,
+    return CompareDocument.of(
+        found,
         a=_side(found.a),
         b=_side(found.b),
-        dataplanes=tuple(DataplaneItem(name=arm.name, title=arm.title) for arm in found.arms),
-        beside=tuple(BesideItem(**asdict(fact)) for fact in found.beside),
-        notes=found.notes,
-        left_out=found.left_out,
+        dataplanes=tuple(map(DataplaneItem.of, found.arms)),
+        beside=tuple(map(BesideItem.of, found.beside)),
         contrasts=tuple(map(_contrast, found.contrasts)),
         families=tuple(family.sentence for family in found.families),
         page=page,
@@ -124,15 +120,12 @@ def contrast_grid(document: CompareDocument) -> Grid:
 
 
 def _side(side: ComparedSide) -> SideItem:
-    runs = tuple(RunItem(**asdict(run)) for run in side.runs)
-    return SideItem(asked=side.asked, environment=side.environment, runs=runs)
+    return SideItem.of(side, runs=tuple(map(RunItem.of, side.runs)))
 
 
 def _contrast(one: Contrast) -> ContrastItem:
-    known = {name: getattr(one, name) for name in ContrastItem.model_fields if hasattr(one, name)}
-    ends = {name: end for name in ("low", "high") if (end := known[name]) is not None and not math.isfinite(end)}
-    return ContrastItem(
-        **known | dict.fromkeys(ends),
+    return ContrastItem.of(
+        one,
         runs_a=one.runs[0],
         runs_b=one.runs[1],
         visits_a=one.visits[0],

@@ -9,13 +9,13 @@ from analysis import formatting
 from analysis.domain import LAB, MARGIN_RATIO, Cell
 from analysis.errors import BadInput
 from analysis.stats import scales
+from analysis.stats.arms import RunArm
 from analysis.stats.contrasts import beside
 from analysis.stats.contrasts.beside import Beside
 from analysis.stats.contrasts.contrast import Contrast
 from analysis.stats.contrasts.figures import Compared, SideRows, contrasted_figures, read_side
 from analysis.stats.contrasts.group_contrasts import contrast_all
 from analysis.stats.contrasts.run_groups import RunGroup
-from analysis.stats.run import RunArm
 from analysis.stats.verdicts.judgement import Family
 from analysis.summary.contrast.wording import basis_sentence, headline, titles
 

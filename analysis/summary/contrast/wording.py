@@ -10,8 +10,8 @@ from analysis import formatting
 from analysis.flags import LEGEND, MARKED
 from analysis.metrics import LEADING
 from analysis.metrics.throughput import THROUGHPUT
+from analysis.stats.arms import RunArm
 from analysis.stats.contrasts.contrast import Contrast, Outcome
-from analysis.stats.run import RunArm
 from analysis.summary.answer.answer import short_titles
 
 ARROWS: Final[Mapping[Outcome, str]] = {"better": "↑", "worse": "↓", "same": "↔", "undecided": "↕"}

@@ -3,20 +3,12 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel
-
-from analysis.console.documents import DocumentModel
+from analysis.console.documents import DocumentModel, Item
 from analysis.stats.nights.regressions import Status
 from analysis.stats.verdicts.comparison import Verdict
 from analysis.summary.figures.standings import Standing
 from analysis.summary.figures.traffic import Claim
 from analysis.summary.run.summary import Outcome
-
-
-class Item(BaseModel):
-    """A part of a document."""
-
-    model_config = DocumentModel.model_config
 
 
 class Dataplane(Item):

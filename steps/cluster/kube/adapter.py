@@ -16,7 +16,7 @@ from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
-from steps.cluster.kube.ownership import lock, takeover
+from steps.cluster.kube.ownership import lock, takeover, workflow_record
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.restoration import LeftBehind, Restoration
@@ -112,7 +112,7 @@ class KubernetesCluster:
         """
         if (held := self._own_lock) is not None:
             return held.snapshot
-        lock.require_preflight(self._client, self._owner, self._sleep)
+        workflow_record.require_preflight(self._client, self._owner, self._sleep)
         taken = self._cni.snapshot(self._cni.stand(to_switch=True))
         return lock.take_lock(self._client, self._owner, taken, self._client.now()).snapshot
 

@@ -6,16 +6,15 @@ implementation for a cluster.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field
 from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

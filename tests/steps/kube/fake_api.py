@@ -12,8 +12,9 @@ from typing import Literal
 
 from kubernetes.client import Configuration
 
-from steps.cluster.kube.api.client import Client, Object
+from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NOT_FOUND, refused
+from steps.cluster.kube.api.objects import Object
 from tests.steps.kube.fake_answers import Answer
 from tests.steps.kube.fake_store import Store
 

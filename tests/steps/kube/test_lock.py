@@ -10,7 +10,7 @@ import pytest
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
-from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership import lock, workflow_record
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.test_adapter import OTHER, RUN, holder, kube, put_workflow, settings, visit
@@ -111,7 +111,7 @@ def test_damaged_or_huge_record_of_a_workflow_is_none(text: str) -> None:
 
 @pytest.mark.parametrize("nodes", [None, {}, {"preflight": {**SUCCEEDED["preflight"], "phase": "Failed"}}])
 def test_snapshot_as_entrypoint_takes_no_lock(nodes: dict[str, object] | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_RECORD_S", 0.0)
+    monkeypatch.setattr(workflow_record, "_RECORD_S", 0.0)
     calico = Calico()
     if nodes is not None:
         put_workflow(calico, nodes=nodes)

@@ -1,17 +1,14 @@
 """The verbs of a cluster's API on JSON objects; each call must be in the table of permissions."""
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Final
 
-from steps.cluster.kube.api import permissions, watch
-from steps.cluster.kube.api.denials import BETWEEN
-from steps.cluster.kube.api.errors import ApiError, ExpiredError
-from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api import encoding, permissions, watch
+from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.api.identity import Identity
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, Permission, Resource
 from steps.cluster.kube.api.transport import PATIENCE_S, Transport
 from steps.settings.environment import kubectl, restore_command
@@ -19,22 +16,12 @@ from steps.settings.environment import kubectl, restore_command
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
-Object = dict[str, Any]
-"""An object as the API's JSON has it."""
-
 Objects = list[Object]
 
 MERGE: Final = "application/merge-patch+json"
-FIELD_MANAGER: Final = "dataplane-benchmark"
-"""The name under which the API server records the fields that this project sets."""
-
-_ALL: Final = "All"
-"""The value of `dryRun`: every stage of the request runs, and nothing is stored."""
-
 _PAGE: Final = 500
 _JSON: Final = "application/json"
 _METADATA: Final = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_VERSION: Final = "/version"
 
 
 class Client:
@@ -106,7 +93,7 @@ class Client:
             DeniedError: the permission is missing.
         """
         self._permit("list", resource, CLUSTER, "")
-        path = self._path(resource, CLUSTER) + _query({"limit": "1"})
+        path = self._path(resource, CLUSTER) + encoding.query({"limit": "1"})
         page = self._json("GET", path, f"the list of {resource.plural}", missing=True)
         if page is None:
             return None
@@ -123,7 +110,7 @@ class Client:
         self._permit("create", resource, namespace, "")
         name = body.get("metadata", {}).get("name", "")
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        path = self._path(resource, namespace) + _written(dry_run=dry_run)
+        path = self._path(resource, namespace) + encoding.write_query(dry_run=dry_run)
         return self._must("POST", path, f"{resource.kind} {name}".rstrip(), body)
 
     def patch(
@@ -135,7 +122,7 @@ class Client:
             ConflictError: the patch names a metadata.resourceVersion that is no longer the current one.
         """
         self._permit("patch", resource, namespace, name)
-        path = self._path(resource, namespace, name) + _written(dry_run=dry_run)
+        path = self._path(resource, namespace, name) + encoding.write_query(dry_run=dry_run)
         return self._must("PATCH", path, f"{resource.kind} {name}", patch, content=MERGE)
 
     def delete(
@@ -155,13 +142,13 @@ class Client:
             options["gracePeriodSeconds"] = grace_s
         if uid:
             options["preconditions"] = {"uid": uid}
-        path = self._path(resource, namespace, name) + _query({"dryRun": _ALL if dry_run else ""})
+        path = self._path(resource, namespace, name) + encoding.query({"dryRun": "All" if dry_run else ""})
         return self._json("DELETE", path, f"{resource.kind} {name}", options, missing=True) is not None
 
     def delete_all(self, resource: Resource, namespace: str, labels: str) -> None:
         """Delete all objects that the selector chooses, in one call. Safe to repeat."""
         self._permit("deletecollection", resource, namespace, "")
-        path = self._path(resource, namespace) + _query({"labelSelector": labels})
+        path = self._path(resource, namespace) + encoding.query({"labelSelector": labels})
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         self._json("DELETE", path, f"the {resource.plural} with {labels}", options, missing=True)
 
@@ -193,7 +180,7 @@ class Client:
             query["sinceTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if tail_lines is not None:
             query["tailLines"] = str(tail_lines)
-        path = self._path(permissions.PODS, namespace, pod) + "/log" + _query(query)
+        path = self._path(permissions.PODS, namespace, pod) + "/log" + encoding.query(query)
         return self._transport.call("GET", path, f"the log of pod {pod}", missing=True) or b""
 
     def allows(self, permission: Permission) -> bool:
@@ -218,7 +205,7 @@ class Client:
 
     def version(self) -> str | None:
         """Of the API server, such as v1.35.4."""
-        return self._must("GET", _VERSION, "the server's version").get("gitVersion")
+        return self._must("GET", encoding.VERSION, "the server's version").get("gitVersion")
 
     def now(self) -> datetime:
         """The API server's clock, to the second.
@@ -226,7 +213,7 @@ class Client:
         Raises:
             ApiError: the answer has no Date header.
         """
-        if stamp := self._transport.header(_VERSION, "the server's clock", "Date"):
+        if stamp := self._transport.header(encoding.VERSION, "the server's clock", "Date"):
             return parsedate_to_datetime(stamp).astimezone(UTC)
         raise ApiError(f"{self.where}: the API server's answers have no Date header: a proxy may remove it.", 0)
 
@@ -255,45 +242,28 @@ class Client:
             return self._list(resource, namespace, labels)
 
         def events(version: str, seconds: int) -> Iterator[Object]:
-            return self._watch(resource, namespace, version, seconds, labels=labels)
+            return self._watch(resource, namespace, version, seconds, labelSelector=labels)
 
         return next((found for found in watch.changes(look, events, timeout_s, every_s) if ready(found)), None)
 
     def _list(self, resource: Resource, namespace: str | None, labels: str, accept: str = _JSON) -> tuple[Objects, str]:
         self._permit("list", resource, namespace, "")
-        items: Objects = []
-        token = ""
-        while True:
+
+        def page(token: str) -> Object | None:
             query = {"labelSelector": labels, "limit": str(_PAGE), "continue": token}
-            path = self._path(resource, namespace) + _query(query)
-            try:
-                page = self._json("GET", path, f"the list of {resource.plural}", missing=True, accept=accept)
-            except ExpiredError:
-                if not token:
-                    raise
-                items, token = [], ""  # the pages expired: begin again
-                continue
-            if page is None:
-                return [], ""
-            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-            items += [{**kind, **item} for item in page.get("items") or []]
-            token = page.get("metadata", {}).get("continue", "")
-            if not token:
-                return items, page.get("metadata", {}).get("resourceVersion", "")
+            path = self._path(resource, namespace) + encoding.query(query)
+            return self._json("GET", path, f"the list of {resource.plural}", missing=True, accept=accept)
+
+        items, version = encoding.all_pages(page)
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        return [{**kind, **item} for item in items], version
 
     def _watch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        version: str,
-        seconds: int,
-        *,
-        labels: str = "",
-        fields: str = "",
+        self, resource: Resource, namespace: str | None, version: str, seconds: int, **selectors: str
     ) -> Iterator[Object]:
         self._permit("watch", resource, namespace, "")
-        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
-        path = self._path(resource, namespace) + _query({**query, "labelSelector": labels, "fieldSelector": fields})
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds), **selectors}
+        path = self._path(resource, namespace) + encoding.query(query)
         what = f"the watch of {resource.plural}"
         lines = self._transport.lines(path, what, read_s=seconds + watch.SLACK_S)
         return watch.parsed(lines, f"{self.where}: {what}")
@@ -306,11 +276,7 @@ class Client:
         return self.namespace if namespace == BENCHMARK else namespace
 
     def _path(self, resource: Resource, namespace: str | None, name: str = "") -> str:
-        real = self._real(namespace)
-        parts = ["apis", resource.group, resource.version] if resource.group else ["api", resource.version]
-        parts += ["namespaces", real] if real else []
-        parts += [resource.plural, name] if name else [resource.plural]
-        return "/" + "/".join(quote(part, safe="") for part in parts)
+        return encoding.path(resource, self._real(namespace), name)
 
     def _must(self, method: str, path: str, what: str, body: Object | None = None, *, content: str = "") -> Object:
         return self._json(method, path, what, body, content=content) or {}
@@ -327,22 +293,4 @@ class Client:
         accept: str = _JSON,
     ) -> Object | None:
         text = self._transport.call(method, path, what, body, content=content, missing=missing, accept=accept)
-        if text is None:
-            return None
-        try:
-            found: Object | None = json.loads(text)
-        except (ValueError, RecursionError):
-            found = None
-        # every answer of Kubernetes names its kind, except the server's version
-        if not isinstance(found, dict) or not (isinstance(found.get("kind"), str) or path == _VERSION):
-            shown = excerpt(text.decode(errors="replace"), 80)
-            raise ApiError(f"{self.where}: {what}: the answer is {shown!r}. {BETWEEN}", 0)
-        return found
-
-
-def _query(values: dict[str, str]) -> str:
-    return "?" + urlencode({name: value for name, value in values.items() if value})
-
-
-def _written(*, dry_run: bool) -> str:
-    return _query({"fieldManager": FIELD_MANAGER, "dryRun": _ALL if dry_run else ""})
+        return None if text is None else encoding.decode(text, path, f"{self.where}: {what}")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube.api.client import Client, Object
+from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.credentials import kubeconfig
 from steps.cluster.kube.api.credentials.login import log_in
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID, Identity
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.cluster.kube.api.transport import PATIENCE_S
 from steps.lease import own_addresses

@@ -4,11 +4,10 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import Resource
-
-Object = dict[str, Any]
 
 Value = object
 """The JSON value of a field. None: the field, or the whole object, is absent."""

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import BadInput, Unsupported
 from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.quantity import amount
 from steps.settings import environment
-
-Object = dict[str, Any]
 
 _ANNOTATIONS: Final = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
 """Annotations of Calico on a node: one or both where it makes the routes, neither where it only enforces policy."""

@@ -8,12 +8,12 @@ was unreachable for longer than the client's patience.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from steps.cluster.kube.api.errors import ExpiredError, TransientError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.retries import LONGEST_PAUSE_S
 
-Object = dict[str, Any]
 Objects = list[Object]
 
 LONGEST_S: Final = 60.0

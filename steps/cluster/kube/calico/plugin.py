@@ -1,12 +1,12 @@
 """Calico as the network plugin of a cluster."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import CALICO_GROUPS
 from steps.cluster.kube.calico import preflight, restore
 from steps.cluster.kube.calico.dataplanes import names
@@ -19,8 +19,6 @@ from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.cni import Surroundings, ToProve
 from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
-
-Object = dict[str, Any]
 
 
 class Calico:

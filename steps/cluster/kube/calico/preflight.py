@@ -1,13 +1,14 @@
 """The reasons why a run, or one of its dataplanes, is impossible, each with a remedy."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.calico.compatibility import incompatibilities
 from steps.cluster.kube.calico.dataplanes import known, refusal
 from steps.cluster.kube.calico.inventory.facts import Facts
@@ -22,7 +23,6 @@ from steps.cluster.kube.findings import NO_COMMAND, skip, stop, warn
 from steps.domain import Finding
 from steps.settings import environment, operator_cost
 
-Object = dict[str, Any]
 _UNKNOWN: Final = f"{NO_COMMAND} leave it out, or see the README's `Add a dataplane`."
 _EBPF_IPV6_SINCE: Final = (3, 27, 0)
 

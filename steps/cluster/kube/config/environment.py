@@ -6,9 +6,9 @@ or such a ConfigMap may add any variable.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-Object = dict[str, Any]
+from steps.cluster.kube.api.objects import Object
 
 ConfigMaps = Mapping[str, Object | None]
 """The ConfigMaps by name; None is absent. Those that could not be read are left out."""

@@ -5,9 +5,9 @@ With `--config`, kube-proxy ignores `--proxy-mode`; without either it takes its 
 
 import shlex
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-Object = dict[str, Any]
+from steps.cluster.kube.api.objects import Object
 
 _NAME: Final = "kube-proxy"
 

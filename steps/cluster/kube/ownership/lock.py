@@ -8,10 +8,10 @@ objects and fields may be put back is decided by the network plugin from the fac
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
 
@@ -20,26 +20,20 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import OURS, Ref
+from steps.cluster.kube.api.objects import Object, resource_version
 from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE
 from steps.cluster.kube.api.retries import through_conflicts
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.ownership.snapshot import DataplaneName, Snapshot
-from steps.cluster.kube.ownership.workflow_record import succeeded_templates
+from steps.cluster.kube.ownership.workflow_record import PREFLIGHT, succeeded_templates
 from steps.domain import Visit
 from steps.lease import RENEWAL_S
-from steps.polling import poll
 from steps.strict_model import StrictModel, faults_of
-
-Object = dict[str, Any]
 
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 
-_PREFLIGHT: Final = "preflight"
-_BEFORE_CONFIGURE: Final = frozenset({_PREFLIGHT, "snapshot"})
+_BEFORE_CONFIGURE: Final = frozenset({PREFLIGHT, "snapshot"})
 """The templates of a run that come before its first switch."""
-
-_RECORD_S: Final = 30.0
-"""How long Argo may take to write a record."""
 
 _LONGEST_REASON: Final = 2000
 _Reason = Annotated[str, Field(max_length=_LONGEST_REASON)]
@@ -129,7 +123,7 @@ def find_lock(client: Client) -> HeldLock | None:
         unfit=data.unfit,
         visit=data.visit,
         restorer=data.restorer,
-        version=_version(found),
+        version=resource_version(found),
         renewed_at=data.renewed_at,
     )
 
@@ -145,36 +139,12 @@ def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime)
     if held is None:
         try:
             made = client.create(CONFIGMAPS, body, KUBE_SYSTEM)
-            return HeldLock(owner, now.isoformat(), snapshot, _uid(made), version=_version(made))
+            return HeldLock(owner, now.isoformat(), snapshot, _uid(made), version=resource_version(made))
         except ConflictError:  # somebody else created it, or this call was repeated after its answer was lost
             held = find_lock(client)
     if held is None or held.owner != owner:
         raise Unsupported(held_by_another(client, held))
     return held
-
-
-def require_preflight(client: Client, owner: LockOwner, sleep: Callable[[float], None]) -> None:
-    """Wait until Argo's record of this very workflow has its preflight as succeeded; users need none.
-
-    Argo writes the record after it has created the pod of the next step.
-
-    Raises:
-        Unsupported: the record does not have it.
-    """
-    if owner.workflow is None:
-        return
-    found = poll(
-        lambda: succeeded_templates(client, owner.workflow, owner.uid),
-        lambda names: _PREFLIGHT in names,
-        pause_s=1.0,
-        timeout_s=_RECORD_S,
-        sleep=sleep,
-    )
-    if _PREFLIGHT not in found:
-        raise Unsupported(
-            f"{client.where}: the preflight of {owner} has not succeeded, so it can't take the cluster: submit the "
-            "whole workflow, whose first step it is."
-        )
 
 
 def refuse_others(client: Client, owner: LockOwner) -> HeldLock | None:
@@ -297,10 +267,6 @@ def put_back_by_another(client: Client, restorer: Restorer) -> str:
         f"{client.where} is being put back by {restorer.owner} since {restorer.since.isoformat()}: wait until that has "
         "ended, then submit a run."
     )
-
-
-def _version(found: Object) -> str:
-    return str(found.get("metadata", {}).get("resourceVersion", ""))
 
 
 def _uid(found: Object) -> str:

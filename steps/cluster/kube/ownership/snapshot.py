@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
 from steps.cluster.kube.api.fields import Ref
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import Resource
 from steps.strict_model import StrictModel
-
-Object = dict[str, Any]
 
 VERSION: Final = 1
 """Of the layout."""

@@ -4,18 +4,17 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NOT_FOUND, ApiError, ConflictError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, STATE, WORKFLOWS
 from steps.cluster.kube.ownership.lock import HeldLock, Restorer, find_lock, put_back_by_another
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.lease import ENDED, PART, PART_LABEL, RUN_LABEL, at_work, is_silent, last_sign
 from steps.polling import poll
-
-Object = dict[str, Any]
 
 PERSONS_RESTORE_S: Final = 600.0
 """How long a restore by a person may take, who may have interrupted it. Whether a workflow does, its record says."""

@@ -5,15 +5,24 @@ import gzip
 import io
 import json
 import zlib
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
+from analysis.errors import Unsupported
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
-
-Object = dict[str, Any]
+from steps.cluster.kube.ownership.owner import LockOwner
+from steps.polling import poll
 
 _TEMPLATE: Final = "dataplane-benchmark"
 """The deployed WorkflowTemplate. Argo lets a workflow that refers to one have no templates of its own."""
+
+PREFLIGHT: Final = "preflight"
+"""The template of a run's first step."""
+
+_RECORD_S: Final = 30.0
+"""How long Argo may take to write a record."""
 
 _LARGEST_NODES_BYTES: Final = 16 * 2**20
 
@@ -30,6 +39,30 @@ def succeeded_templates(client: Client, name: str | None, uid: str | None) -> se
         return set()
     nodes = _nodes(found.get("status") or {})
     return {str(node.get("templateName")) for node in nodes.values() if node.get("phase") == "Succeeded"}
+
+
+def require_preflight(client: Client, owner: LockOwner, sleep: Callable[[float], None]) -> None:
+    """Wait until Argo's record of this very workflow has its preflight as succeeded; users need none.
+
+    Argo writes the record after it has created the pod of the next step.
+
+    Raises:
+        Unsupported: the record does not have it.
+    """
+    if owner.workflow is None:
+        return
+    found = poll(
+        lambda: succeeded_templates(client, owner.workflow, owner.uid),
+        lambda names: PREFLIGHT in names,
+        pause_s=1.0,
+        timeout_s=_RECORD_S,
+        sleep=sleep,
+    )
+    if PREFLIGHT not in found:
+        raise Unsupported(
+            f"{client.where}: the preflight of {owner} has not succeeded, so it can't take the cluster: submit the "
+            "whole workflow, whose first step it is."
+        )
 
 
 def _nodes(status: Object) -> Object:

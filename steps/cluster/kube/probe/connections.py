@@ -1,13 +1,10 @@
 """Connections across a switch: new ones, five times a second, and long-lived ones, TCP and UDP, ten times a second.
 
-They show whether Services answer, and the effect of the switch on open connections. The echo servers of these probes
-answer only requests with the token of their own probes, and a reply is no request: a datagram with a forged source can
-make no two servers answer each other, and no reply is longer than its request. UDP requests can let nobody rest.
+They show whether Services answer, and the effect of the switch on open connections.
 """
 
 import asyncio
 import contextlib
-import hmac
 import os
 import socket
 import struct
@@ -15,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from steps.cluster.kube.probe.rest import ASK_S, Messages, Rest
+from steps.cluster.kube.probe.rest import ASK_S, Rest
 
 EVERY_S: Final = 0.2
 GIVES_UP_S: Final = 1.0
@@ -26,9 +23,6 @@ TICK_S: Final = 0.1
 DEAD_S: Final = 30
 """A connection without an answer for so long is dead: in a switch some recover after 14 s, and TCP then sends the last
 lost segment again after up to 25 s."""
-
-_MOST_CLIENTS: Final = 256
-"""Open connections to one echo server; further ones are closed at once."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -237,73 +231,3 @@ async def hold_udp(line: Target, held: HeldConnection, rest: Rest) -> None:
             if transport is not None:
                 transport.close()
         await asyncio.sleep(TICK_S)
-
-
-class _UdpServer(asyncio.DatagramProtocol):
-    def __init__(self, messages: Messages) -> None:
-        self._messages = messages
-        self._transport: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # The transport need not descend from the class that asyncio documents.
-        self._transport = cast("asyncio.DatagramTransport", transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        if self._transport is not None and hmac.compare_digest(data, self._messages.request):
-            self._transport.sendto(self._messages.reply, addr)
-
-
-async def serve_echo(port: int, rest: Rest, stack: contextlib.AsyncExitStack, address: str | None = None) -> None:
-    """Reply to requests with the token, by TCP and by UDP, until the stack is closed.
-
-    Args:
-        port: of both.
-        rest: the messages, and whether the server rests.
-        stack: that ends the servers.
-        address: to listen on; None: all of this network.
-
-    Raises:
-        OSError: the port is unavailable.
-    """
-    length, clients = len(rest.messages.request), asyncio.Semaphore(_MOST_CLIENTS)
-
-    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            if clients.locked():
-                return
-            async with clients:
-                while True:
-                    async with asyncio.timeout(DEAD_S):
-                        request = await reader.readexactly(length)
-                    if (answer := rest.answer(request)) is None:
-                        return
-                    writer.write(answer)
-                    await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            return
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(reply, sock=bound(socket.SOCK_STREAM, port, address))
-    stack.callback(server.close)
-    loop = asyncio.get_running_loop()
-    own = bound(socket.SOCK_DGRAM, port, address)
-    transport, _ = await loop.create_datagram_endpoint(lambda: _UdpServer(rest.messages), sock=own)
-    stack.callback(transport.close)
-
-
-def bound(kind: socket.SocketKind, port: int, address: str | None = None) -> socket.socket:
-    """A socket at this address, or at every address of this network, of both families if there are both."""
-    both = address is None and socket.has_dualstack_ipv6()
-    made = socket.socket(socket.AF_INET6 if both or ":" in (address or "") else socket.AF_INET, kind)
-    try:
-        if both:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        if kind == socket.SOCK_STREAM:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((address or ("::" if both else "0.0.0.0"), port))  # noqa: S104 - a pod does not know its own address
-    except OSError:
-        made.close()
-        raise
-    made.setblocking(False)  # noqa: FBT003 - the standard library's
-    return made

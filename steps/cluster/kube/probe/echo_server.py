@@ -5,7 +5,7 @@ import contextlib
 import sys
 from typing import Final
 
-from steps.cluster.kube.probe import connections
+from steps.cluster.kube.probe import echo
 from steps.cluster.kube.probe.rest import Messages, Rest
 
 _USAGE: Final = "usage: python -m steps.cluster.kube.probe.echo_server PORT TOKEN\n"
@@ -18,7 +18,7 @@ async def serve(port: int, token: str) -> None:
         OSError: the port is unavailable.
     """
     async with contextlib.AsyncExitStack() as stack:
-        await connections.serve_echo(port, Rest(Messages.of(token), learns=False), stack)
+        await echo.serve_echo(port, Rest(Messages.of(token), learns=False), stack)
         await asyncio.Event().wait()
 
 

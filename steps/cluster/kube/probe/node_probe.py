@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from steps.cluster.kube.probe import agent_metrics, connections
+from steps.cluster.kube.probe import agent_metrics, connections, echo
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.rest import Messages, Rest
 from steps.kernel_memory import held_bytes
@@ -116,7 +116,7 @@ async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[object
     rest = Rest(Messages.of(spec.token), learns=spec.echo is None, woken=begin_anew)
     async with contextlib.AsyncExitStack() as stack:
         if spec.echo is not None:
-            await connections.serve_echo(spec.echo, rest, stack, spec.address if spec.host else None)
+            await echo.serve_echo(spec.echo, rest, stack, spec.address if spec.host else None)
         count = len(spec.lines)
         tasks = [
             *(connections.try_connections(*each, rest) for each in zip(spec.targets, results, strict=True)),

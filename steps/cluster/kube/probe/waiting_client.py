@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
 
-from steps.cluster.kube.probe import connections
+from steps.cluster.kube.probe import connections, echo
 from steps.cluster.kube.probe.rest import Messages
 
 PORT: Final = 5205
@@ -169,7 +169,7 @@ async def serve(token: str, port: int = PORT, ready: Callable[[int], None] = lam
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, sock=connections.bound(socket.SOCK_STREAM, port), limit=_LONGEST_LINE)
+    server = await asyncio.start_server(answer, sock=echo.bound(socket.SOCK_STREAM, port), limit=_LONGEST_LINE)
     async with server:
         ready(server.sockets[0].getsockname()[1])
         await server.serve_forever()

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.tools import served
 from steps.catalogue.topologies import Target, Topology
 from steps.cluster.kube.api.nodes import ClusterNode, url_host
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.domain import Monitor, Placement
 from steps.tools.tool import MONITOR_PORT, Tool
 
-Object = dict[str, Any]
 Uplink = tuple[str | None, int | None]
 
 SERVER: Final = "server"

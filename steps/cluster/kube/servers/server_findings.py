@@ -11,6 +11,7 @@ from steps.catalogue.tools import CANARY
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS, SERVICES
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.scale import capacity, programming_pods
@@ -130,7 +131,7 @@ def _balanced(client: Client, paths: Sequence[Topology]) -> list[Finding]:
 
 def _pods_of_a_visit(
     paths: Sequence[Topology], places: Sequence[probe_pods.Site], image: str, settings: Settings
-) -> list[pods.Object]:
+) -> list[Object]:
     """All pods that a visit has at once: servers, monitors, probes, its steps, and those that follow changes."""
     make = partial(pods.pod, part=connectivity.REACH, image_name=image, deadline_s=connectivity.DEADLINE_S)
     changes_scale = len(settings.scales) > 1 or any(cell.program.by_scale for cell in settings.cells)

@@ -5,13 +5,14 @@ import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Target, Topology
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.scale import programming_pods
 from steps.cluster.kube.servers import outside_client
@@ -39,8 +40,6 @@ from steps.measurement.first_contact import MOST_SERVICES, reach_s
 from steps.polling import poll
 from steps.settings import turn_order
 from steps.tools.tool import MONITOR_PORT, Tool
-
-Object = dict[str, Any]
 
 SERVICE: Final = "trials"
 TURNS: Final = "turns"

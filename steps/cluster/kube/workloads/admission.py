@@ -5,20 +5,19 @@ limit, which would slow iperf3 down.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
 from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, Resource
 from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.findings import stop
 from steps.cluster.kube.workloads import step_pods
 from steps.domain import Finding
-
-Object = dict[str, Any]
 
 _ELSEWHERE: Final = "deploy into another namespace"
 _SERVICES: Final = 4

@@ -4,11 +4,10 @@ An environment variable, a volume or a mirror of the image's registry does not c
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads.mesh import IN_THE_PATH, OFF
-
-Object = dict[str, Any]
 
 _STEP_CONTAINERS: Final = frozenset({"main", "wait", "supervisor"})
 _STEP_INIT_CONTAINERS: Final = frozenset({"init"})

@@ -11,6 +11,7 @@ from analysis.errors import Problem
 from steps.catalogue.tools import CONNECTIVITY
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe.connections import Target
 from steps.cluster.kube.probe.node_probe import Spec
@@ -80,7 +81,7 @@ def wait(
 
 def manifests(
     placements: Sequence[Placement], image: str, requests: Mapping[str, str] = pods.STEP_REQUESTS
-) -> list[pods.Object]:
+) -> list[Object]:
     """A pod for each node and network with clients."""
     targets: dict[tuple[str, bool], dict[tuple[str, int], None]] = {}
     for each in placements:
@@ -148,12 +149,12 @@ def findings(
         inner.delete()
 
 
-def _service(count: int, port: int) -> pods.Object:
+def _service(count: int, port: int) -> Object:
     """The Service before the last node's server, with a node port."""
     return pods.service(_PODS, CHECK, {_ANSWERS: str(count - 1)}, pods.tcp_and_udp(CHECK, port), "NodePort")
 
 
-def check_manifests(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[pods.Object]:
+def check_manifests(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[Object]:
     """A server in each node's own network, which is a client of the other one."""
     made = []
     for index, place in enumerate(places):
@@ -164,7 +165,7 @@ def check_manifests(places: Sequence[probe_pods.Site], image: str, port: int, to
     return made
 
 
-def _servers(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[pods.Object]:
+def _servers(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[Object]:
     """A server in the pod network of each node; the last one is behind the Service, too."""
     made = []
     for index, place in enumerate(places):
@@ -174,8 +175,8 @@ def _servers(places: Sequence[probe_pods.Site], image: str, port: int, token: st
 
 
 def _clients(
-    places: Sequence[probe_pods.Site], there: Mapping[str, pods.Object], image: str, port: int, token: str
-) -> list[pods.Object]:
+    places: Sequence[probe_pods.Site], there: Mapping[str, Object], image: str, port: int, token: str
+) -> list[Object]:
     """A client in the pod network of each node, of the other node's server, by its own address.
 
     A Service that is not complete on all nodes yet would look like a denial.
@@ -205,16 +206,14 @@ def _denied(
     return [Finding(severity=severity, subject="pods", reason=reason, remedy=remedy)]
 
 
-def outside_manifest(
-    outside: probe_pods.Site, near: probe_pods.Site, number: int, image: str, token: str
-) -> pods.Object:
+def outside_manifest(outside: probe_pods.Site, near: probe_pods.Site, number: int, image: str, token: str) -> Object:
     """A client of a node port, on the node outside."""
     way = Target(f"a NodePort of {near.node} ({near.address}, port {number})", near.node, near.address, number)
     spec = Spec(outside.node, outside.address, True, token, (way,), (way,))  # noqa: FBT003
     return _pod(OUTSIDE, OUTSIDE, spec, image, {})
 
 
-def _pod(name: str, part: str, spec: Spec, image: str, labels: dict[str, str]) -> pods.Object:
+def _pod(name: str, part: str, spec: Spec, image: str, labels: dict[str, str]) -> Object:
     return probe_pods.pod(
         name,
         part,
@@ -230,7 +229,7 @@ def _pod(name: str, part: str, spec: Spec, image: str, labels: dict[str, str]) -
 def _from_outside(
     client: Client,
     workload: Workload,
-    manifest: pods.Object,
+    manifest: Object,
     suspected: Sequence[SuspectPolicy],
     sleep: Callable[[float], None],
     topologies: Sequence[str],

@@ -6,15 +6,14 @@ node's own network where its name says so, has a memory limit, and ends at its d
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads import mesh
 from steps.lease import PART_LABEL
 from steps.settings.environment import IMAGE
-
-Object = dict[str, Any]
 
 NAME: Final = "app.kubernetes.io/name"
 NAMED: Final = "dataplane-benchmark"

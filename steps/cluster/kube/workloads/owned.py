@@ -1,13 +1,11 @@
 """Objects that belong to the workflow of this process, so that Kubernetes deletes them with it."""
 
 from contextlib import suppress
-from typing import Any
 
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, Resource
-
-Object = dict[str, Any]
 
 
 def create(client: Client, kind: Resource, manifest: Object) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -18,6 +18,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe import rest as resting
 from steps.cluster.kube.probe.connections import Target
@@ -27,8 +28,6 @@ from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import SwitchCost
-
-Object = dict[str, Any]
 
 PART: Final = "look"
 ADDED: Final = "look-anew"

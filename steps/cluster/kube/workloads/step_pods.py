@@ -1,19 +1,17 @@
 """The pods that Argo created for the steps of this run: what was added to them, and their requests."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import WORKFLOW_NAME
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.api.quantity import amount
 from steps.cluster.kube.workloads import comparison
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS
 from steps.domain import Finding
 from steps.lease import RUN_LABEL
-
-Object = dict[str, Any]
 
 
 def pods_of_run(client: Client, variables: Mapping[str, str]) -> list[Object]:

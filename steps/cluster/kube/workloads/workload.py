@@ -8,17 +8,17 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.nodes import not_ready
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES
 from steps.cluster.kube.workloads import comparison, manifests, owned
 
-Object = dict[str, Any]
 Condition = Callable[[Object], bool]
 """Of a pod."""
 

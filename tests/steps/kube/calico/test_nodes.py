@@ -13,7 +13,7 @@ from steps.cluster.kube.api import nodes
 from steps.cluster.kube.calico.inventory import provenance
 from steps.cluster.kube.calico.proof import observations, observe
 from steps.cluster.kube.calico.switching.switch import switch_commands
-from steps.cluster.kube.probe import connections, node_probe
+from steps.cluster.kube.probe import echo, node_probe
 from steps.cluster.kube.probe.rest import Messages, Rest
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import probe_pods
@@ -222,7 +222,7 @@ def test_probe_answers_on_ipv4_and_ipv6(monkeypatch: pytest.MonkeyPatch) -> None
         async with AsyncExitStack() as stack:
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 port = taken.getsockname()[1]
-            await connections.serve_echo(port, Rest(MESSAGES, learns=False), stack)
+            await echo.serve_echo(port, Rest(MESSAGES, learns=False), stack)
             reader, writer = await asyncio.open_connection(address, port)
             writer.write(MESSAGES.request)
             by_tcp = await asyncio.wait_for(reader.readexactly(len(MESSAGES.reply)), 5)

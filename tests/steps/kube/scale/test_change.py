@@ -75,7 +75,7 @@ def test_services_have_their_own_endpoints_where_no_pod_is() -> None:
     assert all(each["metadata"]["ownerReferences"] == [OWNER] for each in found)
 
 
-def test_endpoints_are_made_before_their_services_so_that_agents_write_both_at_once() -> None:
+def test_endpoints_are_made_before_their_services() -> None:
     held = store()
     make(held, Quantity(30, 1))
     made = [request.plural for request in held.requests if request.verb == "create"]

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from typing import Final
 
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
 from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects
 from steps.domain import Finding
-
-Object = dict[str, Any]
 
 _FIELD: Final = "bpfDSROptoutCIDRs"
 _VARIABLE: Final = "FELIX_BPFDSROPTOUTCIDRS"

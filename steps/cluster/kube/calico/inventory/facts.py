@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from steps.cluster.kube.api import quantity
 from steps.cluster.kube.api.fields import read_field
 from steps.cluster.kube.api.nodes import ClusterNode, read_node, with_agent
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.calico.inventory import felix_settings, kube_proxy, startup
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE, ClusterObjects, agent_containers
 from steps.cluster.kube.calico.inventory.reconcilers import ADDON_MANAGER, marks_of
 from steps.cluster.kube.config.environment import ContainerVariable
 
-Object = dict[str, Any]
 Install = Literal["manifest", "operator"]
 
 _OTHER_CNIS: Final = {

@@ -1,14 +1,13 @@
 """The Felix settings that decide the dataplane, from FelixConfiguration and calico-node's environment. Pure."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from steps.cluster.kube.api.fields import read_field
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import DEFAULT
 from steps.cluster.kube.calico.dataplanes import known
 from steps.cluster.kube.calico.inventory.objects import SWITCHED, ClusterObjects
-
-Object = dict[str, Any]
 
 NFTABLES_SINCE: Final = (3, 29, 0)
 """The first version with an nftables dataplane."""

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.config import text
 from steps.cluster.kube.config.text import TextError
-
-Object = dict[str, Any]
 
 PARKING_KEY: Final = "non-calico"
 """The key of the node selector by which Calico's documentation parks kube-proxy: no node satisfies it."""

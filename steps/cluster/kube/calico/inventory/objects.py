@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     CALICO_GROUPS,
     CALICO_SYSTEM,
@@ -31,8 +32,6 @@ from steps.cluster.kube.calico.dataplanes import further_fields
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.config import environment, proxy
-
-Object = dict[str, Any]
 
 SWITCHED: Final = (BPF, SERVICE_MODE, NFTABLES_MODE, *further_fields())
 """The fields of FelixConfiguration that decide the dataplane."""

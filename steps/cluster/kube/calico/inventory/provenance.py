@@ -1,14 +1,11 @@
 """The facts of a cluster that a reader needs to judge the results. Pure."""
 
-from typing import Any
-
 from steps.cluster.kube.api import quantity
 from steps.cluster.kube.api.fields import read_field
 from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects
-
-Object = dict[str, Any]
 
 
 def provenance(facts: Facts, objects: ClusterObjects, measured: tuple[str, ...]) -> dict[str, object]:

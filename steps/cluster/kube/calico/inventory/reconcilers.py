@@ -6,12 +6,11 @@ An object's reconciler is recognised by its labels, annotations, field managers 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM, SERVICES_ENDPOINT, TIGERA_OPERATOR
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects
-
-Object = dict[str, Any]
 
 ADDON_MANAGER: Final = "addonmanager.kubernetes.io/mode"
 

@@ -3,15 +3,14 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from steps.cluster.kube.api import fields
 from steps.cluster.kube.api.fields import Ref, Value
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
-
-Object = dict[str, Any]
 
 Condition = Literal["kube-proxy parked", "kube-proxy rolled out", "Felix on eBPF", "Felix off eBPF", "Calico available"]
 

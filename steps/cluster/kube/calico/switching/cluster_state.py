@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from steps.catalogue.options import Settings
-from steps.cluster.kube.api.client import FIELD_MANAGER, Client
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.fields import Field, Ref, Value
 from steps.cluster.kube.api.nodes import ClusterNode
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import DEFAULT, felix_configurations
 from steps.cluster.kube.calico.compatibility import direct_return
 from steps.cluster.kube.calico.inventory import kube_proxy
@@ -16,8 +17,6 @@ from steps.cluster.kube.calico.inventory.facts import Facts, Install, read_facts
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects, read_objects
 from steps.cluster.kube.calico.switching import fields
 from steps.domain import Finding
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

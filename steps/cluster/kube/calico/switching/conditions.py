@@ -7,13 +7,14 @@ import contextlib
 import operator
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api import nodes, permissions
-from steps.cluster.kube.api.client import FIELD_MANAGER
+from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.errors import TransientError
 from steps.cluster.kube.api.fields import read_field
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     DAEMONSETS,
     INSTALLATIONS,
@@ -32,8 +33,6 @@ from steps.cluster.kube.calico.switching.actions import Condition
 from steps.cluster.kube.calico.switching.fields import LINUX_DATAPLANE, PROXY_CONFIG
 from steps.cluster.kube.cni import Surroundings
 from steps.polling import poll
-
-Object = dict[str, Any]
 
 ROLLOUT_S: Final = 180.0
 """The longest wait for kube-proxy to leave, or to run on, every node."""

@@ -1,10 +1,10 @@
 """The field values that a dataplane needs, and those that a restore puts back. Pure."""
 
 import contextlib
-from typing import Any
 
 from steps.catalogue.dataplanes import AS_IS
 from steps.cluster.kube.api.fields import OURS, WHOLE, Field, State, Value, field_differences, read_field
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import SERVICES_ENDPOINT
 from steps.cluster.kube.calico.dataplanes import further_fields, load
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE, Implementation
@@ -22,8 +22,6 @@ from steps.cluster.kube.calico.switching.fields import (
     touchable,
 )
 from steps.cluster.kube.config.text import TextError
-
-Object = dict[str, Any]
 
 
 def target(

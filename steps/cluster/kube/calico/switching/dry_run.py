@@ -5,19 +5,18 @@ kube-proxy parked; a failed dry run changes nothing.
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from analysis import formatting
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NO_DRY_RUN, ConflictError, TransientError
 from steps.cluster.kube.api.fields import Ref, merge_patch, read_field
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS, TIGERA_STATUSES
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching.actions import Action, AwaitRollout, Create, Delete, RestartKubeProxy, Write
 from steps.cluster.kube.findings import NO_COMMAND
-
-Object = dict[str, Any]
 
 _ALLOW: Final = "Until that is fixed, leave this dataplane out."
 _CALICO_NODE_MAKES: Final = "FelixConfiguration"

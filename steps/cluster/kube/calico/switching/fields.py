@@ -3,9 +3,10 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from steps.cluster.kube.api.fields import WHOLE, Field, Ref, State, Value, read_field
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     CALICO_GROUPS,
     CONFIGMAPS,
@@ -23,8 +24,6 @@ from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts, Install
 from steps.cluster.kube.calico.inventory.objects import SWITCHED
-
-Object = dict[str, Any]
 
 PROXY: Final = Ref(DAEMONSETS, KUBE_PROXY, KUBE_SYSTEM)
 PROXY_CONFIG: Final = Ref(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM)

@@ -4,13 +4,14 @@ The snapshot is in a ConfigMap that others may be able to write. So it only prov
 follows from the cluster itself, and a value that no switch could have found there is refused.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import Field, Ref, State, Value
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, SERVICES_ENDPOINT, STATE
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
@@ -26,8 +27,6 @@ from steps.cluster.kube.calico.switching.fields import (
 )
 from steps.cluster.kube.config.text import TextError
 from steps.cluster.kube.ownership import snapshot
-
-Object = dict[str, Any]
 
 LOCK_COMMAND: Final = f"kubectl -n {KUBE_SYSTEM} get configmap {STATE} -o yaml"
 _GIVE_UP: Final = f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"

@@ -1,12 +1,12 @@
 """Switch a cluster to a dataplane from any state, also one that an interrupted switch left."""
 
 from collections.abc import Callable
-from typing import Any
 
 from analysis import formatting
 from analysis.errors import Unsupported
 from steps.catalogue.dataplanes import AS_IS, BY_NAME
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.calico.compatibility import incompatibilities
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching import desired_state
@@ -19,8 +19,6 @@ from steps.cluster.kube.calico.switching.snapshot import original_fields, take_s
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock
 from steps.domain import Change, Visit
-
-Object = dict[str, Any]
 
 Preparation = Callable[[ClusterState, tuple[str, ...]], None]
 

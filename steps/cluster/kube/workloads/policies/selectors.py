@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-Object = dict[str, Any]
+from steps.cluster.kube.api.objects import Object
+
 Labels = Mapping[str, str]
 
 _TOKEN: Final = re.compile(

@@ -3,16 +3,15 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError, DeniedError
 from steps.cluster.kube.api.excerpts import excerpt
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import POLICIES, Resource
 from steps.cluster.kube.workloads import manifests, mesh
 from steps.cluster.kube.workloads.policies.selectors import Labels, matches, selects
-
-Object = dict[str, Any]
 
 _ALLOWING: Final = "allow-dataplane-benchmark"
 _LONGEST: Final = 1000

@@ -1,0 +1,1 @@
+"""What a site shows, read from a whole store: runs, verdicts, environments, changes and trends."""

@@ -1,0 +1,1 @@
+"""The files of a site: which it has, which are made again, and where the reports are."""

@@ -1,0 +1,1 @@
+"""The kernel's accounts of CPU time, against lost progress."""

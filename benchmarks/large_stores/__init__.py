@@ -1,0 +1,1 @@
+"""How long a store of many runs takes to fill, query, compact and show."""

@@ -1,0 +1,101 @@
+"""Simulated runs that look after each round and stop when all is decided, as the workflow's do."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from analysis.domain import FIRST_LOOK
+from analysis.stats.verdicts.comparison import Comparison
+from analysis.stats.verdicts.judgement import Plan
+from benchmarks.simulations.present_method import compare, judged
+from benchmarks.simulations.runs import BASELINE, Run, Scenario
+from benchmarks.simulations.scoring import Rate
+from steps.collect.decision import Standing, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that stopped: what was measured, in how many rounds and visits, and its verdicts."""
+
+    run: Run
+    rounds: int
+    visits: int
+    comparisons: Sequence[Comparison]
+    standing: Standing
+
+
+@dataclass(slots=True)
+class Stopped:
+    """What came of a scenario's runs.
+
+    `hold`: runs all of whose last intervals hold the truth. `false`: runs with a difference that is none, or "the same"
+    of what differs by more than the margin. `decided`: comparisons that matter for the choice, and are decided.
+    """
+
+    ended: list[tuple[int, int]] = field(default_factory=list)
+    hold: Rate = field(default_factory=Rate)
+    false: Rate = field(default_factory=Rate)
+    decided: Rate = field(default_factory=Rate)
+
+    @property
+    def mean_rounds(self) -> float:
+        """Over the runs."""
+        return fmean(rounds for rounds, _ in self.ended)
+
+    @property
+    def mean_visits(self) -> float:
+        """Over the runs."""
+        return fmean(visits for _, visits in self.ended)
+
+    def add(self, scenario: Scenario, plan: Plan, one: Ended) -> None:
+        """Score one run."""
+        self.ended.append((one.rounds, one.visits))
+        holds, false = True, False
+        for comparison in one.comparisons:
+            if comparison.low is None:
+                continue
+            truth = scenario.truth(comparison.dataplane, comparison.baseline)
+            found = judged(comparison)
+            holds &= found.low <= truth <= found.high
+            if comparison.outcome == "same":
+                false |= abs(math.expm1(truth)) > plan.margin_ratio
+            elif found.found:
+                false |= (found.low + found.high) * truth <= 0
+        self.hold.add(happened=holds)
+        self.false.add(happened=false)
+        self.decided.count += one.standing.decided
+        self.decided.of += one.standing.compared
+
+
+def until_decided(scenario: Scenario, runs: int, margin: float = 0.1, seed: int = 1) -> Stopped:
+    """Have so many runs, each with the scenario's rounds at most."""
+    plan, stopped = Plan(scenario.rounds, margin), Stopped()
+    for run in scenario.runs(runs, seed):
+        stopped.add(scenario, plan, measure(scenario, run, plan))
+    return stopped
+
+
+def measure(scenario: Scenario, run: Run, plan: Plan) -> Ended:
+    """Look after each round, leave out dataplanes that are decided, and stop when all are."""
+    last = dict.fromkeys(scenario.arms, scenario.rounds)
+    for after in range(min(FIRST_LOOK, scenario.rounds), scenario.rounds + 1):
+        until = {arm: min(last[arm], after) for arm in scenario.arms}
+        measured = _cut(run, until)
+        comparisons = compare(scenario, measured, plan)
+        found = standing(comparisons, BASELINE)
+        if not found.undecided:
+            break
+        last |= {arm: min(last[arm], after) for arm in scenario.arms[1:] if arm not in found.undecided}
+    return Ended(measured, after, sum(until.values()), comparisons, found)
+
+
+def _cut(run: Run, until: Mapping[str, int]) -> Run:
+    """What was measured until these rounds."""
+    return {
+        metric: {
+            (cell, arm): {block: value for block, value in values.items() if block[1] <= until[arm]}
+            for (cell, arm), values in visits.items()
+        }
+        for metric, visits in run.items()
+    }

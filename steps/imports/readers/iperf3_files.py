@@ -1,0 +1,140 @@
+"""Files of iperf3 3.1 to 3.22: one or more JSON documents, or the events of a streamed test. Pure."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from steps.imports.content import UNKNOWN_TRAFFIC, Content, ImportedTrial
+from steps.imports.readers.traffic import iperf3_shape, iperf3_traffic
+from steps.tools import bounds
+from steps.tools.failure import Failure
+from steps.tools.iperf3 import iperf3, older, shapes
+from steps.tools.iperf3.document import Document, TestStart, decode
+from steps.tools.tool import Result, Task
+
+_EVENT: Final = b'"event"'
+_LONGEST_S: Final = 86_400
+_MOST_STREAMS: Final = 4096
+
+
+def read(text: bytes) -> Content | Failure:
+    """The measurements of a file; Failure where it has none that can be distinguished.
+
+    A document with an error or without figures is a failed trial; where the test failed before it began, as one that
+    could not connect, the document does not say what it was.
+    """
+    parts = older.documents(text)
+    streamed = _EVENT in parts[0][:100]
+    found = [older.read_stream(parts)] if streamed else [decode(part, "in a file") for part in parts]
+    trials: list[ImportedTrial] = []
+    faults: list[str] = []
+    provenance: dict[str, str] = {}
+    for number, document in enumerate(found, 1):
+        trial = document if isinstance(document, Failure) else _trial(document)
+        if isinstance(trial, Failure):
+            faults.append(trial.reason if len(found) == 1 else f"document {number}: {trial.reason}")
+        else:
+            trials.append(trial)
+        if isinstance(document, Document):
+            provenance |= _provenance(document)
+    return Content("iperf3", tuple(trials), provenance, faults=tuple(faults)) if trials else Failure(faults[0])
+
+
+def _trial(reported: Document) -> ImportedTrial | Failure:
+    document = _in_bytes(older.completed(reported))
+    start = document.start.test_start
+    if start is None and document.error is not None:
+        return _unbegun(document, document.error)
+    if (fault := _unreadable(start)) is not None:
+        error = bounds.one_line(document.error or "")
+        return Failure(f"iperf3: {error}" if error else fault)
+    assert start is not None
+    task = _task(start)
+    both_ways = document.end.sum_received_bidir_reverse is not None or bool(start.bidir)
+    shape = iperf3_shape(task.transport, task.streams, start.blksize, start.target_bitrate, both_ways=both_ways)
+    trial = ImportedTrial(
+        traffic=iperf3_traffic(task.transport, shape),
+        direction=task.direction,
+        streams=task.streams,
+        offered_bps=task.offered_bps,
+        started_at=_started_at(document),
+        test=bounds.one_line(document.start.cookie or "", 64),
+    )
+    result = _result(document, task, both_ways=both_ways)
+    if isinstance(result, Failure):
+        return replace(trial, error=result.reason)
+    reckoned = (older.RECKONED,) if older.is_reckoned(reported) else ()
+    return replace(
+        trial,
+        duration_s=result.duration_s,
+        columns=result.columns,
+        samples=tuple({"source": "iperf3", **sample} for sample in result.samples),
+        flags=(*result.flags, *reckoned),
+    )
+
+
+def _unbegun(document: Document, error: str) -> ImportedTrial:
+    """A test that failed before it began."""
+    return ImportedTrial(
+        traffic=UNKNOWN_TRAFFIC,
+        direction=None,
+        started_at=_started_at(document),
+        error=iperf3.error_text(error),
+        test=bounds.one_line(document.start.cookie or "", 64),
+    )
+
+
+def _result(document: Document, task: Task, *, both_ways: bool) -> Result | Failure:
+    if document.error is not None:
+        return Failure(iperf3.error_text(document.error))
+    start = document.start.test_start
+    argv = ["-n", str(start.bytes)] if start is not None and start.bytes else []
+    return shapes.read_both(document, task, argv) if both_ways else iperf3.read_one_way(document, task, argv)
+
+
+def _in_bytes(document: Document) -> Document:
+    """A test of a number of blocks as one of so many bytes."""
+    start = document.start.test_start
+    if start is None or not start.blocks or not start.blksize:
+        return document
+    start = msgspec.structs.replace(start, bytes=start.blocks * start.blksize, blocks=0)
+    return msgspec.structs.replace(document, start=msgspec.structs.replace(document.start, test_start=start))
+
+
+def _unreadable(start: TestStart | None) -> str | None:
+    """Why a test is of no kind that is read; None: it is."""
+    if start is None or start.protocol is None or not start.num_streams or start.duration is None:
+        return "iperf3's JSON does not describe its test"
+    if start.protocol.lower() not in {"tcp", "udp"}:
+        return f"it is a test over {bounds.one_line(start.protocol, 20)}, and those over TCP and UDP are read"
+    if start.num_streams > _MOST_STREAMS or start.duration > _LONGEST_S or (start.omit or 0) > _LONGEST_S:
+        return f"it is a test of more than {_MOST_STREAMS} streams or {_LONGEST_S} s"
+    return None
+
+
+def _task(start: TestStart) -> Task:
+    """The task of which the document is, by its own description."""
+    assert start.protocol is not None
+    assert start.num_streams
+    return Task(
+        transport="udp" if start.protocol.lower() == "udp" else "tcp",
+        direction="reverse" if start.reverse else "forward",
+        streams=start.num_streams,
+        duration_s=start.duration or 0,
+        omit_s=start.omit or 0,
+        offered_bps=float(start.target_bitrate * start.num_streams) if start.target_bitrate else None,
+        block_size_bytes=start.blksize,
+    )
+
+
+def _started_at(document: Document) -> datetime | None:
+    seconds = document.start.timestamp.timesecs if document.start.timestamp is not None else None
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def _provenance(document: Document) -> dict[str, str]:
+    version = bounds.one_line(document.start.version or "", 40).removeprefix("iperf ")
+    system = bounds.one_line(document.start.system_info or "")
+    return {name: text for name, text in (("iperf3", version), ("system", system)) if text}

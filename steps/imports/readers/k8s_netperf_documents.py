@@ -1,0 +1,151 @@
+"""The documents of k8s-netperf (cloud-bulldozer/k8s-netperf): JSON, and its CSV of throughputs. Pure."""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from steps.tools import bounds
+from steps.tools.failure import Failure
+
+_MOST_ROWS: Final = 20_000
+
+_COLUMNS: Final = {
+    "Pair": "pair",
+    "Driver": "driver",
+    "Profile": "profile",
+    "Same node": "local",
+    "Host Network": "hostNetwork",
+    "VM mode": "virt",
+    "Service": "service",
+    "External Server": "externalServer",
+    "UDN Info": "udnInfo",
+    "Bridge Info": "bridgeInfo",
+    "SR-IOV Info": "sriovInfo",
+    "Macvlan Info": "macvlanInfo",
+    "Localnet Info": "localnetInfo",
+    "Duration": "duration",
+    "Parallelism": "parallelism",
+    "# of Samples": "samples",
+    "Message Size": "messageSize",
+    "Burst": "burst",
+    "Avg Throughput": "throughput",
+    "Throughput Metric": "tputMetric",
+    "99%tile Observed Latency": "latency",
+    "Latency Metric": "ltcyMetric",
+}
+"""The columns of the CSV, by the JSON's fields of the same meaning."""
+
+_NEEDED: Final = ("Driver", "Profile", "Avg Throughput", "Throughput Metric")
+
+Value = float | bool | str | None
+
+
+class Node(msgspec.Struct, rename="camel"):
+    """A node's name and kernel."""
+
+    node_name: Value = None
+    kernel_version: Value = None
+
+
+class Cpu(msgspec.Struct):
+    """Per cent of all cores."""
+
+    idle: Value = msgspec.field(default=None, name="idleCPU")
+    user: Value = msgspec.field(default=None, name="userCPU")
+    nice: Value = msgspec.field(default=None, name="niceCPU")
+    system: Value = msgspec.field(default=None, name="systemCPU")
+    iowait: Value = msgspec.field(default=None, name="ioCPU")
+    irq: Value = msgspec.field(default=None, name="irqCPU")
+    softirq: Value = msgspec.field(default=None, name="softCPU")
+    steal: Value = msgspec.field(default=None, name="stealCPU")
+
+
+class Metadata(msgspec.Struct, rename="camel"):
+    """The cluster."""
+
+    kernel: Value = None
+    mtu: Value = None
+    platform: Value = None
+    ocp_version: Value = None
+    k8s_version: Value = None
+    sdn_type: Value = None
+
+
+class Result(msgspec.Struct, rename="camel"):
+    """One test: the mean of its samples."""
+
+    driver: str
+    profile: str
+    pair: Value = None
+    uuid: Value = None
+    timestamp: Value = None
+    local: Value = None
+    host_network: Value = None
+    service: Value = None
+    virt: Value = None
+    across_az: Value = msgspec.field(default=None, name="acrossAZ")
+    external_server: Value = None
+    udn_info: Value = None
+    bridge_info: Value = None
+    sriov_info: Value = None
+    macvlan_info: Value = None
+    localnet_info: Value = None
+    duration: Value = None
+    parallelism: Value = None
+    samples: Value = None
+    message_size: Value = None
+    burst: Value = None
+    throughput: Value = None
+    tput_metric: Value = None
+    latency: Value = None
+    ltcy_metric: Value = None
+    tcp_retransmits: Value = None
+    tool_version: Value = None
+    metadata: Metadata | None = None
+    client_node_info: Node | None = None
+    server_node_info: Node | None = None
+    client_cpu: Cpu | None = msgspec.field(default=None, name="clientCPU")
+    server_cpu: Cpu | None = msgspec.field(default=None, name="serverCPU")
+
+
+_LIST: Final = msgspec.json.Decoder(list[Result])
+_ONE: Final = msgspec.json.Decoder(Result)
+
+
+def decode_json(parts: Iterable[bytes]) -> list[Result] | Failure:
+    """The results of JSON documents, each a result or a list of them."""
+    results: list[Result] = []
+    for part in parts:
+        if part.lstrip().startswith(b"["):
+            many = bounds.decode(_LIST, part, "k8s-netperf", len(part))
+            if isinstance(many, Failure):
+                return many
+            results += many
+        else:
+            one = bounds.decode(_ONE, part, "k8s-netperf", len(part))
+            if isinstance(one, Failure):
+                return one
+            results.append(one)
+    return results
+
+
+def decode_csv(data: bytes) -> list[Result] | Failure:
+    """The results of the CSV of throughputs, `result-*.csv`; others of its CSVs have no throughput."""
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+        if missing:
+            return Failure(f"its columns are not those of k8s-netperf's throughputs: {missing[0]} is missing")
+        rows: list[dict[str, str]] = []
+        for row in reader:
+            if len(rows) == _MOST_ROWS:
+                return Failure(f"it has more than {_MOST_ROWS:,} rows")
+            rows.append({field: row[name] for name, field in _COLUMNS.items() if row.get(name) is not None})
+        return msgspec.convert(rows, list[Result])
+    except (UnicodeDecodeError, csv.Error) as error:
+        return Failure(f"it is damaged CSV: {bounds.one_line(str(error))}")
+    except msgspec.ValidationError as error:
+        return Failure(f"its CSV has an unknown form: {error}")

@@ -1,0 +1,258 @@
+"""knb's reports (InfraBuilder/k8s-bench-suite, 1.0 to 1.5): its JSON, its YAML, and what its data files hold. Pure.
+
+knb prints bandwidths in Mbit/s, CPU in per cent of all cores by `sar`, whose system time has that of interrupts in it,
+and memory in MiB. It reads CPU and memory about once a second from the start of the client's pod for the time of a
+test, so with its start-up and not of the measured seconds alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import yaml
+
+from steps.imports.content import Content, ImportedTrial
+from steps.imports.readers.traffic import PLAIN, iperf3_traffic
+from steps.imports.values import instant, number, text
+from steps.tools import bounds
+from steps.tools.failure import Failure
+
+Row = Mapping[str, object]
+
+CPU_WINDOW: Final = "cpu-window"
+"""The flag of a trial whose CPU figures are of another window than its own."""
+
+PATHS: Final = {"pod2pod": "pod-to-pod", "pod2svc": "pod-to-service"}
+"""knb's names of the topologies; both are across nodes, unless client and server were given the same one."""
+
+TRANSPORTS: Final = ("tcp", "udp")
+SIDES: Final = ("client", "server")
+MODES: Final = ("user", "nice", "system", "iowait", "steal")
+
+_MEGA: Final = 1e6
+_MIB: Final = 2**20
+_MOST_MBPS: Final = 1e9
+_MOST_MIB: Final = 1e9
+_HUNDRED: Final = 100.0
+
+Figure = float | str | None
+"""A number, or what knb prints in its place."""
+
+
+class Cpu(msgspec.Struct):
+    """Per cent of all cores."""
+
+    user: Figure = None
+    nice: Figure = None
+    system: Figure = None
+    iowait: Figure = None
+    steal: Figure = None
+
+
+class Side(msgspec.Struct):
+    """One node in one test."""
+
+    cpu: Cpu = msgspec.field(default_factory=Cpu)
+    ram: Figure = None
+
+
+class Test(msgspec.Struct):
+    """One test; idle has a bandwidth of 0."""
+
+    bandwidth: Figure = None
+    client: Side = msgspec.field(default_factory=Side)
+    server: Side = msgspec.field(default_factory=Side)
+
+
+class Path(msgspec.Struct):
+    """The tests of one path."""
+
+    tcp: Test | None = None
+    udp: Test | None = None
+
+
+class Metadata(msgspec.Struct, rename="kebab"):
+    """What was run, where and when."""
+
+    generator: str
+    name: Figure = None
+    version: Figure = None
+    date: Figure = None
+    server_node: Figure = None
+    client_node: Figure = None
+    socket_buffer_size: Figure = None
+
+
+class Data(msgspec.Struct, rename={"k8s_version": "k8s-version"}):
+    """The machine as knb found it, and the tests."""
+
+    cpu: Figure = None
+    kernel: Figure = None
+    k8s_version: Figure = None
+    mtu: Figure = None
+    idle: Test | None = None
+    pod2pod: Path | None = None
+    pod2svc: Path | None = None
+
+
+class Report(msgspec.Struct):
+    """The whole report."""
+
+    metadata: Metadata
+    data: Data
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a data file has of one test beyond the report: when it began, and iperf3's own text, as read.
+
+    `error`: why it failed, as a sentence.
+    """
+
+    started_at: datetime | None = None
+    duration_s: float | None = None
+    columns: Row = field(default_factory=dict)
+    error: str | None = None
+
+
+NO_DETAIL: Final = Detail()
+
+_DECODER: Final = msgspec.json.Decoder(Report)
+
+
+class _NoAliases(yaml.SafeLoader):
+    """Refuses anchors, merge keys and tags, which knb's reports have not, and by which a small text becomes large."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
+            raise yaml.YAMLError("it has anchors, aliases or tags")
+        return super().compose_node(parent, index)
+
+
+def read_json(data: bytes) -> Content | Failure:
+    """The measurements of a report as JSON."""
+    found = bounds.decode(_DECODER, data, "knb", len(data))
+    return found if isinstance(found, Failure) else content(found, {})
+
+
+def read_yaml(data: bytes) -> Content | Failure:
+    """The measurements of a report as YAML."""
+    try:
+        report = msgspec.convert(yaml.load(data.decode(), _NoAliases), Report)  # noqa: S506 - a SafeLoader
+    except msgspec.ValidationError as error:
+        return Failure(f"knb's YAML has an unknown form: {error}")
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or str(error)
+        return Failure(f"knb's YAML is damaged: {bounds.one_line(str(problem))}")
+    except (UnicodeDecodeError, RecursionError, ValueError, OverflowError):
+        return Failure("knb's YAML is not UTF-8 text, nested too deeply, or has a value that is none")
+    return content(report, {})
+
+
+def content(report: Report, details: Mapping[tuple[str, str], Detail]) -> Content:
+    """The measurements of a report, in the order in which knb makes them.
+
+    Args:
+        report: as read.
+        details: of its tests by path and transport, as far as they are known.
+    """
+    about = report.metadata
+    names = {"client": text(about.client_node) or "client", "server": text(about.server_node) or "server"}
+    same_node = names["client"] == names["server"]
+    idle = _nodes(report.data.idle, names, None) if report.data.idle is not None else ()
+    trials = []
+    for name, topology in PATHS.items():
+        path: Path | None = getattr(report.data, name)
+        for transport in TRANSPORTS:
+            test: Test | None = getattr(path, transport, None)
+            if test is not None:
+                where = f"{topology}-same-node" if same_node else topology
+                detail = details.get((name, transport), NO_DETAIL)
+                trials.append(_trial(test, where, transport, detail, _nodes(test, names, report.data.idle), report))
+    return Content("knb", tuple(trials), _provenance(report), idle=idle, at=instant(text(about.date)))
+
+
+def _trial(
+    test: Test, topology: str, transport: str, detail: Detail, nodes: tuple[Row, ...], report: Report
+) -> ImportedTrial:
+    mbps = number(test.bandwidth, _MOST_MBPS)
+    error = detail.error or (None if mbps else "knb has no bandwidth of it: its iperf3 failed, or nothing arrived")
+    mtu = number(report.data.mtu, 2**31 - 1)
+    columns: dict[str, object] = {"mtu_bytes": round(mtu) if mtu else None}
+    if error is None and mbps is not None:
+        columns |= {**detail.columns, "received_bps": mbps * _MEGA}
+    return ImportedTrial(
+        traffic=iperf3_traffic(transport, PLAIN),
+        topology=topology,
+        streams=1,
+        started_at=detail.started_at,
+        duration_s=detail.duration_s if error is None else None,
+        columns=columns,
+        nodes=nodes if error is None else (),
+        flags=(CPU_WINDOW,) if nodes and error is None else (),
+        error=error,
+    )
+
+
+def _nodes(test: Test | None, names: Mapping[str, str], idle: Test | None) -> tuple[Row, ...]:
+    """CPU and memory of both nodes; of one where it carried both ends."""
+    if test is None:
+        return ()
+    one = names["client"] == names["server"]
+    rows = []
+    for side in SIDES[: 1 if one else 2]:
+        used: Side = getattr(test, side)
+        row = _usage(used, names[side], "both" if one else side)
+        if row is not None:
+            before = _busy(getattr(idle, side).cpu) if idle is not None else None
+            busy = row["busy_ratio"]
+            above = busy - before if isinstance(busy, float) and before is not None else None
+            rows.append({**row, "busy_above_idle_ratio": above})
+    return tuple(rows)
+
+
+def _usage(used: Side, node: str, side: str) -> dict[str, object] | None:
+    ratios = _ratios(used.cpu)
+    memory = number(used.ram, _MOST_MIB)
+    if not ratios and memory is None:
+        return None
+    shown = {f"{mode}_ratio": ratios.get(mode) for mode in MODES if mode != "system"}
+    idle = max(0.0, 1 - sum(ratios.values())) if len(ratios) == len(MODES) else None
+    memory_bytes = round(memory * _MIB) if memory is not None else None
+    return {
+        "node": node,
+        "side": side,
+        **shown,
+        "idle_ratio": idle,
+        "busy_ratio": _busy(used.cpu),
+        "memory_used_bytes": memory_bytes,
+    }
+
+
+def _ratios(cpu: Cpu) -> dict[str, float]:
+    known = {mode: number(getattr(cpu, mode), _HUNDRED) for mode in MODES}
+    return {mode: value / _HUNDRED for mode, value in known.items() if value is not None}
+
+
+def _busy(cpu: Cpu) -> float | None:
+    """All but idle and iowait; None where one of the modes is unknown."""
+    ratios = _ratios(cpu)
+    return min(1.0, sum(ratios.values()) - ratios["iowait"]) if len(ratios) == len(MODES) else None
+
+
+def _provenance(report: Report) -> dict[str, str]:
+    about, data = report.metadata, report.data
+    found = {
+        "knb": about.version,
+        "cpu": data.cpu,
+        "kernel": data.kernel,
+        "kubernetes": data.k8s_version,
+        "mtu": data.mtu,
+        "client_node": about.client_node,
+        "server_node": about.server_node,
+        "udp_socket_buffer": about.socket_buffer_size,
+    }
+    return {name: shown for name, value in found.items() if (shown := text(str(value)) if value is not None else "")}
