@@ -145,7 +145,7 @@ PROFILES: Final = (
     ),
     Profile(
         "scale",
-        "what more Services cost (at most 4 min, 40 min with three dataplanes)",
+        "what more Services cost (at most 4 min, 30 min with three dataplanes)",
         _SCALE,
     ),
 )

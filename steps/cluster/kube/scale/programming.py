@@ -25,9 +25,11 @@ from steps.cluster.kube.probe.waiting_client import Awaited
 from steps.cluster.kube.scale.objects import MANAGED_BY, PROGRAMMING, SERVICE_OF, endpoint
 from steps.cluster.kube.scale.observations import Observation
 from steps.cluster.kube.scale.programming_pods import ECHO, ECHO_PORT, ROLE, Bench
+from steps.cluster.kube.scale.waits import WaitingClient
 from steps.cluster.kube.workloads import owned
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.cluster.kube.workloads.workload import Workload
+from steps.polling import poll
 
 Object = dict[str, Any]
 Write = Callable[[], object]
@@ -37,6 +39,9 @@ _LANES: Final = 10
 
 _PAUSE_S: Final = 1.0
 """The longest pause between two changes of a lane."""
+
+_AGAIN_S: Final = 0.1
+"""The pause before an address that is not as before the change is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Toggle:
         made: what shows that it was made; undone, the opposite.
         addresses: where the connections of each site's pod go.
         port: of these addresses.
+        arm: what the change needs beside itself, written once it is undone.
     """
 
     make: Write
@@ -56,6 +62,7 @@ class Toggle:
     made: Awaited
     addresses: tuple[str, ...]
     port: int = ECHO_PORT
+    arm: Write = lambda: None
 
     @property
     def undone(self) -> Awaited:
@@ -102,7 +109,7 @@ def await_all(client: Client, bench: Bench, timeout_s: float) -> list[Observatio
     """
     toggle = _service(client, bench)
     try:
-        toggle.undo()
+        _begin(bench, toggle, timeout_s)
         return _changed(bench, toggle, toggle.make, toggle.made, timeout_s)
     finally:
         toggle.undo()
@@ -115,7 +122,7 @@ def _lane(bench: Bench, toggle: Toggle, duration_s: float, timeout_s: float, sto
     """
     found, end = Observed([], []), time.monotonic() + duration_s
     try:
-        toggle.undo()
+        _begin(bench, toggle, timeout_s)
         while True:
             if stopped.wait(random.uniform(0.0, _PAUSE_S)):  # noqa: S311 - no secret
                 return found
@@ -132,6 +139,25 @@ def _lane(bench: Bench, toggle: Toggle, duration_s: float, timeout_s: float, sto
         raise
     finally:
         toggle.undo()
+
+
+def _begin(bench: Bench, toggle: Toggle, timeout_s: float) -> None:
+    """Undo the change, and wait until each site's pod sees that, since a node may follow late."""
+    toggle.undo()
+    toggle.arm()
+
+    def is_undone() -> bool:
+        return all(
+            _is_undone(client, address, toggle, timeout_s)
+            for client, address in zip(bench.clients, toggle.addresses, strict=True)
+        )
+
+    poll(is_undone, bool, pause_s=_AGAIN_S, timeout_s=timeout_s)
+
+
+def _is_undone(client: WaitingClient, address: str, toggle: Toggle, timeout_s: float) -> bool:
+    with client.waiting(address, toggle.port, toggle.made, timeout_s) as wait:
+        return wait.begun()
 
 
 def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[Observation]:
@@ -162,14 +188,17 @@ def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeo
 
 
 def _service(client: Client, bench: Bench) -> Toggle:
-    """A Service with an address of its own, which nobody else takes while it is free unless by chance."""
+    """A Service with an address of its own, which nobody else takes while it is free unless by chance.
+
+    It gets its endpoint once it is gone, so that a node that follows late answers nobody before the change.
+    """
     name = _new_name()
-    owned.create(client, ENDPOINTSLICES, _slice(name, [bench.echoes[-1]], bench.version))
     address = _made(client, name)
     manifest = _manifest(name)
     manifest["spec"]["clusterIP"] = address
     make, undo = partial(owned.create, client, SERVICES, manifest), partial(client.delete, SERVICES, name, BENCHMARK)
-    return Toggle(make, undo, "answered", (address,) * len(bench.sites))
+    arm = partial(owned.create, client, ENDPOINTSLICES, _slice(name, [bench.echoes[-1]], bench.version))
+    return Toggle(make, undo, "answered", (address,) * len(bench.sites), arm=arm)
 
 
 def _endpoint(client: Client, bench: Bench) -> Toggle:

@@ -130,6 +130,41 @@ def test_lane_makes_a_change_and_undoes_it_and_times_both(echo: Echo, monkeypatc
     assert max(made.seconds, undone.seconds) < 1.0
 
 
+@pytest.mark.parametrize("work", ["lane", "await_all"])
+def test_a_node_that_follows_the_first_removal_late_is_waited_for(
+    work: str, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than the random pause before the first change: it answers when the removal has been accepted."""
+    monkeypatch.setattr(programming, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(waiting_client, "SETTLED_S", 0.1)
+    echo.start()
+    followed: list[threading.Timer] = []
+
+    def undo() -> None:
+        if not followed:
+            followed.append(threading.Timer(0.3, echo.stop))
+            followed[0].start()
+        else:
+            echo.stop()
+
+    with client() as who:
+        toggle = Toggle(echo.start, undo, "answered", (LOCAL,), echo.port)
+        if work == "lane":
+            (made,) = programming._lane(bench(who), toggle, 0.0, 10, threading.Event()).made
+        else:
+            monkeypatch.setattr(programming, "_service", lambda _client, _bench: toggle)
+            (made,) = programming.await_all(who, bench(who), 10)  # type: ignore[arg-type]
+    assert made.seconds is not None
+
+
+def test_a_change_that_is_never_undone_is_a_problem_after_its_time(echo: Echo) -> None:
+    echo.start()
+    with client() as who:
+        toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,), echo.port)
+        with pytest.raises(Problem, match="answers from node-a before it was changed"):
+            programming._lane(bench(who), toggle, 0.0, 0.3, threading.Event())
+
+
 def test_concurrent_changes_find_a_connection() -> None:
     """Each lane waits by one connection, and asks for the clock by another."""
     with client() as who, ExitStack() as stack:
