@@ -1,7 +1,8 @@
-"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: two more than cores.
+"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: three more than cores.
 
 A module is run by one process, so that its fixtures are made once. The modules with whole runs are run by one process,
-since runs on one machine wait for each other's lock; so are the tests of the lab itself, since they share a sandbox.
+since runs on one machine wait for each other's lock, but for modules whose runs have locks of their own; so are the
+tests of the lab itself, since they share a sandbox.
 A test marked `alone` waits until no other process runs a test, and the others wait for it; so it comes after the runs,
 when the other processes run short tests.
 """
@@ -22,28 +23,39 @@ RUNS: Final = "runs"
 _FIRST: Final = (RUNS, LAB)
 """The longest scopes."""
 
-_MOST_PROCESSES: Final = 5
+_OF_THE_LAB: Final = "pytest.mark.lab"
+_OWN_LOCKS: Final = "import with_own_locks"
+"""Stands in modules whose runs wait for no other module's."""
+
+_WAITING: Final = 3
+"""So many processes mostly wait: for the runs, for those with locks of their own, and for the lab."""
+
+_MOST_PROCESSES: Final = 6
 """More would find nothing left to do beside the longest scopes."""
 
 
 def process_count(cores: int) -> int:
-    """How many processes run the tests: one for each core, and two for the runs and the lab, which mostly wait."""
-    return min(cores + len(_FIRST), _MOST_PROCESSES)
+    """How many processes run the tests: one for each core, and those that mostly wait."""
+    return min(cores + _WAITING, _MOST_PROCESSES)
 
 
-@functools.cache
-def _scope_of_module(module: str) -> str:
-    text = (ROOT / module).read_text(encoding="utf-8")
+def scope(nodeid: str) -> str:
+    """The name of the tests that have to be run by the same process as this one: `runs`, `lab` or its module."""
+    module, text = _module(nodeid), _text(_module(nodeid))
     if "pytest.mark.alone" in text:
         return RUNS
-    if "pytest.mark.lab" not in text:
+    if _OF_THE_LAB not in text or _OWN_LOCKS in text:
         return module
     return LAB if module.startswith("tests/steps/") else RUNS
 
 
-def scope(nodeid: str) -> str:
-    """The name of the tests that have to be run by the same process as this one: its module, `runs` or `lab`."""
-    return _scope_of_module(nodeid.partition("::")[0])
+def _module(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+@functools.cache
+def _text(module: str) -> str:
+    return (ROOT / module).read_text(encoding="utf-8")
 
 
 def _place(name: str) -> int:
@@ -58,7 +70,8 @@ def order(items: list[pytest.Item]) -> None:
     """
     slow: dict[str, int] = {}
     for item in items:
-        if item.get_closest_marker(LAB) and scope(item.nodeid) not in _FIRST:
+        of_the_lab = scope(item.nodeid) in _FIRST or _OF_THE_LAB in _text(_module(item.nodeid))
+        if item.get_closest_marker(LAB) and not of_the_lab:
             raise pytest.UsageError(f"{item.nodeid} is a test of the lab: mark it or its module by pytest.mark.lab.")
         slow[scope(item.nodeid)] = slow.get(scope(item.nodeid), 0) + bool(item.get_closest_marker("slow"))
     items.sort(

@@ -29,7 +29,7 @@ STEPS = points.steps_of(build_template().to_dict())
 GIVEN = {f.name: commands.Commands(start="begin {node}", end="end {node}") for f in FAULTS if f.means == "command"}
 
 
-def test_the_matrix_has_every_step_of_a_run_and_its_parts() -> None:
+def test_chaos_matrix_has_every_step_of_a_run_and_its_parts() -> None:
     names = [step.name for step in STEPS]
     assert set(names) >= {"validate", "snapshot", "configure", "settle", "measure", "restore", "notify"}
     assert not {"retreat", "end", "recollect"} & set(names)
@@ -63,7 +63,7 @@ def test_few_points_cover_every_fault_and_every_step(seed: int, faults: set[poin
 IN_VISITS = {step.name for step in STEPS if step.in_visit}
 
 
-def test_a_point_is_the_same_whichever_others_are_tried() -> None:
+def test_chaos_point_is_the_same_whichever_others_are_tried() -> None:
     every = {point.name: point for point in points.draw(STEPS, FAULTS, 2, 7)}
     few = points.draw(STEPS, [BY_NAME["terminate"], BY_NAME["s3-away"]], 2, 7)
     assert all(every[point.name] == point for point in few)
@@ -100,7 +100,7 @@ def test_failed_command_is_a_problem_that_shows_it() -> None:
         commands.run("no-such-program", "n")
 
 
-def test_a_fault_without_its_means_is_named_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chaos_fault_without_its_means_is_named_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     strikes = Strikes(person(Calico().store), {"s3-away": GIVEN["s3-away"]})
     assert strikes.left_out() == [
@@ -119,7 +119,7 @@ def interrupt(_seconds: float) -> None:
     raise Interrupted
 
 
-def test_an_interrupted_fault_is_ended() -> None:
+def test_interrupted_chaos_fault_is_ended() -> None:
     store = Calico().store
     store.serve("apps", "v1", "deployments", "Deployment")
     found = deployment("workflow-controller", "quay.io/argoproj/workflow-controller:v4.1.2")
@@ -159,7 +159,7 @@ def point(name: str, visit: int | None = None) -> Point:
         ("running", "Succeeded", "0/1", False, True),
     ],
 )
-def test_a_run_comes_to_a_part_of_a_step(part: str, phase: str, progress: str, written: bool, come: bool) -> None:  # noqa: FBT001
+def test_chaos_strikes_at_a_part_of_a_step(part: str, phase: str, progress: str, written: bool, come: bool) -> None:  # noqa: FBT001
     run = Status()
     inputs = {"visit": "02"}
     run.node("a", "configure", phase=phase, inputs=inputs, progress=progress)
@@ -198,7 +198,7 @@ def test_outcomes_are_kept_and_a_line_that_was_cut_short_is_tried_again(tmp_path
         ({"stuck": "had not ended"}, "the run had not ended"),
     ],
 )
-def test_the_bar(found: dict[str, Any], miss: str | None) -> None:
+def test_chaos_outcomes_against_the_criteria(found: dict[str, Any], miss: str | None) -> None:
     outcome = KEPT.model_copy(update=found)
     assert outcome.misses == ([] if miss is None else [miss])
     (*_, line) = outcomes.table([outcome])
@@ -267,7 +267,12 @@ class Cluster:
 
 @pytest.mark.parametrize("fault", ["terminate", "delete", "stop"])
 @pytest.mark.parametrize("guard", [True, False])
-def test_what_a_run_leaves_is_found(fault: str, guard: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+def test_chaos_finds_what_a_run_leaves(
+    fault: str,
+    guard: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     cluster = Cluster(tmp_path, monkeypatch, guard=guard)
     found = cluster.runner.run(point(f"{fault}@configure.written", 1), 3)
     assert found.struck_at == "configure"
@@ -286,7 +291,7 @@ def test_what_a_run_leaves_is_found(fault: str, guard: bool, tmp_path: Path, mon
         assert RUN in str(found.lock)
 
 
-def test_no_point_is_tried_on_a_locked_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chaos_tries_no_point_on_a_locked_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(tmp_path, monkeypatch, guard=False)
     kube(cluster.calico).configure_for_user("ebpf")
     with pytest.raises(NotAsBeforeError, match=r"prod is not free: lock of .*`make restore ENVIRONMENT=prod`"):

@@ -104,7 +104,7 @@ def test_invalid_cluster_arguments_are_problems(command: Command, argv: list[str
     assert "Traceback" not in done.stderr
 
 
-def test_all_argument_errors_at_once(command: Command) -> None:
+def test_argument_errors_come_all_at_once(command: Command) -> None:
     done = command("run", "--duration=0", "--repetitions=0", "--topologies=moon")
     assert all(fault in done.stderr for fault in ("duration", "repetitions", "moon"))
 

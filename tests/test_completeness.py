@@ -30,12 +30,12 @@ WRITTEN = "\n".join(path.read_text() for path in DOCUMENTS if path not in refere
 
 
 @pytest.mark.parametrize("path", reference.FILES, ids=lambda path: path.name)
-def test_the_files_made_from_verbs_and_options_are_fresh(path: Path) -> None:
+def test_files_generated_from_verbs_and_options_are_fresh(path: Path) -> None:
     assert path.read_text() == reference.FILES[path](), "type `make manifests`"
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_is_a_target_with_all_its_flags_and_in_the_documents(verb: str) -> None:
+def test_verb_is_a_target_with_all_its_flags_and_in_the_documents(verb: str) -> None:
     assert verb in TARGETS
     withheld = {"ENVIRONMENT"} if RUN_VERBS.get(verb) == "here" else set()
     assert set(VERBS[verb]) - set(known()[verb]) == withheld
@@ -50,7 +50,7 @@ def test_there_are_verbs_and_options() -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
-def test_an_option_is_a_flag_and_in_the_form_and_in_the_documents(option: Option) -> None:
+def test_option_is_a_flag_and_in_the_form_and_in_the_documents(option: Option) -> None:
     for verb, place in RUN_VERBS.items():
         assert (option.name.upper() in VERBS[verb]) == (option.only in {None, place}), verb
     fields = {field.name: str(field.description) for field in FORM}
@@ -70,7 +70,7 @@ def test_make_hands_every_option_to_the_verb(verb: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [o for o in TYPED if o.name != "continues"], ids=lambda option: option.name)
-def test_an_option_reaches_the_settings_from_every_verb_and_from_the_form(option: Option) -> None:
+def test_option_reaches_the_settings_from_every_verb_and_from_the_form(option: Option) -> None:
     value = another(option)
     usual = {"seed": "1"} | ({"protocols": "udp"} if option.name == "rate" else {})
     typed = usual | {option.name: value}
@@ -86,7 +86,7 @@ def test_an_option_reaches_the_settings_from_every_verb_and_from_the_form(option
     assert f"--{option.name.replace('_', '-')}={value}" in here.argv(here.settings())
 
 
-def test_an_unknown_flag_is_no_option_of_either() -> None:
+def test_unknown_flag_is_no_option_of_either() -> None:
     with pytest.raises(TypeError, match="nodes"):
         RunFlags(nodes="a,b")
     with pytest.raises(TypeError, match="results"):
@@ -108,7 +108,7 @@ def test_defaults_by_profile_are_of_known_profiles(environment: str) -> None:
     assert names == {*BY_NAME}
 
 
-def test_a_new_option_is_one_entry(tmp_path: Path) -> None:
+def test_new_option_is_one_entry(tmp_path: Path) -> None:
     """What docs/extending.md says, done in a copy: flags, form, make, documents, and the nights that are compared."""
     for name in ("analysis", "steps", "workflows", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.png"))

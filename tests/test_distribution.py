@@ -20,7 +20,7 @@ def item(nodeid: str, *marks: str) -> pytest.Item:
 @pytest.mark.parametrize(
     ("modules", "name"),
     [
-        (("test_run.py", "test_runs.py", "test_interrupt.py", "test_image.py", "steps/test_interference.py"), "runs"),
+        (("test_run.py", "test_interrupt.py", "steps/test_interference.py"), "runs"),
         (("steps/lab/test_lab.py", "steps/lab/test_sandbox.py", "steps/extensions/test_catalogues.py"), "lab"),
     ],
 )
@@ -28,13 +28,14 @@ def test_modules_with_one_lock_or_sandbox_share_a_process(modules: tuple[str, ..
     assert {distribution.scope(f"tests/{module}::test_x") for module in modules} == {name}
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(1, 3), (2, 4), (3, 5), (64, 5)])
-def test_two_processes_more_than_cores_but_not_many(cores: int, processes: int) -> None:
+@pytest.mark.parametrize(("cores", "processes"), [(1, 4), (2, 5), (3, 6), (64, 6)])
+def test_process_count_is_three_more_than_cores_but_not_many(cores: int, processes: int) -> None:
     assert distribution.process_count(cores) == processes
 
 
-def test_other_modules_are_distributed_one_by_one() -> None:
-    assert distribution.scope("tests/steps/test_schedule.py::test_x[a::b]") == "tests/steps/test_schedule.py"
+@pytest.mark.parametrize("module", ["tests/steps/test_schedule.py", "tests/test_runs.py", "tests/test_full_disk.py"])
+def test_scope_of_other_modules_and_of_runs_with_own_locks_is_the_module(module: str) -> None:
+    assert distribution.scope(f"{module}::test_x[a::b]") == module
 
 
 def test_runs_lab_and_slow_modules_are_distributed_first() -> None:

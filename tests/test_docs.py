@@ -41,7 +41,7 @@ def test_help_lists_every_target_in_a_line() -> None:
     assert all(len(line.split()) > 2 for line in done.stdout.splitlines())
 
 
-def test_the_questions_of_the_readme_can_be_asked(tmp_path: Path) -> None:
+def test_questions_of_the_readme_can_be_asked(tmp_path: Path) -> None:
     """Each `make query` line, as the Makefile would hand it to the command line."""
     synthetic.database(tmp_path, *synthetic.nights(3, {})).close()
     asked = [
@@ -74,11 +74,11 @@ def _code(text: str) -> list[str]:
     return [*re.findall(r"^ {4}.*$", text, re.MULTILINE), *re.findall(r"`([^`\n]+)`", text)]
 
 
-def test_the_reference_is_what_the_program_has() -> None:
+def test_reference_document_is_what_the_program_has() -> None:
     assert reference.FILE.read_text() == f"{reference.text()}\n", "type `make manifests`"
 
 
-def test_the_reference_has_every_column_view_question_metric_and_chart() -> None:
+def test_reference_document_has_every_column_view_question_metric_and_chart() -> None:
     """By names from where each is defined, so that a generator that forgets a kind is found, too."""
     text = reference.FILE.read_text()
     expected = {f"| `{column.name}` |" for columns in TABLES.values() for column in columns}
@@ -96,7 +96,7 @@ def test_every_column_view_question_and_node_field_has_a_description() -> None:
     assert empty == []
 
 
-def test_the_metrics_of_argo_are_in_its_document() -> None:
+def test_metrics_of_argo_are_in_its_document() -> None:
     text = (ROOT / "docs/argo.md").read_text()
     named = {f"`argo_workflows_{gauge.name}`" for gauge in argo_metrics.build_metrics()}
     assert {name for name in named if name not in text} == set()

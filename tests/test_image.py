@@ -130,7 +130,6 @@ exec "$@"
 
 
 @pytest.mark.slow
-@pytest.mark.lab
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the root read-only")
 def test_steps_write_only_to_tmp_on_a_read_only_root(tmp_path: Path) -> None:
     """The ones that load most: rows into the store, and the report with its charts."""

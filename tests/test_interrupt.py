@@ -92,7 +92,7 @@ def inside(module: str) -> Callable[[Run], bool]:
 
 @pytest.mark.parametrize("verb", ["run", "plan", "report", "query"])
 @pytest.mark.parametrize("module", ["pydantic_core", "datetime"])
-def test_while_the_command_line_is_loaded(tmp_path: Path, verb: str, module: str) -> None:
+def test_interrupt_while_the_command_line_is_loaded(tmp_path: Path, verb: str, module: str) -> None:
     code, output, trouble = Run(tmp_path / "hook", verb, f"--results={tmp_path}").interrupt(itself(module))
     assert (code, output, trouble) == (130, "", "Interrupted.\n")
 
@@ -111,7 +111,7 @@ def test_while_the_command_line_is_loaded(tmp_path: Path, verb: str, module: str
         pytest.param(inside("yaml"), id="it loads Hera"),
     ],
 )
-def test_while_a_run_is_starting(tmp_path: Path, moment: Callable[[Run], bool]) -> None:
+def test_interrupt_while_a_run_is_starting(tmp_path: Path, moment: Callable[[Run], bool]) -> None:
     results = tmp_path / "results"
     run = Run(tmp_path / "hook", "run", "--profile=smoke", "--seed=7", f"--results={results}")
     code, _, trouble = run.interrupt(moment)
@@ -120,6 +120,6 @@ def test_while_a_run_is_starting(tmp_path: Path, moment: Callable[[Run], bool]) 
     assert [path for path in results.rglob("*") if not path.name.startswith(".")] == []
 
 
-def test_the_help_tells_the_exit_code() -> None:
+def test_help_tells_the_exit_code() -> None:
     done = subprocess.run([sys.executable, "-m", "workflows", "--help"], text=True, capture_output=True, check=True)
     assert "130 interrupted before anything ran" in " ".join(done.stdout.split())

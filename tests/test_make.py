@@ -141,7 +141,7 @@ def test_make_without_python_refuses_a_misspelt_variable_after_set_up(tmp_path: 
     assert "-m\n" not in done.stdout, "nothing was started"
 
 
-def test_a_name_that_means_the_same_as_another_is_answered_by_that_one() -> None:
+def test_make_variable_with_a_synonym_is_answered_by_it() -> None:
     assert faults(["run"], known(), ["VISITS"]) == ["make run takes no VISITS: did you mean ROUNDS?"]
 
 

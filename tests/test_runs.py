@@ -13,6 +13,7 @@ from typing import Any, Final
 import psutil
 import pytest
 
+from tests.own_locks import with_own_locks
 from tests.test_run import (
     MARK,
     PATIENCE_S,
@@ -21,7 +22,7 @@ from tests.test_run import (
     nothing_left_behind,
     read_until,
     rows,
-    start,
+    start_command,
 )
 from workflows.cli import results
 
@@ -30,6 +31,12 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab's eBPF dataplanes need root"),
 ]
+
+
+def start(*flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """A run that waits for those of this module only, as they do for it."""
+    return start_command(*with_own_locks(sys.executable, "-m", "workflows", "run", *flags), env=env)
+
 
 TINY: Final = (*SHORT, "--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp", "--duration=1")
 
@@ -183,7 +190,7 @@ def stuck_in(folder: Path, module: str) -> dict[str, str]:
 def test_memory_limit_error_keeps_the_rows(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "workflows", "run", *TINY, "--rounds=1", f"--results={tmp_path}"]
     done = subprocess.run(
-        ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv],
+        with_own_locks("sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -165,7 +165,7 @@ def test_unavailable_required_package_is_an_error_with_the_apt_log(machine: Mach
     assert not machine.is_ready
 
 
-def test_no_package_is_installed_twice(machine: Machine) -> None:
+def test_setup_installs_each_package_once(machine: Machine) -> None:
     code, printed = machine.set_up("test")
     assert code == 0, printed
     words = [word for call in machine.calls if call.startswith("install") for word in call.split()[1:]]

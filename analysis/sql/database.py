@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow as pa
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from analysis.errors import BadInput, Problem, Unsupported
-from analysis.sql import table_views
+from analysis.sql import table_views, view_statements
 from analysis.sql.view_statements import VIEWS
 from analysis.store.files.file_content import first_line_of_error
 from analysis.store.index.left_out import LeftOut
@@ -50,6 +50,9 @@ MEMORY_LIMIT: Final = "640MB"
 
 _KEPT: Final = "1MB"
 
+_COSTLY_OPTIMIZERS: Final = frozenset({"projection_placement"})
+"""They make the planning of the views' joins of 150 columns four times as slow. DuckDB has it from version 2 on."""
+
 
 class ChangedStoreError(Unsupported):
     """A file that the views read is gone or can't be read; opening the store again usually helps."""
@@ -72,6 +75,7 @@ def connect(
     asking: str | None = None,
     choice: Choice = every_run,
     verdicts: bool = True,
+    views: Collection[str] | None = None,
 ) -> Connection:
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
 
@@ -84,6 +88,7 @@ def connect(
         asking: the SQL to come, of which each table is there. None: it is not known. Empty: any but of samples.
         choice: the runs that it is about; the views of visits, trials and samples may lack all others.
         verdicts: whether `runs` has them; without, they are null.
+        views: the derived views and macros to come, each with those that it reads; all by default.
 
     Returns:
         A connection to a database in memory, which is the caller's to close.
@@ -92,7 +97,7 @@ def connect(
         Unsupported: the store can't be read.
     """
     try:
-        return _opened(store, replace(_extent(asking, run_id), verdicts=verdicts), choice)
+        return _opened(store, replace(_extent(asking, run_id), verdicts=verdicts), choice, views)
     except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
         raise Unsupported(f"can't read {store.url}: {first_line_of_error(error)}; {_remedy(error)}") from error
 
@@ -105,21 +110,23 @@ def connect_to_ask(store: Store, name: str, **parameters: object) -> Connection:
     """
     asked = next((question for question in questions() if question.name == name), None)
     if asked is None:
-        return connect(store, asking="", choice=no_run)  # `answer_question` says that it is unknown
+        return connect(store, asking="", choice=no_run, views=())  # `answer_question` says that it is unknown
     environment, run_id = parameters.get("environment"), parameters.get("run_id")
     choice: Choice = every_run
     if "run_id" in asked.parameters:  # it is about the run given, or else about the last of each environment
         choice = latest_runs if run_id is None else one_run(str(run_id))
     elif environment is not None:
         choice = of_environment(str(environment))
-    return connect(store, asking=asked.sql, choice=choice, verdicts="verdict" in asked.sql)
+    return connect(
+        store, asking=asked.sql, choice=choice, verdicts="verdict" in asked.sql, views=view_statements.words(asked.sql)
+    )
 
 
 def _extent(asking: str | None, run_id: str | None) -> Extent:
     """What is read for this SQL: samples are many, and in few questions."""
     if asking is None:
         return Extent(EVERY, EVERY, run_id)
-    words = set(re.findall(r"\w+", asking.lower()))
+    words = view_statements.words(asking)
     if "samples" in words:
         return Extent(EVERY, EVERY, run_id)
     about_all = words and ("left_out" in words or words.isdisjoint({*TABLES, "usable_trials", *VIEWS}))
@@ -133,7 +140,7 @@ def _remedy(error: Exception) -> str:
 
 
 @retry(retry=retry_if_exception_type((duckdb.IOException, FileNotFoundError)), stop=TRIES, reraise=True)
-def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
+def _opened(store: Store, extent: Extent, choice: Choice, views: Collection[str] | None) -> Connection:
     with contextlib.ExitStack() as stack:
         con = duckdb.connect(
             config={
@@ -148,12 +155,21 @@ def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
         )
         stack.callback(con.close)
         con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
+        con.execute(f"set disabled_optimizers = '{_costly_optimizers()}'")
         inventory = store.inventory(
             extent.digested, extent.run_id, tables=extent.tables, choice=choice, verdicts=extent.verdicts
         )
-        table_views.create(con, store, inventory, sorted(extent.tables))
+        table_views.create(con, store, inventory, sorted(extent.tables), views)
         stack.pop_all()
     return con
+
+
+@functools.cache
+def _costly_optimizers() -> str:
+    """Those that this DuckDB has, as its option takes them."""
+    with contextlib.closing(duckdb.connect()) as con:
+        known = {name for (name,) in con.sql("select name from duckdb_optimizers()").fetchall()}
+    return ",".join(sorted(_COSTLY_OPTIMIZERS & known))
 
 
 def _spill_folder() -> str:

@@ -2,7 +2,7 @@
 """The tables of a store in DuckDB: `runs` in memory, the other three as views of their files, and the derived views."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import duckdb
@@ -28,7 +28,13 @@ _SHAPES: Final[dict[tuple[str, int], tuple[str, str]]] = {}
 """By table and version: the columns as they are selected, and a null of each one's type. DuckDB names the types."""
 
 
-def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, tables: Iterable[str]) -> None:
+def create(
+    con: duckdb.DuckDBPyConnection,
+    store: Store,
+    inventory: Inventory,
+    tables: Iterable[str],
+    views: Collection[str] | None = None,
+) -> None:
     """Create the tables and views of the runs that count, and the table `left_out` of the others.
 
     Args:
@@ -36,6 +42,7 @@ def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, t
         store: where the files are.
         inventory: the runs, and the files to read for them.
         tables: those of visits, trials and samples that were checked; there is no view of another.
+        views: the derived views and macros that are needed; all by default.
     """
     con.execute("set TimeZone = 'UTC'")
     con.register("left_out_now", left_out_table(inventory.left_out))
@@ -48,7 +55,7 @@ def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, t
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
-    for statement in view_statements.statements():
+    for statement in view_statements.statements(views):
         con.execute(statement)
 
 

@@ -3,6 +3,7 @@
 A new column takes one entry here: the store writes it, the views show it, a missing value is null.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -255,6 +256,7 @@ def columns(table: str, version: int = SCHEMA_VERSION) -> tuple[Column, ...]:
     return found
 
 
+@functools.cache
 def arrow_schema(table: str, version: int = SCHEMA_VERSION) -> pa.Schema:
     """The Arrow schema of a table, with unit and description of each column and the version in its metadata."""
     fields = [_field(c.name, c.type, c.unit, c.description) for c in columns(table, version)]

@@ -29,7 +29,7 @@ FORMS = (
 
 
 @given(form=st.sampled_from(FORMS), secret=SECRET)
-def test_no_part_of_a_secret_is_shown(form: str, secret: str) -> None:
+def test_address_shows_no_part_of_a_secret(form: str, secret: str) -> None:
     in_login = "{}@" in form
     encoded = quote(secret, safe=":" if in_login else "@:/+?=%")
     assert "SECRET" not in shown_address(form.format(encoded))

@@ -201,7 +201,7 @@ def test_host_network_that_changes_with_the_dataplane_is_noted() -> None:
     assert answer_of(run_of({"a": "A", "b": "B"}, (HOST, TCP)), found).notes == ()
 
 
-def test_what_was_not_visited_again_or_repeated_is_said() -> None:
+def test_answer_names_dataplanes_not_visited_again_or_repeated() -> None:
     repeat = {"visit": 7, "repeated_as": 31, "dataplane": "b", "round": 2, "reason": "its host network was 40 % slower"}
     decided = {"rounds_run": 6, "decided_after": {"b": 3, "c": 6}, "repeats": [repeat, repeat | {"repeated_as": None}]}
     about = run_of({"a": "A", "b": "B", "c": "C"}, parameters=decided)
@@ -266,7 +266,7 @@ def runs(draw: st.DrawFn) -> tuple[dict[str, str], list[Cell], list[Comparison]]
 
 @settings(max_examples=150)
 @given(runs())
-def test_no_sentence_is_long_or_claims_more_than_the_comparisons(
+def test_answer_sentences_are_short_and_claim_no_more_than_the_comparisons(
     run: tuple[dict[str, str], list[Cell], list[Comparison]],
 ) -> None:
     titles, cells, found = run

@@ -20,7 +20,7 @@ with atomic.replacing(Path(sys.argv[1])) as stream:
 """
 
 
-def test_an_atomic_write_makes_missing_folders_and_leaves_no_temporary_file(tmp_path: Path) -> None:
+def test_atomic_write_makes_missing_folders_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "a/b/file"
     for content in (b"one", b"two"):
         atomic.write(path, content)
@@ -28,7 +28,7 @@ def test_an_atomic_write_makes_missing_folders_and_leaves_no_temporary_file(tmp_
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_during_an_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
+def test_error_during_an_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     atomic.write(path, b"old")
 
@@ -43,7 +43,7 @@ def test_an_error_during_an_atomic_write_keeps_the_old_file(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_kill_during_an_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
+def test_kill_during_an_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     atomic.write(path, b"old")
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, cwd=Path(__file__).parents[2])
@@ -53,7 +53,7 @@ def test_a_kill_during_an_atomic_write_keeps_the_old_file(tmp_path: Path) -> Non
     assert left.read_bytes() == b"new", "it was killed while it wrote"
 
 
-def test_a_durable_atomic_write_syncs_the_file_before_its_rename_and_the_folder_after_it(
+def test_durable_atomic_write_syncs_the_file_before_its_rename_and_the_folder_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []

@@ -48,7 +48,7 @@ def references(*bps: Sequence[float], dataplane: str = "ebpf", first: int = 1) -
     return [VisitReference(visit, dataplane, tuple(each)) for visit, each in enumerate(bps, first)]
 
 
-def test_a_visit_off_its_dataplanes_others_is_named_with_the_figures() -> None:
+def test_visit_off_its_dataplanes_others_is_named_with_the_figures() -> None:
     """The lab's host network moves by 45 % with the dataplane, which makes no visit of either off."""
     slow = references([3.0e9], [3.1e9], [3.05e9], dataplane="iptables", first=11)
     found = visits_off([*references([5.2e9, 5.3e9], [5.1e9], [5.2e9], [3.6e9, 3.7e9]), *slow])

@@ -63,7 +63,7 @@ def of_chart(chart: Chart) -> str:
     return chart.name
 
 
-def test_the_catalogue_is_the_files_and_the_metrics_that_have_a_chart() -> None:
+def test_chart_catalogue_is_the_files_and_the_metrics_that_have_one() -> None:
     of_metrics = {metric.chart.name for metric in METRICS if metric.chart}
     assert {of_chart(c) for c in ALL} == {path.stem for path in HERE.glob("[!_]*.py")} | of_metrics
     assert ALL[0].name == "differences"

@@ -37,7 +37,7 @@ def test_packing_changes_no_query_result(store: Store) -> None:
     }
 
 
-def test_a_packed_run_can_be_written_again_and_packed_again(store: Store) -> None:
+def test_packed_run_can_be_written_again_and_packed_again(store: Store) -> None:
     for number in range(3):
         store.write(f"run-{number}", rows(f"run-{number}", "x"))
     assert pack(store) == 3

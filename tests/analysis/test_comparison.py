@@ -136,7 +136,7 @@ def test_boundless_interval_is_printed() -> None:
     assert c.estimate.endswith("[−100, ∞]")
 
 
-def test_the_others_are_compared_with_each_other() -> None:
+def test_comparisons_include_those_between_other_dataplanes() -> None:
     found = compared(
         "received_bps",
         {TCP: "p tcp"},

@@ -33,7 +33,7 @@ def test_all_intervals_of_a_comparison_hold_together(sides: Sides) -> None:
     assert scored.false.lower <= 1 - HELD, scored.false
 
 
-def test_a_history_takes_in_what_one_run_a_side_can_not_know() -> None:
+def test_contrast_takes_the_variance_between_runs_from_the_history() -> None:
     """Equal runs whose nights scatter by 2 %: half of the comparisons find something by visits alone."""
     alone, known = (score(Sides("", night=0.02, history=nights), 40) for nights in (0, 8))
     assert alone.false.lower > 0.2

@@ -36,7 +36,7 @@ def page(found: RunContrast) -> tuple[str, Page]:
     return html, Page(html)
 
 
-def test_what_else_differed_stands_before_what_is_found(found: RunContrast, page: tuple[str, Page]) -> None:
+def test_page_shows_conditions_before_findings(found: RunContrast, page: tuple[str, Page]) -> None:
     html, parsed = page
     places = [html.index(mark) for mark in ('id="verdict"', 'id="beside"', 'id="answer"', "<svg", 'id="every"')]
     assert places == sorted(places)
@@ -51,7 +51,7 @@ def test_every_contrast_is_on_the_page_with_its_sentence(found: RunContrast, pag
     assert [c.sentence for c in found.contrasts if c.answer not in text or c.figures not in text] == []
 
 
-def test_the_page_has_no_scripts_and_nothing_from_outside(page: tuple[str, Page]) -> None:
+def test_contrast_page_has_no_scripts_and_nothing_from_outside(page: tuple[str, Page]) -> None:
     html, parsed = page
     assert not {tag for tag, _ in parsed.tags} & {"script", "img", "link", "iframe", "object", "embed", "b6"}
     assert not [a for _, attributes in parsed.tags for a in attributes if a.startswith("on") or a == "src"]
@@ -74,7 +74,7 @@ def test_markdown_is_a_table_that_nothing_recorded_can_break(found: RunContrast)
     assert text.count("<details>") == text.count("</details>") == 1
 
 
-def test_the_document_has_every_contrast_and_fits_its_schema(found: RunContrast) -> None:
+def test_contrast_document_has_every_contrast_and_fits_its_schema(found: RunContrast) -> None:
     document = compare_document(found, "page.html")
     content = json.loads(to_json(document))
     jsonschema.validate(content, schema(CompareDocument))
@@ -87,7 +87,7 @@ def test_the_document_has_every_contrast_and_fits_its_schema(found: RunContrast)
     assert lines[0].startswith("metric,")
 
 
-def test_a_comparison_without_leading_metrics_is_a_page_too(tmp_path: Path) -> None:
+def test_comparison_without_leading_metrics_is_a_page_too(tmp_path: Path) -> None:
     cells = (("pod-to-service", "ladder-512", "forward"),)
     runs = (recipe(name, environment="prod", cells=cells) for name in ("one", "two"))
     found = compared(stored(tmp_path, *runs), "one", "two")

@@ -90,7 +90,7 @@ def point(at: float, low: float, high: float) -> CurvePoint:
         ([(0.01, 0.03), (0.02, 0.05), (0.01, 0.09)], None),  # real, and within the margin
     ],
 )
-def test_where_a_curve_bends(points: list[tuple[float, float]], bend: Bend | None) -> None:
+def test_curve_bend_is_at_the_right_scale(points: list[tuple[float, float]], bend: Bend | None) -> None:
     curve = simulated(scales(0, 1000), flat)[0]
     known = [CurvePoint(0, 1.0), *(point(at, *ends) for at, ends in zip(SERVICES[1:], points, strict=True))]
     assert replace(curve, values=tuple(known)).bend == bend
@@ -110,7 +110,7 @@ def test_curves_follow_the_truth_inside_visits() -> None:
 
 
 @pytest.mark.parametrize("rounds", [3, 4, 8])
-def test_how_often_a_run_claims_what_is_not_so(rounds: int) -> None:
+def test_curve_claims_are_seldom_false(rounds: int) -> None:
     """Claimed are 5 %: of 200 runs 20 or more miss the truth once in 400 tests, if that is kept."""
     runs, missing, bending, early = 200, 0, 0, 0
     for seed in range(runs):
@@ -128,7 +128,7 @@ def _untrue(curve: Curve) -> bool:
     return bend is not None and (not real or bend.since < 5000 or bend.until > 1000 or not bend.rises)
 
 
-def test_a_bend_is_found() -> None:
+def test_curve_bend_is_found() -> None:
     found = [
         [c.bend for c in simulated(scales(*SERVICES), step_after(1000), seed=seed) if c.metric == "connect_p50_s"]
         for seed in range(40)
@@ -150,7 +150,7 @@ def test_scales_of_two_factors_are_swept_along_each() -> None:
     }
 
 
-def test_a_scale_that_was_not_measured_has_no_interval() -> None:
+def test_curve_has_no_interval_at_a_scale_that_was_not_measured() -> None:
     levels = scales(0, 1000)
     visits = {(CONNECT.at(levels[0]), "ebpf"): {("run-1", 1): 1e-4, ("run-1", 2): 1e-4}}
     figures = [Figures(BY_NAME["connect_p50_s"], dict.fromkeys([CONNECT.at(s) for s in levels], "path"), visits)]
@@ -181,7 +181,7 @@ def test_stored_scales_are_read_and_named(tmp_path: Path) -> None:
     assert grown == [1.0, pytest.approx(3, rel=0.2), pytest.approx(21, rel=0.2)]
 
 
-def test_a_run_of_several_scales_answers_at_the_largest_and_shows_the_curves(tmp_path: Path) -> None:
+def test_run_of_several_scales_answers_at_the_largest_and_shows_the_curves(tmp_path: Path) -> None:
     with synthetic.database(tmp_path, SEVERAL) as con:
         summary = synthetic.summarise(con, SEVERAL.run_id)
         page = report.render(con, SEVERAL.run_id, summary)
@@ -213,7 +213,7 @@ def test_a_run_of_several_scales_answers_at_the_largest_and_shows_the_curves(tmp
     assert "pod-to-service tcp, 1 000 Services" not in printed.getvalue(), "the report has the other scales"
 
 
-def test_the_times_of_changes_and_the_memory_of_agents_have_curves(tmp_path: Path) -> None:
+def test_times_of_changes_and_the_memory_of_agents_have_curves(tmp_path: Path) -> None:
     recipe = replace(SEVERAL, environment="prod", cells=(("pod-to-service", "service-added", "forward"),))
     with synthetic.database(tmp_path, recipe) as con:
         groups = at_scale.groups_of(synthetic.summarise(con, recipe.run_id))
@@ -230,7 +230,7 @@ def test_the_times_of_changes_and_the_memory_of_agents_have_curves(tmp_path: Pat
     assert re.fullmatch(r"1\d\d MiB", groups[1].lines[0].values[0])
 
 
-def test_a_night_of_several_scales_continues_the_history_of_each(tmp_path: Path) -> None:
+def test_night_of_several_scales_continues_the_history_of_each(tmp_path: Path) -> None:
     """Nights of 1,000 Services, then one of 0 and 1,000: the series of 1,000 is as long as all of them."""
     recipes = synthetic.nights(6, {}, replace(SEVERAL, scales=scales(1000)))
     last = replace(recipes[-1], scales=scales(0, 1000))
@@ -262,7 +262,7 @@ def test_rows_from_before_scales_have_one(tmp_path: Path) -> None:
     assert "Services" not in summary.headline
 
 
-def test_an_interval_that_says_nothing_does_not_hide_the_values_of_its_panel() -> None:
+def test_interval_that_says_nothing_does_not_hide_the_values_of_its_panel() -> None:
     axis = values_scale([2.0, 36.0], [0.0, 1e9, None])
     low, high = axis["domain"]
     assert (axis["type"], axis["clamp"]) == ("log", True)

@@ -36,7 +36,7 @@ def estimated(found: dict[Key, Differences], order: dict[Block, int] | None = No
     return estimate_all(found, [], 1e-3, order)
 
 
-def test_what_each_run_has_of_its_own_widens_the_intervals() -> None:
+def test_shift_of_each_run_widens_the_intervals() -> None:
     """With a shift of 0.1 the mean of two runs is known to 0.07, however many rounds each had."""
     apart = estimated(measured(0.1))
     as_one = estimated(as_one_run(measured(0.1)))
@@ -52,7 +52,7 @@ def test_runs_that_agree_count_as_one() -> None:
     assert all(one.standard_error < 1.4 * as_one[k].standard_error for k, one in apart.items())
 
 
-def test_a_comparison_with_fewer_rounds_is_judged_by_what_was_known_after_its_last() -> None:
+def test_comparison_with_fewer_rounds_is_judged_by_what_was_known_after_its_last() -> None:
     everything = measured(runs=("one",))
     order = {("one", n): n for n in range(1, 7)}
     until = {k: Differences(d.scale, d.blocks[:3], d.baseline[:3], d.other[:3]) for k, d in everything.items()}

@@ -25,7 +25,7 @@ def shown(*rows: tuple[int, str | None, list[dict[str, Any]], list[str]]) -> lis
     return evidence(cast("Data", Visits(*rows)))
 
 
-def test_what_every_visit_has_stands_once_and_what_differs_has_its_visits() -> None:
+def test_evidence_of_every_visit_stands_once_and_what_differs_has_its_visits() -> None:
     always = [sign("before", "none", "ebpf", node="node-b"), sign("after", "none", "ebpf", node="node-b")]
     (one,) = shown(
         (1, "ebpf", [sign("before", "5 packets", "ebpf"), *always, sign("after", "7 packets", "ebpf")], ["on"]),

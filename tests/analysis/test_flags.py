@@ -248,7 +248,7 @@ def test_verdict_with_flagged_trials_is_marked_everywhere(flagged: database.Conn
     assert all(c.answer.partition(MARKED)[2] in page for c in summary.comparisons)
 
 
-def test_a_verdict_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
+def test_verdict_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
     summary = summarise(plain, "run-1")
     assert not any(c.doubts.mark for c in summary.comparisons)
     assert MARKED not in summary.headline + " ".join(c.sentence for c in summary.comparisons) + printed(summary)

@@ -35,7 +35,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return store
 
 
-def test_an_entry_has_pages_pictures_and_the_answer_and_stands_in_the_list(store: Store, tmp_path: Path) -> None:
+def test_gallery_entry_has_pages_pictures_and_the_answer_and_is_listed(store: Store, tmp_path: Path) -> None:
     store.write_report(RECIPE.run_id, {"report.html": "<p>a", "report-interactive.html": "<p>b"}, latest=True)
     entry = tmp_path / "gallery" / "lab"
     gallery.write_entry(store, "", entry)
@@ -58,7 +58,7 @@ def test_an_entry_has_pages_pictures_and_the_answer_and_stands_in_the_list(store
         assert all((where / link).exists() for link in found)
 
 
-def test_a_run_without_pages_or_that_is_not_there_is_refused(store: Store, tmp_path: Path) -> None:
+def test_gallery_refuses_a_run_without_pages_or_that_is_not_there(store: Store, tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="type `make report RUN=run-1"):
         gallery.write_entry(store, RECIPE.run_id, tmp_path / "lab")
     for name in ("run-2", "../run-1"):
@@ -66,14 +66,16 @@ def test_a_run_without_pages_or_that_is_not_there_is_refused(store: Store, tmp_p
             gallery.write_entry(store, name, tmp_path / "lab")
 
 
-def test_no_browser_is_named_with_its_remedy(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gallery_without_a_browser_names_the_remedy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.write_report(RECIPE.run_id, {"report.html": "a", "report-interactive.html": "b"}, latest=True)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Unsupported, match="apt-get install chromium"):
         gallery.write_entry(store, RECIPE.run_id, tmp_path / "lab")
 
 
-def test_the_gallery_is_small_and_every_entry_is_whole() -> None:
+def test_gallery_is_small_and_every_entry_is_whole() -> None:
     assert ENTRIES_THERE
     assert sum(path.stat().st_size for path in gallery.FOLDER.rglob("*") if path.is_file()) < MOST_BYTES
     for entry in ENTRIES_THERE:
@@ -82,6 +84,6 @@ def test_the_gallery_is_small_and_every_entry_is_whole() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES_THERE, ids=lambda path: path.name)
-def test_an_entry_names_no_folder_of_the_machine_it_was_measured_on(entry: Path) -> None:
+def test_gallery_entry_names_no_folder_of_the_machine(entry: Path) -> None:
     for file in (entry / "README.md", entry / report.REPORT):
         assert re.findall(r"[\s>\"'=`](/(?:home|root|srv|tmp|work)/[^\s<]*)", file.read_text()) == []

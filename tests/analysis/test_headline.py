@@ -55,7 +55,7 @@ def answer(speeds: Mapping[Cell, tuple[float, ...]], half: float = 0.02, tails: 
         ),
     ],
 )
-def test_the_best_by_each_metric_is_named_beginning_with_the_surest_loss(
+def test_headline_names_the_best_by_each_metric_beginning_with_the_surest_loss(
     speeds: dict[Cell, tuple[float, ...]], sentence: str
 ) -> None:
     assert answer(speeds).sentence == sentence
@@ -72,13 +72,13 @@ def test_latency_alone_is_named_where_throughput_is_undecided() -> None:
     )
 
 
-def test_a_fast_median_with_a_worse_tail_is_not_good() -> None:
+def test_headline_of_a_fast_median_with_a_worse_tail_is_not_good() -> None:
     found = answer({PING: (1, 1, 2)}, tails=(1, 1, 0.4))
     assert found.kinds[0].claim("c") == "mixed"
     assert found.sentence == "No dataplane is best by every metric on the one kind of traffic measured."
 
 
-def test_the_family_holds_what_the_first_page_may_quote() -> None:
+def test_family_of_comparisons_holds_what_the_first_page_may_quote() -> None:
     names = {metric.name for metric in QUOTED}
     leading = {"received_bps", "bounded_loss_bps", "connect_p50_s", "response_p50_s"}
     assert names == {*leading, "response_p99_s", "cpu_s_per_gbit"}
@@ -87,7 +87,7 @@ def test_the_family_holds_what_the_first_page_may_quote() -> None:
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(*[st.sampled_from([0.5, 1.0, 1.0, 1.5, 3.0])] * 3), min_size=2, max_size=5))
-def test_what_is_said_by_a_metric_holds_on_all_of_its_kinds(speeds: list[tuple[float, ...]]) -> None:
+def test_headline_of_a_metric_holds_on_all_kinds_of_traffic(speeds: list[tuple[float, ...]]) -> None:
     cells = [TCP, PING, LOADED, CONNECT, POD][: len(speeds)]
     found = answer(dict(zip(cells, speeds, strict=True)))
     assert len(found.sentence.split()) <= 25

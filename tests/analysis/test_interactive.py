@@ -99,7 +99,7 @@ def test_packed_vega_is_of_the_installed_version() -> None:
 @pytest.mark.parametrize(
     "recipe", [Recipe(rounds=2, stop_after=0), Recipe(rounds=1, entries=ENTRIES[:1])], ids=["nothing", "one"]
 )
-def test_a_run_with_little_to_show_has_a_page(recipe: Recipe, tmp_path: Path) -> None:
+def test_interactive_page_of_a_run_with_little_to_show(recipe: Recipe, tmp_path: Path) -> None:
     with synthetic.database(tmp_path, recipe) as con:
         html = report.render_pages(con, recipe.run_id, synthetic.summarise(con, recipe.run_id)).interactive
     assert ("Nothing was measured" in html) == (recipe.stop_after == 0)
@@ -198,7 +198,7 @@ class TestInBrowser:
         assert len(re.findall(r"<svg ", done.stdout)) > 3
         assert browser.title(done.stdout).startswith("Interactive: ")
 
-    def test_a_script_that_is_not_its_own_does_not_run(self, page: str, tmp_path: Path) -> None:
+    def test_interactive_page_runs_no_script_but_its_own(self, page: str, tmp_path: Path) -> None:
         file = tmp_path / "report-interactive.html"
         file.write_text(page.replace("</body>", "<script>document.title = 'broken in'</script></body>"))
         done = browser.browse(tmp_path / "profile", file.as_uri(), "--dump-dom", size=(500, 900))

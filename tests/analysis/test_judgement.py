@@ -70,7 +70,7 @@ def test_error_goes_first_to_the_leading_metrics_and_the_baseline() -> None:
     assert found["received_bps", "one"] < found["cpu_s_per_gbit", "one"]
 
 
-def test_a_metric_that_is_not_quoted_widens_no_other_interval() -> None:
+def test_metric_that_is_not_quoted_widens_no_other_interval() -> None:
     alone, beside = judged("received_bps"), judged("received_bps", "connect_p99_s")
     assert beside.comparisons[: len(alone.comparisons)] == alone.comparisons
     quoted = judged("received_bps", "cpu_s_per_gbit").comparisons
@@ -83,7 +83,7 @@ def test_looks_widen_the_intervals() -> None:
     assert judged("received_bps", plan=Plan(most_rounds=3)) == fixed
 
 
-def test_a_comparison_is_judged_at_the_level_of_its_own_rounds() -> None:
+def test_comparison_is_judged_at_the_level_of_its_own_rounds() -> None:
     """Dataplane `two` was not visited after the third round, whose level is twice the fifth's."""
     values = {place: {b: v * GAINS[place[1]] for b, v in found.items()} for place, found in visits().items()}
     early = {place: {b: v for b, v in found.items() if b[1] <= 3} for place, found in values.items()}
@@ -108,7 +108,7 @@ def fixed(values: Mapping[Place, Mapping[Block, float]]) -> tuple[Comparison, ..
     return compare_run([figures("received_bps", values)], SIDES, Plan()).comparisons
 
 
-def test_a_dataplane_that_was_never_measured_costs_the_others_nothing() -> None:
+def test_dataplane_that_was_never_measured_costs_the_others_nothing() -> None:
     without = compare_run([figures("received_bps", visits(sides=["base", "one"]))], SIDES, Plan())
     alone = compare_run([figures("received_bps", visits(sides=["base", "one"]))], ["base", "one"], Plan())
     assert [c for c in without.comparisons if "two" not in of(c)] == list(alone.comparisons)
@@ -142,6 +142,6 @@ def test_margin_is_the_plans(margin: float) -> None:
         assert (c.verdict == "same") == (max(-(c.low or 0), c.high or 0) <= margin)
 
 
-def test_nothing_to_compare() -> None:
+def test_judgement_of_nothing_to_compare() -> None:
     assert compare_run([], SIDES, Plan()) == Judgement()
     assert compare_run([figures("received_bps", visits())], ["base"], Plan()) == Judgement()

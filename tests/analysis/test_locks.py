@@ -22,7 +22,7 @@ with Folder(sys.argv[1]).open_file("lock", os.O_RDWR | os.O_CREAT) as descriptor
 """
 
 
-def test_a_lock_has_one_holder_and_is_released_by_its_end(tmp_path: Path) -> None:
+def test_lock_has_one_holder_and_is_released_by_its_end(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with folder.open_file("lock", os.O_RDWR | os.O_CREAT) as one, folder.open_file("lock", os.O_RDONLY) as other:
         assert locks.try_lock(one)
@@ -41,7 +41,7 @@ def test_shared_locks_keep_out_an_exclusive_one_alone(tmp_path: Path) -> None:
         assert not locks.try_lock(other)
 
 
-def test_a_lock_is_waited_for_until_its_holder_is_killed(tmp_path: Path) -> None:
+def test_lock_is_waited_for_until_its_holder_is_killed(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as holder:
         assert holder.stdout is not None
@@ -53,7 +53,7 @@ def test_a_lock_is_waited_for_until_its_holder_is_killed(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP])
-def test_a_file_system_without_locks_is_known_from_other_errors(
+def test_file_system_without_locks_is_known_from_other_errors(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

@@ -45,7 +45,7 @@ def test_out_of_memory_error_names_a_remedy(error: Exception, sentence: str) -> 
     assert "ulimit" in found
 
 
-def test_other_errors_are_not_translated() -> None:
+def test_memory_error_only_is_translated() -> None:
     for error in (OSError(2, "No such file"), RuntimeError("a bug"), ImportError("no module named x")):
         assert resource_error(error) is None
 

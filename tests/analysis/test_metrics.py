@@ -64,7 +64,7 @@ def test_guide_adds_a_metric_a_column_a_chart_and_a_question(tmp_path: Path) -> 
     assert {name for name in found["named"] if name not in found["reference"]} == set()
 
 
-def test_a_metric_of_one_stored_column_has_that_column_s_unit() -> None:
+def test_metric_of_one_stored_column_has_that_column_s_unit() -> None:
     units = {column.name: column.unit for column in TRIALS}
     assert [m.name for m in METRICS if m.name in units and units[m.name] != m.unit] == []
     assert {m.name for m in METRICS} >= {"received_bps", "cpu_s_per_gbit"}
@@ -91,7 +91,7 @@ def test_names_and_places_of_metrics_are_their_own() -> None:
         assert len(set(values)) == len(values)
 
 
-def test_a_share_is_stored_as_a_number_without_a_unit_and_written_in_per_cent() -> None:
+def test_share_is_stored_as_a_number_without_a_unit_and_written_in_per_cent() -> None:
     loss = BY_NAME["loss_ratio"]
     assert (loss.unit, loss.shown_unit) == ("1", "%")
     assert {m.unit for m in METRICS if m.unit in {"", "%"}} == set()

@@ -81,7 +81,7 @@ def test_alone_a_comparison_has_only_its_own_rounds() -> None:
     assert alone.degrees_of_freedom == 2
 
 
-def test_one_cell_tells_nothing_of_how_alike_cells_are() -> None:
+def test_moderation_needs_more_than_one_cell() -> None:
     run = night(random.Random(1), cells=1)
     for k, one in estimate_differences(run).items():
         assert one == own_estimate(run[k], 0)
@@ -100,7 +100,7 @@ def test_alike_comparisons_lend_each_other_more_than_unlike_ones() -> None:
     assert 3 < unlike < alike / 1.5
 
 
-def test_the_noise_of_a_noisy_dataplane_is_not_lent_away() -> None:
+def test_moderation_does_not_lend_the_noise_of_a_noisy_dataplane() -> None:
     """The intervals of the quiet one must not be three times too wide, nor those of the noisy one too narrow."""
     ratios: dict[str, list[float]] = {"side 0": [], "side 2": []}
     for seed in range(60):

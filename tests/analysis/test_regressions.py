@@ -108,7 +108,7 @@ def test_past_and_recovered_changes_have_their_status() -> None:
     assert " in the night of 2026-11-21" in line(down)
 
 
-def test_one_night_is_suspected_but_no_regression() -> None:
+def test_single_night_is_suspected_but_no_regression() -> None:
     change = only(find_changes([series(level(7, math.log(0.7), COUNT - 1))]).changes)
     assert (change.status, change.nights_after) == ("suspected", 1)
     assert "one night is no change point yet" in line(change)

@@ -198,7 +198,7 @@ def test_every_number_has_a_unit_that_agrees_with_its_name(table: str) -> None:
         assert unit == ("bit/s" if place == "bps" else expected), place
 
 
-def test_the_units_are_in_the_stored_file(tmp_path: Path) -> None:
+def test_units_are_in_the_stored_parquet_file(tmp_path: Path) -> None:
     made = to_table("visits", "run-1", [{"run_id": "run-1", "visit": 1}])
     pq.write_table(made, tmp_path / "visits.parquet")
     usage = pq.read_schema(tmp_path / "visits.parquet").field("idle_nodes").type.value_type

@@ -35,7 +35,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return stored(tmp_path_factory.mktemp("store"), *nights, *singles, parameters=labels | extra)
 
 
-def test_a_gain_that_shrank_is_found_as_such(clusters: Store) -> None:
+def test_contrast_finds_a_gain_that_shrank(clusters: Store) -> None:
     found = compared(clusters, "prod-1", "prod-2")
     gamma = one(found, "gamma", "alpha")
     assert gamma.verdict == "lower"
@@ -54,7 +54,7 @@ def test_a_gain_that_shrank_is_found_as_such(clusters: Store) -> None:
     assert "B against A is worse on" in found.headline
 
 
-def test_what_else_differed_and_what_one_run_a_side_cannot_exclude(clusters: Store) -> None:
+def test_conditions_that_differed_and_what_one_run_a_side_cannot_exclude(clusters: Store) -> None:
     found = compared(clusters, "prod-1", "prod-2")
     texts = [fact.text for fact in found.beside]
     assert "kernel 6.18.5 → 6.18.6" in texts
@@ -66,7 +66,7 @@ def test_what_else_differed_and_what_one_run_a_side_cannot_exclude(clusters: Sto
     assert {c.basis for c in found.contrasts} == {"visits"}
 
 
-def test_in_the_lab_only_ratios_are_compared_and_a_condition_stands_first(clusters: Store) -> None:
+def test_lab_runs_are_compared_by_ratios_and_a_condition_stands_first(clusters: Store) -> None:
     found = compared(clusters, "lab-1", "lab-2")
     assert {c.against for c in found.contrasts} == {"alpha"}
     assert found.beside[0].text == "offloads false → true"
@@ -119,7 +119,7 @@ def test_between_clusters_figures_are_compared_and_between_lab_and_cluster_ratio
         compared(stored(tmp_path, recipe("four", entries=ENTRIES[3:])), "one", "four")
 
 
-def test_another_quantity_is_left_out_or_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_contrast_of_another_quantity_is_left_out_or_refused_with_a_sentence(tmp_path: Path) -> None:
     cells = (*SMALL.cells, ("pod-to-service", "udp", "forward"))
     store = stored(
         tmp_path,
@@ -138,7 +138,7 @@ def test_another_quantity_is_left_out_or_refused_with_a_sentence(tmp_path: Path)
     assert any("as asked for" in note for note in forced.notes)
 
 
-def test_only_what_both_have_is_compared_and_the_rest_is_named(tmp_path: Path) -> None:
+def test_contrast_has_the_paths_of_both_sides_and_names_the_rest(tmp_path: Path) -> None:
     other = (ENTRIES[1], ENTRIES[2], ENTRIES[3])
     store = stored(
         tmp_path,
@@ -159,7 +159,7 @@ def test_only_what_both_have_is_compared_and_the_rest_is_named(tmp_path: Path) -
         compared(store, "one", "far")
 
 
-def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+def test_run_is_not_compared_with_itself(tmp_path: Path) -> None:
     store = stored(tmp_path, recipe("one"), recipe("two", at=1), parameters={"two": {"continues": "one"}})
     for a, b in (("one", "one"), ("one", "two"), ("latest,one", "latest")):
         with pytest.raises(BadInput, match="in common: a run can't be compared with itself"):
@@ -236,7 +236,7 @@ def test_hostile_documents_of_a_run_end_in_a_comparison_or_a_sentence(tmp_path: 
             assert not re.search(r"(?<!\\)<script", to_markdown(found))
 
 
-def test_what_a_side_measured_nothing_on_is_one_sentence(tmp_path: Path) -> None:
+def test_paths_that_a_side_did_not_measure_are_one_sentence(tmp_path: Path) -> None:
     failed = frozenset({(name, topology) for name in ("alpha", "beta", "gamma") for topology in ("pod-to-service",)})
     store = stored(
         tmp_path,
@@ -253,7 +253,7 @@ def test_what_a_side_measured_nothing_on_is_one_sentence(tmp_path: Path) -> None
         compared(store, "two", "none")
 
 
-def test_another_number_of_services_is_a_condition_and_scales_in_common_are_compared(tmp_path: Path) -> None:
+def test_number_of_services_is_a_condition_and_scales_in_common_are_compared(tmp_path: Path) -> None:
     store = stored(tmp_path, recipe("few"), recipe("several"))
     for name, counts in (("many", (5000,)), ("several", (1000, 5000))):
         rows = synthetic.rows(recipe(name))

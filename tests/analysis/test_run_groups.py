@@ -68,7 +68,7 @@ def test_runs_named_by_a_text_are_in_order_of_time(text: str, names: str) -> Non
         ("\x1b]0;title\x07", "no run is called"),
     ],
 )
-def test_what_names_no_run_or_too_many_is_a_sentence(text: str, says: str) -> None:
+def test_run_name_of_no_run_or_too_many_is_a_sentence(text: str, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         select(text, RUNS)
 
@@ -84,7 +84,7 @@ def test_runs_of_a_store_are_listed_the_latest_first_with_their_labels(tmp_path:
         assert [(run.run_id, run.label) for run in list_runs(con)] == [("two", "after"), ("one", "")]
 
 
-def test_a_run_that_another_continues_is_a_part_of_it(tmp_path: Path) -> None:
+def test_continued_run_is_a_part_of_its_group(tmp_path: Path) -> None:
     recipes = (recipe("one"), recipe("two", at=0.1), recipe("three", at=0.2))
     store = stored(tmp_path, *recipes, parameters={"two": {"continues": "one"}})
     with database.connect(store, asking="") as con:
@@ -94,7 +94,7 @@ def test_a_run_that_another_continues_is_a_part_of_it(tmp_path: Path) -> None:
     assert group.run_ids == ("two", "one", "three")
 
 
-def test_a_side_is_of_one_environment(tmp_path: Path) -> None:
+def test_run_group_is_of_one_environment(tmp_path: Path) -> None:
     store = stored(tmp_path, recipe("one"), recipe("two", environment="prod"))
     with database.connect(store, asking="") as con, pytest.raises(BadInput, match="are of lab and prod"):
         load_group(con, "one,two", ("one", "two"))

@@ -51,7 +51,7 @@ def test_plan_of_a_run(tmp_path: Path, parameters: Mapping[str, object], before:
     assert plan_of(about, ["run-0"], before) == plan
 
 
-def test_a_run_that_continues_others_is_judged_by_the_rounds_of_all(tmp_path: Path) -> None:
+def test_run_that_continues_others_is_judged_by_the_rounds_of_all(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     written(store, SMALL, margin_ratio=0.1)
     written(store, replace(SMALL, run_id="run-2", seed=8, rounds=3), margin_ratio=0.1, continues="run-1")
@@ -60,13 +60,13 @@ def test_a_run_that_continues_others_is_judged_by_the_rounds_of_all(tmp_path: Pa
 
 
 @pytest.mark.parametrize("continued", ["run-1", "run-none"])
-def test_a_run_that_continues_nothing_that_is_stored_stands_alone(tmp_path: Path, continued: str) -> None:
+def test_run_that_continues_nothing_that_is_stored_stands_alone(tmp_path: Path, continued: str) -> None:
     store = Store(str(tmp_path))
     written(store, SMALL, margin_ratio=0.1, continues=continued)
     assert rounds(judged(store)) == {4}
 
 
-def test_a_repeated_visit_counts_as_far_as_it_was_measured(tmp_path: Path) -> None:
+def test_repeated_visit_counts_as_far_as_it_was_measured(tmp_path: Path) -> None:
     """Visit 9 repeats visit 2 of the first round, and has lost one of its two paths."""
     store = Store(str(tmp_path))
     rows = synthetic.rows(SMALL)

@@ -22,7 +22,7 @@ def test_levels_against_a_worked_example() -> None:
 
 
 @pytest.mark.parametrize("rounds", [4, 10])
-def test_all_looks_together_spend_the_error(rounds: int) -> None:
+def test_sequential_looks_together_spend_the_error(rounds: int) -> None:
     """Counted over random walks without a difference that are looked at after each round."""
     found = levels(0.1, rounds)
     limits = {look: -float(special.ndtri(level / 2)) * math.sqrt(look) for look, level in found.items()}
@@ -49,19 +49,19 @@ def test_every_look_has_a_level_and_none_more_than_the_error(error: float, round
 
 @settings(max_examples=20)
 @given(errors, errors, most)
-def test_a_smaller_error_has_smaller_levels(one: float, two: float, rounds: int) -> None:
+def test_sequential_levels_are_smaller_for_a_smaller_error(one: float, two: float, rounds: int) -> None:
     less, more = sorted((one, two))
     if more > 1.01 * less:
         assert all(levels(less, rounds)[r] < levels(more, rounds)[r] for r in levels(less, rounds))
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3])
-def test_a_run_that_cannot_stop_early_has_one_look(rounds: int) -> None:
+def test_run_that_cannot_stop_early_has_one_look(rounds: int) -> None:
     assert dict(levels(0.01, rounds)) == {rounds: 0.01}
     assert level_after(0.01, 2, rounds) == 0.01
 
 
-def test_a_comparison_beyond_the_looks_has_the_level_of_the_nearest() -> None:
+def test_comparison_beyond_the_looks_has_the_level_of_the_nearest() -> None:
     found = levels(0.01, 8)
     assert level_after(0.01, 2, 8) == found[3]
     assert level_after(0.01, 9, 8) == found[8]

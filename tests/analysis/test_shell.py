@@ -120,9 +120,7 @@ def test_date_that_python_does_not_have_is_printed_as_such(terminal: bool) -> No
 
 
 @pytest.mark.parametrize("standard_input", ["<&-", "< binary"])
-def test_an_input_that_is_closed_or_no_text_is_read_to_its_end(
-    store: Store, tmp_path: Path, standard_input: str
-) -> None:
+def test_shell_reads_closed_or_binary_input_to_its_end(store: Store, tmp_path: Path, standard_input: str) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00;\n")
     code = (
         "import sys; from analysis.sql.shell import run_shell; from analysis.store.store import Store; "

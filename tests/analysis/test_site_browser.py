@@ -100,7 +100,7 @@ def test_keyboard_reaches_the_search_and_leaves_it(site: Path, tmp_path: Path) -
     assert title(dom) == "skip|../runs/night-01.html|1 found|0|search"
 
 
-def test_no_script_but_the_sites_own_runs(site: Path, tmp_path: Path) -> None:
+def test_site_runs_no_script_but_its_own(site: Path, tmp_path: Path) -> None:
     done = browse(
         tmp_path,
         copied(site, "index.html", "<script>document.title = 'run'</script></body>", policy=True),

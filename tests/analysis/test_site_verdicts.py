@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def test_a_run_has_the_verdict_that_was_written_last(store: Store) -> None:
+def test_run_has_the_verdict_that_was_written_last(store: Store) -> None:
     found = read_verdicts(store)
     assert [found.get(name) for name in ("one", "two", "three", "four")] == [
         '{"last": "ü"}',
@@ -34,14 +34,14 @@ def test_a_run_has_the_verdict_that_was_written_last(store: Store) -> None:
     ]
 
 
-def test_a_damaged_file_costs_its_own_verdict(store: Store) -> None:
+def test_damaged_file_costs_its_own_verdict(store: Store) -> None:
     (damaged,) = Path(store.url).glob("runs/three.*")
     damaged.write_bytes(damaged.read_bytes()[:-9])
     found = read_verdicts(store)
     assert (found.get("one"), found.get("three")) == ('{"last": "ü"}', None)
 
 
-def test_a_file_that_a_writer_replaces_meanwhile_is_read_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdict_file_that_a_writer_replaces_is_read_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def once_gone(times: int) -> Callable[..., list[str]]:
         left, listed = [times], unnamed.list_runs
         return lambda files: ["runs/gone.0123456789abcdef.parquet"] if left and left.pop() else listed(files)
@@ -54,7 +54,7 @@ def test_a_file_that_a_writer_replaces_meanwhile_is_read_anew(store: Store, monk
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_store_can_be_opened_without_verdicts(store: Store, *, wanted: bool) -> None:
+def test_store_can_be_opened_without_verdicts(store: Store, *, wanted: bool) -> None:
     with closing(database.connect(store, asking="", verdicts=wanted)) as con:
         rows = database.query(con, "select run_id, verdict, parameters from runs").to_pylist()
     assert {row["run_id"] for row in rows} == {"one", "two", "three"}

@@ -36,7 +36,7 @@ def test_headline_is_the_true_difference(tmp_path: Path) -> None:
     assert [(flag.flag, flag.trials) for flag in summary.flags] == [("foreign-cpu", 4)]
 
 
-def test_a_run_that_deals_its_paths_out_compares_nothing_and_says_so(tmp_path: Path) -> None:
+def test_run_that_deals_its_paths_out_compares_nothing_and_says_so(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, Recipe(rounds=1, dealt=True))
     assert (summary.comparisons, summary.families, summary.outcome) == ((), (), "measured")
     assert summary.headline == (
@@ -155,12 +155,12 @@ def told_of(root: Path, tools: list[dict[str, object]] | None, **columns: object
     return found
 
 
-def test_a_tool_that_a_run_recorded_is_compared_by_what_it_fills_under_its_short_name(tmp_path: Path) -> None:
+def test_tool_that_a_run_recorded_is_compared_by_what_it_fills_under_its_short_name(tmp_path: Path) -> None:
     entry: dict[str, object] = {"name": "rr", "tool": "netperf", "transport": "tcp", "figures": ["connect_p50_s"]}
     assert told_of(tmp_path, [entry], connect_p50_s=1e-4) == {"connect_p50_s": {"pod-to-pod rr"}}
 
 
-def test_a_tool_that_a_run_did_not_record_goes_by_its_own_name(tmp_path: Path) -> None:
+def test_tool_that_a_run_did_not_record_goes_by_its_own_name(tmp_path: Path) -> None:
     found = told_of(tmp_path, None)
     assert found["received_bps"] == found["cpu_s_per_gbit"] == {"pod-to-pod netperf tcp"}
 

@@ -97,7 +97,7 @@ def test_every_trial_of_an_old_store_has_its_tool_and_its_transport(store: Store
     assert not store.inventory(EVERY).left_out
 
 
-def test_an_old_store_is_read_alike_by_arrow_as_from_a_bucket(store: Store, tmp_path: Path) -> None:
+def test_old_store_is_read_alike_by_arrow_as_from_a_bucket(store: Store, tmp_path: Path) -> None:
     """A folder whose name is a pattern to DuckDB is read as a bucket is."""
     everything = "select * from trials order by run_id, trial"
     with closing(database.connect(store)) as con, closing(database.connect(copied(tmp_path / "[results]"))) as other:
@@ -134,13 +134,13 @@ def test_nights_before_and_after_the_change_are_one_history(store: Store) -> Non
         assert text in texts
 
 
-def test_the_stored_verdict_of_an_old_run_can_be_read(con: database.Connection) -> None:
+def test_stored_verdict_of_an_old_run_can_be_read(con: database.Connection) -> None:
     for row in query_rows(con, "select verdict from runs"):
         summary = from_json(row["verdict"])
         assert {(c.tool, c.transport) for c in summary.comparisons} == set(PROTOCOLS.values())
 
 
-def test_a_new_verdict_of_an_old_run_is_kept_and_read(store: Store, con: database.Connection) -> None:
+def test_new_verdict_of_an_old_run_is_kept_and_read(store: Store, con: database.Connection) -> None:
     summary = summarise(con, OLD[-1])
     verdict = database.query(con, f"select verdict from runs where run_id = '{OLD[-1]}'")["verdict"][0].as_py()
     old = from_json(verdict).comparisons
@@ -168,7 +168,7 @@ def test_old_runs_and_new_ones_are_packed_apart_and_show_the_same(store: Store) 
 
 
 @pytest.mark.parametrize("column", ["protocol", "received_bps"])
-def test_a_column_of_another_type_is_found_in_files_of_an_old_version_too(column: str) -> None:
+def test_column_of_another_type_is_found_in_files_of_an_old_version_too(column: str) -> None:
     schema = pq.read_schema(next((RECORDED / "trials").glob("night-03.*")))
     check_schema(schema, "trials", 1)
     wrong = schema.set(schema.get_field_index(column), pa.field(column, pa.list_(pa.int64())))

@@ -38,7 +38,7 @@ def test_each_tail_of_a_single_family_has_its_error() -> None:
     assert present.hold.missed.lower < 0.05 < present.hold.missed.upper
 
 
-def test_the_former_intervals_did_not_hold_together() -> None:
+def test_former_intervals_did_not_hold_together() -> None:
     former = score(Scenario(), former_method.judge, 40)
     assert former.hold.upper < 0.6
     assert former.contradiction.lower > 0.4

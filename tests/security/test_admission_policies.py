@@ -205,7 +205,7 @@ def test_hostile_servers_and_probes_are_refused(pod: Object) -> None:
     assert refused(pod)
 
 
-def test_the_pod_patch_of_a_submitter_is_refused() -> None:
+def test_pod_patch_of_a_submitter_is_refused() -> None:
     """A pod specification that a template's input became, while it was pasted in as text."""
     hostile = every(
         spec(hostNetwork=True, hostPID=True, serviceAccountName=ACCOUNTS["switch"]),

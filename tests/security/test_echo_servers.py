@@ -53,7 +53,7 @@ def run(scenario: Callable[[], Coroutine[None, None, R]]) -> R:
 
 
 @pytest.mark.parametrize("case", FORGED)
-def test_only_the_request_with_the_token_is_answered_by_udp(case: str) -> None:
+def test_udp_echo_answers_only_the_request_with_the_token(case: str) -> None:
     async def scenario() -> bytes:
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
@@ -111,7 +111,7 @@ def test_silent_clients_do_not_exhaust_the_server(monkeypatch: pytest.MonkeyPatc
     assert run(scenario) == [MESSAGES.reply, MESSAGES.reply, b""]
 
 
-def test_two_servers_never_answer_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_echo_servers_never_answer_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() != 0:
         pytest.skip("a datagram with a forged source needs root")
     received: list[bytes] = []

@@ -146,7 +146,9 @@ def test_temporary_files_of_root_are_not_put_where_another_user_can_swap_them(
 
 
 @as_root
-def test_as_owner_does_not_help_where_others_may_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_writable_by_others_is_refused_also_as_its_owner(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shared = folder(tmp_path / "shared", 0o777)
     assert app.main(["query", "--sql=select 1", f"--results={shared}", "--as-owner"]) == 2
     assert f"{shared} is writable by everyone" in capsys.readouterr().err

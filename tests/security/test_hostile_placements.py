@@ -192,7 +192,7 @@ def test_placements_of_earlier_runs_are_read(stored: dict[str, object], namespac
 
 
 @given(st.text())
-def test_no_text_leads_a_namespace_out_of_its_folder(name: str) -> None:
+def test_namespace_path_never_leaves_its_folder(name: str) -> None:
     try:
         command = command_in(name, ("true",))
     except Problem:

@@ -306,7 +306,7 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
             yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
 
 
-def test_nothing_of_rich_that_reads_markup_is_used() -> None:
+def test_rich_markup_is_not_used() -> None:
     found = []
     for name, tree in sources():
         if name.startswith("analysis/console/"):

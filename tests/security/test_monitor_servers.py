@@ -26,7 +26,7 @@ def port() -> int:
 @pytest.mark.parametrize(
     "path", ["/", "/x", f"/{TOKEN[:-1]}", f"/{TOKEN}/", f"/{TOKEN}?x", f"/{TOKEN.upper()}", "/%30", "*"]
 )
-def test_only_the_path_with_the_token_has_the_counters(port: int, path: str) -> None:
+def test_monitor_serves_counters_only_under_the_path_with_the_token(port: int, path: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection):
         connection.request("GET", path)

@@ -33,13 +33,13 @@ MADE: dict[str, list[Object]] = {
 
 
 @pytest.mark.parametrize("policy", MADE)
-def test_what_a_run_makes_is_admitted(policy: str) -> None:
+def test_scale_policy_admits_what_a_run_makes(policy: str) -> None:
     for made in MADE[policy]:
         assert refusals(policy, made, user=SWITCH) == [], made["metadata"]
 
 
 @pytest.mark.parametrize("policy", MADE)
-def test_only_own_objects_are_deleted(policy: str) -> None:
+def test_scale_policy_deletes_only_own_objects(policy: str) -> None:
     others = {"metadata": {"name": "scale-00001", "labels": {}}}
     for made in MADE[policy]:
         assert refusals(policy, None, old=made, user=SWITCH, operation="DELETE") == []

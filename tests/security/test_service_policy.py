@@ -28,7 +28,7 @@ def test_accounts_create_services_of_their_own_pods(changes: Object, permitted: 
     assert (refusals(scale_policy.SERVICES, made, user=OBSERVE) == []) is permitted
 
 
-def test_an_address_of_a_load_balancer_can_not_be_chosen() -> None:
+def test_load_balancer_address_can_not_be_chosen() -> None:
     chosen = {"projectcalico.org/loadBalancerIPs": '["10.0.0.1"]'}
     made = {
         "metadata": {**SERVICE["metadata"], "annotations": chosen},

@@ -48,20 +48,20 @@ def answer(port: int, sent: bytes) -> bytes:
         return b"" if first[7] == 9 else first
 
 
-def test_a_request_is_answered_with_as_many_bytes(port: int) -> None:
+def test_sockperf_request_is_answered_with_as_many_bytes(port: int) -> None:
     assert len(answer(port, REQUEST)) == len(REQUEST)
 
 
-def test_no_answer_is_answered_so_that_a_forged_source_starts_no_loop(port: int) -> None:
+def test_sockperf_answers_no_answer_so_that_a_forged_source_starts_no_loop(port: int) -> None:
     assert answer(port, answer(port, REQUEST)) == b""
 
 
 @pytest.mark.parametrize("flags", [0, CLIENT, WANTS_REPLY, CLIENT | WANTS_REPLY | WARM_UP])
-def test_only_a_clients_request_for_a_reply_is_answered(port: int, flags: int) -> None:
+def test_sockperf_answers_only_a_clients_request_for_a_reply(port: int, flags: int) -> None:
     assert answer(port, message(flags)) == b""
 
 
-def test_it_listens_at_the_address_that_it_is_given(port: int) -> None:
+def test_sockperf_server_listens_at_the_address_that_it_is_given(port: int) -> None:
     for kind in ("tcp", "udp"):
         rows = [line.split()[1] for line in Path("/proc/net", kind).read_text().splitlines()[1:]]
         assert [row for row in rows if row.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"], kind

@@ -122,7 +122,7 @@ def test_very_long_option_text_is_refused_quickly(name: str) -> None:
         choose_settings(**texts)
 
 
-def test_the_number_of_dataplanes_is_bounded() -> None:
+def test_dataplane_count_is_bounded() -> None:
     twins = ",".join(f"lab-iptables+t{number}" for number in range(MOST_ARMS + 1))
     with pytest.raises(BadInput, match=f"dataplanes names {MOST_ARMS + 1}, and {MOST_ARMS} is the most"):
         choose_settings(dataplanes=twins)

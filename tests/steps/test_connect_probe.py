@@ -20,7 +20,7 @@ def port() -> int:
     return ready.get(timeout=600)
 
 
-def test_a_probe_of_a_live_server_counts_and_times_connects(port: int) -> None:
+def test_probe_of_a_live_server_counts_and_times_connects(port: int) -> None:
     found = connect_probe.probe("127.0.0.1", port, 0.2)
     assert found["count"] > 100
     assert found["errors"] == 0
@@ -30,7 +30,7 @@ def test_a_probe_of_a_live_server_counts_and_times_connects(port: int) -> None:
     assert found["connects_per_s"] == pytest.approx(found["count"] / found["duration_s"])
 
 
-def test_a_probe_leaves_no_socket_behind(port: int) -> None:
+def test_probe_leaves_no_socket_behind(port: int) -> None:
     connect_probe.probe("127.0.0.1", port, 0.1)
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     assert [row for row in rows if row[2].endswith(f":{port:04X}")] == []
@@ -127,6 +127,6 @@ def test_so_many_are_under_way_at_once() -> None:
 
 
 @pytest.mark.parametrize(("count", "is_known"), [(999, False), (1000, True)])
-def test_the_last_percentile_takes_a_thousand(count: int, is_known: bool) -> None:  # noqa: FBT001
+def test_connect_p999_takes_a_thousand_connects(count: int, is_known: bool) -> None:  # noqa: FBT001
     found = connect_probe.summarise([index / 1e6 for index in range(count)], 0, None, 1.0)
     assert (found["p999_s"] is not None) == is_known

@@ -68,7 +68,7 @@ def test_fewer_dataplanes_and_paths_may_be_measured(results: Path) -> None:
         ("", {"environment": "prod", "dataplanes": "iptables"}, "run run-1 was measured in lab, not in prod"),
     ],
 )
-def test_what_was_not_measured_can_not_be_continued(
+def test_run_that_measured_nothing_can_not_be_continued(
     results: Path, options: str, more: dict[str, str], sentence: str
 ) -> None:
     options = options if "continues" in options else f"continues=run-1 {options}"

@@ -38,7 +38,7 @@ class Others(ForeignCpu):
         ((0.5, 0.0, 0.6, 0.0, 0.7), 3, ("foreign-cpu",), 0.7),
     ],
 )
-def test_a_disturbed_trial_is_repeated_twice_at_most_and_then_flagged(
+def test_disturbed_trial_is_repeated_twice_at_most_and_then_flagged(
     instead: Callable[[str], Path],
     tmp_path: Path,
     ratios: tuple[float, ...],
@@ -68,7 +68,7 @@ def test_foreign_cpu_retries_are_bounded(instead: Callable[[str], Path], tmp_pat
     assert all(d.flags == ("foreign-cpu",) for d in out.documents)
 
 
-def test_a_smoke_run_measures_nothing_again_but_flags_it(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_smoke_run_measures_nothing_again_but_flags_it(instead: Callable[[str], Path], tmp_path: Path) -> None:
     """It is to be over soon, however busy the machine is."""
     instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
     assert CHOSEN.profile == "smoke"

@@ -26,7 +26,7 @@ def test_proof_is_independent_of_sign_order(seen: list[Sign], asked: str) -> Non
 
 
 @given(signs, signs, st.sampled_from(NAMES))
-def test_more_signs_never_clear_a_contradiction(more: list[Sign], seen: list[Sign], asked: str) -> None:
+def test_proof_with_a_contradiction_stays_so_with_more_signs(more: list[Sign], seen: list[Sign], asked: str) -> None:
     before, after = evaluate.evaluate(seen, asked, NODES), evaluate.evaluate(seen + more, asked, NODES)
     if before.state == "disproven":
         assert after.state == "disproven"
@@ -71,7 +71,7 @@ def test_disproof_names_sign_and_node() -> None:
     assert found.reason == "node-b: counters: some; that is lab-iptables, not lab-ebpf"
 
 
-def test_a_sign_that_agrees_with_no_dataplane_is_contrary() -> None:
+def test_proof_sign_of_no_dataplane_is_contrary() -> None:
     seen = [*(sign(node, "lab-ebpf") for node in NODES), sign("node-a")]
     found = evaluate.evaluate(seen, "lab-ebpf", NODES)
     assert found.state == "disproven"
@@ -99,5 +99,5 @@ def test_unproven_reason_names_node_and_missing_sign(seen: Sequence[Sign], reaso
     assert (found.state, found.reason) == ("unproven", reason)
 
 
-def test_no_nodes_is_unproven() -> None:
+def test_proof_without_nodes_is_unproven() -> None:
     assert evaluate.evaluate([sign("node-a", "lab-ebpf")], "lab-ebpf", ()).state == "unproven"

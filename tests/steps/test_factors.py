@@ -42,7 +42,7 @@ def test_scales_are_the_product_of_the_values_each_once(values: dict[str, set[in
 
 
 @pytest.mark.parametrize("name", FACTORS)
-def test_a_factor_is_a_column_an_option_and_a_default_of_before_it(name: str) -> None:
+def test_factor_is_a_column_an_option_and_a_default_for_older_runs(name: str) -> None:
     assert name in {column.name for column in columns("trials")}
     (option,) = (each for each in options() if each.field == name)
     assert not option.changes_method
@@ -76,7 +76,7 @@ def test_impossible_values_are_refused_by_a_sentence(typed: str, sentence: str) 
     assert str(caught.value).startswith(sentence)
 
 
-def test_the_largest_scales_are_possible() -> None:
+def test_largest_scales_are_possible() -> None:
     chosen = choose_settings(options="services=45000,0 churn=0,20")
     assert [scale.words for scale in chosen.scales] == [
         "services=0 endpoints=1 policies=0 churn=0",
@@ -89,13 +89,13 @@ def test_the_largest_scales_are_possible() -> None:
     assert choose_settings(options="services=5000 endpoints=50").scales == (Scale(services=5000, endpoints=50),)
 
 
-def test_a_scale_that_does_not_exist_is_no_scale() -> None:
+def test_scale_that_does_not_exist_is_no_scale() -> None:
     with pytest.raises(ValidationError, match="without Services there is no endpoints and no churn"):
         Scale(endpoints=2)
 
 
 @pytest.mark.parametrize("services", [0, 1000])
-def test_a_run_of_before_counts_with_its_services_and_its_method_has_none(services: int) -> None:
+def test_older_run_counts_with_its_services_and_its_method_has_none(services: int) -> None:
     older: dict[str, Any] = {**json.loads(settings().model_dump_json()), "services": services}
     del older["scales"]
     assert Settings.model_validate_json(json.dumps(older)).scales == (Scale(services=services),)

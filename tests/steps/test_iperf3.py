@@ -163,7 +163,7 @@ def test_missing_stream_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "flags"), [(1.02, ()), (1.04, ("long-receiver",)), (0.91, ())])
-def test_a_receiver_that_counted_longer_than_planned_is_flagged(seconds: float, flags: tuple[str, ...]) -> None:
+def test_iperf3_receiver_that_counted_longer_than_planned_is_flagged(seconds: float, flags: tuple[str, ...]) -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     received = document["end"]["sum_received"]
     received |= {"seconds": seconds, "bits_per_second": received["bytes"] * 8 / seconds}

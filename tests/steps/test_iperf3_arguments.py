@@ -16,14 +16,14 @@ def arguments(planned: Trial, chosen: Settings, address: str, port: int) -> list
     return client_command(placement(address=address, port=port), planned, chosen)
 
 
-def test_the_arguments_of_a_tcp_trial() -> None:
+def test_iperf3_arguments_of_a_tcp_trial() -> None:
     command = arguments(trial(direction="reverse"), settings(options="omit=2 streams=1"), "10.0.0.1", 5201)
     assert " ".join(command) == (
         "iperf3 -c 10.0.0.1 -p 5201 -J --connect-timeout 5000 -t 1 -i 0.5 -P 1 -O 2 -R -C cubic"
     )
 
 
-def test_the_arguments_of_a_udp_trial_share_the_rate_among_streams() -> None:
+def test_iperf3_arguments_of_a_udp_trial_share_the_rate_among_streams() -> None:
     chosen = settings(options="protocols=udp")
     paced = arguments(trial(protocol="udp", streams=4, offered_bps=1e9, duration_s=10), chosen, "::1", 5201)
     assert " ".join(paced).endswith("-t 10 -i 1 -P 4 -u -b 250000000 -l 1372 --udp-counters-64bit")

@@ -117,7 +117,7 @@ CHANGES: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("other", OTHER_TESTS)
-def test_a_document_of_another_test_is_a_failure(other: str) -> None:
+def test_iperf3_document_of_another_test_is_a_failure(other: str) -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["start"]["test_start"] |= CHANGES[other]
     assert failure(json.dumps(document).encode(), exit_code=0) == (

@@ -50,7 +50,7 @@ def test_each_direction_is_what_its_own_streams_delivered(name: str) -> None:
 
 
 @pytest.mark.parametrize(("sender", "way"), [(True, "forward"), (False, "reverse")])
-def test_a_direction_that_delivered_nothing_is_named(sender: bool, way: str) -> None:  # noqa: FBT001
+def test_iperf3_direction_that_delivered_nothing_is_named(sender: bool, way: str) -> None:  # noqa: FBT001
     found = document("tcp-both-3.18")
     for stream in found["end"]["streams"]:
         if stream["sender"]["sender"] == sender:
@@ -60,7 +60,7 @@ def test_a_direction_that_delivered_nothing_is_named(sender: bool, way: str) -> 
     assert got.reason == f"{way}: stream 1 of 1 delivered nothing"
 
 
-def test_a_document_of_one_direction_is_none_of_both() -> None:
+def test_iperf3_document_of_one_direction_is_none_of_both() -> None:
     found = document("tcp-both-3.12")
     del found["end"]["sum_received_bidir_reverse"]
     assert read(ONE, found) == Failure("iperf3's JSON is of one direction, and both were requested at once")

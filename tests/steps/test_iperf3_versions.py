@@ -98,7 +98,7 @@ def test_stream_with_all_packets_lost_fails_the_trial(version: str, direction: s
         assert found.reason == "stream 2 of 2 delivered nothing"
 
 
-def test_a_receiver_that_counted_far_longer_than_planned_is_flagged() -> None:
+def test_iperf3_receiver_that_counted_far_longer_than_planned_is_flagged() -> None:
     found = read("udp-reverse-p2-3.22")
     assert isinstance(found, Report)
     assert found.duration_s > 1.2

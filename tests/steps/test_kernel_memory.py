@@ -24,7 +24,7 @@ def test_kernel_memory_is_the_sum_of_fields(tmp_path: Path) -> None:
     assert held_bytes(KERNEL, tmp_path / "absent") is None
 
 
-def test_a_node_of_the_lab_has_half_of_what_is_held_above_the_bare_lab(tmp_path: Path) -> None:
+def test_kernel_memory_of_a_lab_node_is_half_of_what_is_above_the_bare_lab(tmp_path: Path) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text(_meminfo(1000))
     bare_bytes = kernel_memory.settled_bytes(meminfo)
@@ -37,7 +37,7 @@ def test_a_node_of_the_lab_has_half_of_what_is_held_above_the_bare_lab(tmp_path:
     assert kernel_memory.of_node_bytes(bare_bytes, tmp_path / "absent") is None
 
 
-def test_what_an_earlier_lab_leaves_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernel_memory_of_an_earlier_lab_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readings = [90 * MEBIBYTE, 50 * MEBIBYTE, 10 * MEBIBYTE, 10 * MEBIBYTE + 5]
     monkeypatch.setattr(kernel_memory, "held_bytes", lambda *_: readings.pop(0))
     monkeypatch.setattr(kernel_memory, "_POLL_S", 0.0)

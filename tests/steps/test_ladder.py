@@ -47,7 +47,7 @@ capacities = st.floats(1e7, 1e10)
 
 
 @given(capacities, st.floats(1.01, 1.9))
-def test_what_a_path_carries_is_found_to_the_resolution(capacity: float, surplus: float) -> None:
+def test_ladder_finds_the_rate_of_a_path_to_its_resolution(capacity: float, surplus: float) -> None:
     probes, found = searched(lambda offered: measured(offered, surplus * capacity, capacity))
     assert found is not None
     assert capacity / (1 + RESOLUTION_RATIO) * 0.99 <= rate(found) <= capacity * 1.002
@@ -57,7 +57,7 @@ def test_what_a_path_carries_is_found_to_the_resolution(capacity: float, surplus
 
 
 @given(capacities, st.floats(0.1, 1))
-def test_a_sender_that_is_slower_than_the_path_is_flagged_and_no_loss_is_made_of_it(most: float, share: float) -> None:
+def test_ladder_sender_slower_than_the_path_is_flagged_and_is_no_loss(most: float, share: float) -> None:
     probes, found = searched(lambda offered: measured(offered, most, most / share))
     assert found is not None
     assert found.is_sender_limited
@@ -81,7 +81,7 @@ def test_noise_neither_prolongs_the_search_nor_finds_more_than_arrives(
 
 
 @given(capacities, st.floats(0.002, 0.5))
-def test_a_path_that_loses_at_every_rate_has_none(most: float, loss: float) -> None:
+def test_ladder_of_a_path_that_loses_at_every_rate_has_no_rate(most: float, loss: float) -> None:
     def probe(offered: float | None) -> Probe:
         sent = offered or most
         return Probe(offered, sent, sent * (1 - loss), 10**6, round(10**6 * loss), 1.0)
@@ -89,7 +89,7 @@ def test_a_path_that_loses_at_every_rate_has_none(most: float, loss: float) -> N
     assert searched(probe)[1] is None
 
 
-def test_one_unlucky_probe_does_not_fail_a_rate() -> None:
+def test_ladder_rate_survives_one_unlucky_probe() -> None:
     probes = [measured(None, 2e9, 1e9), Probe(9e8, 9e8, 9e8, 10**6, 2_000, 1.0)]
     assert next_offer(probes, BOUND) == search.Offer(9e8), "twice the bound may be chance"
     probes.append(measured(9e8, 2e9, 1e9))
@@ -138,7 +138,7 @@ def read(climb: Climb) -> Ladder | Failure:
     return found
 
 
-def test_the_client_ends_in_its_time_and_its_output_gives_the_rate_again() -> None:
+def test_ladder_client_ends_in_its_time_and_its_output_gives_the_rate_again() -> None:
     climb, ran = climbed(capacity_bps=1e9, most_bps=1.6e9)
     found = read(climb)
     assert isinstance(found, Ladder)
@@ -162,7 +162,7 @@ def test_slow_sender_and_lossy_path_are_flagged() -> None:
     assert nothing == Failure("more than 0.10% was lost at each rate, down to 1.6e+03 Mbit/s")
 
 
-def test_a_probe_that_failed_fails_the_trial_with_its_number_and_reason() -> None:
+def test_ladder_probe_that_failed_fails_the_trial_with_its_number_and_reason() -> None:
     climb = climbed(1e9, 1.6e9)[0]
     broken = msgspec.structs.replace(climb.probes[1], stdout='{"error": "unable to connect"}')
     found = read(msgspec.structs.replace(climb, probes=(climb.probes[0], broken)))
@@ -181,7 +181,7 @@ def test_visit_has_one_ladder_and_the_plan_its_duration() -> None:
     assert longer_s >= visits * cells * udp_ladder.LASTS_S
 
 
-def test_the_bound_and_the_size_reach_the_client() -> None:
+def test_ladder_bound_and_size_reach_the_client() -> None:
     command = BY_NAME["ladder_1372"].command(msgspec.structs.replace(TASK, loss_bound_ratio=0.01), "10.0.0.1", 5201)
     request = msgspec.json.decode(command[-1], type=Request)
     assert (request.bound, request.block_bytes, request.address) == (0.01, 1372, "10.0.0.1")

@@ -46,7 +46,7 @@ def test_busy_ratio_comes_from_idle_time() -> None:
     assert monitor.window_flags(before, after) == ("cpu-columns",)
 
 
-def test_no_idle_subtraction_without_a_baseline() -> None:
+def test_monitor_without_an_idle_baseline_subtracts_nothing() -> None:
     assert monitor.usage(counters(1.0), counters(2.0), "both", None)["busy_above_idle_ratio"] is None
 
 
@@ -129,7 +129,7 @@ def address() -> str:
     return f"http://127.0.0.1:{ready.get(timeout=600)}/"
 
 
-def test_a_monitor_serves_its_node_by_its_own_clock(address: str) -> None:
+def test_monitor_serves_its_node_by_its_own_clock(address: str) -> None:
     found = read(Monitor(node="node-b", side="server", source=address))
     assert found.node == "node-b"
     assert len(found.cores) == len(read(Monitor(node="x", side="server", source="local")).cores)

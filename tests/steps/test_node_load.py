@@ -65,7 +65,7 @@ def test_nodes_of_one_machine_have_both_programs_in_their_counters(client: str, 
 
 
 @pytest.mark.parametrize("readings", [{}, {"a": window("a")[:1]}, {"a": window("a", seconds=0.0)}])
-def test_without_two_readings_nothing_is_known(readings: dict[str, Sequence[Counters]]) -> None:
+def test_node_load_without_two_readings_is_unknown(readings: dict[str, Sequence[Counters]]) -> None:
     assert others_ratio((CLIENT,), readings, OwnCpu(0.0, 0.0), None) is None
 
 

@@ -228,7 +228,7 @@ def test_unresolvable_international_host_is_named_in_ascii() -> None:
 
 
 @given(st.text(max_size=20), st.text(alphabet="/?#@:[]%. \x00\x1b\u2024a\udc80", max_size=12))
-def test_no_error_of_a_library_shows_the_address(path: str, end: str) -> None:
+def test_notification_error_of_a_library_hides_the_address(path: str, end: str) -> None:
     error = LocationParseError(f"https://host/s3cret{path}")
     for failure in (error, HTTPException(f"s3cret{path}"), ValueError(path), OSError(path), MaxRetryError(None, path)):  # type: ignore[arg-type]
         assert "s3cret" not in notification._reason(failure)

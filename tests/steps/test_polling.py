@@ -38,7 +38,7 @@ def test_polling_gives_the_last_result_when_time_is_up() -> None:
     assert observations.pauses == []
 
 
-def test_an_error_of_a_look_ends_the_polling() -> None:
+def test_error_of_a_look_ends_the_polling() -> None:
     def look() -> int:
         raise LookupError
 

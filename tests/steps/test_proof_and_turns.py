@@ -105,7 +105,7 @@ def run(step: object, tmp_path: Path, *phases: str) -> documents.Evidence:
     return documents.read_document(path, documents.Evidence)
 
 
-def test_nothing_is_measured_before_the_proof_and_all_wait_for_the_step_that_clears(fake: Fake, tmp_path: Path) -> None:
+def test_turns_begin_after_the_proof_and_end_with_clear(fake: Fake, tmp_path: Path) -> None:
     ended = measure(fake)
     clearing: list[documents.Evidence] = []
     last = threading.Thread(
@@ -167,7 +167,7 @@ def test_visit_without_measuring_steps_is_cleared_without_waiting_for_any(
     assert fake.calls == ["final cost", "observe after", "clear"]
 
 
-def test_where_a_document_can_not_be_kept_no_step_waits_for_it(
+def test_proof_document_that_can_not_be_kept_is_not_waited_for(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = measure(fake)

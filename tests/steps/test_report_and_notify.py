@@ -63,7 +63,7 @@ def test_report_step_updates_the_site_of_the_deployment(
     assert "The site can't be brought up to date: " in capsys.readouterr().err
 
 
-def test_no_notification_by_default(termination_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notification_is_off_by_default(termination_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, " ")
     assert notify.notify("Succeeded", "Succeeded") == notify.NO_ADDRESS
     assert not termination_log.exists()

@@ -41,7 +41,7 @@ class Cluster:
     [([FALLBACK], "node-b: Felix fell back"), ([sign("node-b")], None), (None, None)],
     ids=["fallback", "late", "unreachable"],
 )
-def test_only_impossible_proof_excludes_the_dataplane(
+def test_retreat_excludes_a_dataplane_only_if_its_proof_is_impossible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signs: list[Sign] | None, reason: str | None
 ) -> None:
     cluster = Cluster(signs)

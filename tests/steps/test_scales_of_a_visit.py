@@ -44,7 +44,7 @@ def test_each_block_goes_through_all_scales_and_each_scale_through_all_cells(cho
 
 
 @given(any_settings())
-def test_the_scale_changes_before_the_reference_of_the_trial_that_needs_it(chosen: Settings) -> None:
+def test_scale_changes_before_the_reference_of_the_trial_that_needs_it(chosen: Settings) -> None:
     for visit in schedule.make_schedule(chosen):
         for earlier, later in zip(visit.trials, visit.trials[1:], strict=False):
             changes = later.position in turn_order.changed_positions(visit)
@@ -58,7 +58,7 @@ def test_the_scale_changes_before_the_reference_of_the_trial_that_needs_it(chose
             assert numbers == sorted(set(numbers))
 
 
-def test_the_order_of_scales_is_random_and_one_scale_leaves_the_plan_as_it_was() -> None:
+def test_scale_order_is_random_and_one_scale_leaves_the_plan_as_it_was() -> None:
     orders = {
         tuple(t.scale.services for t in visit.trials)
         for visit in schedule.make_schedule(SEVERAL.model_copy(update={"rounds": 20}))
@@ -84,7 +84,7 @@ def test_each_block_begins_with_the_scale_that_the_cluster_has_and_each_scale_co
         assert all(abs(counts[services] / len(blocks) - 1 / 3) < 0.05 for services in (0, 10, 20)), counts
 
 
-def test_only_a_visit_with_several_scales_or_with_churn_has_the_step() -> None:
+def test_scale_step_only_in_visits_with_several_scales_or_churn() -> None:
     def visit(options: str, profile: str = "smoke") -> Visit:
         return schedule.make_schedule(choose_settings(profile=profile, options=options))[0]
 
@@ -98,7 +98,7 @@ def test_only_a_visit_with_several_scales_or_with_churn_has_the_step() -> None:
     assert turn_order.changed_positions(visit("churn=5")) == {1}, "what changes all the time is begun by that step"
 
 
-def test_a_plan_of_before_scales_is_the_plan_of_its_settings() -> None:
+def test_older_plan_without_scales_is_the_plan_of_its_settings() -> None:
     chosen = settings(options="services=7 rounds=2")
     plan = schedule.make_schedule(chosen)
     older = [visit.model_dump(mode="json") for visit in plan]
@@ -118,7 +118,7 @@ def sign(seen: str, *, holds: bool | None) -> ScaleSign:
     return ScaleSign(factor="services", node="node-a", looked_at="rules", seen=seen, at=AT, holds=holds)
 
 
-def test_a_scale_is_counted_until_every_node_has_it() -> None:
+def test_scale_is_counted_until_every_node_has_it() -> None:
     counts = iter([[sign("3 of 10", holds=False)], [sign("10 of 10", holds=True), sign("unknown", holds=None)]])
     lines: list[str] = []
     begun = proof.begin(Scale(services=10), 4)
@@ -145,7 +145,7 @@ def test_scale_not_reached_or_not_possible_has_its_reason() -> None:
     assert (failed.error, failed.change_s, failed.signs) == ("no room.", None, ())
 
 
-def test_a_trial_counts_at_the_last_scale_before_it_alone() -> None:
+def test_trial_counts_at_the_last_scale_before_it_alone() -> None:
     first, second = trial(scale=Scale(services=1), position=1), trial(scale=Scale(services=2), position=3)
     changes = (scale_change(first), scale_change(second))
     assert proof.fault(changes, first.scale, 2) is None
@@ -189,7 +189,7 @@ def test_rows_have_their_scale_and_the_evidence_has_its_signs(run: Path) -> None
     assert [each["name"] for each in factors] == ["services", "endpoints", "policies", "churn_per_s"]
 
 
-def test_a_change_that_failed_voids_the_trials_at_its_scale_alone(run: Path) -> None:
+def test_failed_scale_change_voids_the_trials_at_its_scale_alone(run: Path) -> None:
     folder = run / documents.visit_directory(1)
     changes = documents.read_document(folder / "scale" / documents.CHANGES, documents.Scales)
     broken = changes.changes[0].model_copy(update={"error": "node-b: rules: 9 of 10"})
@@ -221,7 +221,7 @@ def test_trials_of_before_scales_are_read_with_their_services(tmp_path: Path) ->
     assert {row["services"] for row in tables(tmp_path)["trials"]} == {7}
 
 
-def test_a_trial_that_the_step_measures_itself_is_collected_from_its_folder(tmp_path: Path) -> None:
+def test_trial_of_the_scale_step_is_collected_from_its_folder(tmp_path: Path) -> None:
     chosen = settings(options="services=5 rounds=1 protocols=rules-update", topologies="pod-to-service")
     for visit in write_run(tmp_path, chosen):
         folder = tmp_path / documents.visit_directory(visit.visit)

@@ -194,7 +194,7 @@ def test_readme_durations_are_those_of_the_profiles() -> None:
 
 
 @pytest.mark.parametrize("environment", [LAB, "prod"])
-def test_a_self_test_measures_every_path_and_every_tool_once_and_uses_every_dataplane(environment: str) -> None:
+def test_self_test_measures_every_path_and_every_tool_once_and_uses_every_dataplane(environment: str) -> None:
     chosen = choose_settings(profile="selftest", environment=environment)
     visits = schedule.make_schedule(chosen)
     measured = [Cell.model_validate(t.model_dump(include={*Cell.model_fields})) for v in visits for t in v.trials]

@@ -137,7 +137,7 @@ def test_invalid_choice_is_a_problem(texts: dict[str, str], beginning: str) -> N
     assert found[0].startswith(beginning)
 
 
-def test_all_settings_errors_at_once() -> None:
+def test_settings_errors_come_all_at_once() -> None:
     found = faults(profile="x", dataplanes="y", topologies="z", options="duration=0 rounds=0 nonsense=1")
     assert len(found) == 6
 

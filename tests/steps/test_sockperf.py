@@ -46,7 +46,7 @@ def reason(account: object, task: Task = TCP, tool: Tool = TOOL) -> str:
 
 
 @pytest.mark.parametrize("task", [TCP, UDP], ids=["tcp", "udp"])
-def test_the_figures_are_those_that_sockperf_printed(task: Task) -> None:
+def test_sockperf_figures_are_those_that_it_printed(task: Task) -> None:
     account = recorded(task.transport)
     found = read(account, task)
     assert isinstance(found, Responses)
@@ -66,7 +66,7 @@ def test_the_figures_are_those_that_sockperf_printed(task: Task) -> None:
 
 
 @pytest.mark.parametrize("tool", LOADED, ids=lambda tool: tool.name)
-def test_the_load_is_recorded_as_it_arrived_and_flagged_where_it_is_another_than_asked(tool: Tool) -> None:
+def test_sockperf_load_is_recorded_as_it_arrived_and_flagged_if_another_was_asked(tool: Tool) -> None:
     found = read(recorded(f"{tool.name}-tcp"), tool=tool)
     assert isinstance(found, Responses)
     assert found.load_bps is not None
@@ -85,16 +85,16 @@ def test_the_load_is_recorded_as_it_arrived_and_flagged_where_it_is_another_than
         ("died-tcp", TCP, "forcibly closed by a peer"),
     ],
 )
-def test_a_server_that_is_gone_is_a_failure_with_sockperfs_reason(name: str, task: Task, said: str) -> None:
+def test_sockperf_server_that_is_gone_is_a_failure_with_its_reason(name: str, task: Task, said: str) -> None:
     assert said in reason(recorded(name), task)
 
 
-def test_a_trial_without_its_load_is_a_failure() -> None:
+def test_sockperf_trial_without_its_load_is_a_failure() -> None:
     assert "without a limit iperf3: unable to connect" in reason(recorded("no-load"), tool=LOADED[1])
     assert "iperf3 was not run" in reason(recorded("tcp"), tool=LOADED[1])
 
 
-def test_a_request_that_is_never_answered_leaves_the_tail_unknown() -> None:
+def test_sockperf_request_without_answer_leaves_the_tail_unknown() -> None:
     found = read(recorded("unanswered-udp"), UDP)
     assert isinstance(found, Responses)
     assert found.flags == (sockperf.UNANSWERED,)
@@ -112,7 +112,7 @@ def test_responses_that_came_twice_void_the_times() -> None:
     assert is_voided(found.flags, "response")
 
 
-def test_a_percentile_with_no_observation_above_it_is_null_and_flagged() -> None:
+def test_percentile_with_no_observation_above_it_is_null_and_flagged() -> None:
     account = recorded("tcp")
     (count,) = re.findall(r"Total (\d+) observations", account["client"]["stdout"])
     for few, missing in (("999", [False, False, False, True]), ("99", [False, False, True, True])):
@@ -123,7 +123,7 @@ def test_a_percentile_with_no_observation_above_it_is_null_and_flagged() -> None
         assert found.flags == (sockperf.FEW,)
 
 
-def test_an_unknown_clock_source_is_flagged() -> None:
+def test_unknown_clock_source_is_flagged() -> None:
     for source in ("hpet", None):
         found = read(recorded("tcp") | {"clock_source": source})
         assert isinstance(found, Responses)
@@ -141,7 +141,7 @@ def test_an_unknown_clock_source_is_flagged() -> None:
         ("percentile 99.900", "percentile 99.000", "twice"),
     ],
 )
-def test_an_output_of_another_test_or_that_contradicts_itself_is_a_failure(old: str, new: str, said: str) -> None:
+def test_sockperf_output_of_another_test_or_that_contradicts_itself_is_a_failure(old: str, new: str, said: str) -> None:
     text = json.dumps(recorded("tcp"))
     assert old in text
     assert said in reason(json.loads(text.replace(old, new)))
@@ -151,7 +151,7 @@ TEXT = recorded("tcp")["client"]["stdout"]
 
 
 @given(st.data())
-def test_a_damaged_output_is_a_failure_with_a_sentence_or_has_figures_in_their_order(data: st.DataObject) -> None:
+def test_damaged_sockperf_output_is_a_failure_or_has_figures_in_their_order(data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(TEXT)))
     gone = data.draw(st.integers(0, 40))
     text = TEXT[:place] + data.draw(st.text("0123456789.-=eE \n;", max_size=20)) + TEXT[place + gone :]
@@ -171,7 +171,7 @@ def test_any_output_of_the_program_is_a_failure(stdout: bytes, exit_code: int | 
         assert tool.is_busy(stdout) is False
 
 
-def test_the_real_sockperf_measures_beside_a_real_load() -> None:
+def test_real_sockperf_measures_beside_a_real_load() -> None:
     port, load_port = free_port(), free_port()
     programs = [here(TOOL.server(port)), ["iperf3", "-s", "-p", str(load_port)]]
     servers = [subprocess.Popen(argv, stdout=subprocess.DEVNULL) for argv in programs]

@@ -29,7 +29,7 @@ COLLECTED_AT = datetime(2026, 1, 31, 13, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_a_tool(tool: Tool) -> None:
+def test_tool_entries(tool: Tool) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", tool.name)
     assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", tool.label), "it names containers"
     assert tool.server_of or len(f"{tool.label}-tcp") <= 15, "it names ports of a Service"
@@ -50,18 +50,18 @@ def test_names_and_ports_of_tools_are_their_own() -> None:
     assert len(VARIANTS) == sum(len(tool.variants) for tool in TOOLS)
 
 
-def test_the_option_offers_every_variant_and_each_metric_has_one() -> None:
+def test_protocols_option_offers_every_variant_and_each_metric_has_one() -> None:
     assert tuple(variant.name for tool in TOOLS for variant in tool.variants) == BY_NAME["protocols"].choices
     filled = {figure for _, variant in VARIANTS.values() for figure in variant.figures}
     assert {metric.needed_column for metric in metrics.COMPARED} <= filled
 
 
-def test_a_visit_has_the_servers_of_its_trials_and_those_of_every_visit() -> None:
+def test_visit_has_the_servers_of_its_trials_and_those_of_every_visit() -> None:
     assert served([]) == [CANARY, CONNECTIVITY]
     assert served(tool.name for tool in TOOLS) == list(SERVED)
 
 
-def test_a_tool_that_is_not_known_is_refused_by_a_sentence() -> None:
+def test_tool_that_is_not_known_is_refused_by_a_sentence() -> None:
     with pytest.raises(ValidationError, match=r"there is no tool iperf3 over sctp|Input should be 'tcp' or 'udp'"):
         Cell.model_validate({"topology": "pod-to-pod", "tool": "iperf3", "transport": "sctp", "direction": "forward"})
     with pytest.raises(
@@ -90,14 +90,14 @@ def as_before(document: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp", "connect"])
-def test_a_protocol_of_an_older_document_is_its_tool_and_transport(protocol: str) -> None:
+def test_protocol_of_an_older_document_is_its_tool_and_transport(protocol: str) -> None:
     planned = trial(protocol=protocol)
     older = as_before(planned.model_dump(mode="json"))
     assert older["protocol"] == protocol
     assert type(planned).model_validate(older) == planned
 
 
-def test_the_ports_of_an_older_placement_are_those_of_the_two_tools() -> None:
+def test_ports_of_an_older_placement_are_those_of_the_two_tools() -> None:
     older = as_before(placement().model_dump(mode="json"))
     assert (older["port"], older["connect_port"]) == (5201, 5202)
     assert Placement.model_validate(older) == placement()
@@ -109,7 +109,7 @@ def test_settings_that_an_older_step_handed_on_in_a_real_workflow_are_read() -> 
     assert [cell.variant.name for cell in load_settings(text).cells] == [cell["protocol"] for cell in cells]
 
 
-def test_an_older_run_collected_again_from_its_documents_has_the_same_rows(tmp_path: Path) -> None:
+def test_older_run_collected_again_from_its_documents_has_the_same_rows(tmp_path: Path) -> None:
     write_run(tmp_path, settings(options="rounds=1 protocols=tcp,udp,connect"))
     now = run_rows.run_rows(tmp_path, collected_at=COLLECTED_AT)
     changed = 0
@@ -127,7 +127,7 @@ def test_an_older_run_collected_again_from_its_documents_has_the_same_rows(tmp_p
     }
 
 
-def test_a_run_records_what_measured_it_under_its_short_name(tmp_path: Path) -> None:
+def test_run_records_what_measured_it_under_its_short_name(tmp_path: Path) -> None:
     write_run(tmp_path, settings(options="rounds=1 protocols=udp,connect"))
     parameters: Any = run_rows.run_rows(tmp_path)["runs"][0]["parameters"]
     assert [(entry["name"], entry["tool"], entry["transport"]) for entry in parameters["tools"]] == [

@@ -56,7 +56,7 @@ EVERY = [*TOPOLOGIES, *(topology for topology in ANY if topology.name not in BY_
 
 
 @pytest.mark.parametrize("topology", EVERY, ids=lambda t: t.name)
-def test_the_lab_has_a_server_behind_the_target(topology: Topology) -> None:
+def test_lab_has_a_server_behind_the_target(topology: Topology) -> None:
     listening = {(server.namespace, server.port) for server in servers.needed([topology])}
     place = servers.placement(topology)
     owners = {addresses.NODE_A.address: addresses.NODE_A.name, addresses.NODE_B.address: addresses.NODE_B.name}
@@ -70,7 +70,7 @@ def test_the_lab_has_a_server_behind_the_target(topology: Topology) -> None:
 
 
 @pytest.mark.parametrize("topology", [t for t in EVERY if t.target != "own-service"], ids=lambda t: t.name)
-def test_a_cluster_has_a_server_behind_the_target(topology: Topology) -> None:
+def test_cluster_has_a_server_behind_the_target(topology: Topology) -> None:
     made = {
         pod["metadata"]["name"]: pod for pod in trial_servers.manifests([topology], PLACES, "image:1", outside=BEYOND)
     }
@@ -110,7 +110,7 @@ def test_services_of_targets_differ_in_what_makes_the_path() -> None:
     assert trial_servers.other_services([BY_NAME["pod-to-service"]]) == {}
 
 
-def test_the_control_is_always_served() -> None:
+def test_host_network_server_is_always_there() -> None:
     (only,) = (t for t in TOPOLOGIES if t.name == "pod-to-pod")
     assert "server-host" in {pod["metadata"]["name"] for pod in trial_servers.manifests([only], PLACES, "image:1")}
     assert addresses.NODE_B.name in {server.namespace for server in servers.needed([only])}

@@ -76,7 +76,7 @@ def test_output_limit_grows_with_duration_and_streams() -> None:
     assert bounds.output_bytes(seconds, streams, 1.0) > seconds * streams * 500
 
 
-def test_a_step_that_is_killed_leaves_its_trial_as_failed(instead: Callable[[str], Path], tmp_path: Path) -> None:
+def test_step_that_is_killed_leaves_its_trial_as_failed(instead: Callable[[str], Path], tmp_path: Path) -> None:
     notes = instead("echo $$ >$NOTES/pid; sleep 1000")
     program = (
         "import pathlib, sys; from steps.measurement.trials import measure_trials\n"
@@ -94,7 +94,7 @@ def test_a_step_that_is_killed_leaves_its_trial_as_failed(instead: Callable[[str
     assert not (tmp_path / "raw" / documents.trial_name(2)).exists()
 
 
-def test_an_iperf3_that_hangs_is_killed_with_its_children(
+def test_hanging_iperf3_is_killed_with_its_children(
     instead: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = instead(

@@ -21,7 +21,7 @@ from tests.waiting import until
 @needs_iperf3
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
-def test_a_real_trial(server: Servers, tmp_path: Path, protocol: str, direction: str) -> None:
+def test_real_trial(server: Servers, tmp_path: Path, protocol: str, direction: str) -> None:
     planned = trial(protocol=protocol, direction=direction, offered_bps=1e8 if protocol == "udp" else None)
     out = Outcome(tmp_path, placement(port=server.port, interface="lo"), [planned], CHOSEN)
     (document,) = out.documents
@@ -41,7 +41,7 @@ def test_a_real_trial(server: Servers, tmp_path: Path, protocol: str, direction:
 
 
 @needs_iperf3
-def test_a_warm_up_is_left_out(server: Servers, tmp_path: Path) -> None:
+def test_warm_up_is_left_out(server: Servers, tmp_path: Path) -> None:
     out = Outcome(tmp_path, placement(port=server.port), [trial()], settings(options="omit=1"))
     (attempt,) = out.documents[0].attempts
     assert attempt.window_offset_s == 1
@@ -52,7 +52,7 @@ def test_a_warm_up_is_left_out(server: Servers, tmp_path: Path) -> None:
     assert found.duration_s == pytest.approx(1, abs=0.1)
 
 
-def test_a_real_connect_probe(tmp_path: Path) -> None:
+def test_real_connect_probe(tmp_path: Path) -> None:
     ready: queue.Queue[int] = queue.Queue()
     threading.Thread(target=connect_probe.serve, args=(0,), kwargs={"ready": ready.put}, daemon=True).start()
     planned = trial(protocol="connect")
@@ -63,7 +63,7 @@ def test_a_real_connect_probe(tmp_path: Path) -> None:
 
 
 @needs_iperf3
-def test_a_closed_port_is_a_failed_trial_and_the_next_goes_on(tmp_path: Path) -> None:
+def test_closed_port_is_a_failed_trial_and_the_next_goes_on(tmp_path: Path) -> None:
     closed = Outcome(
         tmp_path / "a",
         placement(port=free_port(), connect_port=free_port()),
@@ -78,7 +78,7 @@ def test_a_closed_port_is_a_failed_trial_and_the_next_goes_on(tmp_path: Path) ->
 
 
 @needs_iperf3
-def test_a_server_that_vanishes_in_the_middle_is_a_failed_trial(server: Servers, tmp_path: Path) -> None:
+def test_server_that_vanishes_in_the_middle_is_a_failed_trial(server: Servers, tmp_path: Path) -> None:
     def vanish() -> None:
         connected = Path("/proc/net/tcp")
         until(lambda: any(busy(line, server.port) for line in connected.read_text().splitlines()[1:]))

@@ -82,7 +82,7 @@ def test_turn_of_an_ended_step_is_skipped() -> None:
     assert again.number == 2, "the first of its numbers has passed"
 
 
-def test_nothing_is_measured_once_a_step_refuses() -> None:
+def test_turns_end_once_a_step_refuses() -> None:
     turns = Turns()
     all_ask(turns, host_network=1, pod_to_pod=2, pod_to_service=3)
     assert turns.answer("host-network", 0.0) is not None
@@ -93,7 +93,7 @@ def test_nothing_is_measured_once_a_step_refuses() -> None:
     assert {turns.answer(name, 1.0) for name in STEPS} == {Answer(state="leave", refusal="not proven")}
 
 
-def test_a_refusal_is_heard_before_all_steps_have_come() -> None:
+def test_turn_refusal_is_heard_before_all_steps_have_come() -> None:
     turns = Turns()
     turns.ask(request("pod-to-pod", 2), 0.0)
     turns.ask(request("pod-to-service", None).model_copy(update={"refusal": "not proven"}), 1.0)
@@ -102,7 +102,7 @@ def test_a_refusal_is_heard_before_all_steps_have_come() -> None:
     assert (answer.state, answer.refusal) == ("leave", "not proven")
 
 
-def test_nothing_is_measured_without_a_step_that_is_needed() -> None:
+def test_turns_wait_for_every_step_that_is_needed() -> None:
     turns = Turns()
     for step in STEPS[:2]:
         turns.ask(request(step, 1).model_copy(update={"needed": ("pod-to-service",)}), 0.0)
@@ -219,7 +219,7 @@ def clients(draw: st.DrawFn) -> list[_Client]:
 
 @settings(max_examples=150)
 @given(clients(), st.sampled_from([0.5, 3.0, 20.0, 50.0]))
-def test_two_never_measure_at_once_and_all_that_live_come_to_an_end(steps: list[_Client], lasts_s: float) -> None:
+def test_turns_never_overlap_and_all_live_steps_end(steps: list[_Client], lasts_s: float) -> None:
     turns, now_s = Turns(), 0.0
     while now_s < 3_000 and any(c.alive(now_s) or c.joins_s > now_s for c in steps if c.joins_s < 1e9):
         for client in steps:

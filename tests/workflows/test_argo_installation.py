@@ -84,7 +84,7 @@ def test_form_link_on_ipv6_nodes_has_its_address_in_brackets() -> None:
     assert "http://[fd00::11]:30746/workflow-templates" in deploy_to(store)
 
 
-def test_no_form_link_without_argo_server() -> None:
+def test_form_link_needs_an_argo_server() -> None:
     store = cluster()
     store.take("apps", "deployments", NAMESPACE, "argo-server")
     assert "no server of Argo's was found" in deploy_to(store)

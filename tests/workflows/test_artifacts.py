@@ -61,7 +61,7 @@ def test_artifact_round_trip_and_its_copy(repository: ArtifactStore, results: st
         assert ObjectStorage(results).read("raw/x/settle.json") == text.encode()
 
 
-def test_only_the_private_folder_is_read(tmp_path: Path) -> None:
+def test_artifacts_are_read_from_the_private_folder_only(tmp_path: Path) -> None:
     repository = ArtifactStore(str(tmp_path / "kept"), tmp_path / "private")
     (tmp_path / "source").write_text("ours")
     repository.put(tmp_path / "source", "raw/run/prepare.json")

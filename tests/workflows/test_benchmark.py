@@ -25,15 +25,15 @@ def tasks(dag: str) -> dict[str, dict[str, object]]:
     return {task["name"]: task for task in TEMPLATES[dag]["dag"]["tasks"]}
 
 
-def test_it_refers_only_to_what_is_there() -> None:
+def test_workflow_refers_only_to_what_is_there() -> None:
     assert lint(build_template().to_dict()) == []
 
 
-def test_the_local_engine_supports_all_of_it() -> None:
+def test_local_engine_supports_the_whole_workflow() -> None:
     refuse_unsupported(build_template().to_dict(), dict(os.environ))
 
 
-def test_a_run_is_these_tasks_in_this_order() -> None:
+def test_tasks_of_a_run_in_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "rounds", "collect", "report", "verdict"]
     assert list(tasks("rounds")) == ["visit", "next"]
     assert list(tasks("next")) == ["look", "rounds"]
@@ -52,14 +52,14 @@ def test_visits_run_one_at_a_time_and_measures_together_and_outlive_each_others_
         assert TEMPLATES[name]["dag"]["failFast"] is False
 
 
-def test_what_measures_starts_beside_the_proof_and_clear_beside_what_measures() -> None:
+def test_measure_tasks_start_beside_the_proof_and_clear_beside_them() -> None:
     waits = {name: set(re.findall(r"[a-z]+", str(task.get("depends", "")))) for name, task in tasks("stay").items()}
     assert waits["prepare"] == waits["settle"] == {"configure"}
     assert waits["measure"] == waits["scale"] == {"configure", "prepare"}
     assert not waits["clear"] & {"settle", "measure", "retreat"}
 
 
-def test_what_is_done_in_a_visit_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
+def test_tasks_of_a_visit_hold_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
     (lock,) = TEMPLATES["stay"]["synchronization"]["mutexes"]
     (workflows,) = SPEC["synchronization"]["mutexes"]
     assert lock["name"] != workflows["name"], "a run would wait for itself"
@@ -110,22 +110,20 @@ def _collect_is_repeatable(spec: Object) -> None:
         (_collect_is_repeatable, "template benchmark, task collect may be repeated and follows the loop of rounds"),
     ],
 )
-def test_a_shape_in_which_argos_retry_stands_or_passes_over_is_named(
-    change: Callable[[Object], None], sentence: str
-) -> None:
+def test_shapes_in_which_argos_retry_hangs_or_skips_are_named(change: Callable[[Object], None], sentence: str) -> None:
     changed = build_template().to_dict()
     change(changed["spec"])
     assert any(found.startswith(sentence) for found in unsafe_to_retry(changed))
 
 
 @pytest.mark.parametrize("name", ["configure", "retreat", "restore"])
-def test_what_switches_the_cluster_or_puts_it_back_waits_for_no_input_artifact(name: str) -> None:
+def test_switch_and_restore_tasks_wait_for_no_input_artifact(name: str) -> None:
     assert "artifacts" not in TEMPLATES[name].get("inputs", {})
     assert [each["name"] for each in TEMPLATES[name]["outputs"]["artifacts"]] == ["document"]
 
 
 @pytest.mark.parametrize("depends", [None, "stay", "stay.Succeeded", "begin && (stay.Succeeded || begin.Failed)"])
-def test_a_visit_that_fails_must_give_its_mutex_back(depends: str | None) -> None:
+def test_failing_visit_must_release_its_mutex(depends: str | None) -> None:
     assert unsafe_to_fail(build_template().to_dict()) == []
     changed = build_template().to_dict()
     (visit,) = (t["dag"] for t in changed["spec"]["templates"] if t["name"] == "visit")
@@ -165,7 +163,7 @@ def _looped_mutex(spec: Object) -> None:
         (_looped_mutex, "template rounds, task visit is a loop over visit, which holds a mutex"),
     ],
 )
-def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object], None], sentence: str) -> None:
+def test_shapes_in_which_argos_stop_is_lost_are_named(change: Callable[[Object], None], sentence: str) -> None:
     changed = build_template().to_dict()
     change(changed["spec"])
     (found,) = unsafe_to_stop(changed)
@@ -174,7 +172,7 @@ def test_a_shape_in_which_argos_stop_is_lost_is_named(change: Callable[[Object],
     assert unsafe_to_stop(changed) == [], "nothing is lost where nothing is to be done on exit"
 
 
-def test_what_was_started_is_cleared_and_what_was_measured_collected_whatever_failed() -> None:
+def test_clear_and_collect_tasks_run_whatever_failed() -> None:
     for dag, task, before in (
         ("stay", "clear", "prepare"),
         ("rounds", "next", "visit"),
@@ -192,16 +190,16 @@ def test_every_field_of_the_form_has_a_sentence_and_reaches_the_first_step() -> 
         assert field.description.endswith(".")
 
 
-def test_the_profiles_of_the_form_are_those_of_the_catalogue() -> None:
+def test_form_profiles_are_those_of_the_catalogue() -> None:
     (profile,) = (field for field in FORM if field.name == "profile")
     assert profile.enum == [entry.name for entry in PROFILES]
 
 
-def test_no_status_of_a_node_decides_the_verdict() -> None:
+def test_verdict_depends_on_no_node_status() -> None:
     assert "status" not in str(tasks("benchmark")["verdict"])
 
 
-def test_it_stays_far_from_argos_limit_of_tasks() -> None:
+def test_workflow_stays_far_from_argos_limit_of_tasks() -> None:
     assert all(len(template.get("dag", {}).get("tasks", [])) <= 200 for template in SPEC["templates"])
 
 

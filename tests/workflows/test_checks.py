@@ -71,7 +71,7 @@ def test_invalid_flag_values_are_problems(asked: dict[str, str], says: str) -> N
     assert len(str(caught.value)) < 400
 
 
-def test_all_flag_errors_at_once() -> None:
+def test_flag_errors_come_all_at_once() -> None:
     with pytest.raises(BadInput) as caught:
         check(DeployFlags(schedule="x", accept="y", notify_url="z", outside="?"))
     assert len(str(caught.value).splitlines()) == 4

@@ -26,7 +26,7 @@ def call(*argv: str) -> int:
     return app.main(["compare", *argv])
 
 
-def test_without_names_the_last_two_runs_are_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_without_names_takes_the_last_two_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(f"--results={folder}") == 0
     printed = capsys.readouterr().out
     assert "A: two (2026-03-02 02:48 UTC) in lab" in printed
@@ -44,7 +44,7 @@ def test_names_are_given_by_place_or_by_flag(folder: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("wanted", ["json", "yaml", "csv", "markdown"])
-def test_nothing_but_the_document_is_on_standard_output(
+def test_compare_prints_only_the_document_on_standard_output(
     folder: Path, capsys: pytest.CaptureFixture[str], wanted: str
 ) -> None:
     assert call("one", "two", f"--format={wanted}", f"--results={folder}") == 0
@@ -55,7 +55,7 @@ def test_nothing_but_the_document_is_on_standard_output(
         assert json.loads(printed)["page"].endswith(".html")
 
 
-def test_the_page_of_labels_keeps_its_name_when_a_run_is_added(folder: Path) -> None:
+def test_compare_page_of_labels_keeps_its_name_when_a_run_is_added(folder: Path) -> None:
     assert call("one", "label=on", f"--results={folder}") == 0
     stored(
         folder, recipe("four", at=1), recipe("five", at=2), parameters={n: {"label": "on"} for n in ("four", "five")}
@@ -76,7 +76,9 @@ def test_the_page_of_labels_keeps_its_name_when_a_run_is_added(folder: Path) -> 
         (["one"], ""),
     ],
 )
-def test_a_bad_name_is_a_sentence(folder: Path, capsys: pytest.CaptureFixture[str], argv: list[str], says: str) -> None:
+def test_compare_of_an_unknown_run_is_a_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], argv: list[str], says: str
+) -> None:
     code = call(*argv, f"--results={folder}")
     told = capsys.readouterr()
     assert code == (2 if says else 0)
@@ -85,7 +87,7 @@ def test_a_bad_name_is_a_sentence(folder: Path, capsys: pytest.CaptureFixture[st
     assert bool(told.out) == (code == 0)
 
 
-def test_a_damaged_run_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_names_a_damaged_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (trials,) = (folder / "trials").glob("two.*")
     trials.write_bytes(trials.read_bytes()[:-9])
     assert call("one", "two", f"--results={folder}") == 2
@@ -113,7 +115,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.s3
-def test_a_comparison_in_a_bucket(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_in_an_s3_bucket(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
     stored(bucket, recipe("one"), recipe("two", at=1))
     assert call("one", "two", f"--results={bucket}") == 0
     assert f"{bucket}/comparisons/compare-one-two-" in capsys.readouterr().out.replace("\n", "")

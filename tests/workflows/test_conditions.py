@@ -122,6 +122,6 @@ def test_when_expressions(when: str, *, holds: bool) -> None:
     "when",
     ["lab-ebpf != lab-ebpf", "!= a", "a", "a = b", "'a' != b", "1 != 2", "a !=", "", "a != b && c != d", "true"],
 )
-def test_a_when_that_is_not_supported_is_refused(when: str) -> None:
+def test_unsupported_when_expression_is_refused(when: str) -> None:
     with pytest.raises(BadInput, match=r"when .* is not a supported condition: only WORD == WORD and WORD != WORD are"):
         when_holds(when)

@@ -65,7 +65,7 @@ def is_closed(con: database.Connection) -> bool:
         pytest.param(lambda results: shell.run_shell(Store(results), read=typed("select 1;", ".open")), 2, id="shell"),
     ],
 )
-def test_a_verb_closes_its_connections(
+def test_verb_closes_its_duckdb_connections(
     verb: Callable[[str], int], connections: int, results: str, opened: list[database.Connection]
 ) -> None:
     assert verb(results) == 0
@@ -86,7 +86,7 @@ def test_a_verb_closes_its_connections(
         ),
     ],
 )
-def test_a_verb_that_fails_closes_its_connections(
+def test_failing_verb_closes_its_duckdb_connections(
     verb: Callable[[str], int], error: type[Exception], results: str, opened: list[database.Connection]
 ) -> None:
     with pytest.raises(error):
@@ -95,7 +95,7 @@ def test_a_verb_that_fails_closes_its_connections(
     assert all(map(is_closed, opened))
 
 
-def test_a_shell_that_can_not_open_the_store_again_keeps_its_connection(
+def test_shell_that_can_not_reopen_the_store_keeps_its_connection(
     results: str, opened: list[database.Connection], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse_later(text: str) -> str:

@@ -38,7 +38,7 @@ def test_argo_s3_credentials_are_copied_by_their_keys_alone() -> None:
     assert store.find("", "secrets", NAMESPACE, "s3-keys")
 
 
-def test_a_secret_of_the_user_is_not_overwritten() -> None:
+def test_secret_of_the_user_is_not_overwritten() -> None:
     store = cluster()
     store.put("", "secrets", {"metadata": {"name": "s3-keys", "namespace": OWN}, "data": {"user": "bWluZQ=="}})
     assert "Secret" not in deploy_to(store, namespace="")

@@ -109,7 +109,7 @@ def test_remaining_time_follows_plan_then_measured_times() -> None:
     assert 0.0 < progress.ratio(60.0) < 1.0
 
 
-def test_no_visit_is_expected_after_the_last_look() -> None:
+def test_display_expects_no_visit_after_the_last_look() -> None:
     progress = RunProgress(100.0, expected_visits=20)
     for event in [*START, *_visit(1)]:
         progress.note(event, 10.0)

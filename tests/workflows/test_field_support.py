@@ -74,7 +74,7 @@ def found(pattern: str, field: str) -> set[str]:
     return {match for text in texts for match in re.findall(pattern, text)}
 
 
-def test_the_engine_accepts_each_field_that_the_workflow_uses_and_no_other() -> None:
+def test_engine_accepts_exactly_the_fields_of_the_workflow() -> None:
     in_use, accepted = {path for path, _ in used(rendered(), WORKFLOW)}, {path for path, _ in rules(WORKFLOW)}
     assert in_use - accepted == set(), "the workflow uses what the engine lacks"
     assert accepted - in_use == set(), "the engine has what the workflow does not use"
@@ -89,7 +89,7 @@ def test_engine_supports_exactly_the_operators_of_the_workflow() -> None:
     assert found(r"[^\w\s]+", "when") == COMPARISONS
 
 
-def test_the_engine_replaces_each_form_of_tag_that_the_workflow_uses_and_no_other() -> None:
+def test_engine_replaces_exactly_the_template_tags_of_the_workflow() -> None:
     supported = {path for path, rule in rules(WORKFLOW) if isinstance(rule, Supported)}
     texts = (json.loads(text) for path, text in used(rendered(), WORKFLOW) if path in supported)
     tags = {name for text in texts for tag in tags_in(text) for name in references(tag)}
@@ -98,7 +98,7 @@ def test_the_engine_replaces_each_form_of_tag_that_the_workflow_uses_and_no_othe
 
 
 @pytest.mark.parametrize("field", ["withItems", "dependencies", "hooks"])
-def test_a_field_that_the_engine_lacks_is_found(field: str) -> None:
+def test_field_that_the_engine_lacks_is_found(field: str) -> None:
     built = rendered()
     next(t for t in built["spec"]["templates"] if "dag" in t)["dag"]["tasks"][0][field] = []
     paths = {path for path, _ in used(built, WORKFLOW)} - {path for path, _ in rules(WORKFLOW)}

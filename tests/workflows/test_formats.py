@@ -172,7 +172,7 @@ def test_markdown_tables_are_whole_and_hostile_text_stays_text(verb: str, store:
     assert "\x1b" not in text
 
 
-def test_a_run_in_json_has_its_comparisons_and_changes_as_numbers(store: str) -> None:
+def test_json_of_a_run_has_its_comparisons_and_changes_as_numbers(store: str) -> None:
     document = content("run", store)
     assert document["run_id"] == "night-19"
     assert document["report"] == f"{store}/reports/night-19/report.html"
@@ -184,7 +184,7 @@ def test_a_run_in_json_has_its_comparisons_and_changes_as_numbers(store: str) ->
     assert document["regression"] in printed("run", store, "markdown").replace("\\", "")
 
 
-def test_a_query_keeps_columns_of_one_name_and_what_json_has_no_number_for(store: str) -> None:
+def test_json_of_a_query_keeps_columns_of_one_name_and_nan(store: str) -> None:
     (row,) = content("query", store)["rows"]
     assert (row["n"], row["n_2"], row["none"], row["least"]) == (1, 2, "NaN", "-Infinity")
     assert (row["missing"], row["list"], row["text"], row["yes"]) == (None, [1, None], 'a "b", c', True)
@@ -197,14 +197,14 @@ def test_progress_stands_beside_the_document(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr() == ("above\n", "beside\n")
 
 
-def test_a_run_without_a_report_prints_no_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_without_a_report_prints_no_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert summary_table.print_result(str(tmp_path), "night-19", "json", "settle: it failed") == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert "settle: it failed." in err
 
 
-def test_an_unknown_format_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_format_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["plan", "--format=xml"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -221,18 +221,18 @@ def test_code_with_backticks_is_one_span(text: str) -> None:
     assert text in span
 
 
-def test_only_a_web_page_becomes_a_link() -> None:
+def test_markdown_links_only_web_pages() -> None:
     assert markdown.link("Report", "https://a.example/report.html") == "[Report](<https://a.example/report.html>)"
     assert markdown.link("Report", "s3://b/report.html") == "Report: `s3://b/report.html`"
 
 
-def test_an_import_says_what_became_of_each_run_and_file(store: str) -> None:
+def test_import_document_says_what_became_of_each_run_and_file(store: str) -> None:
     document = content("import", store)
     assert document["runs"] == [{"run_id": "imported_a_all", "files": 1, "trials": 1, "failed": 0, "changed": False}]
     assert [fault.partition(": ")[2] for fault in document["faults"]] == [formats.UNKNOWN]
 
 
-def test_a_site_says_how_many_pages_it_wrote(store: str) -> None:
+def test_site_document_has_the_number_of_pages(store: str) -> None:
     document = content("site", store)
     assert (document["written"], document["broken"]) == (0, [])
     assert document["unchanged"] > 20

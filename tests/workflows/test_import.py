@@ -82,7 +82,7 @@ def test_report_has_a_verdict_and_names_what_is_unknown(folder: Path, store: Pat
     assert rows(store, "select verdict from runs")[0]["verdict"] is not None, "importing again keeps the verdict"
 
 
-def test_without_visits_there_is_no_verdict(folder: Path, store: Path) -> None:
+def test_import_without_visits_has_no_verdict(folder: Path, store: Path) -> None:
     run(folder, store, pattern="{dataplane}/{repetition}-{topology}.json")
     report_again(results=str(store))
     page = (store / "reports" / RUN / "report.html").read_text()
@@ -100,7 +100,7 @@ def test_every_question_can_be_asked_of_it(folder: Path, store: Path) -> None:
     assert len(trend) == 4
 
 
-def test_a_run_without_any_time_is_the_latest_of_its_environment(tmp_path: Path, store: Path) -> None:
+def test_imported_run_without_time_is_the_latest_of_its_environment(tmp_path: Path, store: Path) -> None:
     (tmp_path / "x.csv").write_text(written.NETPERF_CSV)
     run(tmp_path / "x.csv", store, pattern="", dataplane="ovn", name="net")
     assert rows(store, "select run_id, run_started_at from latest_runs") == [
@@ -120,7 +120,7 @@ def test_files_that_a_run_has_are_not_lost_unnoticed(folder: Path, store: Path) 
     assert rows(store, "select count(*) as n from trials") == [{"n": 15}]
 
 
-def test_more_files_or_another_mapping_replace_a_run(folder: Path, store: Path, tmp_path: Path) -> None:
+def test_import_of_more_files_or_another_mapping_replaces_a_run(folder: Path, store: Path, tmp_path: Path) -> None:
     run(folder, store)
     files(folder, visits=5)
     mapping = tmp_path / "names.toml"
@@ -133,7 +133,7 @@ def test_more_files_or_another_mapping_replace_a_run(folder: Path, store: Path, 
     assert rows(store, "select count(*) as n from trials") == [{"n": 20}]
 
 
-def test_a_bad_file_is_named_and_the_others_are_imported(
+def test_import_names_a_bad_file_and_imports_the_others(
     folder: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "Cilium" / "9-pod-to-pod.json").write_bytes(b'{"start": \x1b[2J')
@@ -144,7 +144,7 @@ def test_a_bad_file_is_named_and_the_others_are_imported(
     assert "16 trials" in said.out
 
 
-def test_a_test_that_never_began_is_a_failed_trial_of_the_report(
+def test_imported_test_that_never_began_is_a_failed_trial_of_the_report(
     folder: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused = (RECORDED / "refused-3.12.json").read_bytes()

@@ -216,7 +216,7 @@ def test_unsupported_argo_field_is_refused_by_name(broken: Broken, says: str) ->
     assert any(says in line for line in unsupported(built, {})), unsupported(built, {})
 
 
-def test_a_dag_that_ends_with_one_task_need_not_say_that_it_goes_on_after_a_failure() -> None:
+def test_dag_with_one_last_task_needs_no_continue_on_failure() -> None:
     built = deepcopy(_sound())
     _template(built, "main")["dag"].pop("failFast")
     assert unsupported(built, {}) == []

@@ -63,7 +63,7 @@ def test_artifacts_of_failed_steps_are_kept_and_read_by_prefix(tmp_path: Path) -
     assert not list(tmp_path.rglob(f".*{atomic.TEMPORARY}"))
 
 
-def test_an_optional_artifact_may_be_missing(tmp_path: Path) -> None:
+def test_optional_artifact_may_be_missing(tmp_path: Path) -> None:
     outcome, _ = walk(workflow(lambda: t.read_all(name="read")), tmp_path)
     assert outcome.phase == "Succeeded"
     built = workflow(lambda: t.read_all(name="read")).to_dict()
@@ -121,7 +121,7 @@ def test_unsupported_template_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", ["", "fds"])
-def test_the_fork_server_of_a_killed_engine_ends_without_a_traceback(asked: str) -> None:
+def test_fork_server_of_a_killed_engine_ends_without_a_traceback(asked: str) -> None:
     """The engine is killed after it called the server, and after it has asked, before it says for what."""
     asks = """
 import os, socket, sys

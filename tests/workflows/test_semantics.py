@@ -283,7 +283,7 @@ def test_retry_strategy(limit: int, phase: str, attempts: int, tmp_path: Path) -
     assert [n.display_name for n in outcome.nodes if n.kind == "Pod"] == [f"r({i})" for i in range(attempts)]
 
 
-def test_a_step_that_failed_is_not_retried(tmp_path: Path) -> None:
+def test_step_that_failed_is_not_retried(tmp_path: Path) -> None:
     outcome, _ = walk(with_retries(workflow(lambda: t.fail(name="f")).to_dict(), 2), tmp_path)
     assert phases(outcome) == {"run": "Failed", "f": "Failed", "f(0)": "Failed"}
 

@@ -93,7 +93,7 @@ def test_stop_leaves_the_exit_handler_running(tmp_path: Path) -> None:
     assert phases(outcome)["onExit.x"] == "Succeeded"
 
 
-def test_a_signal_handler_may_stop_the_engine(tmp_path: Path) -> None:
+def test_signal_handler_may_stop_the_engine(tmp_path: Path) -> None:
     program = (
         "import signal, sys\nfrom pathlib import Path\nfrom tests.workflows import toys as t\n"
         "from tests.workflows.running import phases, walk, workflow\n"
@@ -129,7 +129,7 @@ def test_failing_listener_stops_the_run_with_exit_handler(tmp_path: Path) -> Non
     assert marker.exists()
 
 
-def test_a_second_stop_kills_the_exit_handler(tmp_path: Path) -> None:
+def test_second_stop_kills_the_exit_handler(tmp_path: Path) -> None:
     def listener(engine: Engine, event: Event) -> None:
         if isinstance(event, NodeLog) and event.line == "ready":
             engine.stop()

@@ -26,7 +26,7 @@ def test_unknown_tag_error() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_form_of_a_tag_is_found(form: str) -> None:
+def test_template_tag_form_is_found(form: str) -> None:
     assert form_of(form.replace("*", "client-node")) == form
 
 
@@ -34,7 +34,7 @@ def test_the_form_of_a_tag_is_found(form: str) -> None:
     "tag",
     ["workflow.namespace", "item", "tasks.a.outputs.result", "inputs.artifacts.a.path", "workflow.parameters.a.b"],
 )
-def test_a_tag_that_only_argo_replaces_has_no_form(tag: str) -> None:
+def test_template_tag_that_only_argo_replaces_has_no_form(tag: str) -> None:
     assert form_of(tag) is None
 
 
@@ -68,6 +68,6 @@ def test_loop_over_a_non_list_is_a_problem(text: str) -> None:
 
 
 @pytest.mark.parametrize("item", ["1", '"text"', "null", "[]", '{"visit": 1}'])
-def test_a_loop_over_something_else_than_texts_is_a_sentence(item: str) -> None:
+def test_loop_over_something_else_than_texts_is_a_sentence(item: str) -> None:
     with pytest.raises(Problem, match=r"item 1 of the loop is .* only objects of texts are supported"):
         parse_items(f'[{{"visit": "1"}}, {item}]')

@@ -157,7 +157,7 @@ def test_unreadable_documents_do_not_block_the_store(tmp_path: Path, capsys: pyt
     assert "Whether there are uncollected runs is unknown: " in output.err
 
 
-def test_a_store_that_can_not_be_read_at_all_is_one_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_store_is_one_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Unsupported, match="the name is too long"):
         results.print_answer(results=str(tmp_path / ("x" * 300)))
     assert capsys.readouterr().err == ""

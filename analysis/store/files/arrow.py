@@ -1,9 +1,10 @@
 """Rows of the steps as Arrow tables of the stored schema: checked, and completed with null."""
 
+import functools
 import json
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -46,22 +47,22 @@ def to_table(table: str, run_id: str, rows: Sequence[Row]) -> pa.Table:
     if table not in TABLES:
         raise BadInput(f"there is no table {table!r}; the tables are {', '.join(TABLES)}")
     schema = arrow_schema(table)
-    json_columns = {c.name for c in TABLES[table] if c.unit == "JSON"}
     defaults = {"run_id": run_id, "schema_version": SCHEMA_VERSION}
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    converters = _converters(table)
     for number, row in enumerate(rows, 1):
         place = f"row {number} of {table}"
         if unknown := sorted(set(row) - set(columns)):
             raise BadInput(
                 f"{place} has a column {unknown[0]!r} that {table} does not have; add it to analysis/store/schema.py"
             )
-        for field in schema:
-            value = row.get(field.name)
+        for name, column in columns.items():
+            value = row.get(name)
             if value is None:
-                value = defaults.get(field.name)
-            elif field.name in json_columns:
-                value = _json(value, f"{field.name} in {place}")
-            columns[field.name].append(_plain(value, field.type, f"{field.name} in {place}"))
+                value = defaults.get(name)
+            elif (convert := converters.get(name)) is not None:
+                value = convert(value, f"{name} in {place}")
+            column.append(value)
     _check_keys(table, run_id, columns)
     return pa.table([_array(columns[f.name], f, table) for f in schema], schema=schema)
 
@@ -92,26 +93,46 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - a value of any column
     return reprlib.repr(value)
 
 
-def _plain(value: Any, kind: pa.DataType, place: str) -> Any:  # noqa: ANN401 - a value of any column
-    """The value as Arrow takes it; BadInput where Arrow would silently drop a field or guess a time zone."""
-    if value is None:
-        return None
+Converter = Callable[[Any, str], Any]
+"""From a value that is not None, and what it is in a sentence, to one that Arrow takes; raises BadInput."""
+
+
+@functools.cache
+def _converters(table: str) -> Mapping[str, Converter]:
+    """By column, where Arrow would drop a field or guess a time zone; made once, since its types are slow to read."""
+    found = {c.name: _json if c.unit == "JSON" else _converter(c.type) for c in TABLES[table]}
+    return {name: convert for name, convert in found.items() if convert is not None}
+
+
+def _converter(kind: pa.DataType) -> Converter | None:
+    """That of a type; None where Arrow takes only what fits."""
     if pa.types.is_floating(kind):
-        return _finite(value, place)
+        return _finite
     if pa.types.is_timestamp(kind):
-        return _time(value, place)
+        return _time
     if pa.types.is_list(kind):
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise BadInput(f"{place} must be a list, got {value!r}")
-        return [_plain(v, kind.value_type, place) for v in value]
+        return functools.partial(_list, _converter(kind.value_type))
     if pa.types.is_struct(kind):
-        if not isinstance(value, Mapping):
-            raise BadInput(f"{place} must be a mapping, got {value!r}")
-        names = [kind.field(i).name for i in range(kind.num_fields)]
-        if unknown := sorted(set(value) - set(names)):
-            raise BadInput(f"{place} has an unknown field {unknown[0]!r}; fields are named in analysis/store/schema.py")
-        return {name: _plain(value.get(name), kind.field(name).type, f"{place}, field {name},") for name in names}
-    return value
+        return functools.partial(_struct, {field.name: _converter(field.type) for field in kind})
+    return None
+
+
+def _list(convert: Converter | None, value: Any, place: str) -> list[Any]:  # noqa: ANN401 - a value of any column
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise BadInput(f"{place} must be a list, got {value!r}")
+    return list(value) if convert is None else [None if v is None else convert(v, place) for v in value]
+
+
+def _struct(fields: Mapping[str, Converter | None], value: Any, place: str) -> Row:  # noqa: ANN401 - likewise
+    if not isinstance(value, Mapping):
+        raise BadInput(f"{place} must be a mapping, got {value!r}")
+    if unknown := sorted(set(value) - set(fields)):
+        raise BadInput(f"{place} has an unknown field {unknown[0]!r}; fields are named in analysis/store/schema.py")
+    plain = dict[str, Any]()
+    for name, convert in fields.items():
+        part = value.get(name)
+        plain[name] = part if part is None or convert is None else convert(part, f"{place}, field {name},")
+    return plain
 
 
 def _json(value: Any, place: str) -> str:  # noqa: ANN401 - any document

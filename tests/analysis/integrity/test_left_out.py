@@ -38,7 +38,7 @@ OTHERS = {"run-a": ("x", None), "run-c": ("x", None)}
 
 
 def left_out(store: Store) -> list[LeftOut]:
-    with database.connect(store) as con:
+    with database.connect(store, views=()) as con:
         return database.left_out(con)
 
 

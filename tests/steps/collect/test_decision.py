@@ -98,7 +98,7 @@ def going(visits: Sequence[Visit], following: int) -> set[str]:
 
 
 @pytest.mark.parametrize("done", [1, 2])
-def test_nothing_is_decided_before_the_third_round(done: int) -> None:
+def test_decision_comes_after_the_third_round(done: int) -> None:
     chosen = CHOSEN.model_copy(update={"budget_s": 3600})
     found = decide(chosen, level_after(done, chosen), DONE, {}, measured=3 * done, elapsed_s=10)
     assert found.stopped is None
@@ -172,7 +172,7 @@ def test_repeat_is_measured_before_a_run_stops(done: int, found: Standing, stops
     st.none() | st.integers(60, 4000),
     st.floats(1, 5000),
 )
-def test_what_follows_is_planned_once_and_the_run_ends(
+def test_decision_plans_each_next_round_once_and_ends_the_run(
     rounds: int,
     level: int,
     undecided: set[str],

@@ -32,7 +32,7 @@ def test_collect_complete_run(run: Path) -> None:
     assert [t["trial"] for t in found["trials"]] == list(range(1, len(found["trials"]) + 1))
 
 
-def test_only_a_run_that_deals_its_cells_out_says_so(run: Path, tmp_path: Path) -> None:
+def test_rows_say_whether_a_run_deals_its_cells_out(run: Path, tmp_path: Path) -> None:
     assert DEALT not in tables(run)["runs"][0]["parameters"]
     dealt = tmp_path / "dealt"
     write_run(dealt, choose_settings(profile="selftest", topologies="pod-to-pod,pod-to-outside", options="seed=1"))
@@ -201,7 +201,7 @@ def test_foreign_cpu_is_not_the_trials(run: Path, then: float | None, now: float
     assert row["cpu_s_per_gbit"] == pytest.approx(above * 2 / gbit)
 
 
-def test_without_an_idle_baseline_cpu_per_gbit_is_unknown(run: Path) -> None:
+def test_cpu_per_gbit_without_an_idle_baseline_is_unknown(run: Path) -> None:
     folder, _ = first(run)
     (folder / BEFORE).unlink()
     row = trial_row(run)

@@ -9,7 +9,7 @@ from tests.steps.extensions.copy import CHOSEN, Copy
 from tests.steps.lab.conftest import ENTER
 
 
-def test_a_topology_is_one_entry(copied: Copy) -> None:
+def test_topology_is_one_entry(copied: Copy) -> None:
     copied.follow("A topology")
     trials, shown, lab, kube = copied.run(
         CHOSEN
@@ -91,7 +91,7 @@ print(json.dumps(answers))
 """
 
 
-def test_a_tool_is_one_file_and_one_entry(copied: Copy) -> None:
+def test_tool_is_one_file_and_one_entry(copied: Copy) -> None:
     copied.follow("A tool")
     answers = copied.run(TOOL)
     assert ["-m", "steps.tools.echo", "5207"] in answers["lab"]
@@ -124,7 +124,7 @@ print(json.dumps([chosen()[1], list(traits()), {f.subject: f.reason for f in fou
 )
 
 
-def test_a_dataplane_of_the_lab_is_one_entry_and_one_module(copied: Copy) -> None:
+def test_dataplane_of_the_lab_is_one_entry_and_one_module(copied: Copy) -> None:
     copied.follow("A dataplane of the lab")
     every, proven, left_out = copied.run(LAB)
     assert "lab-renamed" in every
@@ -132,7 +132,7 @@ def test_a_dataplane_of_the_lab_is_one_entry_and_one_module(copied: Copy) -> Non
     assert "lab-renamed" not in left_out
 
 
-def test_a_dataplane_of_the_lab_without_a_module_is_refused_and_its_neighbours_are_not(copied: Copy) -> None:
+def test_dataplane_of_the_lab_without_a_module_is_refused_and_its_neighbours_are_not(copied: Copy) -> None:
     copied.follow("A dataplane of the lab", files=False)
     every, proven, left_out = copied.run(LAB)
     assert "lab-renamed" in every
@@ -153,7 +153,7 @@ def test_two_dataplanes_of_the_lab_with_the_same_traits_are_refused_by_both_name
 
 @pytest.mark.lab
 @pytest.mark.skipif(os.geteuid() != 0, reason="a lab of the copy needs root")
-def test_the_guides_dataplane_of_the_lab_is_proven_in_a_visit_and_its_neighbour_is_not_taken_for_it(
+def test_guides_lab_dataplane_is_proven_in_a_visit_and_its_neighbour_is_not_taken_for_it(
     copied: Copy,
 ) -> None:
     copied.follow("A dataplane of the lab")

@@ -56,7 +56,7 @@ answers["not the neighbour"] = evaluate(seen, "ebpf", MEASURED).state
 PRINT = "print(json.dumps(answers))\n"
 
 
-def test_a_dataplane_of_calico_is_one_entry_and_one_module(copied: Copy) -> None:
+def test_dataplane_of_calico_is_one_entry_and_one_module(copied: Copy) -> None:
     copied.follow("A dataplane of Calico")
     answers = copied.run(CLUSTER + PROOF + PRINT)
     assert answers["form"]
@@ -73,7 +73,7 @@ def test_a_dataplane_of_calico_is_one_entry_and_one_module(copied: Copy) -> None
     assert (answers["not it"], answers["not the neighbour"]) == ("disproven", "disproven")
 
 
-def test_a_dataplane_of_calico_without_a_module_is_refused_and_nothing_is_patched(copied: Copy) -> None:
+def test_dataplane_of_calico_without_a_module_is_refused_and_nothing_is_patched(copied: Copy) -> None:
     copied.follow("A dataplane of Calico", files=False)
     answers = copied.run(CLUSTER + PRINT)
     for install in ("manifest", "operator"):
@@ -121,7 +121,7 @@ class Toy(Calico):
 '''
 
 
-def test_a_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
+def test_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
     folder = copied.root / "steps/cluster/kube/toy"
     folder.mkdir()
     (folder / "__init__.py").write_text('"""Toy."""\n')

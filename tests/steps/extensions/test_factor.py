@@ -8,7 +8,7 @@ from tests.steps.extensions.copy import CHOSEN, GUIDE, Copy
 FIELD = re.compile(r"among the fields of `Scale`:\n\n((?: {4}.*\n)+)")
 
 
-def test_a_factor_is_one_field_one_column_and_a_module(copied: Copy) -> None:
+def test_factor_is_one_field_one_column_and_a_module(copied: Copy) -> None:
     copied.follow("A factor")
     (field,) = FIELD.findall(GUIDE)
     copied.insert("steps/catalogue/factors.py", "    ] = 0.0\n", textwrap.indent(textwrap.dedent(field), "    "))
@@ -42,7 +42,7 @@ print(json.dumps({
     assert found["method"], "nights with other values are compared at the scales that they share"
 
 
-def test_the_lab_refuses_to_vary_what_it_can_not_make(copied: Copy) -> None:
+def test_lab_refuses_a_factor_that_it_can_not_make(copied: Copy) -> None:
     copied.follow("A factor", files=False)
     (field,) = FIELD.findall(GUIDE)
     copied.insert("steps/catalogue/factors.py", "    ] = 0.0\n", textwrap.indent(textwrap.dedent(field), "    "))

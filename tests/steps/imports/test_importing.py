@@ -62,7 +62,7 @@ def test_rows_are_those_of_a_run_with_its_visits_and_rounds(tmp_path: Path) -> N
     assert "took turns" in " ".join(facts(run)["unknown"])
 
 
-def test_without_visits_all_files_of_a_dataplane_are_one_and_it_is_said(tmp_path: Path) -> None:
+def test_import_without_visits_joins_all_files_of_a_dataplane_and_says_so(tmp_path: Path) -> None:
     files = {f"{side}-{n}.json": document(n + 9 * (side == "b")) for side in "ab" for n in (1, 2)}
     run = tables(imported(tmp_path, files, "{dataplane}-{repetition}.json", topology="pod-to-pod"))
     assert [(visit["round"], visit["dataplane_requested"]) for visit in run["visits"]] == [(None, "a"), (None, "b")]
@@ -77,7 +77,7 @@ def test_names_of_visits_become_rounds_in_their_order(tmp_path: Path) -> None:
     assert [visit["round"] for visit in tables(imported(tmp_path, files))["visits"]] == [1, 2]
 
 
-def test_what_nothing_says_stays_null(tmp_path: Path) -> None:
+def test_import_of_unknown_fields_is_null(tmp_path: Path) -> None:
     report = written.text([written.netperf(timestamp=None)])
     run = tables(imported(tmp_path, {"x.json": report}, "", dataplane="ovn"))
     assert run["runs"][0]["started_at"] is None
@@ -117,7 +117,7 @@ def test_bad_files_cost_themselves_alone_and_are_named(tmp_path: Path) -> None:
 REFUSED = written.text({"start": {"version": "iperf 3.16"}, "error": "unable to connect"})
 
 
-def test_a_test_that_never_began_is_a_failed_trial_of_the_kind_of_its_path(tmp_path: Path) -> None:
+def test_imported_test_that_never_began_is_a_failed_trial_of_its_path(tmp_path: Path) -> None:
     files = {f"a/{n}-p.json": document(n, num_streams=4) for n in (1, 2)} | {"b/1-p.json": document(3, num_streams=4)}
     found = imported(tmp_path, files | {"b/2-p.json": REFUSED})
     assert found.faults == ()
@@ -131,7 +131,7 @@ def test_a_test_that_never_began_is_a_failed_trial_of_the_kind_of_its_path(tmp_p
     assert "By the times in the files" in " ".join(facts(run)["unknown"]), "the order of the others is known"
 
 
-def test_a_test_that_never_began_is_of_no_kind_where_its_path_has_several(tmp_path: Path) -> None:
+def test_imported_test_that_never_began_has_no_kind_where_its_path_has_several(tmp_path: Path) -> None:
     files = {"a/1-p.json": document(1), "a/2-p.json": document(2, num_streams=8), "a/3-p.json": REFUSED}
     run = tables(imported(tmp_path, files))
     (failed,) = [trial for trial in run["trials"] if trial["outcome"] == "failed"]
@@ -141,7 +141,7 @@ def test_a_test_that_never_began_is_of_no_kind_where_its_path_has_several(tmp_pa
     assert all("None" not in str(cell) for cell in cast("list[Row]", parameters["cells"]))
 
 
-def test_a_place_that_nothing_names_is_a_fault(tmp_path: Path) -> None:
+def test_import_of_an_unnamed_place_is_a_fault(tmp_path: Path) -> None:
     assert imported(tmp_path, {"x.json": document(1)}, "").runs == ()
     assert "nothing names its dataplane" in imported(tmp_path, {}, "").faults[0]
     assert "nothing names its topology" in imported(tmp_path, {}, "", dataplane="a").faults[0]
@@ -177,7 +177,7 @@ def test_dataplanes_have_a_colour_each_and_the_mapping_decides_the_baseline(tmp_
     assert shown[0]["title"] == "eBPF"
 
 
-def test_an_import_has_a_most_of_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_has_a_limit_of_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "MOST_TRIALS", 2)
     found = imported(tmp_path, {f"a/{n}-p.json": document(n) for n in (1, 2, 3)})
     assert len(tables(found)["trials"]) == 2

@@ -29,7 +29,7 @@ def refused(text: bytes) -> str:
     return found.reason
 
 
-def test_a_document_has_figures_time_and_versions() -> None:
+def test_iperf3_document_has_figures_time_and_versions() -> None:
     found = read(written.text(written.tcp()))
     (trial,) = found.trials
     assert trial.columns["received_bps"] == pytest.approx(9e9)
@@ -50,7 +50,7 @@ def test_every_recorded_document_is_a_trial_of_a_known_kind_unless_it_never_bega
 
 
 @pytest.mark.parametrize(("version", "flagged"), [("3.1.7", True), ("3.10.1", True)])
-def test_what_older_versions_received_by_udp_is_reckoned_from_datagrams(version: str, *, flagged: bool) -> None:
+def test_udp_receipt_of_older_iperf3_is_reckoned_from_datagrams(version: str, *, flagged: bool) -> None:
     trial = one(written.text(written.old_udp(sent=1000, lost=100, version=version)))
     assert trial.columns["received_bps"] == pytest.approx(900 * 1000 * 8 / 10)
     assert trial.columns["sent_bps"] == pytest.approx(1000 * 1000 * 8 / 10)
@@ -59,7 +59,7 @@ def test_what_older_versions_received_by_udp_is_reckoned_from_datagrams(version:
     assert trial.traffic.name == "udp-paced", "the rate of such a test is not reported, so it is no unlimited one"
 
 
-def test_a_receiver_that_missed_everything_is_a_failed_trial() -> None:
+def test_iperf3_receiver_that_missed_everything_is_a_failed_trial() -> None:
     assert one(written.text(written.old_udp(sent=10, lost=10))).error is not None
 
 
@@ -75,7 +75,7 @@ def test_intervals_of_older_versions_in_reverse_are_the_receivers() -> None:
     assert sample["side"] == "receiver"
 
 
-def test_a_stream_of_events_is_the_document() -> None:
+def test_iperf3_stream_of_events_is_the_document() -> None:
     document = written.tcp(version="3.19")
     assert one(written.streamed(document)) == one(written.text(document))
 
@@ -85,7 +85,7 @@ def test_documents_one_after_another_are_one_trial_each() -> None:
     assert [trial.columns["received_bps"] for trial in read(text).trials] == [pytest.approx(1e9), pytest.approx(2e9)]
 
 
-def test_a_damaged_document_among_others_costs_itself_alone() -> None:
+def test_damaged_iperf3_document_costs_itself_alone() -> None:
     found = read(
         b"\n".join([written.text(written.tcp(1e9)), b'{"start": {"test_start": 7}}', written.text(written.tcp())])
     )
@@ -105,19 +105,21 @@ def test_a_damaged_document_among_others_costs_itself_alone() -> None:
         ({"target_bitrate": 500_000_000}, "iperf3_500m", "tcp-500m", "TCP, 500 Mbit/s offered"),
     ],
 )
-def test_another_shape_is_another_tool(changed: dict[str, object], tool: str, name: str, title: str) -> None:
+def test_iperf3_document_of_another_shape_is_another_tool(
+    changed: dict[str, object], tool: str, name: str, title: str
+) -> None:
     traffic = one(written.text(written.tcp(**changed))).traffic  # type: ignore[arg-type]
     assert (traffic.tool, traffic.name, traffic.title) == (tool, name, title)
 
 
-def test_an_error_is_a_failed_trial_where_the_test_is_known() -> None:
+def test_iperf3_error_is_a_failed_trial_where_the_test_is_known() -> None:
     document = written.tcp() | {"error": "control socket has closed\nunexpectedly"}
     trial = one(written.text(document))
     assert trial.error == "iperf3: control socket has closed"
     assert trial.columns == {}
 
 
-def test_an_error_before_the_test_is_a_failed_trial_of_an_unknown_kind() -> None:
+def test_iperf3_error_before_the_test_is_a_failed_trial_of_an_unknown_kind() -> None:
     trial = one(b'{"start": {}, "error": "unable to connect"}')
     assert (trial.error, trial.direction, trial.streams) == ("iperf3: unable to connect", None, None)
     assert trial.traffic is UNKNOWN_TRAFFIC
@@ -131,13 +133,13 @@ def test_an_error_before_the_test_is_a_failed_trial_of_an_unknown_kind() -> None
         ({"duration": 10**6}, "it is a test of more than 4096 streams or 86400 s"),
     ],
 )
-def test_what_is_not_read_has_a_reason(changed: dict[str, object], reason: str) -> None:
+def test_iperf3_document_that_is_not_read_has_a_reason(changed: dict[str, object], reason: str) -> None:
     document = written.tcp()
     document["start"]["test_start"] |= changed
     assert refused(written.text(document)) == reason
 
 
 @pytest.mark.parametrize("version", ["3.9", "3.18"])
-def test_a_test_of_blocks_has_a_rate_as_long_as_it_ends_with_them(version: str) -> None:
+def test_iperf3_test_of_blocks_has_a_rate_as_long_as_it_ends_with_them(version: str) -> None:
     document = written.tcp(version=version, duration=0, blocks=100)
     assert (one(written.text(document)).error is None) == (version == "3.9")

@@ -21,7 +21,7 @@ def one(**changed: object) -> ImportedTrial:
     return trial
 
 
-def test_a_stream_has_its_throughput_in_bits_a_second() -> None:
+def test_netperf_stream_has_its_throughput_in_bits_a_second() -> None:
     trial = one()
     assert trial.columns["received_bps"] == pytest.approx(2_702.23e6)
     assert (trial.columns["retransmits"], trial.columns["mtu_bytes"]) == (55, 1400)
@@ -56,7 +56,7 @@ def test_paths_have_the_catalogues_names_where_they_have_one(changed: dict[str, 
     assert one(**changed).topology == topology
 
 
-def test_a_rate_over_udp_is_the_senders_but_of_netperf() -> None:
+def test_udp_rate_is_the_senders_but_of_netperf() -> None:
     sender = one(driver="iperf3", profile="UDP_STREAM")
     assert sender.columns["sent_bps"] == pytest.approx(2_702.23e6)
     assert "received_bps" not in sender.columns
@@ -86,18 +86,18 @@ def test_csv_has_the_same_figures() -> None:
 
 
 @pytest.mark.parametrize(("pairs", "tool"), [("00", "netperf_stream_1kb"), ("01", "netperf_stream_1kb_of_2")])
-def test_one_of_several_pairs_at_once_is_no_measurement_of_the_path(pairs: str, tool: str) -> None:
+def test_netperf_of_several_pairs_at_once_is_no_measurement_of_the_path(pairs: str, tool: str) -> None:
     head, stream, *_ = written.NETPERF_CSV.splitlines()
     text = "\n".join([f"Pair,{head}", *(f"{pair},{stream}" for pair in pairs)])
     assert {trial.traffic.tool for trial in read(text.encode()).trials} == {tool}
 
 
-def test_an_unknown_profile_costs_its_row_alone() -> None:
+def test_netperf_row_of_an_unknown_profile_costs_itself_alone() -> None:
     found = read(written.text([written.netperf(), written.netperf(profile="ib_write_bw")]))
     assert len(found.trials) == 1
     assert found.faults == ("result 2: its profile 'ib_write_bw' is no STREAM, RR or CRR of TCP, UDP or SCTP",)
 
 
-def test_other_csv_is_refused() -> None:
+def test_csv_of_another_tool_is_refused() -> None:
     for text in (b"Role,Driver,Profile,Idle CPU\nClient,netperf,TCP_STREAM,99\n", b'Profile,"\n'):
         assert isinstance(formats.read(text), Failure)

@@ -25,7 +25,7 @@ def refused(data: bytes) -> str:
     return found.reason
 
 
-def test_a_data_file_has_what_knb_measured() -> None:
+def test_knb_data_file_has_what_was_measured() -> None:
     found = read(written.knbdata())
     tcp, udp = found.trials
     assert (tcp.topology, tcp.traffic.name, udp.topology, udp.traffic.name) == (
@@ -51,7 +51,7 @@ def test_cpu_is_busy_above_idle_and_its_system_time_is_not_ours() -> None:
     assert read(written.knbdata()).trials[0].flags == (knb.CPU_WINDOW,)
 
 
-def test_one_node_that_carried_both_ends_is_another_path() -> None:
+def test_knb_client_and_server_on_one_node_are_another_path() -> None:
     texts = written.knb_texts()
     texts["env"] = texts["env"].replace("node-b", "node-a")
     trial = read(written.knbdata(texts)).trials[0]
@@ -68,24 +68,24 @@ def test_json_and_yaml_say_the_same() -> None:
 
 
 @pytest.mark.parametrize("mbps", [None, 0, "", "-nan"])
-def test_no_bandwidth_is_a_failed_trial(mbps: object) -> None:
+def test_knb_file_without_bandwidth_is_a_failed_trial(mbps: object) -> None:
     for trial in read(written.text(written.knb_report(mbps))).trials:
         assert trial.error is not None
         assert "received_bps" not in trial.columns
 
 
-def test_a_window_without_readings_leaves_cpu_unknown() -> None:
+def test_knb_window_without_readings_leaves_cpu_unknown() -> None:
     texts = written.knb_texts() | {"tcp-p2p-client.avg": f"{written.AVERAGES}-nan -nan -nan -nan -nan 0 0\n"}
     client, _ = read(written.knbdata(texts)).trials[0].nodes
     assert client["busy_ratio"] is client["user_ratio"] is None
 
 
-def test_the_error_of_iperf3_is_the_reason() -> None:
+def test_knb_error_of_iperf3_is_the_reason() -> None:
     texts = written.knb_texts() | {"tcp-p2p.bw": "\n", "tcp-p2p.log": "iperf3: error - Message too large\n"}
     assert read(written.knbdata(texts)).trials[0].error == "iperf3: Message too large"
 
 
-def test_a_data_file_is_parsed_and_never_sourced(tmp_path: Path) -> None:
+def test_knb_data_file_is_parsed_and_never_sourced(tmp_path: Path) -> None:
     texts = written.knb_texts()
     texts["env"] += f'SERVER_NODE="$(touch {tmp_path}/sourced)"\ntouch {tmp_path}/sourced\n'
     assert read(written.knbdata(texts)).provenance["server_node"] == f"$(touch {tmp_path}/sourced)"

@@ -28,7 +28,7 @@ def places(pattern: str = "", **given_for_all: str) -> Places:
     return Places.of(pattern, read_mapping(MAPPING.encode(), "m.toml"), given_for_all)
 
 
-def test_a_pattern_names_each_part_of_a_path() -> None:
+def test_pattern_names_each_part_of_a_path() -> None:
     found = Places.of("{dataplane}/{topology}/{visit}-{repetition}.json", NO_MAPPING, {})
     place = found.place("ebpf/pod-to-pod/night-3-12.json")
     assert place is not None
@@ -44,7 +44,7 @@ def test_a_pattern_names_each_part_of_a_path() -> None:
         assert found.place(other) is None
 
 
-def test_a_mapping_gives_names_titles_and_places() -> None:
+def test_mapping_gives_names_titles_and_places() -> None:
     place = places().place("calico/dts-1.json")
     assert place is not None
     assert place.dataplane is not None
@@ -57,7 +57,7 @@ def test_a_mapping_gives_names_titles_and_places() -> None:
     assert (lan.name, lan.title, lan.host_network) == ("lan", "between buildings", True)
 
 
-def test_what_is_given_for_all_comes_last() -> None:
+def test_place_given_for_all_files_comes_last() -> None:
     place = places(pattern="*/{topology}.json", dataplane="Cilium 1.15").place("x/Weird Path!.json")
     assert place is not None
     assert place.dataplane is not None
@@ -76,7 +76,7 @@ def test_what_is_given_for_all_comes_last() -> None:
         ("*" * 9, "more than 8 stars"),
     ],
 )
-def test_an_invalid_pattern_is_refused(pattern: str, reason: str) -> None:
+def test_invalid_pattern_is_refused(pattern: str, reason: str) -> None:
     with pytest.raises(BadInput, match=reason.replace("{", r"\{")):
         compile_pattern(pattern)
 
@@ -84,7 +84,7 @@ def test_an_invalid_pattern_is_refused(pattern: str, reason: str) -> None:
 @pytest.mark.parametrize(
     "text", ["x = ", "[dataplanes]\na = {colour = 'red'}", "[[files]]\nfile = 'x'\nvisits = 3", "\xff"]
 )
-def test_an_invalid_mapping_is_refused_in_a_sentence(text: str) -> None:
+def test_invalid_mapping_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(BadInput, match=r"the mapping m\.toml (is no TOML|does not fit)"):
         read_mapping(text.encode("latin-1"), "m.toml")
 

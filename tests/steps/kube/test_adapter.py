@@ -84,7 +84,7 @@ def test_snapshot_is_the_state_before_the_first_run() -> None:
     assert later["dataplane"] == "iptables"
 
 
-def test_a_twin_is_the_same_dataplane() -> None:
+def test_twin_dataplane_is_the_same() -> None:
     calico = Calico()
     who = holder(calico)
     assert who.configure(visit("ebpf"), settings())
@@ -121,7 +121,7 @@ def test_switch_goes_on_without_a_cost_measurement() -> None:
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", "ebpf"])
-def test_the_first_scale_is_made_before_the_first_switch(dataplane: str) -> None:
+def test_first_scale_is_made_before_the_first_switch(dataplane: str) -> None:
     calico = Calico()
     many = settings().model_copy(update={"scales": (Scale(services=3, policies=2),)})
     holder(calico, {"BENCHMARK_IMAGE": "image:1"}).configure(visit(dataplane), many)
@@ -167,7 +167,7 @@ def test_restore_goes_by_the_lock_alone_and_changes_nothing_without_one() -> Non
     assert calico.settings() == switched
 
 
-def test_the_visit_that_a_stop_cut_short_is_known_by_the_lock_and_the_pods_of_its_trials() -> None:
+def test_visit_cut_short_by_a_stop_is_known_by_the_lock_and_its_trial_pods() -> None:
     calico = Calico()
     who = kube(calico, RUN)
     assert who.unfinished() is None
@@ -272,7 +272,7 @@ def test_settle_repeated_by_retry_reports_that_the_switch_was_reversed() -> None
 
 
 @pytest.mark.parametrize("dataplane", ["iptables", "as-is"])
-def test_a_settle_that_retry_begins_again_goes_on_where_no_switch_is_missing(
+def test_settle_after_a_retry_goes_on_where_no_switch_is_missing(
     dataplane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calico = Calico()

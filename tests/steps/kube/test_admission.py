@@ -63,7 +63,7 @@ def no_node_ports(request: Request, body: Any) -> str | None:  # noqa: ANN401 - 
         (no_node_ports, ["exceeded quota: tenant", "trials", "describe resourcequota tenant"]),
     ],
 )
-def test_what_the_namespace_would_refuse_of_a_visit_stops_the_run_before_anything_is_made(
+def test_namespace_that_would_refuse_a_visit_stops_the_run_before_anything_is_made(
     refuses: Admission, words: list[str]
 ) -> None:
     bench = Bench()
@@ -85,7 +85,7 @@ def limiting(cpu: str) -> Admission:
     return admit
 
 
-def test_a_limit_of_cpu_below_what_iperf3_may_need_stops_the_run() -> None:
+def test_cpu_limit_below_what_iperf3_may_need_stops_the_run() -> None:
     bench = Bench()
     bench.store.admission = limiting("500m")
     (found,) = findings(bench)
@@ -94,7 +94,7 @@ def test_a_limit_of_cpu_below_what_iperf3_may_need_stops_the_run() -> None:
     assert "describe limitrange" in str(found.remedy)
 
 
-def test_the_steps_own_pods_are_looked_at_for_a_limit_of_cpu() -> None:
+def test_cpu_limit_of_the_steps_own_pods_is_looked_at() -> None:
     bench = Bench()
     bench.store.put("", "pods", step_pod(containers=[{"name": "main", "resources": {"limits": {"cpu": "200m"}}}]))
     (found,) = [finding for finding in findings(bench) if "CPU" in finding.reason]
@@ -102,7 +102,7 @@ def test_the_steps_own_pods_are_looked_at_for_a_limit_of_cpu() -> None:
 
 
 @pytest.mark.parametrize("cpu", ["1", "1000m", "64"])
-def test_a_limit_of_cpu_that_iperf3_does_not_reach_is_no_reason(cpu: str) -> None:
+def test_cpu_limit_that_iperf3_does_not_reach_is_no_reason(cpu: str) -> None:
     bench = Bench()
     bench.store.admission = limiting(cpu)
     assert findings(bench) == []
@@ -123,9 +123,7 @@ def quota(bench: Bench, hard: Object, used: Object, **spec: object) -> None:
         ({"requests.memory": "1Gi"}, {"requests.memory": "1000Mi"}, "allows 1Gi of requests.memory"),
     ],
 )
-def test_a_quota_that_has_too_little_left_for_a_whole_visit_stops_the_run(
-    hard: Object, used: Object, words: str
-) -> None:
+def test_quota_that_has_too_little_left_for_a_whole_visit_stops_the_run(hard: Object, used: Object, words: str) -> None:
     bench = Bench()
     quota(bench, hard, used)
     (found,) = findings(bench, services=20)
@@ -142,13 +140,13 @@ def test_a_quota_that_has_too_little_left_for_a_whole_visit_stops_the_run(
         ({"persistentvolumeclaims": "0"}, {}, {}),
     ],
 )
-def test_a_quota_of_others_or_with_room_is_no_reason(hard: Object, used: Object, spec: Object) -> None:
+def test_quota_of_others_or_with_room_is_no_reason(hard: Object, used: Object, spec: Object) -> None:
     bench = Bench()
     quota(bench, hard, used, **spec)
     assert findings(bench) == []
 
 
-def test_a_quota_that_may_not_be_read_and_a_webhook_that_can_not_be_asked_end_no_run() -> None:
+def test_unreadable_quota_and_unreachable_webhook_end_no_run() -> None:
     bench = Bench()
     quota(bench, {"pods": "1"}, {"pods": "1"})
     bench.store.denied = lambda request: request.plural == "resourcequotas"

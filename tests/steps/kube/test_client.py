@@ -269,7 +269,7 @@ def test_invalid_namespace_is_refused(tmp_path: Path) -> None:
         (302, b""),
     ],
 )
-def test_an_answer_that_is_none_of_kubernetes_is_a_sentence(api: Api, status: int, body: bytes) -> None:
+def test_api_answer_that_is_none_of_kubernetes_is_a_sentence(api: Api, status: int, body: bytes) -> None:
     api.faults = [Fault("garbage", status=status, body=body, times=3)]
     client = api.client()
     for call in (client.groups, lambda: client.get(CONFIGMAPS, STATE, KUBE_SYSTEM), lambda: client.list(NODES)):

@@ -94,7 +94,7 @@ def test_run_that_is_alive_is_left_alone(state: str) -> None:
 
 @pytest.mark.parametrize("state", DEAD)
 @pytest.mark.parametrize("dataplane", ["ebpf-dsr", "nftables"])
-def test_what_a_dead_run_left_is_put_back(state: str, dataplane: str) -> None:
+def test_guard_restores_what_a_dead_run_left(state: str, dataplane: str) -> None:
     calico, before = switched(dataplane)
     prepare, ending = DEAD[state]
     prepare(calico)

@@ -45,7 +45,7 @@ def test_second_guard_leaves_it_to_the_first_while_that_is_alive() -> None:
     assert calico.settings() == before
 
 
-def test_of_two_guards_that_find_it_at_once_one_restores() -> None:
+def test_two_guards_at_once_restore_once() -> None:
     calico, before = switched()
     terminated(calico)
     client, transport = direct_client(calico.store)

@@ -100,7 +100,7 @@ def test_guard_stays_with_a_run_and_acts_within_seconds_of_its_end() -> None:
     assert 100 < acted[0] < 115 + guard.LOOK_S
 
 
-def test_one_guard_stays_no_longer_than_its_time() -> None:
+def test_guard_stays_no_longer_than_its_time() -> None:
     calico, _before = switched()
     began = calico.store.now()
 

@@ -259,7 +259,7 @@ def test_exec_plugin_client_certificate(tmp_path: Path) -> None:
     assert Path(configuration.cert_file).read_text() == crt
 
 
-def test_a_kubeconfig_that_is_a_pipe_is_read_and_what_fills_it_is_waited_for_aloud(
+def test_kubeconfig_that_is_a_pipe_is_read_and_what_fills_it_is_waited_for_aloud(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(waiting, "SILENCE_S", 0.01)

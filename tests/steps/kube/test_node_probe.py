@@ -199,7 +199,7 @@ def test_probes_rest_and_wake_on_request() -> None:
     assert lines(awake)["tcp"]["connected"] == 1, "the connections are new, and their counts too"
 
 
-def test_a_connection_without_its_reply_stays_open_while_the_probe_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_without_its_reply_stays_open_while_the_probe_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "DEAD_S", 1)
 
     async def scenario() -> Object:
@@ -228,7 +228,7 @@ def test_a_connection_without_its_reply_stays_open_while_the_probe_rests(monkeyp
     assert (held["connected"], held["received"], held["dropped"], held["silent_s"]) == (1, 1, 1, 0.0)
 
 
-def test_only_the_token_of_the_probes_lets_them_rest() -> None:
+def test_node_probe_rests_only_by_its_token() -> None:
     port = free_port()
 
     async def scenario() -> tuple[bool, bool]:

@@ -184,7 +184,7 @@ def test_every_kind_of_network_policy_is_named(
         }),
     ],
 )  # fmt: skip
-def test_a_policy_that_allows_everything_or_is_of_another_namespace_is_not_blamed(
+def test_network_policy_that_allows_everything_or_is_of_another_namespace_is_not_blamed(
     group: str, plural: str, spec: Object
 ) -> None:
     bench = Bench()

@@ -43,7 +43,7 @@ def test_all_missing_rbac_permissions_are_listed() -> None:
     ]
 
 
-def test_all_findings_at_once_and_trial_pods_unless_locked(
+def test_preflight_findings_come_at_once_and_trial_pods_unless_locked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connectivity, "CHECK_S", 0.0)

@@ -125,7 +125,7 @@ def test_image_pull_failure_stops_the_run_in_preflight() -> None:
     assert bench.kubelet.pods() == {}
 
 
-def test_a_cluster_that_hands_out_no_address_leaves_the_load_balancer_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_balancer_is_left_out_where_the_cluster_hands_out_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial_servers, "_ADDRESS_S", 0.0)
     chosen = settings("pod-to-pod", "external-to-load-balancer")
     for balances, subjects in ((True, []), (False, ["external-to-load-balancer"])):
@@ -138,7 +138,7 @@ def test_a_cluster_that_hands_out_no_address_leaves_the_load_balancer_out(monkey
         assert bench.kubelet.services() == {}, "what it tried with is gone"
 
 
-def test_a_client_beside_a_kube_proxy_leaves_the_load_balancer_out() -> None:
+def test_load_balancer_is_left_out_beside_a_kube_proxy() -> None:
     chosen = settings("pod-to-pod", "external-to-nodeport", "external-to-load-balancer")
     for node, subjects in (("node-a", []), ("outside", ["external-to-load-balancer"])):
         bench = Bench()
@@ -151,7 +151,7 @@ def test_a_client_beside_a_kube_proxy_leaves_the_load_balancer_out() -> None:
         assert all("kube-proxy runs on outside" in finding.reason for finding in found)
 
 
-def test_a_pod_to_its_own_service_is_left_out_with_the_reason() -> None:
+def test_pod_to_its_own_service_is_left_out_with_the_reason() -> None:
     bench = Bench()
     report_connections(bench)
     chosen = settings("pod-to-pod", "pod-to-own-service")

@@ -150,7 +150,7 @@ def test_second_run_waits_while_another_restores() -> None:
     assert calico.settings() == before
 
 
-def test_of_two_that_find_it_at_once_one_restores() -> None:
+def test_takeover_by_two_runs_at_once_restores_once() -> None:
     calico, before = left_by_a_dead_run()
     client, transport = direct_client(calico.store)
     began: list[str] = []

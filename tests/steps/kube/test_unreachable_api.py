@@ -196,7 +196,7 @@ class _Nowhere:
 
 
 @pytest.mark.parametrize("host", ["elsewhere.example", "another.example"])
-def test_a_server_that_no_service_leads_to_is_called_by_its_own_address(
+def test_api_server_without_a_service_is_called_by_its_own_address(
     tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transports, "BACKOFF", lambda _state: 0.0)

@@ -63,7 +63,7 @@ def taken(server: Server, count: int, timeout_s: float | None = None, every_s: f
 
 
 @pytest.mark.usefixtures("pauses")
-def test_a_watch_takes_in_what_is_added_changed_and_deleted() -> None:
+def test_watch_takes_in_added_changed_and_deleted_objects() -> None:
     events: list[Object | Exception] = [
         event("ADDED", "b"),
         event("MODIFIED", "a", 7),
@@ -82,19 +82,19 @@ def test_a_watch_takes_in_what_is_added_changed_and_deleted() -> None:
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("error", [TransientError("broken"), ExpiredError("too old", 410)])
-def test_a_watch_that_breaks_or_is_too_old_begins_with_a_new_look(error: Exception) -> None:
+def test_watch_that_breaks_or_is_too_old_begins_with_a_new_look(error: Exception) -> None:
     server = Server([[thing("a")], [thing("b")]], [[event("ADDED", "x"), error]])
     assert taken(server, 3) == [[thing("a")], [thing("a"), thing("x")], [thing("b")]]
 
 
-def test_a_watch_that_breaks_at_once_again_and_again_pauses_longer(pauses: list[float]) -> None:
+def test_watch_that_breaks_at_once_again_and_again_pauses_longer(pauses: list[float]) -> None:
     broken: list[list[Object | Exception]] = [[TransientError("broken")] for _ in range(8)]
     taken(Server([[]], [*broken, [event("ADDED", "a"), TransientError("broken")]]), 11)
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 0.1]
 
 
 @pytest.mark.usefixtures("pauses")
-def test_an_error_of_a_look_ends_the_watch() -> None:
+def test_error_of_a_look_ends_the_watch() -> None:
     def look() -> tuple[watch.Objects, str]:
         raise TransientError("the server is away")
 
@@ -103,7 +103,7 @@ def test_an_error_of_a_look_ends_the_watch() -> None:
 
 
 @pytest.mark.usefixtures("pauses")
-def test_a_watch_ends_with_a_last_look_when_time_is_up() -> None:
+def test_watch_ends_with_a_last_look_when_time_is_up() -> None:
     server = Server([[thing("a")], [thing("b")]], [])
     assert taken(server, 9, timeout_s=0.05) == [[thing("a")], [thing("b")]]
 
@@ -113,7 +113,7 @@ def test_a_watch_ends_with_a_last_look_when_time_is_up() -> None:
     ("timeout_s", "every_s", "seconds"),
     [(None, 60.0, 60), (7.0, 60.0, 7), (600.0, 60.0, 60), (7.0, 5.0, 5), (0.1, 5, 1)],
 )
-def test_a_watch_lasts_no_longer_than_is_of_use(timeout_s: float | None, every_s: float, seconds: int) -> None:
+def test_watch_lasts_no_longer_than_is_of_use(timeout_s: float | None, every_s: float, seconds: int) -> None:
     server = Server([[]], [])
     taken(server, 2, timeout_s, every_s)
     assert server.asked == [("1", seconds)]
@@ -131,7 +131,7 @@ def test_truncated_event_and_error_event_are_errors(line: bytes, error: type[Exc
         list(watch.parsed([line], "prod: the watch of pods"))
 
 
-def test_a_write_is_made_again_through_conflicts_and_not_for_ever() -> None:
+def test_write_is_made_again_through_conflicts_and_not_for_ever() -> None:
     outcomes: list[Exception | str] = [ConflictError("changed", 409), ConflictError("changed", 409), "written"]
     pauses = list[float]()
 
@@ -154,7 +154,7 @@ def calls(path: Path) -> set[str]:
     return {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
 
 
-def test_nothing_else_sleeps_or_retries_on_a_cluster() -> None:
+def test_watch_is_the_only_code_that_sleeps_or_retries_on_a_cluster() -> None:
     folders = ("steps/cluster/kube", "workflows/deployment", "workflows/submission")
     found = {
         str(path.relative_to(ROOT)): named

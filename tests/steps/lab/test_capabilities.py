@@ -20,7 +20,7 @@ FULL = "CapEff:\t000001ffffffffff\n"
         ("Name:\tx\nCapEff:\t00000000a80425fb\nCapBnd:\t000001ffffffffff\n", ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]),
     ],
 )
-def test_the_missing_capabilities_are_named(status: str, lacking: list[str]) -> None:
+def test_missing_capabilities_are_named(status: str, lacking: list[str]) -> None:
     assert capabilities.missing_capabilities(status) == lacking
     output = capabilities.capability_remedy(lacking, root=True)
     assert "as root" not in output

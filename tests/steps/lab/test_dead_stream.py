@@ -39,7 +39,7 @@ def measured(program: str, tmp_path: Path, protocol: str, direction: str, share:
 @pytest.mark.parametrize("program", programs())
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_a_stream_that_delivers_nothing_fails_its_trial(
+def test_stream_that_delivers_nothing_fails_its_trial(
     program: str, tmp_path: Path, protocol: str, direction: str
 ) -> None:
     error = measured(program, tmp_path, protocol, direction, 100)["error"]
@@ -51,9 +51,7 @@ def test_a_stream_that_delivers_nothing_fails_its_trial(
 
 @pytest.mark.parametrize("program", programs())
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
-def test_a_stream_that_delivers_far_less_than_the_other_is_flagged(
-    program: str, tmp_path: Path, direction: str
-) -> None:
+def test_stream_that_delivers_far_less_than_the_other_is_flagged(program: str, tmp_path: Path, direction: str) -> None:
     found = measured(program, tmp_path, "udp", direction, 96)
     assert found["error"] is None
     assert "uneven-streams" in found["flags"]

@@ -66,7 +66,7 @@ def test_each_dataplane_is_proven_by_its_own_traits(name: str) -> None:
 
 @pytest.mark.parametrize("asked", KNOWN)
 @pytest.mark.parametrize("real", KNOWN)
-def test_another_dataplane_on_one_node_disproves(asked: str, real: str) -> None:
+def test_evidence_of_another_dataplane_on_one_node_disproves(asked: str, real: str) -> None:
     mixed = {"node-a": _of(KNOWN[asked], "node-a"), "node-b": _of(KNOWN[real], "node-b")}
     assert (evaluate(_signs(mixed), asked, NODES).state == "proven") == (asked == real)
 
@@ -86,7 +86,7 @@ def test_two_dataplanes_with_the_same_traits_are_an_error_that_names_both(name: 
 
 
 @given(a=counted, b=counted)
-def test_no_traffic_gives_no_sign(a: CountedTraffic, b: CountedTraffic) -> None:
+def test_evidence_without_traffic_has_no_sign(a: CountedTraffic, b: CountedTraffic) -> None:
     found = _signs({"node-a": a, "node-b": b}, EvidenceTraffic(0, problem="the Service: timed out"))
     assert all(s.indicates is None and "timed out" in s.seen for s in found)
     assert evaluate(found, "lab-ebpf", NODES).state == "unproven"
@@ -137,7 +137,7 @@ def test_unreadable_conntrack_gives_no_sign() -> None:
 @pytest.mark.parametrize("name", KNOWN)
 @pytest.mark.parametrize("expected", get_args(Source))
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_client_that_the_server_sees_otherwise_than_the_path_is_for_disproves(
+def test_evidence_of_another_client_address_disproves(
     name: str,
     expected: Source,
     kept: bool,  # noqa: FBT001 - one of a product

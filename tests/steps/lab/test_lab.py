@@ -61,7 +61,7 @@ def test_each_dataplane_goes_from_scale_to_scale_and_is_counted_and_proven(
 
 
 @pytest.mark.slow
-def test_a_twin_is_proven_as_what_it_is(root_sandbox: SandboxServer) -> None:
+def test_twin_dataplane_is_proven_as_what_it_is(root_sandbox: SandboxServer) -> None:
     _check(root_sandbox("carry", "lab-nftables+twin", 10), "lab-nftables")
 
 

@@ -125,7 +125,7 @@ def test_apply_conflict_unless_forced(server: Server, name: str) -> None:
     assert after.body["spec"]["entrypoint"] == "d", "it is ours now"
 
 
-def test_two_managers_of_the_same_value(server: Server, name: str) -> None:
+def test_patch_by_two_managers_of_the_same_value(server: Server, name: str) -> None:
     server.apply(configmap(name), manager="one")
     second = server.apply(configmap(name), manager="two")
     assert second.code == 200

@@ -91,7 +91,7 @@ def test_dsr_opt_out_of_one_of_several_addresses_is_a_warning(monkeypatch: pytes
     assert "203.0.113.9 (by 203.0.113.0/24), one of its 2 addresses" in found.reason
 
 
-def test_no_dsr_opt_out_by_default() -> None:
+def test_dsr_opt_out_is_off_by_default() -> None:
     felix: list[dict[str, Any]] = [
         {"metadata": {"name": "default"}},
         {"metadata": {"name": "x"}, "spec": {"bpfDSROptoutCIDRs": None}},

@@ -208,7 +208,7 @@ def test_switch_cost_is_read_from_probe_pods() -> None:
     assert (cost.tcp_longest_gap_s, cost.udp_longest_gap_s) == (0.4, 0.4)
 
 
-def test_what_a_silent_connection_cost_is_known_only_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_connection_is_counted_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(switch(EBPF))
     monkeypatch.setattr(connections, "DEAD_S", 0)
     standing = read_state(cluster.client, to_switch=False)

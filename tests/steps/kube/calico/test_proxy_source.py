@@ -208,7 +208,7 @@ def test_disabled_kube_proxy_allows_ebpf() -> None:
     assert facts(calico).dataplane == "ebpf-dsr"
 
 
-def test_as_is_in_ipvs_mode_is_reported_and_released() -> None:
+def test_as_is_dataplane_in_ipvs_mode_is_reported_and_released() -> None:
     calico = Calico(mode="ipvs")
     client, _transport = direct_client(calico.store)
     notices: list[str] = []

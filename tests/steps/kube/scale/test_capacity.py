@@ -38,7 +38,7 @@ def test_services_beyond_the_range_are_refused_with_the_most_that_fit() -> None:
     assert "Choose services=184 or fewer" in sentence
 
 
-def test_a_further_range_and_what_an_earlier_run_left_count() -> None:
+def test_capacity_counts_a_further_range_and_what_an_earlier_run_left() -> None:
     assert reasons(cluster("10.97.0.0/24", "10.98.0.0/24", used=50), Scale(services=400)) == []
     calico = cluster("10.97.0.0/24", used=250)
     labels = {"app.kubernetes.io/name": "dataplane-benchmark", "dataplane-benchmark/part": "scale"}

@@ -100,7 +100,7 @@ def test_restore_by_a_user_removes_the_scale() -> None:
     assert left(calico) == []
 
 
-def test_another_run_changes_no_scale() -> None:
+def test_scale_restore_of_another_run_changes_nothing() -> None:
     calico = prepared()
     run(calico, None, late=False)
     with pytest.raises(Unsupported, match="held by"):

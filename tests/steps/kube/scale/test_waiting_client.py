@@ -130,7 +130,7 @@ def test_lane_makes_a_change_and_undoes_it_and_times_both(echo: Echo, monkeypatc
     assert max(made.seconds, undone.seconds) < 1.0
 
 
-def test_all_changes_that_are_under_way_find_a_connection() -> None:
+def test_concurrent_changes_find_a_connection() -> None:
     """Each lane waits by one connection, and asks for the clock by another."""
     with client() as who, ExitStack() as stack:
         for _ in range(2 * programming._LANES):
