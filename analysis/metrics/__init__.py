@@ -28,6 +28,8 @@ BY_NAME: Final = {metric.name: metric for metric in COMPARED}
 LEADING: Final = tuple(metric for metric in COMPARED if metric.leads)
 """The main metrics of their paths; the first takes precedence."""
 
+LEADING_NAMES: Final = frozenset(metric.name for metric in LEADING)
+
 TRIALS: Final = "trials"
 """The key figure that counts trials by outcome."""
 

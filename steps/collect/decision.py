@@ -7,11 +7,11 @@ there. The baseline goes on for as long as any other does.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from analysis import formatting
 from analysis.domain import FIRST_LOOK, Cell
-from analysis.metrics import LEADING
+from analysis.metrics import LEADING_NAMES
 from analysis.stats.verdicts.comparison import Comparison
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME
@@ -20,8 +20,6 @@ from steps.settings import schedule
 
 Stopped = Literal["decided", "rounds", "budget"]
 """Why a run stops: all is decided; it had its rounds; another one would have exceeded its budget."""
-
-_LEADING: Final = frozenset(metric.name for metric in LEADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
         does not: more rounds would not decide it. The host network is no kind of traffic, so no table needs it decided;
     it counts where nothing else was measured.
     """
-    measured = [c for c in comparisons if c.metric in _LEADING and c.rounds > 0]
+    measured = [c for c in comparisons if c.metric in LEADING_NAMES and c.rounds > 0]
     leading = [c for c in measured if not _between_hosts(c)] or measured
     beaten: dict[tuple[str, Cell], set[str]] = defaultdict(set)
     for c in leading:

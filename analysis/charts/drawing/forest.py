@@ -52,9 +52,9 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
                     "path": name,
                     "cell": data.path({field: getattr(c, field) for field in Cell._fields}),
                     "baseline": arms[c.baseline].title,
-                    "value": _ratio(c.change),
-                    "low": _ratio(c.low),
-                    "high": _ratio(c.high),
+                    "value": ratio_of(c.change),
+                    "low": ratio_of(c.low),
+                    "high": ratio_of(c.high),
                     "outcome": _outcome(c),
                     "margin_low": 1 / (1 + c.margin_ratio),
                     "margin_high": 1 + c.margin_ratio,
@@ -69,8 +69,11 @@ def _outcome(c: Comparison) -> str:
     return {True: "better", False: "worse", None: "the same" if c.decided else "undecided"}[c.gain]
 
 
-def _ratio(change: float | None) -> float | None:
-    """None also where it has no place on the axis: without end, or with a figure below zero, as CPU less than idle."""
+def ratio_of(change: float | None) -> float | None:
+    """A change as a ratio; None also where it has no place on the axis.
+
+    That is one without end, or with a figure below zero, as CPU less than idle.
+    """
     return None if change is None or not -1 < change < math.inf else 1 + change
 
 

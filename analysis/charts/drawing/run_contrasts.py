@@ -1,13 +1,12 @@
 """The chart of a comparison of runs: how far B is from A, its interval and the margin."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
 
 from analysis.charts.drawing.data import Row, to_frame
-from analysis.charts.drawing.forest import MARKS, forest
+from analysis.charts.drawing.forest import MARKS, forest, ratio_of
 from analysis.charts.drawing.svg import to_svg
 from analysis.charts.drawing.theme import LOOKS
 from analysis.metrics import LEADING
@@ -36,9 +35,9 @@ def frame(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> pa.Table:
                 "path": path + (" (left is better)" if mixed and one.better == "lower" else ""),
                 "baseline": "A",
                 "dataplane": f"{own} / {base}" if base else own,
-                "value": _ratio(one.change),
-                "low": _ratio(one.low),
-                "high": _ratio(one.high),
+                "value": ratio_of(one.change),
+                "low": ratio_of(one.low),
+                "high": ratio_of(one.high),
                 "outcome": _OUTCOMES[one.outcome],
                 "margin_low": 1 / (1 + one.margin_ratio),
                 "margin_high": 1 + one.margin_ratio,
@@ -62,8 +61,3 @@ def draw(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> tuple[str, 
         )
         for look in LOOKS
     )
-
-
-def _ratio(change: float | None) -> float | None:
-    """None also where it has no place on the axis."""
-    return None if change is None or not -1 < change < math.inf else 1 + change

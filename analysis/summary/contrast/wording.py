@@ -8,7 +8,7 @@ from typing import Final
 
 from analysis import formatting
 from analysis.flags import LEGEND, MARKED
-from analysis.metrics import LEADING
+from analysis.metrics import LEADING_NAMES
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.arms import RunArm
 from analysis.stats.contrasts.contrast import Contrast, Outcome
@@ -18,8 +18,6 @@ ARROWS: Final[Mapping[Outcome, str]] = {"better": "↑", "worse": "↓", "same":
 """The sign of each outcome, which is shown beside its words."""
 
 _TWO_MOMENTS: Final = "One run a side tells how two moments differ, and not what made them differ."
-
-_LEADING: Final = frozenset(metric.name for metric in LEADING)
 
 
 def titles(arms: Sequence[RunArm]) -> dict[str, str]:
@@ -37,7 +35,7 @@ def headline(contrasts: Sequence[Contrast], names: Mapping[str, str], margin_rat
         names: the titles of dataplanes, by name.
         margin_ratio: how much counts as the same.
     """
-    leading = [one for one in contrasts if one.metric in _LEADING]
+    leading = [one for one in contrasts if one.metric in LEADING_NAMES]
     counted = Counter(one.outcome for one in leading)
     if not leading:
         return "Nothing that both sides measured can be compared."
@@ -164,7 +162,7 @@ def table(contrasts: Iterable[Contrast], arms: Sequence[RunArm], *, leading: boo
         leading: of the leading metrics; else of all others.
     """
     contrasts = tuple(contrasts)
-    shown = [one for one in contrasts if (one.metric in _LEADING) == leading]
+    shown = [one for one in contrasts if (one.metric in LEADING_NAMES) == leading]
     names, sides = titles(arms), columns(contrasts, arms)
     both = any(one.against is None for one in contrasts)
     rows: dict[str, dict[str, list[Line]]] = {}
