@@ -84,7 +84,7 @@ def test_each_block_begins_with_the_scale_that_the_cluster_has_and_each_scale_co
         assert all(abs(counts[services] / len(blocks) - 1 / 3) < 0.05 for services in (0, 10, 20)), counts
 
 
-def test_scales_of_blocks_on_a_cluster_go_up_and_down_in_turn_and_either_may_be_first() -> None:
+def test_blocks_on_a_cluster_go_up_and_down_in_turn() -> None:
     chosen = choose_settings(profile="scale", environment="prod", options="services=20,0,10,30 rounds=9 repetitions=2")
     firsts = set()
     for seed in range(9):
@@ -99,7 +99,7 @@ def test_scales_of_blocks_on_a_cluster_go_up_and_down_in_turn_and_either_may_be_
     assert len(firsts) == 2
 
 
-def test_plan_of_a_cluster_counts_the_objects_that_differ() -> None:
+def test_planned_changes_on_a_cluster_are_the_differences() -> None:
     least, more, most = (Scale(services=number) for number in (0, 1_000, 5_000))
     block_s = scale_order.block_s([most, least, more], "prod")
     assert scale_order.block_s([most, least], "prod") < block_s < 1.2 * most.change_s(None, is_lab=False)
