@@ -8,12 +8,14 @@ import pytest
 
 from analysis import report
 from analysis.console.terminal import Terminal
+from analysis.sql import database
 from analysis.summary.figures import pooled_times
 from analysis.summary.figures.pooled_times import pooled
 from analysis.summary.run.document import run_document
 from analysis.summary.run.markdown import to_markdown
 from analysis.summary.run.summary import from_json, to_json
 from tests.analysis import synthetic
+from tests.analysis.contrasted import stored
 from tests.analysis.test_curves import SEVERAL
 from workflows.cli.tables.summary_table import print_summary
 
@@ -53,6 +55,16 @@ def test_all_visits_of_a_dataplane_have_a_percentile_that_one_has_not(tmp_path: 
     for shown in (page, to_markdown(summary), printed.getvalue()):
         assert pooled_times.TITLE in shown
         assert summary.programming[-1].texts[5] in shown
+
+
+def test_visits_of_runs_that_a_run_continues_count_too(tmp_path: Path) -> None:
+    first = replace(SEVERAL, environment="prod", cells=(("pod-to-service", "service-added", "forward"),), rounds=2)
+    second = replace(first, run_id="continues-it", seed=first.seed + 1)
+    store = stored(tmp_path, first, second, parameters={second.run_id: {"continues": first.run_id}})
+    with database.connect(store) as con:
+        alone, together = (synthetic.summarise(con, each.run_id).programming[-1] for each in (first, second))
+    assert (alone.visits, together.visits) == (2, 4)
+    assert together.observed == 2 * alone.observed
 
 
 def test_run_without_such_changes_says_nothing_of_them(tmp_path: Path) -> None:

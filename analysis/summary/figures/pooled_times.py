@@ -10,12 +10,13 @@ from analysis import formatting
 from analysis.stats import run
 from analysis.stats.estimates.late_times import FOR_A_PERCENTILE, late_times
 from analysis.stats.run import StoredRun
+from analysis.stats.verdicts.run_judgement import continued_runs
 
 _TIMES: Final = """
     select dataplane, topology, tool, transport, direction, services, endpoints, policies, churn_per_s,
            flatten(list(programming_s)) as seconds, coalesce(sum(programming_failed), 0)::bigint as failed,
-           count(distinct visit) as visits
-    from measurements where run_id = $run_id and programming_s is not null
+           count(distinct (run_id, visit)) as visits
+    from measurements where run_id in (select unnest($runs::varchar[])) and programming_s is not null
     group by all
 """
 
@@ -62,9 +63,13 @@ class PooledTimes:
 
 
 def find_pooled_times(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[PooledTimes, ...]:
-    """Those of a run, in the order of its cells and dataplanes; none in the lab, and in runs before there were any."""
+    """Those of a run and of those that it continues, in the order of its cells and dataplanes.
+
+    There are none in the lab, and in runs before they were stored.
+    """
     cells, arms = list(about.cells), [arm.name for arm in about.arms]
-    rows = [(about.cell(row), row) for row in run.query_rows(con, _TIMES, run_id=about.run_id)]
+    runs = [about.run_id, *continued_runs(con, about.parameters)]
+    rows = [(about.cell(row), row) for row in run.query_rows(con, _TIMES, runs=runs)]
     known = [(cell, row) for cell, row in rows if cell in cells and row["dataplane"] in arms]
     known.sort(key=lambda found: (cells.index(found[0]), arms.index(found[1]["dataplane"])))
     return tuple(
