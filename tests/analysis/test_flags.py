@@ -30,7 +30,7 @@ from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 from workflows.cli.tables.summary_table import print_summary
 
-COLUMNS = {kind: [name for m in metrics.METRICS if m.kind == kind for name in m.columns] for kind in KINDS}
+COLUMNS = {kind: [name for m in metrics.METRICS if m.kind == kind for name in m.made_of] for kind in KINDS}
 
 RECIPE = Recipe(references=True, rounds=3, entries=ENTRIES[:2], repetitions=2)
 FULL = replace(RECIPE, cells=synthetic.LATENCY)
