@@ -155,7 +155,7 @@ def _opened(store: Store, extent: Extent, choice: Choice, views: Collection[str]
         )
         stack.callback(con.close)
         con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
-        con.execute(f"set disabled_optimizers = '{_costly_optimizers()}'")
+        con.execute(f"set disabled_optimizers = '{_costly_optimizers(con)}'")
         inventory = store.inventory(
             extent.digested, extent.run_id, tables=extent.tables, choice=choice, verdicts=extent.verdicts
         )
@@ -164,11 +164,9 @@ def _opened(store: Store, extent: Extent, choice: Choice, views: Collection[str]
     return con
 
 
-@functools.cache
-def _costly_optimizers() -> str:
+def _costly_optimizers(con: Connection) -> str:
     """Those that this DuckDB has, as its option takes them."""
-    with contextlib.closing(duckdb.connect()) as con:
-        known = {name for (name,) in con.sql("select name from duckdb_optimizers()").fetchall()}
+    known = {name for (name,) in con.execute("select name from duckdb_optimizers()").fetchall()}
     return ",".join(sorted(_COSTLY_OPTIMIZERS & known))
 
 

@@ -41,9 +41,7 @@ class Pair:
 
 def table(pairs: Sequence[Pair]) -> list[str]:
     """A row for each cell: lost progress, and how far each measure is from it in points, with a 95 % interval."""
-    cells: dict[tuple[str, str, str], list[Pair]] = {}
-    for pair in pairs:
-        cells.setdefault(pair.cell, []).append(pair)
+    cells = _by_cell(pairs)
     names = [name for name in MEASURES if any(name in pair.busy for pair in pairs)]
     heads = "".join(f"{name:>22}" for name in (*names, "halting saves"))
     lines = [f"{'dataplane':14}{'trial':20}{'pairs':>5}{'lost, %':>9}{heads}"]
@@ -53,6 +51,13 @@ def table(pairs: Sequence[Pair]) -> list[str]:
         figures = "".join(f"{_interval(each):>22}" for each in points)
         lines.append(f"{dataplane:14}{f'{protocol} {rate}':20}{len(found):5}{lost:9.1f}{figures}")
     return lines
+
+
+def _by_cell(pairs: Sequence[Pair]) -> dict[tuple[str, str, str], list[Pair]]:
+    cells: dict[tuple[str, str, str], list[Pair]] = {}
+    for pair in pairs:
+        cells.setdefault(pair.cell, []).append(pair)
+    return cells
 
 
 def _points(pairs: Sequence[Pair], name: str) -> list[float]:
@@ -68,9 +73,7 @@ def _interval(points: Sequence[float]) -> str:
 
 def verdicts(pairs: Sequence[Pair]) -> list[str]:
     """A sentence for each measure: in how many cells its mean agrees with lost progress, and where it is worst."""
-    cells: dict[tuple[str, str, str], list[Pair]] = {}
-    for pair in pairs:
-        cells.setdefault(pair.cell, []).append(pair)
+    cells = _by_cell(pairs)
     sentences = []
     for name, what in MEASURES.items():
         means = {cell: sum(p) / len(p) for cell, found in cells.items() if (p := _points(found, name))}

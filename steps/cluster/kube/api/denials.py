@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from steps.cluster.kube.api.excerpts import excerpt
+from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 
 _LONGEST: Final = 500

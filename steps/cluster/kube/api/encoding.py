@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.denials import BETWEEN
 from steps.cluster.kube.api.errors import ApiError, ExpiredError
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import Resource
 

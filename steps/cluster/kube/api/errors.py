@@ -15,9 +15,9 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.denials import BETWEEN, Status, explain
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 
 UNAUTHORISED: Final = 401

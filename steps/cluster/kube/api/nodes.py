@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.quantity import amount
 from steps.settings import environment

@@ -24,10 +24,10 @@ from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 from analysis.addresses import shown_address
+from analysis.console.excerpts import excerpt
 from analysis.console.notices import print_notice
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.errors import NOT_FOUND, TOO_MANY, TransientError, refused, unreachable
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.retries import BACKOFF
 from steps.cluster.kube.api.waiting import DelayNotice, Say

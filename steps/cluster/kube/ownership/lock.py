@@ -15,10 +15,10 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import OURS, Ref
 from steps.cluster.kube.api.objects import Object, resource_version
 from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE

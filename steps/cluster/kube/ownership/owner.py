@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
-from steps.cluster.kube.api.excerpts import excerpt
+from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.cluster.kube.ownership.snapshot import Label, Name, Uid
 from steps.lease import POD_NAME, POD_UID

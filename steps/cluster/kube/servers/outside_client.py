@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Unsupported
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.nodes import ClusterNode, outside_nodes
 from steps.settings.environment import OUTSIDE
 

@@ -7,11 +7,11 @@ limit, which would slow iperf3 down.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, Resource
 from steps.cluster.kube.api.quantity import amount

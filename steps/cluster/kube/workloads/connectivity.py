@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, Literal
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Problem
 from steps.catalogue.tools import CONNECTIVITY
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe.connections import Target

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Problem, Unsupported
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads import mesh
 from steps.lease import PART_LABEL

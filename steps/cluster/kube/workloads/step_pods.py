@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import WORKFLOW_NAME
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS

@@ -10,10 +10,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.nodes import not_ready
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES

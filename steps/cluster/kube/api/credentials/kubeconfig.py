@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from analysis.console.excerpts import excerpt
 from analysis.console.notices import print_notice
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.waiting import DelayNotice
 from steps.strict_model import faults_of
 

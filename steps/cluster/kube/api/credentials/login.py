@@ -13,6 +13,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from analysis.addresses import shown_address
+from analysis.console.excerpts import excerpt
 from analysis.console.notices import print_notice
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.credentials.kubeconfig import (
@@ -23,7 +24,6 @@ from steps.cluster.kube.api.credentials.kubeconfig import (
     UserFields,
 )
 from steps.cluster.kube.api.credentials.plugins import Credential, Credentials, command
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.waiting import Say
 

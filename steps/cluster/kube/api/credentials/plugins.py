@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.credentials.kubeconfig import NamedEntry, Plugin
 from steps.cluster.kube.api.errors import TransientError
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.waiting import DelayNotice, Say, after
 from steps.strict_model import faults_of
 

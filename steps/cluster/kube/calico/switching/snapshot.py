@@ -6,10 +6,10 @@ follows from the cluster itself, and a value that no switch could have found the
 
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from analysis.errors import Problem
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.fields import Field, Ref, State, Value
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, SERVICES_ENDPOINT, STATE

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError, DeniedError
-from steps.cluster.kube.api.excerpts import excerpt
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import POLICIES, Resource
 from steps.cluster.kube.workloads import manifests, mesh
