@@ -41,6 +41,29 @@ def stray_programs() -> set[int]:
     return _ids() - pinned_programs(psutil.process_iter())
 
 
+class NewStrayPrograms:
+    """The eBPF programs of labs that ended since this was made and that every look so far has found in the kernel.
+
+    Labs of other tests end meanwhile too, and the kernel frees their programs some time after their last process, so a
+    single look may find one of theirs. An id is never given twice: what is left in the end has stayed all the time.
+    """
+
+    def __init__(self) -> None:
+        self._before = stray_programs()
+        self._left: set[int] | None = None
+
+    def look(self) -> set[int]:
+        """The ids of those that this look and every earlier one has found."""
+        found = stray_programs() - self._before
+        self._left = found if self._left is None else self._left & found
+        return self._left
+
+
+def loaded(programs: set[int]) -> set[int]:
+    """Those of these programs, by id, that the kernel still has."""
+    return programs & _ids()
+
+
 def _link(pid: int, kind: str) -> str:
     try:
         return str(Path(f"/proc/{pid}/ns/{kind}").readlink())

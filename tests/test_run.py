@@ -76,12 +76,12 @@ def nothing_left_behind() -> Iterator[None]:
 
     def left() -> tuple[list[str], set[str], set[int]]:
         running = [" ".join(p.info["cmdline"] or []) for p in machine.processes(MARK)]
-        return running, namespaces() - named, machine.stray_programs() - strays
+        return running, namespaces() - named, programs.look()
 
-    named, strays = namespaces(), machine.stray_programs()
+    named, programs = namespaces(), machine.NewStrayPrograms()
     yield
     with suppress(AssertionError):
-        until(lambda: not any(left()), 10)
+        until(lambda: not any(left()))
     assert left() == ([], set(), set())
 
 

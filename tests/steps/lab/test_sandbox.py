@@ -161,7 +161,6 @@ def test_ended_sandbox_leaves_no_server_namespace_or_ebpf_program(
 ) -> None:
     """By a signal, or since its program ended without taking the lab away."""
     del root_sandbox  # it skips this test where no root is
-    strays = machine.stray_programs()
     mark = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
     process = subprocess.Popen(
         command(sys.executable, "-m", "tests.steps.lab.scripts", "stay", f'["{arm}"]'),
@@ -178,7 +177,8 @@ def test_ended_sandbox_leaves_no_server_namespace_or_ebpf_program(
     assert len(found) > 5
     namespaces = machine.network_namespaces(found)
     assert len(namespaces) > 1
-    assert bool(machine.pinned_programs(found)) == (arm == "lab-ebpf")
+    programs = machine.pinned_programs(found)
+    assert bool(programs) == (arm == "lab-ebpf")
     if number is not None:
         process.send_signal(number)
     process.stdin.close()
@@ -186,7 +186,7 @@ def test_ended_sandbox_leaves_no_server_namespace_or_ebpf_program(
     process.stdout.close()
     until(lambda: not machine.processes(mark))
     until(lambda: not machine.network_namespaces(psutil.process_iter()) & namespaces)
-    until(lambda: machine.stray_programs() <= strays)
+    until(lambda: not machine.loaded(programs))
 
 
 def test_tests_run_outside_a_sandbox() -> None:
