@@ -3,8 +3,11 @@
 From the API server's acceptance of a Service, of an endpoint, of the removal of an endpoint or of a NetworkPolicy to
 the first connection from a pod of each measured node that is answered, or is no longer. A pod on each node connects,
 and notes the time by its node's clock; another answers. Each change is undone afterwards, and that is awaited too, so
-that the next one begins from the same state. Several are under way at once, at random times, so that the figures are
-not those of one moment of the agents' own rhythm (kube-proxy writes its rules once a second at most).
+that the next one begins from the same state. Several are under way at once.
+
+A change that is timed follows the one before it after a random pause, so that it may meet any moment of the agents' own
+rhythm. kube-proxy writes its rules once a second at most, or as often as it can where that takes longer: a change made
+at once after another has worked would always meet the beginning of such a period, and take all of it.
 """
 
 import random
@@ -16,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
@@ -33,12 +36,13 @@ from steps.polling import poll
 
 Object = dict[str, Any]
 Write = Callable[[], object]
+Timed = Literal["made", "undone"]
 
 _LANES: Final = 10
 """Services that are changed at the same time, each on its own."""
 
 _PAUSE_S: Final = 1.0
-"""The longest pause between two changes of a lane."""
+"""The longest pause before a change that is timed, where none before it took longer."""
 
 _AGAIN_S: Final = 0.1
 """The pause before an address that is not as before the change is tried again."""
@@ -70,14 +74,6 @@ class Toggle:
         return "unanswered" if self.made == "answered" else "answered"
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The observations of the changes, and of their being undone."""
-
-    made: list[Observation]
-    undone: list[Observation]
-
-
 def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_s: float) -> list[Observation]:
     """Make a change of a kind again and again for so long, and return when each node followed.
 
@@ -93,13 +89,14 @@ def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_
     """
     stopped = threading.Event()
     if kind == "policy_enforced":
-        return _lane(bench, _policy(client, bench), duration_s, timeout_s, stopped).made
+        return _lane(bench, _policy(client, bench), "made", duration_s, timeout_s, stopped)
     make = _service if kind == "service_added" else _endpoint
+    timed: Timed = "undone" if kind == "endpoint_removed" else "made"
     with ThreadPoolExecutor(_LANES) as pool:
         # all have their addresses before the first gives its own back, so that none takes another's
         toggles = list(pool.map(lambda _number: make(client, bench), range(_LANES)))
-        lanes = list(pool.map(lambda toggle: _lane(bench, toggle, duration_s, timeout_s, stopped), toggles))
-    return [each for lane in lanes for each in (lane.undone if kind == "endpoint_removed" else lane.made)]
+        lanes = list(pool.map(lambda toggle: _lane(bench, toggle, timed, duration_s, timeout_s, stopped), toggles))
+    return [each for lane in lanes for each in lane]
 
 
 def await_all(client: Client, bench: Bench, timeout_s: float) -> list[Observation]:
@@ -115,30 +112,56 @@ def await_all(client: Client, bench: Bench, timeout_s: float) -> list[Observatio
         toggle.undo()
 
 
-def _lane(bench: Bench, toggle: Toggle, duration_s: float, timeout_s: float, stopped: threading.Event) -> Observed:
+def _lane(
+    bench: Bench, toggle: Toggle, timed: Timed, duration_s: float, timeout_s: float, stopped: threading.Event
+) -> list[Observation]:
     """Make the change and undo it until the time is over or a node has not followed; it is undone in the end.
 
-    `stopped`: set where a lane fails, which ends the others.
+    Args:
+        bench: the pods that connect and answer.
+        toggle: the change.
+        timed: which of the two is observed. The first change is not, unless a node does not follow it: it tells how
+            long the agents take here.
+        duration_s: how long to observe.
+        timeout_s: how long a node may take to follow.
+        stopped: set where a lane fails, which ends the others.
     """
-    found, end = Observed([], []), time.monotonic() + duration_s
+    found: list[Observation] = []
+    make = partial(_changed, bench, toggle, toggle.make, toggle.made, timeout_s)
+    undo = partial(_changed, bench, toggle, toggle.undo, toggle.undone, timeout_s)
+    observed, between, first = (make, undo, (make, undo)) if timed == "made" else (undo, make, (make,))
+    longest_s = _PAUSE_S
     try:
         _begin(bench, toggle, timeout_s)
-        while True:
-            if stopped.wait(random.uniform(0.0, _PAUSE_S)):  # noqa: S311 - no secret
-                return found
-            made = _changed(bench, toggle, toggle.make, toggle.made, timeout_s)
-            found.made.extend(made)
-            if any(each.seconds is None for each in made):
-                return found
-            undone = _changed(bench, toggle, toggle.undo, toggle.undone, timeout_s)
-            found.undone.extend(undone)
-            if any(each.seconds is None for each in undone) or time.monotonic() >= end:
-                return found
+        for change in first:
+            last = change()
+            if not _followed(last):
+                return last
+            longest_s = _longest_s(longest_s, last)
+        end = time.monotonic() + duration_s
+        while not stopped.wait(random.uniform(0.0, longest_s)):  # noqa: S311 - no secret
+            last = observed()
+            found.extend(last)
+            if not _followed(last) or time.monotonic() >= end:
+                break
+            last = between()
+            if not _followed(last):
+                break
+            longest_s = _longest_s(longest_s, last)
     except BaseException:
         stopped.set()
         raise
     finally:
         toggle.undo()
+    return found
+
+
+def _followed(observations: Sequence[Observation]) -> bool:
+    return all(each.seconds is not None for each in observations)
+
+
+def _longest_s(so_far_s: float, observations: Sequence[Observation]) -> float:
+    return max([so_far_s, *(each.seconds for each in observations if each.seconds is not None)])
 
 
 def _begin(bench: Bench, toggle: Toggle, timeout_s: float) -> None:

@@ -1,12 +1,15 @@
 """The program that finds out when an address answers, over real sockets, and its caller; and what its times come to."""
 
 import asyncio
+import math
+import random
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +18,7 @@ from steps.cluster.kube.probe import echo_server, first_answer, waiting_client
 from steps.cluster.kube.probe.waiting_client import EVERY_S, SETTLED_S, Wait
 from steps.cluster.kube.scale import programming
 from steps.cluster.kube.scale.observations import Observation, times
-from steps.cluster.kube.scale.programming import Toggle
+from steps.cluster.kube.scale.programming import Timed, Toggle
 from steps.cluster.kube.scale.programming_pods import Bench
 from steps.cluster.kube.scale.waits import Clock, WaitingClient
 from steps.cluster.kube.workloads.probe_pods import Site
@@ -118,16 +121,74 @@ def test_change_that_never_comes_is_no_missing_value() -> None:
     assert times([found], 1.0).failed == 1
 
 
-def test_lane_makes_a_change_and_undoes_it_and_times_both(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("timed", ["made", "undone"])
+def test_lane_makes_a_change_and_undoes_it_and_times_one_of_them(
+    timed: Timed, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(programming, "_PAUSE_S", 0.0)
     monkeypatch.setattr(waiting_client, "SETTLED_S", 0.1)
     with client() as who:
         toggle = Toggle(echo.start, echo.stop, "answered", (LOCAL,), echo.port)
-        found = programming._lane(bench(who), toggle, 0.0, 10, threading.Event())
-    (made,), (undone,) = found.made, found.undone
-    assert made.seconds is not None
-    assert undone.seconds is not None
-    assert max(made.seconds, undone.seconds) < 1.0
+        (found,) = programming._lane(bench(who), toggle, timed, 0.0, 10, threading.Event())
+    assert found.seconds is not None
+    assert found.seconds < 1.0
+
+
+class Agent:
+    """An agent that writes all changes at the end of each of its periods, and a clock that only waiting moves."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self.now_s = random.uniform(0.0, period_s)
+        self.changes = 0
+
+    def change(self, *_: object) -> list[Observation]:
+        self.changes += 1
+        worked_s = self._period_s * (math.floor(self.now_s / self._period_s) + 1)
+        took_s, self.now_s = worked_s - self.now_s, worked_s
+        return [Observation("node-a", took_s, 0.0)]
+
+    def wait(self, seconds: float) -> bool:
+        self.now_s += seconds
+        return False
+
+
+@pytest.mark.parametrize("period_s", [0.2, 1.0, 7.0])
+@pytest.mark.parametrize("timed", ["made", "undone"])
+def test_timed_changes_meet_any_moment_of_the_agents_rhythm(
+    timed: Timed, period_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change made right after another has worked would take a whole period each time."""
+    agent = Agent(period_s)
+    monkeypatch.setattr(programming, "_changed", agent.change)
+    monkeypatch.setattr(programming, "_begin", lambda *_: None)
+    monkeypatch.setattr(time, "monotonic", lambda: agent.now_s)
+    toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,))
+    found = programming._lane(
+        cast("Bench", None), toggle, timed, 400 * max(period_s, 1.0), 10, cast("threading.Event", agent)
+    )
+    took_s = [each.seconds / period_s for each in found if each.seconds is not None]
+    assert len(took_s) >= 100
+    deciles = statistics.quantiles(took_s, n=10)
+    assert deciles == pytest.approx([0.1 * n for n in range(1, 10)], abs=0.2)
+
+
+@pytest.mark.parametrize(("timed", "failing", "counted"), [("made", 1, 1), ("undone", 1, 1), ("made", 3, 1)])
+def test_lane_ends_with_the_first_change_that_a_node_does_not_follow(
+    timed: Timed, failing: int, counted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent(1.0)
+
+    def change(*_: object) -> list[Observation]:
+        found = agent.change()
+        return [Observation("node-a", None, 0.0)] if agent.changes == failing else found
+
+    monkeypatch.setattr(programming, "_changed", change)
+    monkeypatch.setattr(programming, "_begin", lambda *_: None)
+    toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,))
+    found = programming._lane(cast("Bench", None), toggle, timed, 60, 10, cast("threading.Event", agent))
+    assert [each.seconds for each in found].count(None) == counted
+    assert agent.changes == failing
 
 
 @pytest.mark.parametrize("work", ["lane", "await_all"])
@@ -150,7 +211,7 @@ def test_a_node_that_follows_the_first_removal_late_is_waited_for(
     with client() as who:
         toggle = Toggle(echo.start, undo, "answered", (LOCAL,), echo.port)
         if work == "lane":
-            (made,) = programming._lane(bench(who), toggle, 0.0, 10, threading.Event()).made
+            (made,) = programming._lane(bench(who), toggle, "made", 0.0, 10, threading.Event())
         else:
             monkeypatch.setattr(programming, "_service", lambda _client, _bench: toggle)
             (made,) = programming.await_all(who, bench(who), 10)  # type: ignore[arg-type]
@@ -162,7 +223,7 @@ def test_a_change_that_is_never_undone_is_a_problem_after_its_time(echo: Echo) -
     with client() as who:
         toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,), echo.port)
         with pytest.raises(Problem, match="answers from node-a before it was changed"):
-            programming._lane(bench(who), toggle, 0.0, 0.3, threading.Event())
+            programming._lane(bench(who), toggle, "made", 0.0, 0.3, threading.Event())
 
 
 def test_concurrent_changes_find_a_connection() -> None:
