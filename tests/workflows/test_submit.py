@@ -97,6 +97,35 @@ def test_preflight_reports_the_cost_of_an_operator_install(monkeypatch: pytest.M
     assert output.count(longer) == 2, "the planned time is that of an operator install"
 
 
+def test_time_of_a_continued_run_is_that_of_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in the store, which the cluster can read: the first step returns them."""
+    continued = choose_settings(
+        profile="standard", dataplanes="iptables,ebpf", environment="prod", options="rounds=2 continues=night"
+    )
+    run_time, default_time = (
+        planned_time(settings).sentence
+        for settings in (continued, choose_settings(environment="prod", options="rounds=2"))
+    )
+    assert run_time != default_time
+    validating, done = Status(), whole()
+    validating.node("validate", "validate")
+    (first,) = (node for node in done.nodes.values() if node["templateName"] == "validate")
+    first["outputs"] = {"parameters": [{"name": "settings", "value": continued.model_dump_json()}]}
+    code, output = run(monkeypatch, deployed(), validating, done, rounds="2", continues="night")
+    assert code == 0
+    assert "is submitted: more rounds of run night" in output
+    assert f"It measures iptables, ebpf: {run_time}." in output
+    assert default_time not in output
+
+
+def test_settings_of_a_continued_run_that_are_none_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = whole()
+    (first,) = (node for node in done.nodes.values() if node["templateName"] == "validate")
+    first["outputs"] = {"parameters": [{"name": "settings", "value": '{"rounds": "many"}'}]}
+    with pytest.raises(Problem, match=r"has settings that can't be read: .*goes on"):
+        run(monkeypatch, deployed(), done, continues="night")
+
+
 def test_submit_output_ends_with_verdict_and_report_link(monkeypatch: pytest.MonkeyPatch) -> None:
     done = whole()
     (node,) = (id_ for id_, n in done.nodes.items() if n["templateName"] == "report")

@@ -10,7 +10,8 @@ from typing import Final
 
 from steps.cluster.kube.api.objects import Object
 
-REFUSING: Final = ("validate", "preflight")
+VALIDATING: Final = "validate"
+REFUSING: Final = (VALIDATING, "preflight")
 """A run that fails in one of these measured nothing."""
 
 REPORTING: Final = "report"
@@ -78,6 +79,15 @@ def reported_result(workflow: Object) -> ReportedResult | None:
         given = {p["name"]: p.get("value") for p in (node.get("outputs") or {}).get("parameters") or []}
         if node.get("phase") == "Succeeded" and given.get("headline"):
             return ReportedResult(str(given["headline"]), str(given.get("outcome") or ""), str(node["id"]))
+    return None
+
+
+def validated_settings(workflow: Object) -> str | None:
+    """The settings of the run as JSON, an output of its first step; None: it has not succeeded yet."""
+    for node in _latest_first(workflow, (VALIDATING,)):
+        given = {p["name"]: p.get("value") for p in (node.get("outputs") or {}).get("parameters") or []}
+        if node.get("phase") == "Succeeded" and given.get("settings"):
+            return str(given["settings"])
     return None
 
 

@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from analysis.addresses import shown_address
 from analysis.console.terminal import Terminal, Text
 from analysis.errors import Problem, Unsupported
@@ -14,6 +16,7 @@ from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, DEFAULT, INSTALLATIONS, WORKFLOWS
 from steps.settings import environment, operator_cost
 from steps.settings.schedule import planned_time
+from steps.strict_model import faults_of
 from steps.tasks.shared.pod import CONFIG_MAP
 from steps.tasks.shared.step import run_id
 from workflows.deployment import argo, links
@@ -52,22 +55,31 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
     console = console or Terminal()
     settings = checked_settings(client, flags)
     by_operator = _has_operator(client)
-    planned = planned_time(settings, by_operator=by_operator)
     name = create_run(client, flags.form("submitted"))
     ui = _ui(client)
-    console.print(
-        f"{client.namespace}/{name} is submitted: {planned.sentence}.",
-        soft_wrap=True,
-    )
-    if by_operator and (sentence := operator_cost.sentence(settings)) is not None:
-        console.print(sentence, soft_wrap=True)
+    submitted = f"{client.namespace}/{name} is submitted"
+    if settings.continues:
+        console.print(
+            f"{submitted}: more rounds of run {settings.continues}, whose time its first step finds out.",
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"{submitted}: {planned_time(settings, by_operator=by_operator).sentence}.", soft_wrap=True)
+        _print_operator_cost(console, settings, by_operator=by_operator)
     if ui is not None:
         _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
     if flags.detach:
         return 0
-    display = TerminalDisplay(console, planned.expected_s, planned.rounds[1] * len(settings.dataplanes))
+    watching = given or client.patient(PATIENCE_S)
     try:
-        ended = _watched(given or client.patient(PATIENCE_S), name, display)
+        if settings.continues and (found := _settings_of_run(watching, name)) is not None:
+            settings = found
+            sentence = planned_time(settings, by_operator=by_operator).sentence
+            console.print(f"It measures {', '.join(settings.dataplanes)}: {sentence}.", soft_wrap=True)
+            _print_operator_cost(console, settings, by_operator=by_operator)
+        planned = planned_time(settings, by_operator=by_operator)
+        display = TerminalDisplay(console, planned.expected_s, planned.rounds[1] * len(settings.dataplanes))
+        ended = _watched(watching, name, display)
     except KeyboardInterrupt:
         console.print(f"No longer watching. {_continues(client, name)}", soft_wrap=True)
         return INTERRUPTED
@@ -162,6 +174,32 @@ def _ui(client: UserClient) -> Ui | None:
         return argo.find_argo(client).ui
     except Problem:
         return None
+
+
+def _print_operator_cost(console: Terminal, settings: Settings, *, by_operator: bool) -> None:
+    if by_operator and (sentence := operator_cost.sentence(settings)) is not None:
+        console.print(sentence, soft_wrap=True)
+
+
+def _settings_of_run(client: UserClient, name: str) -> Settings | None:
+    """What a run measures, as its first step found out; None: it ended or was deleted before that.
+
+    Raises:
+        Problem: the API server can't be reached, or these are no settings.
+    """
+    for found in client.follow(WORKFLOWS, name, client.namespace):
+        text = status.validated_settings(found)
+        if text is not None:
+            try:
+                return Settings.model_validate_json(text)
+            except ValidationError as error:
+                reason = "; ".join(faults_of(error))
+                raise Problem(
+                    f"workflow {client.namespace}/{name} has settings that can't be read: {reason}."
+                ) from None
+        if status.has_ended(found):
+            return None
+    return None
 
 
 def _watched(client: UserClient, name: str, display: TerminalDisplay) -> Object | None:
