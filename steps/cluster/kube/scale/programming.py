@@ -44,6 +44,9 @@ _LANES: Final = 10
 _PAUSE_S: Final = 1.0
 """The longest pause before a change that is timed, where none before it took longer."""
 
+_LONGEST_PAUSE_S: Final = 10.0
+"""The longest one where a change took longer still, such as Felix's second attempt at a pod that has gone."""
+
 _AGAIN_S: Final = 0.1
 """The pause before an address that is not as before the change is tried again."""
 
@@ -161,7 +164,8 @@ def _followed(observations: Sequence[Observation]) -> bool:
 
 
 def _longest_s(so_far_s: float, observations: Sequence[Observation]) -> float:
-    return max([so_far_s, *(each.seconds for each in observations if each.seconds is not None)])
+    took_s = [each.seconds for each in observations if each.seconds is not None]
+    return min(max([so_far_s, *took_s]), _LONGEST_PAUSE_S)
 
 
 def _begin(bench: Bench, toggle: Toggle, timeout_s: float) -> None:
