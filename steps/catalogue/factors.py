@@ -73,10 +73,10 @@ class Scale(StrictModel):
             module="services",
             default=Default(
                 lab={"smoke": (100,), "selftest": (100,), "scale": (0, 1_000, 10_000)},
-                cluster={"smoke": (0,), "selftest": (0,), "quick": (100,), "scale": (0, 500, 2_000)},
+                cluster={"smoke": (0,), "selftest": (0,), "quick": (100,), "scale": (0, 500, 1_500)},
             ),
             usual=(1_000,),
-            makes_s=(1.6e-4, 1.8e-2),
+            makes_s=(1.6e-4, 2e-2),
         ),
     ] = 0
     endpoints: Annotated[

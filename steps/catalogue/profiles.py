@@ -61,7 +61,7 @@ _CHANGES: Final = tuple(
 _SCALE: Final = (
     Cell(topology="pod-to-service", tool="iperf3", transport="tcp", direction="forward"),
     *_CONNECT,
-    *(cell for cell in _CHANGES if cell.tool in {"rules_update", "service_added", "endpoint_removed"}),
+    *(cell for cell in _CHANGES if cell.tool in {"rules_update", "service_added"}),
 )
 """What more Services may cost: throughput and CPU, a new connection, and how late a change works."""
 
