@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -89,7 +90,7 @@ class VisitRecord:
     def proof(self) -> Proof:
         """The proof from the evidence of both moments; one moment alone proves nothing."""
         before = _weigh(self.settle, self.visit, "before")
-        after = _weigh(self.clear, self.visit, "after")
+        after = _weigh(self.clear, self.visit, "after", self.settle.proven_at if self.settle is not None else None)
         observed = before.observed if before.observed == after.observed else None
         for state in ("disproven", "unproven"):
             for moment, found in (("before the first trial", before), ("after the last trial", after)):
@@ -157,11 +158,13 @@ class VisitRecord:
         return frozenset(flag for r in windows if r for flag in monitor.window_flags(r[0], r[-1]))
 
 
-def _weigh(evidence: documents.Evidence | None, visit: Visit, moment: Moment) -> Proof:
+def _weigh(
+    evidence: documents.Evidence | None, visit: Visit, moment: Moment, proven_at: datetime | None = None
+) -> Proof:
     if evidence is None:
         return Proof(state="unproven", observed=None, reason=f"{visit.dataplane} was not looked at")
     signs = [sign for sign in evidence.signs if sign.moment == moment]
-    found = evaluate.evaluate(signs, visit.dataplane, evidence.nodes)
+    found = evaluate.evaluate(evaluate.without_earlier_restarts(signs, proven_at), visit.dataplane, evidence.nodes)
     if found.state == "proven" or evidence.error is None:
         return found
     return found.model_copy(update={"reason": evidence.error})

@@ -1,6 +1,7 @@
 """What a list of signs proves about the dataplane that carried the traffic. Pure, and fails closed."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from steps.catalogue.dataplanes import Arm
@@ -9,6 +10,18 @@ from steps.domain import Proof, Sign
 STAYS: Final = "process"
 """The `looked_at` of a sign that is the same before the first trial and after the last, unless the node's agent started
 anew in between, which a log may no longer tell: a busy one is rotated within minutes."""
+
+RESTART: Final = "restart"
+"""The `looked_at` of a sign that a node's agent crashed or started anew, at the time when it did."""
+
+
+def without_earlier_restarts(signs: Iterable[Sign], proven_at: datetime | None) -> list[Sign]:
+    """The signs of the look after the last trial without restarts from before the proof, which knew of them.
+
+    The trials' pods are made while the dataplane settles, so an agent may crash after their creation and before the
+    proof, which waits until it has run for a while. `proven_at`: None: unknown, all restarts count.
+    """
+    return [sign for sign in signs if sign.looked_at != RESTART or proven_at is None or sign.at >= proven_at]
 
 
 def replaced(before: Sequence[Sign], after: Sequence[Sign]) -> str | None:

@@ -8,7 +8,8 @@ import pytest
 from analysis.domain import DEALT
 from steps import documents
 from steps.counters import InterfaceTraffic
-from steps.domain import Monitor, SwitchCost
+from steps.domain import Monitor, Sign, SwitchCost
+from steps.proof import evaluate
 from steps.settings.settings import choose_settings
 from tests.steps.builders import AT, attempt, counters, placement, settings, write_run
 from tests.steps.collect.collected import BEFORE, Row, first, replaced, tables, trial_row, visits
@@ -39,6 +40,30 @@ def test_rows_say_whether_a_run_deals_its_cells_out(run: Path, tmp_path: Path) -
     found = tables(dealt)
     assert found["runs"][0]["parameters"][DEALT] is True
     assert "not-run" not in {row["outcome"] for row in found["trials"]}, "each visit has its own cells"
+
+
+@pytest.mark.parametrize(("later_s", "proof"), [(-5.0, "proven"), (5.0, "disproven")])
+def test_restart_of_an_agent_before_the_proof_does_not_void_the_visit(run: Path, later_s: float, proof: str) -> None:
+    """The trials' pods are made while the dataplane settles: Felix crashed then, and the proof waited for it."""
+    folder = run / documents.visit_directory(1)
+    settled, cleared = (
+        documents.read_document(folder / name, documents.Evidence) for name in (documents.SETTLE, documents.CLEAR)
+    )
+    documents.write_document(folder / documents.SETTLE, settled.model_copy(update={"proven_at": AT}))
+    crash = Sign(
+        moment="after",
+        node=cleared.nodes[0],
+        looked_at=evaluate.RESTART,
+        seen="Felix crashed after the trials' pods were made",
+        at=AT + timedelta(seconds=later_s),
+        indicates=(),
+    )
+    documents.write_document(folder / documents.CLEAR, cleared.model_copy(update={"signs": (*cleared.signs, crash)}))
+    found = tables(run)
+    assert found["visits"][0]["proof"] == proof
+    voided = [trial for trial in found["trials"] if trial["outcome"] != "measured"]
+    assert bool(voided) == (proof == "disproven")
+    assert crash.seen in str(found["visits"][0]["evidence"]), "it is kept as evidence either way"
 
 
 def test_settle_time_starts_at_the_last_change_and_switch_cost(run: Path) -> None:

@@ -16,6 +16,7 @@ from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.domain import Moment
 from steps.proof import evaluate, wait
+from steps.proof.evaluate import RESTART
 from steps.proof.wait import Impossible
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE
@@ -96,7 +97,7 @@ def test_felix_restart_during_trials_voids_them() -> None:
     )
     cluster.store.stopped = late
     found = cluster.observe("iptables", "after")
-    restarts = [sign.seen for sign in found if "after the trials had begun" in sign.seen]
+    restarts = [sign.seen for sign in found if sign.looked_at == RESTART]
     assert len([seen for seen in restarts if "started again" in seen]) == 4
     assert len([seen for seen in restarts if "crashed" in seen]) == 2
     assert cluster.state(found) == "disproven"

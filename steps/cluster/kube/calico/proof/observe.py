@@ -19,6 +19,7 @@ from steps.cluster.kube.workloads import manifests, probe_pods, step_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Moment, Sign, Visit
 from steps.polling import poll
+from steps.proof.evaluate import RESTART
 from steps.proof.wait import FOR_GOOD, WAITING
 
 BEFORE_STABLE_S: Final = 10.0
@@ -168,7 +169,7 @@ def _restart_kube_proxy(
 
 
 def _restarts(client: Client, observations: Sequence[Observation], now: datetime) -> list[Sign]:
-    """The restarts of Felix after the trials' pods were created, which void the trials."""
+    """The restarts of Felix after the trials' pods were created, which void the trials unless the proof came later."""
     created = [
         datetime.fromisoformat(p["metadata"]["creationTimestamp"])
         for p in Workload(client, manifests.TRIALS).pods().values()
@@ -185,8 +186,8 @@ def _restarts(client: Client, observations: Sequence[Observation], now: datetime
             Sign(
                 moment="after",
                 node=observation.node,
-                looked_at="Felix's log",
-                seen=f"{what}, after the trials had begun",
+                looked_at=RESTART,
+                seen=f"{what} after the trials' pods were made",
                 at=at or now,
                 indicates=(),
             )
