@@ -1,5 +1,7 @@
 """What tests of all parts share."""
 
+import atexit
+import gc
 import os
 import sys
 import tempfile
@@ -75,6 +77,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without Python's garbage collector: almost all that is made stays, and it would look through it often."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        atexit.register(gc.unfreeze)
+        gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Let nothing stay alive when the process ends: DuckDB's binding prints what does, after pytest's summary.
+
+    Hypothesis leaves a function among the collector's callbacks, and by it the modules that it knows.
+    """
+    gc.callbacks.clear()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
