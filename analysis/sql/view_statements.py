@@ -1,6 +1,7 @@
 # ruff: noqa: S608 - the SQL is put together from names of flags, metrics and the schema
 """The SQL of the views: macros, the trials without the figures that flags void, and the files of `views/`."""
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Iterator
 from importlib import resources
@@ -33,7 +34,7 @@ def statements(named: Collection[str] | None = None) -> list[str]:
             takes DuckDB some 10 ms. Words that name no view are of no effect.
     """
     wanted, needed = set(named or ()), list[str]()
-    for name, statement in reversed(list(_named_statements())):
+    for name, statement in reversed(_named_statements()):
         if named is None or name in wanted:
             wanted.update(words(statement))
             needed.append(statement)
@@ -45,8 +46,13 @@ def words(sql: str) -> set[str]:
     return set(re.findall(r"\w+", sql.lower()))
 
 
-def _named_statements() -> Iterator[tuple[str, str]]:
+@functools.cache
+def _named_statements() -> tuple[tuple[str, str], ...]:
     """What creates each macro and view, with its name; each comes after those that it reads."""
+    return tuple(_make_statements())
+
+
+def _make_statements() -> Iterator[tuple[str, str]]:
     yield "flag_names", f"create macro flag_names(flags) as {_NAMES}"
     yield "voids", f"create macro voids(flags, kind) as list_has_any(flag_names(flags), {_by_kind('voids')})"
     yield (

@@ -38,6 +38,7 @@ def test_change_that_never_worked_is_later_than_all_others(
     assert found.texts[:4] == ("a new Service", "ebpf", str(len(seconds) + failed), str(failed))
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_all_visits_of_a_dataplane_have_a_percentile_that_one_has_not(tmp_path: Path) -> None:
     recipe = replace(SEVERAL, environment="prod", cells=(("pod-to-service", "service-added", "forward"),), rounds=4)
     with synthetic.database(tmp_path, recipe) as con:
@@ -67,6 +68,7 @@ def test_visits_of_runs_that_a_run_continues_count_too(tmp_path: Path) -> None:
     assert together.observed == 2 * alone.observed
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_run_without_such_changes_says_nothing_of_them(tmp_path: Path) -> None:
     with synthetic.database(tmp_path, SEVERAL) as con:
         summary = synthetic.summarise(con, SEVERAL.run_id)

@@ -104,12 +104,20 @@ def test_query_prints_a_hostile_store_without_harm(
     assert f"{len(LEFT_OUT) - SENTENCES - unread} more are left out" in printed.err
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_report_of_a_good_run_is_written_among_hostile_ones(hostile: Store) -> None:
     assert results.report_again(run="run-a", results=hostile.url) == 0
     assert "run-a" in (Path(hostile.files.root) / "reports/run-a/report.html").read_text()
 
 
-@pytest.mark.parametrize("run_id", ["verdict-cut", "time-of-trials-endless", "figures-of-no-number"])
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        pytest.param("verdict-cut", marks=pytest.mark.usefixtures("without_charts")),
+        "time-of-trials-endless",
+        "figures-of-no-number",
+    ],
+)
 def test_report_of_an_odd_run_is_written_or_a_sentence(run_id: str, hostile: Store) -> None:
     with contextlib.suppress(Problem):
         assert results.report_again(run=run_id, results=hostile.url) == 0
@@ -133,6 +141,7 @@ def garbled(store: Store, run_id: str) -> None:
     store.files.put(file_name("runs", run_id, content_digest(written)), written)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_file_that_cant_be_decoded_excludes_its_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = filled(tmp_path)
     garbled(store, "run-b")

@@ -103,7 +103,10 @@ def test_planned_changes_on_a_cluster_are_the_differences() -> None:
     least, more, most = (Scale(services=number) for number in (0, 1_000, 5_000))
     block_s = scale_order.block_s([most, least, more], "prod")
     assert scale_order.block_s([most, least], "prod") < block_s < 1.2 * most.change_s(None, is_lab=False)
-    assert more.change_s(most, is_lab=False) == pytest.approx(most.change_s(None, is_lab=False) * 4 / 5)
+    up_s, down_s = most.change_s(more, is_lab=False), more.change_s(most, is_lab=False)
+    assert up_s == down_s
+    assert up_s == pytest.approx(most.change_s(None, is_lab=False) - more.change_s(None, is_lab=False))
+    assert up_s > 4 * more.change_s(None, is_lab=False), "each Service costs more the more there are"
     assert scale_order.block_s([most], "prod") == 0, "one scale is made once"
     with_policies = [Scale(services=number, policies=many) for number in (0, 1_000) for many in (0, 100)]
     assert scale_order.block_s(with_policies, "prod") > with_policies[-1].change_s(None, is_lab=False)
