@@ -188,11 +188,27 @@ def _is_undone(client: WaitingClient, address: str, toggle: Toggle, timeout_s: f
 
 
 def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[Observation]:
-    """Write a change, and return when each site's pod saw it.
+    """Write a change once no site's pod sees it yet, and return when each saw it.
+
+    A node that was too busy to answer anybody for a while, as when it loads many rules, may look as if it had followed
+    the change before, and answer again: it is waited for.
 
     Raises:
-        Problem: an address is as awaited before.
+        Problem: an address is as awaited before, and stays so.
     """
+    found = poll(
+        lambda: _change(bench, toggle, write, awaited, timeout_s),
+        lambda result: not isinstance(result, str),
+        pause_s=_AGAIN_S,
+        timeout_s=timeout_s,
+    )
+    if isinstance(found, str):
+        raise Problem(found)
+    return found
+
+
+def _change(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[Observation] | str:
+    """Write a change, and return when each site's pod saw it; or why it was not written, a sentence."""
     clocks = [each.clock() for each in bench.clients]
     with ExitStack() as stack:
         waits = [
@@ -202,7 +218,7 @@ def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeo
         for each, address in zip(waits, toggle.addresses, strict=True):
             if not each.begun():
                 state = "answers" if awaited == "answered" else "no longer answers"
-                raise Problem(f"{address} port {toggle.port} {state} from {each.node} before it was changed.")
+                return f"{address} port {toggle.port} {state} from {each.node} before it was changed."
         write()
         accepted = time.monotonic()
         found = []

@@ -110,7 +110,19 @@ def test_address_that_answers_already_is_no_change(echo: Echo) -> None:
     with client() as who:
         toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,), echo.port)
         with pytest.raises(Problem, match="answers from node-a before it was changed"):
-            programming._changed(bench(who), toggle, toggle.make, toggle.made, 5)
+            programming._changed(bench(who), toggle, toggle.make, toggle.made, 0.3)
+
+
+def test_change_waits_for_a_node_that_answers_again(echo: Echo) -> None:
+    """It was busy when it seemed to have followed the removal before."""
+    echo.start()
+    stop = threading.Timer(0.5, echo.stop)
+    stop.start()
+    with client() as who:
+        toggle = Toggle(echo.start, echo.stop, "answered", (LOCAL,), echo.port)
+        (found,) = programming._changed(bench(who), toggle, toggle.make, toggle.made, 10)
+    stop.join()
+    assert found.seconds is not None
 
 
 def test_change_that_never_comes_is_no_missing_value() -> None:
