@@ -110,14 +110,7 @@ def test_report_of_a_good_run_is_written_among_hostile_ones(hostile: Store) -> N
     assert "run-a" in (Path(hostile.files.root) / "reports/run-a/report.html").read_text()
 
 
-@pytest.mark.parametrize(
-    "run_id",
-    [
-        pytest.param("verdict-cut", marks=pytest.mark.usefixtures("without_charts")),
-        "time-of-trials-endless",
-        "figures-of-no-number",
-    ],
-)
+@pytest.mark.parametrize("run_id", ["verdict-cut", "time-of-trials-endless", "figures-of-no-number"])
 def test_report_of_an_odd_run_is_written_or_a_sentence(run_id: str, hostile: Store) -> None:
     with contextlib.suppress(Problem):
         assert results.report_again(run=run_id, results=hostile.url) == 0
