@@ -88,7 +88,6 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         atexit.register(gc.unfreeze)
-        gc.set_threshold(20_000, 20, 20)  # as seldom as memory allows: tests make few cycles
         gc.enable()
 
 

@@ -11,7 +11,6 @@ from steps.catalogue.factors import Scale
 _COUNT_S: Final = 4.5
 """What nodes take to follow a change on a cluster, and to be counted: 3.7 to 5.4 s below 5,000 Services, 9 s there."""
 
-
 _FIRST_S: Final = 10.0
 """What counting the first scale of a visit adds to it on a cluster, with the pods of which one is answered last."""
 

@@ -76,7 +76,7 @@ def failure_sentence(message: str) -> str:
 def reported_result(workflow: Object) -> ReportedResult | None:
     """The outputs of the step report; None: it did not succeed."""
     for node in _latest_first(workflow, (REPORTING,)):
-        given = {p["name"]: p.get("value") for p in (node.get("outputs") or {}).get("parameters") or []}
+        given = _outputs(node)
         if node.get("phase") == "Succeeded" and given.get("headline"):
             return ReportedResult(str(given["headline"]), str(given.get("outcome") or ""), str(node["id"]))
     return None
@@ -85,7 +85,7 @@ def reported_result(workflow: Object) -> ReportedResult | None:
 def validated_settings(workflow: Object) -> str | None:
     """The settings of the run as JSON, an output of its first step; None: it has not succeeded yet."""
     for node in _latest_first(workflow, (VALIDATING,)):
-        given = {p["name"]: p.get("value") for p in (node.get("outputs") or {}).get("parameters") or []}
+        given = _outputs(node)
         if node.get("phase") == "Succeeded" and given.get("settings"):
             return str(given["settings"])
     return None
@@ -120,6 +120,11 @@ def duration_s(workflow_or_node: Object) -> float:
 def parse_time(text: str | None) -> datetime | None:
     """A time in the API's format; None if there is none."""
     return datetime.fromisoformat(text) if text else None
+
+
+def _outputs(node: Object) -> dict[str, str | None]:
+    """The output parameters of a node, by name."""
+    return {p["name"]: p.get("value") for p in (node.get("outputs") or {}).get("parameters") or []}
 
 
 def _latest_first(workflow: Object, templates: tuple[str, ...]) -> list[Object]:

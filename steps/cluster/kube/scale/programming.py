@@ -28,7 +28,6 @@ from steps.cluster.kube.probe.waiting_client import Awaited
 from steps.cluster.kube.scale.objects import MANAGED_BY, PROGRAMMING, SERVICE_OF, endpoint
 from steps.cluster.kube.scale.observations import Observation
 from steps.cluster.kube.scale.programming_pods import ECHO, ECHO_PORT, ROLE, Bench
-from steps.cluster.kube.scale.waits import WaitingClient
 from steps.cluster.kube.workloads import owned
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.cluster.kube.workloads.workload import Workload
@@ -71,6 +70,11 @@ class Toggle:
     port: int = ECHO_PORT
     arm: Write = lambda: None
 
+    def reset(self) -> None:
+        """Undo it, in whatever state it is, and write what it needs."""
+        self.undo()
+        self.arm()
+
     @property
     def undone(self) -> Awaited:
         """What shows that it was undone."""
@@ -109,7 +113,7 @@ def await_all(client: Client, bench: Bench, timeout_s: float) -> list[Observatio
     """
     toggle = _service(client, bench)
     try:
-        _begin(bench, toggle, timeout_s)
+        toggle.reset()
         return _changed(bench, toggle, toggle.make, toggle.made, timeout_s)
     finally:
         toggle.undo()
@@ -135,7 +139,7 @@ def _lane(
     observed, between, first = (make, undo, (make, undo)) if timed == "made" else (undo, make, (make,))
     longest_s = _PAUSE_S
     try:
-        _begin(bench, toggle, timeout_s)
+        toggle.reset()
         for change in first:
             last = change()
             if not _followed(last):
@@ -166,25 +170,6 @@ def _followed(observations: Sequence[Observation]) -> bool:
 def _longest_s(so_far_s: float, observations: Sequence[Observation]) -> float:
     took_s = [each.seconds for each in observations if each.seconds is not None]
     return min(max([so_far_s, *took_s]), _LONGEST_PAUSE_S)
-
-
-def _begin(bench: Bench, toggle: Toggle, timeout_s: float) -> None:
-    """Undo the change, and wait until each site's pod sees that, since a node may follow late."""
-    toggle.undo()
-    toggle.arm()
-
-    def is_undone() -> bool:
-        return all(
-            _is_undone(client, address, toggle, timeout_s)
-            for client, address in zip(bench.clients, toggle.addresses, strict=True)
-        )
-
-    poll(is_undone, bool, pause_s=_AGAIN_S, timeout_s=timeout_s)
-
-
-def _is_undone(client: WaitingClient, address: str, toggle: Toggle, timeout_s: float) -> bool:
-    with client.waiting(address, toggle.port, toggle.made, timeout_s) as wait:
-        return wait.begun()
 
 
 def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[Observation]:

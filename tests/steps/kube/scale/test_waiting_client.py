@@ -173,7 +173,6 @@ def test_timed_changes_meet_any_moment_of_the_agents_rhythm(
     """A change made right after another has worked would take a whole period each time."""
     agent = Agent(period_s)
     monkeypatch.setattr(programming, "_changed", agent.change)
-    monkeypatch.setattr(programming, "_begin", lambda *_: None)
     monkeypatch.setattr(time, "monotonic", lambda: agent.now_s)
     toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,))
     found = programming._lane(
@@ -196,7 +195,6 @@ def test_lane_ends_with_the_first_change_that_a_node_does_not_follow(
         return [Observation("node-a", None, 0.0)] if agent.changes == failing else found
 
     monkeypatch.setattr(programming, "_changed", change)
-    monkeypatch.setattr(programming, "_begin", lambda *_: None)
     toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,))
     found = programming._lane(cast("Bench", None), toggle, timed, 60, 10, cast("threading.Event", agent))
     assert [each.seconds for each in found].count(None) == counted
