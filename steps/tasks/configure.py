@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
-from hera.workflows import NoneArchiveStrategy, Parameter, S3Artifact
+from hera.workflows import Parameter
 from hera.workflows import models as m
 from hera.workflows.io import Output
 
@@ -51,35 +51,32 @@ def configure(
     settings: str,
     visit: str,
     document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CONFIGURE)],
-    prepared: Annotated[
-        Path,
-        S3Artifact(
-            name="prepared",
-            key=VISIT_FOLDER + "/" + documents.PREPARE,
-            archive=NoneArchiveStrategy(),
-            # where the switch failed there is none
-            optional=True,
-            output=True,
-        ),
-    ],
+    prepared: Annotated[Path, document(VISIT_FOLDER + "/" + documents.PREPARE, name="prepared")],
 ) -> ConfigureResult:
     """Switch, start servers and Services, and prove the first scale; write what was done, or why it failed.
 
-    Without servers it lists no measuring steps.
+    Without servers it lists no measuring steps and does not fail: the switch is made, so that `settle` has to find out
+    whether it must be left.
     """
     chosen, planned = planned_visit(settings, visit)
     cluster = connect_cluster(chosen.environment)
-    _switch(cluster, planned, chosen, document)
-    try:
-        placements = _prepare(cluster, planned, chosen, prepared)
-    except Problem as problem:
-        # The switch is made, so that settle has to find out whether it must be left; it fails without servers.
-        log(f"nothing can be measured: {problem}")
-        return ConfigureResult(measures=[], scaled=UNSCALED)
+    with _noted(prepared, planned):
+        _switch(cluster, planned, chosen, document)
+    placements = _prepare(cluster, planned, chosen, prepared)
     return ConfigureResult(
-        measures=measures(planned, chosen, {placement.topology: placement for placement in placements}),
-        scaled="yes" if turn_order.has_scale_step(planned) else UNSCALED,
+        measures=measures(planned, chosen, placements) if placements else [],
+        scaled="yes" if placements and turn_order.has_scale_step(planned) else UNSCALED,
     )
+
+
+@contextmanager
+def _noted(path: Path, visit: Visit) -> Iterator[None]:
+    """Write that there are no servers where the switch fails, since Argo wants every artifact of a step."""
+    try:
+        yield
+    except Problem:
+        documents.write_document(path, documents.Prepare(visit=visit.visit, error="the switch failed before it"))
+        raise
 
 
 def _switch(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> None:
@@ -95,16 +92,31 @@ def _switch(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> N
     log(f"switched to {visit.dataplane} in {switch_s:.2f} s")
 
 
-def _prepare(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> tuple[Placement, ...]:
-    """Start the visit's servers, and prove the first scale."""
-    kept = documents.Prepare(visit=visit.visit)
-    with kept_on_failure(path, kept), _cleared_on_failure(cluster, visit):
+def _prepare(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> dict[str, Placement]:
+    """Start the visit's servers, and prove the first scale; the placements by topology, none where they did not start.
+
+    Raises:
+        Problem: the document can't be written.
+    """
+    placements: tuple[Placement, ...] = ()
+    found: dict[str, object]
+    try:
         placements = tuple(cluster.prepare(visit, settings))
         log(f"servers for {len(placements)} topologies are started")
         found = {"placements": placements, "scale": _first_scale(cluster, visit, settings)}
-    with _cleared_on_failure(cluster, visit):
-        documents.write_document(path, kept.model_copy(update=found))
-    return placements
+    except Problem as problem:
+        log(f"nothing can be measured: {problem}")
+        placements, found = (), {"error": str(problem)}
+    try:
+        documents.write_document(path, documents.Prepare(visit=visit.visit).model_copy(update=found))
+    except Problem:
+        placements = ()
+        raise
+    finally:
+        if not placements:  # so that no step waits for turns that no measuring step takes
+            with suppress(Problem):
+                cluster.clear(visit)
+    return {placement.topology: placement for placement in placements}
 
 
 def _first_scale(cluster: Cluster, visit: Visit, settings: Settings) -> documents.ScaleChange | None:
@@ -118,14 +130,3 @@ def _first_scale(cluster: Cluster, visit: Visit, settings: Settings) -> document
         turn_order.scale_lease_s(settings.environment),
         log,
     )
-
-
-@contextmanager
-def _cleared_on_failure(cluster: Cluster, visit: Visit) -> Iterator[None]:
-    """Remove the servers, so that no step waits for turns that no measuring step takes."""
-    try:
-        yield
-    except Problem:
-        with suppress(Problem):
-            cluster.clear(visit)
-        raise

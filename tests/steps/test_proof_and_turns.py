@@ -193,7 +193,8 @@ def test_proof_document_that_can_not_be_kept_is_not_waited_for(
     too_long = tmp_path / "no" / ("long" * 99)
     with pytest.raises(SystemExit):
         settle.settle(CHOSEN.model_dump_json(), "01", too_long)
-    assert not configure.configure(CHOSEN.model_dump_json(), "01", tmp_path / documents.CONFIGURE, too_long).measures
+    with pytest.raises(SystemExit):
+        configure.configure(CHOSEN.model_dump_json(), "01", tmp_path / documents.CONFIGURE, too_long)
     assert fake.calls[-1] == "clear"
     for _ in MEASURING:
         assert "can't be written" in str(ended.get(timeout=10))

@@ -176,7 +176,7 @@ class Pod:
             file = self._local_path(artifact["path"])
             if file.exists():
                 await asyncio.to_thread(self._settings.repository.put, file, artifact["s3"]["key"])
-            elif not artifact.get("optional"):
+            else:
                 missing.append(f"output artifact {artifact['name']}")
         return missing
 

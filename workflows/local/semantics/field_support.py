@@ -169,7 +169,7 @@ _POD: Final[Fields] = {
     },
     "outputs": {
         "parameters": [{"name": _ANY, "valueFrom": {"path": _below(OUTPUTS)}}],
-        "artifacts": [{**_ARTIFACT, "optional": _ANY, "path": _below(OUTPUTS), "archive": _only({"none": {}})}],
+        "artifacts": [{**_ARTIFACT, "path": _below(OUTPUTS), "archive": _only({"none": {}})}],
     },
     "synchronization": _MUTEXES,
     "activeDeadlineSeconds": Supported(_number),
