@@ -20,7 +20,10 @@ _SUCCEEDED: Final = "Succeeded"
 
 @step("observe", deadline_s=86_400)
 def clear(
-    settings: str, visit: str, configured: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)]
+    settings: str,
+    visit: str,
+    configured: str,
+    document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)],
 ) -> None:
     """Write the evidence, or why there is none: either can void the visit's trials.
 

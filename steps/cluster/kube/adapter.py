@@ -31,6 +31,7 @@ from steps.proof.wait import ProvenEvidence
 from steps.settings import environment as names
 from steps.settings import turn_order
 
+
 class KubernetesCluster:
     """The cluster of a kubeconfig's context, or of the pod that this runs in. Keeps no state in memory.
 

@@ -28,7 +28,9 @@ def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
     """
     source = cluster.turns(visit)
     if source is None:
-        raise Problem("nothing can be measured, since the visit's servers did not start: the log of configure says why.")
+        raise Problem(
+            "nothing can be measured, since the visit's servers did not start: the log of configure says why."
+        )
     turns, refusal = turns_of(source, turn_order.SETTLE, visit, settings), ""
     try:
         cluster.await_servers()
