@@ -25,7 +25,7 @@ def _noting(name: str, step: Callable[..., None]) -> Callable[..., None]:
     def stand_in(**inputs: str) -> None:
         step(**inputs)
         outputs = Path(os.environ["hera__outputs_directory"]) / "artifacts"  # noqa: SIM112 - Hera's own
-        left = digests(outputs / "document") | digests(outputs / "prepared")
+        left = {name: digest for name, digest in digests(outputs).items() if name.startswith(("document", "prepared"))}
         given = digests(Path(hera_artifact._DEFAULT_ARTIFACT_INPUT_DIRECTORY))
         note = {"step": name, "visit": inputs.get("visit", ""), "given": given, "left": left}
         (Path(os.environ[NOTES]) / f"{name}-{os.getpid()}.json").write_text(json.dumps(note))

@@ -24,7 +24,7 @@ from steps.cluster.kube.api.permissions import (
 from steps.cluster.kube.calico.proof import observations, observe, readiness
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.servers import trial_servers
-from steps.cluster.kube.workloads import connectivity, manifests, probe_pods
+from steps.cluster.kube.workloads import connectivity, manifests
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Visit
 from steps.polling import poll
@@ -147,7 +147,7 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     )
     client.log(running["metadata"]["name"], BENCHMARK)
     who.clear(visit)
-    probe_pods.stop(client)
+    workload.delete()
 
 
 @pytest.mark.parametrize("role", ["switch", "observe"])
