@@ -26,7 +26,8 @@ OTHERS_restore := NAMESPACE IMAGE
 
 # What each target takes: flags of its verb, and behind | what reaches it in another way.
 TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE BASE; \
-  chaos:CONTEXT NAMESPACE DATAPLANES SEED RESULTS | POINTS FAULTS ONLY OUTCOMES; test:| PYTEST; \
+  chaos:CONTEXT NAMESPACE DATAPLANES TOPOLOGIES ROUNDS SEED RESULTS | POINTS FAULTS ONLY OUTCOMES MINUTES AGAIN; \
+  chaos-table:| OUTCOMES DOCUMENT; bench-guard:CONTEXT NAMESPACE | MINUTES PAIRS; test:| PYTEST; \
   gallery:RUN RESULTS | ENTRY; fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
 # Variables in the command line, not those of the environment. make would ignore a misspelt one and run the default.
@@ -217,9 +218,17 @@ bench-scale: $(DEV_READY) ## Trend, report and comparison on a store of 1,000 ru
 bench-site: $(RUN_READY) ## Write the site of a store of 1,000 runs, then again, then after one more night: some 3 minutes
 	@$(BIN)/python -m benchmarks.large_stores.site
 
+.PHONY: bench-guard
+bench-guard: $(RUN_READY) ## What the guard of a cluster costs a day, in CPU seconds and API calls: make bench-guard CONTEXT=prod MINUTES=5 PAIRS=6
+	@$(call flagged,benchmarks.guard_cost,CONTEXT NAMESPACE MINUTES PAIRS)
+
 .PHONY: chaos
-chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every fault: make chaos KUBECONFIG=/somewhere POINTS=200 FAULTS=faults.toml
-	@$(call flagged,benchmarks.chaos,CONTEXT NAMESPACE DATAPLANES SEED RESULTS POINTS FAULTS ONLY OUTCOMES)
+chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every fault: make chaos KUBECONFIG=/somewhere FAULTS=faults.toml MINUTES=60
+	@$(call flagged,benchmarks.chaos,CONTEXT NAMESPACE DATAPLANES TOPOLOGIES ROUNDS SEED RESULTS POINTS FAULTS ONLY OUTCOMES MINUTES AGAIN)
+
+.PHONY: chaos-table
+chaos-table: $(RUN_READY) ## What the points of chaos came to so far, as Markdown, without a cluster: make chaos-table DOCUMENT=docs/chaos.md
+	@$(call flagged,benchmarks.chaos.document,OUTCOMES DOCUMENT)
 
 .PHONY: lock
 lock: $(DEV_READY) ## Pin the newest allowed packages with their hashes.

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import BadInput, Problem
 from analysis.store.store import Store
-from benchmarks.chaos import commands, moments, outcomes, points, runner
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos import commands, moments, points, runner
 from benchmarks.chaos.points import BY_NAME, FAULTS, Point
 from benchmarks.chaos.runner import NotAsBeforeError, Runner
 from benchmarks.chaos.strikes import Strikes
@@ -168,61 +167,28 @@ def test_chaos_strikes_at_a_part_of_a_step(part: str, phase: str, progress: str,
     assert moments.at_work(found) == ("configure" if phase in {"Pending", "Running"} else "nothing")
 
 
-KEPT = Outcome(point="stop@settle.running", seed=1, run="r", struck_at="settle", measured=4, back_s=0.4)
-
-
-def test_outcomes_are_kept_and_a_line_that_was_cut_short_is_tried_again(tmp_path: Path) -> None:
-    file = tmp_path / "chaos.jsonl"
-    assert outcomes.read(file) == []
-    outcomes.append(file, KEPT)
-    outcomes.append(file, KEPT.model_copy(update={"point": "stop@settle.ended"}))
-    file.write_text(file.read_text()[:-5])
-    assert outcomes.read(file) == [KEPT]
-    file.write_text("{}\n")
-    with pytest.raises(BadInput, match="is no file of outcomes"):
-        outcomes.read(file)
-
-
-@pytest.mark.parametrize(
-    ("found", "miss"),
-    [
-        ({}, None),
-        ({"back_s": 180.0}, None),
-        ({"changed": ("DaemonSet kube-system/kube-proxy",)}, "objects differ"),
-        ({"lost": 1}, "1 measured rows lost"),
-        ({"store": "it has a hole"}, "the store can't be read"),
-        ({"back_s": None, "left": ("Pod x",)}, "not as before within 180 s"),
-        ({"back_s": 181.0}, "not as before within 180 s"),
-        ({"stuck": "had not ended"}, "the run had not ended"),
-    ],
-)
-def test_chaos_outcomes_against_the_criteria(found: dict[str, Any], miss: str | None) -> None:
-    outcome = KEPT.model_copy(update=found)
-    assert outcome.misses == ([] if miss is None else [miss])
-    (*_, line) = outcomes.table([outcome])
-    assert line.endswith(f" {miss or 'kept'} |")
-    sentences = outcomes.summary([outcome], ["etcd-stopped: no command is given for it"])
-    assert any(sentence.startswith("Missed: ") for sentence in sentences) == (miss is not None)
-    assert sentences[-1] == "Left out: etcd-stopped: no command is given for it."
-
-
 class Cluster:
     """A cluster where a submitted run switches to eBPF, and is put back by nothing unless `guard` is."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, guard: bool) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, guard: bool, calico: Calico | None = None
+    ) -> None:
         monkeypatch.setattr(submit, "create_run", self._create)
         monkeypatch.setattr(runner, "_PAUSE_S", 25.0)  # the clock is the test's, and each look costs
-        self.calico = Calico()
+        self.calico = calico or Calico()
         self.before = self.calico.settings()
         self.guard = guard
         self.client: UserClient = person(self.calico.store, NAMESPACE)
         self.looks = 0
         self.waited_s = 0.0
+        self.ends_at: int | None = None
+        """The look at which its run has come to its end, whatever struck it."""
         self.runner = Runner(
             self.client,
             Store(str(folder)),
             Strikes(self.client, {}),
-            {},
+            lambda _point: {},
+            folder / "before.json",
             lambda: kube(self.calico).restore_for_user(),
             lambda _sentence: None,
             sleep=self._sleep,
@@ -235,11 +201,29 @@ class Cluster:
 
     def _put(self, phase: str, run: Status) -> None:
         status = {"phase": phase, "nodes": {**PREFLIGHT, **run.nodes}}
-        metadata = {"namespace": NAMESPACE, "name": RUN, "uid": UID}
+        labels = {"workflows.argoproj.io/completed": "true" if phase == "Failed" else "false"}
+        metadata = {"namespace": NAMESPACE, "name": RUN, "uid": UID, "labels": labels}
         self.calico.store.put("argoproj.io", "workflows", {"metadata": metadata, "spec": OF_TEMPLATE, "status": status})
 
     def _own(self) -> KubernetesCluster:
         return kube(self.calico, {"ARGO_WORKFLOW_NAME": RUN, "ARGO_WORKFLOW_UID": UID})
+
+    def _end(self, found: dict[str, Any]) -> None:
+        """At once by Terminate; by Stop, and without, the exit handler puts the cluster back."""
+        if found["spec"].get("shutdown") == "Terminate":
+            self._put("Failed", Status())
+        elif not moments.puts_back(found):
+            handler = Status()
+            handler.node("onExit.restore", "restore")
+            found["status"]["nodes"] = {**PREFLIGHT, **handler.nodes}
+        else:
+            self._own().restore()
+            self._put("Failed", Status())
+
+    @property
+    def pressed(self) -> int:
+        """How often somebody pressed a button of the run."""
+        return sum((one.verb, one.plural) == ("patch", "workflows") for one in self.calico.store.requests)
 
     def _sleep(self, seconds: float) -> None:
         """Time passes, and Argo and the guard go on."""
@@ -250,10 +234,8 @@ class Cluster:
             if self.guard and self.waited_s > 60:
                 kube(self.calico, {"ARGO_WORKFLOW_NAME": "guard"}).restore()
             return
-        if found["spec"].get("shutdown"):
-            if found["spec"]["shutdown"] == "Stop":
-                self._own().restore()
-            self._put("Failed", Status())
+        if found["spec"].get("shutdown") or self.looks == self.ends_at:
+            self._end(found)
             return
         run = Status()
         run.node("a", "configure", inputs={"visit": "01"})
@@ -263,7 +245,7 @@ class Cluster:
             self._own().configure(visit("ebpf"), chosen())
 
 
-@pytest.mark.parametrize("fault", ["terminate", "delete", "stop"])
+@pytest.mark.parametrize("fault", ["terminate", "delete", "stop", "stop-twice"])
 @pytest.mark.parametrize("guard", [True, False])
 def test_chaos_finds_what_a_run_leaves(
     fault: str,
@@ -276,7 +258,11 @@ def test_chaos_finds_what_a_run_leaves(
     assert found.struck_at == "configure"
     assert cluster.looks >= 3, "it waited until the switch had written"
     assert cluster.calico.settings() == cluster.before, "what the bar missed is put back for the next point"
-    if guard or fault == "stop":
+    assert cluster.pressed == {"delete": 0, "stop-twice": 2}.get(fault, 1)
+    assert found.took_s is not None
+    assert found.took_s == cluster.waited_s
+    assert found.took_s >= (found.moment_s or 0) + (found.end_s or 0) + (found.back_s or 0) > 0
+    if guard or fault.startswith("stop"):
         assert found.misses == []
         assert found.back_s is not None
     else:
@@ -289,10 +275,40 @@ def test_chaos_finds_what_a_run_leaves(
         assert RUN in str(found.lock)
 
 
+def test_chaos_waits_for_the_run_of_a_session_that_was_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, guard=True)
+    metadata = {"namespace": NAMESPACE, "name": "before", "labels": {"workflows.argoproj.io/completed": "false"}}
+    cluster.calico.store.put("argoproj.io", "workflows", {"metadata": metadata, "spec": {}, "status": {}})
+    ends_at = 3
+
+    def time_passes(seconds: float) -> None:
+        if cluster.looks == ends_at:
+            cluster.calico.store.take("argoproj.io", "workflows", NAMESPACE, "before")
+        cluster._sleep(seconds)
+
+    made: list[int] = []
+
+    def create(*_given: object) -> str:
+        made.append(cluster.looks)
+        return cluster._create()
+
+    monkeypatch.setattr(submit, "create_run", create)
+    cluster.runner._sleep = time_passes
+    assert cluster.runner.run(point("stop@configure.written", 1), 3).misses == []
+    assert made == [ends_at + 1], "it was submitted when the other had ended"
+    monkeypatch.setattr(runner, "LONGEST_RUN_S", 50.0)
+    ends_at = -1
+    cluster.calico.store.put("argoproj.io", "workflows", {"metadata": metadata, "spec": {}, "status": {}})
+    with pytest.raises(NotAsBeforeError, match="run before is at work for more than 50 s: stop it"):
+        cluster.runner.run(point("stop@configure.written", 1), 3)
+
+
 def test_chaos_tries_no_point_on_a_locked_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(tmp_path, monkeypatch, guard=False)
     kube(cluster.calico).configure_for_user("ebpf")
-    with pytest.raises(NotAsBeforeError, match=r"prod is not free: lock of .*`make restore ENVIRONMENT=prod`"):
+    with pytest.raises(NotAsBeforeError, match=r"the first point: lock of .*`make restore ENVIRONMENT=prod`"):
         cluster.runner.run(point("stop@configure.running", 1), 3)
 
 
@@ -311,5 +327,37 @@ def test_pods_are_left_where_they_are_ours_and_at_work(tmp_path: Path, monkeypat
     ):
         meta = {"name": name, "namespace": NAMESPACE, "labels": own}
         cluster.calico.store.put("", "pods", {"metadata": meta, "spec": {}, "status": {"phase": phase}})
-    with pytest.raises(NotAsBeforeError, match=r"is not free: Pod step; Pod trial\. Put"):
+    with pytest.raises(NotAsBeforeError, match=r"before the first point: Pod step; Pod trial\. Put"):
         cluster.runner.run(point("stop@configure.running", 1), 3)
+
+
+@pytest.mark.parametrize("fault", ["retry", "stop-twice"])
+def test_nothing_is_pressed_on_a_run_that_ended_before_its_point(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, guard=False)
+    cluster.ends_at = 5
+
+    def end_is_seen(seconds: float) -> None:
+        cluster.ends_at = max(5, cluster.looks + 1)
+        cluster._sleep(seconds)
+
+    cluster.runner._sleep = end_is_seen
+    found = cluster.runner.run(point(f"{fault}@clear.running", 1), 3)
+    assert found.verdict == "not struck"
+    assert cluster.pressed == 0
+
+
+def test_later_session_compares_with_the_objects_from_before_the_first_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Cluster(tmp_path, monkeypatch, guard=True)
+    assert first.runner.run(point("stop@configure.written", 1), 3).misses == []
+    second = Cluster(tmp_path, monkeypatch, guard=True, calico=first.calico)
+    second.calico.felix["spec"]["bpfLogLevel"] = "Debug"  # as the first would have been left
+    changed = r"first point: FelixConfiguration default\. Put .* delete .*before\.json"
+    with pytest.raises(NotAsBeforeError, match=changed):
+        second.runner.run(point("stop@settle.running", 1), 3)
+    (tmp_path / "before.json").write_text("[")
+    with pytest.raises(BadInput, match=r"before\.json can't be read .*: delete it"):
+        second.runner.run(point("stop@settle.running", 1), 3)

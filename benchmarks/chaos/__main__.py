@@ -1,33 +1,42 @@
 """Runs that are struck at every step by every fault, on a real cluster: `make chaos`.
 
-Prints a line for each point, then the table of all points and the bar; ends with 1 if the bar is missed. Outcomes are
-added to a file, and the same command goes on after those that are there.
+Prints a line for each point, then the table of all points and the bar, also where a session is broken off; ends with 1
+if the bar is missed. Outcomes are added to a file, and the same command goes on after those that are there.
 """
 
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import Parameter
 
 from analysis.console.notices import print_notice
 from analysis.console.terminal import printing
-from analysis.errors import BadInput, Problem
+from analysis.errors import BadInput
 from analysis.store.store import Store
-from benchmarks.chaos import commands, outcomes, points
+from benchmarks import program
+from benchmarks.chaos import before, commands, outcomes, points, runs, session, tables
+from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import Runner
+from benchmarks.chaos.runs import Shape
 from benchmarks.chaos.strikes import Strikes
+from steps.catalogue.option_fields import items
 from steps.cluster.kube.adapter import KubernetesCluster
 from workflows.deployment.deployed import use_deployment
 from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import UserClient
-from workflows.flags.run import SubmitFlags
 from workflows.submission import submit
 from workflows.template.benchmark import build_template
 
 PATIENCE_S: Final = 600.0
 """For the API server to answer again: longer than any fault keeps it away."""
+
+_MINUTE_S: Final = 60.0
+_INTERRUPTED: Final = "Interrupted. A run that is at work ends by itself, and the same command goes on after it."
 
 
 @Parameter(name="*")
@@ -36,12 +45,16 @@ class Flags:
     """The flags of `make chaos`.
 
     Attributes:
-        points: how many points are tried at most.
+        points: how many points of the order the matrix has.
         faults: the file with the user's commands.
         only: a pattern of the points' names, such as `terminate@*`.
         seed: of the order, the visits and the delays.
         outcomes: the file that outcomes are added to.
-        dataplanes: of each run.
+        minutes: how long this session lasts; 0: until no point is left.
+        again: try those points again that missed the bar, or that their run did not come to.
+        dataplanes: of which each run has as many as its point needs, or all.
+        topologies: that each visit measures.
+        rounds: of every run; 0: the shortest run that comes to the point.
         context: of the kubeconfig; the current one if empty.
         namespace: where the benchmark is deployed; found if empty.
         results: the store; the deployment's if empty.
@@ -52,7 +65,11 @@ class Flags:
     only: str = ""
     seed: int = 1
     outcomes: Path = Path("chaos.jsonl")
+    minutes: float = 0.0
+    again: bool = False
     dataplanes: str = "ebpf,ebpf-dsr"
+    topologies: str = "pod-to-service"
+    rounds: int = 0
     context: str = ""
     namespace: str = ""
     results: str = ""
@@ -72,45 +89,56 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     client = UserClient.of(flags.context, flags.namespace or OWN, patience_s=PATIENCE_S)
     client.namespace = flags.namespace or find_namespace(client) or OWN
     strikes = Strikes(client, commands.read_commands(flags.faults))
-    asked = SubmitFlags(profile="smoke", dataplanes=flags.dataplanes, duration="1", rounds="1", label="chaos")
-    settings = submit.checked_settings(client, asked)
+    shape = Shape(tuple(items(flags.dataplanes)), flags.topologies, flags.rounds)
+    settings = submit.checked_settings(client, runs.whole_run(shape))
+    wanted = _wanted(flags, strikes, shape.visits)
+    names = {point.name for point in wanted}
+    kept = outcomes.latest(outcomes.read(flags.outcomes)).values()
+    judged = {one.point: one for one in kept if one.seed == flags.seed and one.point in names}
+    runner = Runner(
+        client,
+        Store(flags.results or settings.results),
+        strikes,
+        lambda point: runs.run_of(point, shape, flags.seed).form("submitted"),
+        before.path_of(flags.outcomes),
+        KubernetesCluster(use_deployment(client.context), at_prompt=True).restore_for_user,
+        print_notice,
+    )
+
+    def keep(found: Outcome) -> None:
+        outcomes.append(flags.outcomes, found)
+        judged[found.point] = found
+
+    todo = session.left(wanted, judged, again=flags.again)
+    print_notice(f"{len(judged)} of {len(wanted)} points are judged; {tables.time_left(len(todo), judged.values())}")
+    try:
+        session.try_points(
+            todo,
+            lambda point: runner.run(point, flags.seed),
+            keep,
+            lambda sentence: print(sentence, flush=True),
+            longest_s=flags.minutes * _MINUTE_S or None,
+            clock=time.monotonic,
+        )
+    finally:
+        found = list(judged.values())
+        print("\n".join([*tables.points(found), "", *tables.summary(found, strikes.left_out())]))
+    return int(any(outcome.misses for outcome in judged.values()))
+
+
+def _wanted(flags: Flags, strikes: Strikes, visits: int) -> list[Point]:
+    """The points of the matrix, in their order."""
     steps = points.steps_of(build_template().to_dict())
-    drawn = points.draw(steps, strikes.possible(), len(settings.dataplanes), flags.seed)
+    drawn = points.draw(steps, strikes.possible(), visits, flags.seed)
     wanted = points.chosen(drawn, flags.only)[: flags.points]
     if not wanted:
         raise BadInput(f"ONLY is {flags.only!r}, which fits no point: the first ones are {_first(drawn)}.")
-    names = {point.name for point in wanted}
-    done = {o.point: o for o in outcomes.read(flags.outcomes) if o.seed == flags.seed and o.point in names}
-    store = Store(flags.results or settings.results)
-    put_back = KubernetesCluster(use_deployment(client.context), at_prompt=True).restore_for_user
-    runner = Runner(client, store, strikes, asked.form("submitted"), put_back, print_notice)
-    for point in wanted:
-        if point.name not in done:
-            done[point.name] = found = runner.run(point, flags.seed)
-            outcomes.append(flags.outcomes, found)
-            print(f"{point.name}: {'; '.join(found.misses) or 'kept'}", flush=True)
-    judged = list(done.values())
-    print("\n".join([*outcomes.table(judged), "", *outcomes.summary(judged, strikes.left_out())]))
-    return int(any(outcome.misses for outcome in judged))
+    return wanted
 
 
-def _first(drawn: list[points.Point]) -> str:
+def _first(drawn: Sequence[Point]) -> str:
     return ", ".join(point.name for point in drawn[:3])
 
 
-def main() -> int:
-    """The program: its exit code, with a sentence for whatever ends it."""
-    app = App(exit_on_error=False, print_error=False, result_action="return_value")
-    app.default(chaos)
-    try:
-        return int(app(sys.argv[1:]) or 0)
-    except CycloptsError as error:
-        print_notice(str(error))
-        return BadInput.exit_code
-    except Problem as problem:
-        print_notice(str(problem))
-        return problem.exit_code
-
-
 if __name__ == "__main__":
-    sys.exit(printing(main))
+    sys.exit(printing(lambda: program.exit_code(chaos, _INTERRUPTED)))

@@ -12,7 +12,7 @@ from analysis.sql import database
 from analysis.store.store import Store
 from steps import documents
 from steps.cluster.kube import cnis
-from steps.cluster.kube.api.permissions import BENCHMARK, PODS, POLICIES, SERVICES
+from steps.cluster.kube.api.permissions import BENCHMARK, PODS, POLICIES, SERVICES, WORKFLOWS
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import current_owner
@@ -29,6 +29,7 @@ Trials = frozenset[tuple[int, int]]
 
 _KINDS: Final = ((PODS, BENCHMARK), (SERVICES, BENCHMARK), *POLICIES)
 _AT_WORK: Final = frozenset({"Pending", "Running"})
+_NOT_ENDED: Final = "workflows.argoproj.io/completed notin (true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,18 @@ def objects(client: UserClient) -> dict[str, Object | None]:
     return {str(ref): found for ref, found in snapshot_objects(taken).items()}
 
 
-def remains(client: UserClient, before: Mapping[str, Object | None]) -> Remains:
-    """What is not as it was."""
-    now = objects(client)
-    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+def remains(client: UserClient, before: Mapping[str, Object | None] | None) -> Remains:
+    """What is not as it was. `before`: the objects then; None: they are not known, and not compared."""
+    now = {} if before is None else objects(client)
+    changed = sorted(name for name in {*(before or {}), *now} if (before or {}).get(name) != now.get(name))
     held = lock.find_lock(client)
     return Remains(tuple(changed), str(held.owner) if held is not None else None, tuple(_left(client)))
+
+
+def runs_at_work(client: UserClient) -> list[str]:
+    """The names of runs that have not ended: of a session that was broken off, or somebody else's."""
+    found = client.metadata(WORKFLOWS, BENCHMARK, labels=_NOT_ENDED)
+    return sorted(str(run["metadata"]["name"]) for run in found)
 
 
 def _left(client: UserClient) -> list[str]:

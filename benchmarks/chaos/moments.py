@@ -26,6 +26,11 @@ def is_at_work(workflow: Object, point: Point) -> bool:
     return any(node.get("phase") in {"Pending", "Running"} for node in _of_step(workflow, point))
 
 
+def puts_back(workflow: Object) -> bool:
+    """Whether the exit handler is putting the cluster back."""
+    return "restore" in at_work(workflow).split(", ")
+
+
 def at_work(workflow: Object) -> str:
     """The steps at work now, such as `settle, prepare`; `nothing` between two steps."""
     names = [

@@ -1,6 +1,6 @@
-"""What came of each point: kept in a file, judged by the bar, and printed as a table."""
+"""What came of each point: kept in a file, and judged by the bar."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,11 +12,12 @@ from steps.strict_model import Count, Seconds, StrictModel, faults_of
 MOST_S: Final = 180.0
 """Within this time after a run's end, nothing of it may be left."""
 
-_HEADS: Final = ("point", "struck at", "objects", "lock", "left", "measured", "lost", "store", "back after, s", "bar")
+_BEGINNING: Final = '{"point":'
+"""Of every line of the file."""
 
 
 class Outcome(StrictModel):
-    """What was found after one point.
+    """What was found after one point. Times are missing in files from before they were kept.
 
     Attributes:
         point: its name.
@@ -31,6 +32,10 @@ class Outcome(StrictModel):
         store: why the store can't be read; None: it can.
         back_s: from the end of the fault and of the run until all was as before; None: it never was.
         stuck: why the run did not come to its end, as a clause; None: it did.
+        moment_s: from the submission to the fault, its delay included.
+        fault_s: the fault itself.
+        end_s: from there to the end of the run.
+        took_s: all of it, with what is looked at before and after.
     """
 
     point: str
@@ -45,10 +50,14 @@ class Outcome(StrictModel):
     store: str | None = None
     back_s: Seconds | None = None
     stuck: str | None = None
+    moment_s: Seconds | None = None
+    fault_s: Seconds | None = None
+    end_s: Seconds | None = None
+    took_s: Seconds | None = None
 
     @property
     def misses(self) -> list[str]:
-        """How it misses the bar, each as a clause; a point that the run did not come to has struck nothing."""
+        """How it misses the bar, each as a clause."""
         late = self.back_s is None or self.back_s > MOST_S
         return [
             clause
@@ -62,66 +71,52 @@ class Outcome(StrictModel):
             if missed
         ]
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the fault struck and the bar was kept; a run that did not come to its point shows nothing."""
+        return self.struck_at is not None and not self.misses
+
+    @property
+    def verdict(self) -> str:
+        """In words: `kept`, `not struck`, or how the bar was missed."""
+        return "; ".join(self.misses) or ("kept" if self.is_kept else "not struck")
+
 
 def append(path: Path, outcome: Outcome) -> None:
-    """Add an outcome to the file."""
+    """Add an outcome to the file, behind whatever a killed process has left of a line."""
+    cut = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a", encoding="utf-8") as file:
-        file.write(outcome.model_dump_json() + "\n")
+        file.write("\n" * cut + outcome.model_dump_json() + "\n")
 
 
 def read(path: Path) -> list[Outcome]:
-    """The outcomes of a file, without a last line that was cut short; none if there is no file.
+    """The outcomes of a file in the order of their trial, without a line that was cut short; none if there is no file.
 
     Raises:
         BadInput: it is no such file.
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     try:
-        return [Outcome.model_validate_json(line) for line in lines if line.endswith("\n")]
+        found = [_read(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror}.") from None
     except ValidationError as error:
         raise BadInput(f"{path} is no file of outcomes: {faults_of(error)[0]}: name another.") from None
+    return [outcome for outcome in found if outcome is not None]
 
 
-def table(outcomes: Iterable[Outcome]) -> list[str]:
-    """The outcomes as lines of a Markdown table."""
-    return [_line(_HEADS), _line(["---"] * len(_HEADS)), *(_line(_cells(outcome)) for outcome in outcomes)]
+def latest(found: Iterable[Outcome]) -> dict[tuple[str, int], Outcome]:
+    """The last outcome of each point and seed: a point may have been tried again."""
+    return {(outcome.point, outcome.seed): outcome for outcome in found}
 
 
-def summary(outcomes: Sequence[Outcome], left_out: Sequence[str]) -> list[str]:
-    """The bar, and what no figure says, as sentences."""
-    missed = [outcome for outcome in outcomes if outcome.misses]
-    struck = sum(outcome.struck_at is not None for outcome in outcomes)
-    equal = sum(not outcome.changed for outcome in outcomes)
-    lost = sum(outcome.lost for outcome in outcomes)
-    readable = sum(outcome.store is None for outcome in outcomes)
-    back = [outcome.back_s for outcome in outcomes if outcome.back_s is not None]
-    total = len(outcomes)
-    sentences = [
-        f"{struck} of {total} points struck; objects equal {equal} of {total}; measured rows lost {lost}; store "
-        f"readable {readable} of {total}; as before {len(back)} of {total}"
-        + (f", at the latest after {max(back):.0f} s." if back else ".")
-    ]
-    sentences += [f"Missed: {outcome.point} (run {outcome.run}): {'; '.join(outcome.misses)}." for outcome in missed]
-    sentences += [f"Left out: {name}." for name in left_out]
-    return sentences
-
-
-def _cells(outcome: Outcome) -> list[str]:
-    return [
-        outcome.point,
-        outcome.struck_at or "the run had ended",
-        ", ".join(outcome.changed) or "equal",
-        outcome.lock or "free",
-        ", ".join(outcome.left) or "nothing",
-        str(outcome.measured),
-        str(outcome.lost),
-        outcome.store or "readable",
-        "never" if outcome.back_s is None else f"{outcome.back_s:.0f}",
-        "; ".join(outcome.misses) or "kept",
-    ]
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+def _read(line: str) -> Outcome | None:
+    """The outcome of a line; None: the process was killed while it wrote it."""
+    try:
+        return Outcome.model_validate_json(line)
+    except ValidationError as error:
+        is_json = all(each["type"] != "json_invalid" for each in error.errors())
+        if is_json or line[: len(_BEGINNING)] != _BEGINNING[: len(line)]:
+            raise
+        return None

@@ -73,6 +73,12 @@ FAULTS: Final = (
     Fault("terminate", "Terminate is pressed", "api"),
     Fault("delete", "the workflow is deleted", "api"),
     Fault("stop", "Stop is pressed", "api"),
+    Fault(
+        "stop-twice",
+        "Stop is pressed, and again while the exit handler puts the cluster back",
+        "api",
+        steps=frozenset({"configure", "settle", "prepare", "measure", "clear"}),
+    ),
     Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo"),
 )
 BY_NAME: Final = {fault.name: fault for fault in FAULTS}

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from analysis.errors import Problem
 from analysis.store.store import Store
-from benchmarks.chaos import before_and_after, moments
+from benchmarks.chaos import before, before_and_after, moments
+from benchmarks.chaos.before import Objects
 from benchmarks.chaos.before_and_after import Remains, Trials
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import BY_NAME, Point
@@ -18,7 +21,6 @@ from workflows.deployment.user_client import UserClient
 from workflows.submission import status, submit
 
 Object = dict[str, Any]
-Objects = Mapping[str, Object | None]
 T = TypeVar("T")
 
 LONGEST_RUN_S: Final = 2700.0
@@ -35,6 +37,16 @@ class NotAsBeforeError(Problem):
     """The cluster is not as it was, so that no further point can be judged."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Struck:
+    """The fault of a point. `at`: the steps at work; None: none was made. `known`: the trials measured before it."""
+
+    at: str | None = None
+    known: Trials = frozenset()
+    moment_s: float | None = None
+    fault_s: float | None = None
+
+
 class Runner:
     """Tries points on one cluster.
 
@@ -42,7 +54,8 @@ class Runner:
         client: of the cluster, with the patience for an API server that is away.
         store: of its runs.
         strikes: makes the faults.
-        fields: of the form, for each run.
+        fields: of the form, for the run of a point.
+        objects: the file of the objects from before the first point; written then.
         put_back: restores the cluster as a user does, where a run has missed the bar.
         say: called with a sentence for what goes on.
         sleep: waits for a number of seconds.
@@ -54,7 +67,8 @@ class Runner:
         client: UserClient,
         store: Store,
         strikes: Strikes,
-        fields: Mapping[str, str],
+        fields: Callable[[Point], Mapping[str, str]],
+        objects: Path,
         put_back: Callable[[], object],
         say: Callable[[str], None],
         *,
@@ -65,6 +79,7 @@ class Runner:
         self._store = store
         self._strikes = strikes
         self._fields = fields
+        self._objects = objects
         self._put_back = put_back
         self._say = say
         self._sleep = sleep
@@ -74,29 +89,21 @@ class Runner:
         """Try a point.
 
         Raises:
-            NotAsBeforeError: the cluster is held, or has objects of an earlier run.
+            NotAsBeforeError: the cluster is held, has objects of an earlier run, or is not as before the first point.
             Problem: the cluster or the store can't be reached, or a command of the user's failed.
         """
-        before = before_and_after.objects(self._client)
-        self._require_nothing(before)
-        name = submit.create_run(self._client, self._fields)
+        began = self._clock()
+        objects = self._objects_before()
+        submitted = self._clock()
+        name = submit.create_run(self._client, self._fields(point))
         self._say(f"{point.name}: run {name}")
-        come = self._await_moment(name, point, before)
-        workflow = come[0]
+        workflow, node = self._await_moment(name, point, objects)
         run = run_id(name, workflow["metadata"]["uid"])
-        known, struck_at = Trials(), None
-        if (node := come[1]) is not None:
-            known = before_and_after.measured_until_now(self._store, run)
-            self._sleep(point.delay_s)
-            now = self._client.get(WORKFLOWS, name, BENCHMARK) or workflow
-            struck_at = moments.at_work(now)
-            self._say(f"{point.name}: at {struck_at}, {len(known)} trials measured")
-            self._strikes.strike(BY_NAME[point.fault], now, node)
-        stuck = self._await_end(name)
-        if point.fault == "retry" and stuck is None:
-            self._strikes.retry(name)
-            stuck = self._await_end(name)
-        left, back_s = self._await_remains(before)
+        struck = _Struck() if node is None else self._strike(point, run, workflow, node, submitted)
+        over = self._clock()
+        stuck = self._await_end(name) if node is None else self._end(point, name)
+        end_s = self._clock() - over
+        left, back_s = self._await_remains(objects)
         if back_s is None:
             self._put_back_by_hand()
         rows, unreadable = before_and_after.stored(self._store, run)
@@ -104,16 +111,59 @@ class Runner:
             point=point.name,
             seed=seed,
             run=name,
-            struck_at=struck_at,
+            struck_at=struck.at,
             changed=left.changed,
             lock=left.lock,
             left=left.left,
             measured=len(rows),
-            lost=len(known - rows),
+            lost=len(struck.known - rows),
             store=unreadable,
             back_s=back_s,
             stuck=stuck,
+            moment_s=struck.moment_s,
+            fault_s=struck.fault_s,
+            end_s=end_s,
+            took_s=self._clock() - began,
         )
+
+    def _objects_before(self) -> Objects:
+        """The objects from before the first point, which are there again; when nothing of a run is left."""
+        known = before.read(self._objects)
+        self._await_other_runs()
+        self._require_nothing(known)
+        if known is None:
+            known = before_and_after.objects(self._client)
+            before.write(self._objects, known)
+        return known
+
+    def _strike(self, point: Point, run: str, workflow: Object, node: Object, submitted: float) -> _Struck:
+        """Wait for the point's delay, and make its fault."""
+        name = workflow["metadata"]["name"]
+        known = before_and_after.measured_until_now(self._store, run)
+        self._sleep(point.delay_s)
+        now = self._client.get(WORKFLOWS, name, BENCHMARK) or workflow
+        at = moments.at_work(now)
+        self._say(f"{point.name}: at {at}, {len(known)} trials measured")
+        began = self._clock()
+        self._strikes.strike(BY_NAME[point.fault], now, node)
+        return _Struck(at, known, began - submitted, self._clock() - began)
+
+    def _end(self, point: Point, name: str) -> str | None:
+        """Wait for the end of a run that was struck, with what a person presses later; why it never came, if so."""
+        if point.fault == "stop-twice":
+            found = self._poll(
+                lambda: self._client.get(WORKFLOWS, name, BENCHMARK),
+                lambda run: run is None or status.has_ended(run) or moments.puts_back(run),
+                _LOOK_S,
+                LONGEST_RUN_S,
+            )
+            if found is not None and moments.puts_back(found):
+                self._strikes.stop(name)
+        stuck = self._await_end(name)
+        if point.fault == "retry" and stuck is None:
+            self._strikes.retry(name)
+            stuck = self._await_end(name)
+        return stuck
 
     def _put_back_by_hand(self) -> None:
         try:
@@ -121,16 +171,27 @@ class Runner:
         except Problem as problem:  # the next point finds the cluster held, unless the guard is at it
             self._say(str(problem))
 
-    def _require_nothing(self, before: Objects) -> None:
-        found, _ = self._await_remains(before)
-        if not found.nothing:
-            what = "; ".join((*found.changed, *([f"lock of {found.lock}"] if found.lock else []), *found.left))
+    def _await_other_runs(self) -> None:
+        names = self._poll(
+            lambda: before_and_after.runs_at_work(self._client), lambda found: not found, _PAUSE_S, LONGEST_RUN_S
+        )
+        if names:
             raise NotAsBeforeError(
-                f"{self._client.where} is not free: {what}. Put it back with `{self._client.restore_command}`, and go "
+                f"{self._client.where}: run {names[0]} is at work for more than {LONGEST_RUN_S:g} s: stop it, and go "
                 "on with the same command."
             )
 
-    def _await_moment(self, name: str, point: Point, before: Objects) -> tuple[Object, Object | None]:
+    def _require_nothing(self, objects: Objects | None) -> None:
+        found, _ = self._await_remains(objects)
+        if not found.nothing:
+            what = "; ".join((*found.changed, *([f"lock of {found.lock}"] if found.lock else []), *found.left))
+            meant = f" Where a change is meant, delete {self._objects}." if found.changed else ""
+            raise NotAsBeforeError(
+                f"{self._client.where} is not as before the first point: {what}. Put it back with "
+                f"`{self._client.restore_command}`, and go on with the same command.{meant}"
+            )
+
+    def _await_moment(self, name: str, point: Point, objects: Objects) -> tuple[Object, Object | None]:
         """The workflow, and the node of the point's step when the run has come to it; None: the run ended before."""
         at_start: Objects | None = None
 
@@ -143,7 +204,7 @@ class Runner:
             if point.part == "written" and moments.is_at_work(workflow, point):
                 now = before_and_after.objects(self._client)
                 at_start = at_start or now
-                written = now != at_start or (point.step == "configure" and now != before)
+                written = now != at_start or (point.step == "configure" and now != objects)
             return workflow, moments.node_of(workflow, point, written=written)
 
         return self._poll(
@@ -163,11 +224,11 @@ class Runner:
         self._client.delete(WORKFLOWS, name, BENCHMARK)
         return f"had not ended after {LONGEST_RUN_S:g} s (at {moments.at_work(found)}), and was deleted"
 
-    def _await_remains(self, before: Objects) -> tuple[Remains, float | None]:
+    def _await_remains(self, objects: Objects | None) -> tuple[Remains, float | None]:
         """What is left when nothing is, or at last; and after how many seconds nothing was."""
         began = self._clock()
         found = self._poll(
-            lambda: before_and_after.remains(self._client, before), lambda found: found.nothing, _PAUSE_S, _GIVE_UP_S
+            lambda: before_and_after.remains(self._client, objects), lambda found: found.nothing, _PAUSE_S, _GIVE_UP_S
         )
         return found, self._clock() - began if found.nothing else None
 

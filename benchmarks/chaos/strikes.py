@@ -77,9 +77,14 @@ class Strikes:
             self._without_controller(fault.lasts_s)
         elif fault.name == "delete":
             self._client.delete(WORKFLOWS, name, BENCHMARK)
+        elif fault.name == "terminate":
+            self._client.patch(WORKFLOWS, name, {"spec": {"shutdown": "Terminate"}}, BENCHMARK)
         else:
-            how = "Terminate" if fault.name == "terminate" else "Stop"
-            self._client.patch(WORKFLOWS, name, {"spec": {"shutdown": how}}, BENCHMARK)
+            self.stop(name)
+
+    def stop(self, name: str) -> None:
+        """Press Stop on a run."""
+        self._client.patch(WORKFLOWS, name, {"spec": {"shutdown": "Stop"}}, BENCHMARK)
 
     def retry(self, name: str) -> None:
         """Press Retry on a run that has ended.

@@ -1,5 +1,6 @@
 """Commands that a message tells a user to type to put a cluster back: typed as they stand, they do."""
 
+import argparse
 import os
 import re
 import shlex
@@ -8,17 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import Problem
+from analysis.errors import Problem, Unsupported
 from steps.cluster.kube import access
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.ownership import lock
+from steps.tasks.guarding import guard_restore
 from steps.tasks.notify import notify
 from tests.steps.kube.calico.switched import IPTABLES, Cluster
 from tests.steps.kube.calico.test_restore_proof import kube, put_back_but_not_over
 from tests.steps.kube.fake_api import NAMESPACE, Api
+from tests.steps.kube.fake_store import Store
+from tests.steps.kube.guarding import switched
 from tests.steps.kube.kubeconfigs import document, written
 from tests.steps.kube.recordings import switch
+from tests.steps.kube.test_adapter import kube as plain_kube
 from tests.test_make import Make
 from workflows.cli import app
 from workflows.cli import cluster as cluster_verbs
@@ -27,6 +32,11 @@ from workflows.deployment.undeploy import undeploy
 from workflows.deployment.user_client import UserClient
 
 COMMAND = re.compile(r"`(make [^`]+)`")
+KUBECTL = re.compile(r"`(kubectl [^`]+ delete [^`]+)`")
+PATHS = {
+    "workflow": "/apis/argoproj.io/v1alpha1/namespaces/{}/workflows/{}",
+    "configmap": "/api/v1/namespaces/{}/configmaps/{}",
+}
 CONTEXT = "ada@prod/eu"
 IMAGE = "registry.example/bench:7"
 
@@ -105,6 +115,8 @@ def test_each_command_to_restore_restores_as_it_stands(
 ) -> None:
     told = messages(cluster, context, monkeypatch)
     told["notify"] = capsys.readouterr().err
+    guard_restore.notify_of_person("ada@desk", 86_400.0, os.environ)
+    told["guard of a person's lock"] = capsys.readouterr().err
     commands = {source: set(COMMAND.findall(text)) for source, text in told.items()}
     (command,) = set.union(*commands.values())
     assert all(commands.values()), commands
@@ -119,6 +131,36 @@ def test_each_command_to_restore_restores_as_it_stands(
     assert pods, "whether the dataplane works again was looked at"
     assert {request.namespace for request in pods} == {NAMESPACE}
     assert not [sentence for sentence in cluster.notices if "was not checked" in sentence]
+
+
+def delete(store: Store, message: str) -> None:
+    """Type the one kubectl command of a message."""
+    (command,) = KUBECTL.findall(message)
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for name in ("--context", "-n"):
+        parser.add_argument(name)
+    for name in ("verb", "kind", "name"):
+        parser.add_argument(name)
+    typed = parser.parse_args(shlex.split(command)[1:])
+    assert typed.verb == "delete"
+    assert store.handle("DELETE", PATHS[typed.kind].format(typed.n, typed.name)).status == 200, command
+
+
+def test_way_out_where_a_run_can_not_be_stopped_restores() -> None:
+    calico, before = switched()
+    with pytest.raises(Unsupported) as refused:
+        plain_kube(calico).restore_for_user()
+    delete(calico.store, str(refused.value))
+    plain_kube(calico).restore_for_user()
+    assert calico.settings() == before
+
+
+def test_way_to_give_up_an_unproven_restore_frees_the_cluster(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = messages(cluster, CONTEXT, monkeypatch)["not proven"]
+    delete(cluster.store, told)
+    assert cluster.store.find("", "configmaps", KUBE_SYSTEM, STATE) is None
 
 
 def test_name_that_is_no_context_and_no_deployment_is_refused(

@@ -17,6 +17,7 @@ from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox
 from steps.domain import Trial, Visit
+from steps.settings import operator_cost
 from steps.settings.schedule import make_schedule, planned_time
 from workflows.cli.plan_document import (
     FindingItem,
@@ -77,11 +78,8 @@ def _planned(settings: Settings) -> Iterator[str]:
     planned = planned_time(settings)
     sentence = planned.sentence
     yield f"{sentence[0].upper()}{sentence[1:]}, with seed {settings.seed}."
-    if not is_lab(settings.environment):
-        yield (
-            "Where the Tigera operator installed Calico, it replaces calico-node on every node at each switch: "
-            f"{planned_time(settings, by_operator=True).sentence} with two nodes, more with more."
-        )
+    if not is_lab(settings.environment) and (cost := operator_cost.sentence_of_plan(settings)) is not None:
+        yield cost
     if len(settings.scales) > 1:
         order = "in random order" if is_lab(settings.environment) else "upwards and downwards in turn"
         yield (

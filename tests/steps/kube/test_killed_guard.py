@@ -8,6 +8,7 @@ import pytest
 from analysis.errors import Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.lease import PART, POD_NAME, POD_UID
+from tests.steps.kube.calico.test_order import INSTALLS
 from tests.steps.kube.fake_api import NAMESPACE, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import held
@@ -49,10 +50,11 @@ def run(dataplane: str) -> Work:
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("dataplane", ["ebpf-dsr", "nftables"])
-def test_run_killed_at_any_call_is_put_back_by_the_guard(dataplane: str, *, late: bool) -> None:
+@pytest.mark.parametrize("install", INSTALLS)
+def test_run_killed_at_any_call_is_put_back_by_the_guard(install: str, dataplane: str, *, late: bool) -> None:
     at = 0
     while True:
-        calico = Calico()
+        calico = INSTALLS[install]()
         before = calico.settings()
         put_workflow(calico)
         if not killed(calico, RUN, run(dataplane), at, late=late):
@@ -63,6 +65,7 @@ def test_run_killed_at_any_call_is_put_back_by_the_guard(dataplane: str, *, late
         assert calico.settings() == before, f"killed at write {at}"
         assert not held(calico), f"killed at write {at}"
         assert len(calico.kube_proxy_pods) == 2
+        assert calico.disturbed == [], f"killed at write {at}"
         at += 1
     assert at >= 4
 

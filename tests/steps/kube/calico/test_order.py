@@ -28,12 +28,24 @@ FELIX = {felix_configurations(group) for group in CALICO_GROUPS}
 def test_every_pair_of_dataplanes_both_ways(install: str, there: str, back: str) -> None:
     calico = INSTALLS[install]()
     before = calico.settings()
-    for dataplane in (there, back, there):
+    for dataplane in (there, back, there, back):
         switch(calico, dataplane)
         assert running(calico) == dataplane
         assert bool(calico.felix["spec"].get("bpfEnabled")) == dataplane.startswith("ebpf"), "the operator has done it"
         assert (len(calico.kube_proxy_pods) == 0) == dataplane.startswith("ebpf")
     put_back(calico)
+    assert calico.settings() == before
+    assert calico.disturbed == [], "Felix restarted for another setting while the operator rolled it out"
+
+
+@pytest.mark.parametrize("install", INSTALLS)
+@pytest.mark.parametrize("dataplane", SWITCHED)
+def test_restore_from_every_dataplane_disturbs_no_rollout(install: str, dataplane: str) -> None:
+    calico = INSTALLS[install]()
+    before = calico.settings()
+    switch(calico, dataplane)
+    put_back(calico)
+    assert running(calico) == "iptables"
     assert calico.settings() == before
     assert calico.disturbed == [], "Felix restarted for another setting while the operator rolled it out"
 
