@@ -77,7 +77,7 @@ FAULTS: Final = (
         "stop-twice",
         "Stop is pressed, and again while the exit handler puts the cluster back",
         "api",
-        steps=frozenset({"configure", "settle", "prepare", "measure", "clear"}),
+        steps=frozenset({"configure", "settle", "measure", "clear"}),
     ),
     Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo"),
 )
