@@ -8,11 +8,11 @@ from typing import Final
 import pytest
 
 from tests.own_locks import with_own_locks
-from tests.test_run import FEW, finish, nothing_left_behind, start_command
+from tests.whole_runs import FEW, finish, nothing_left_behind, start_command
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.slow,
+    pytest.mark.slow(seconds=3),  # of a core: mostly they wait, and other modules with runs come before
     pytest.mark.skipif(os.geteuid() != 0, reason="a file system needs root to be mounted"),
 ]
 

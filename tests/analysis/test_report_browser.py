@@ -114,7 +114,7 @@ def pages(pdf: bytes) -> int:
     return len(re.findall(rb"/Type /Page\b", pdf))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=20)
 def test_collapsed_sections_are_printed(address: str, tmp_path: Path) -> None:
     """As many pages as if all had been unfolded by hand, and more than without it."""
     shown, unfolded, folded = (
