@@ -43,7 +43,7 @@ def test_help_lists_every_target_in_a_line() -> None:
 
 def test_questions_of_the_readme_can_be_asked(tmp_path: Path) -> None:
     """Each `make query` line, as the Makefile would hand it to the command line."""
-    synthetic.database(tmp_path, *synthetic.nights(3, {})).close()
+    synthetic.stored(tmp_path, *synthetic.nights(3, {}))
     asked = [
         dict(_assignments(line))
         for line in (ROOT / "README.md").read_text().splitlines()

@@ -183,7 +183,7 @@ def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Conne
     """A run all of whose trials are flagged, and an earlier one without a flag."""
     folder = tmp_path_factory.mktemp("flagged")
     earlier = Recipe(run_id="run-0", rounds=3, entries=ENTRIES[:2], started_at=datetime(2026, 2, 1, tzinfo=UTC))
-    synthetic.database(folder, earlier).close()
+    synthetic.stored(folder, earlier)
     with opened(folder, every(1, "foreign-cpu"), recipe=FULL) as con:
         yield con
 

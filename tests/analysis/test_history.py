@@ -149,8 +149,7 @@ def test_second_night_is_too_few_for_a_change(tmp_path: Path) -> None:
 
 
 def names(root: Path, *others: Recipe, last: Recipe = SMALL) -> list[str]:
-    synthetic.database(root, *others, last).close()
-    return compared_with(Store(str(root)), last.run_id)
+    return compared_with(synthetic.stored(root, *others, last), last.run_id)
 
 
 def compared_with(store: Store, run_id: str) -> list[str]:
