@@ -24,9 +24,9 @@ exec "$@"
 """
 
 
-def with_own_locks(*argv: str) -> list[str]:
-    """A command whose runs wait for those alone that this process starts likewise. It keeps its process id."""
-    bound = [str(path) for pair in _locks() for path in pair]
+def with_own_locks(*argv: str, group: str = "") -> list[str]:
+    """A command whose runs wait for those alone that this process starts in the same group. It keeps its process id."""
+    bound = [str(path) for pair in _locks(group) for path in pair]
     return ["unshare", "--mount", "sh", "-c", _SCRIPT, "sh", *bound, "--", *argv]
 
 
@@ -36,8 +36,8 @@ def start_run(*flags: str, env: dict[str, str] | None = None) -> subprocess.Pope
 
 
 @functools.cache
-def _locks() -> list[tuple[Path, Path]]:
-    """For each mutex of the workflow a file of this process, and the file that it stands for."""
+def _locks(_group: str) -> list[tuple[Path, Path]]:
+    """For each mutex of the workflow a file of this process and this group, and the file that it stands for."""
     folder = Path(tempfile.mkdtemp(prefix="own-locks-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     found = [(lock_path(name, folder), lock_path(name)) for name in sorted(set(_mutexes(build_template().to_dict())))]

@@ -31,14 +31,15 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """A run for each size, at the same time: most of it they wait for a step that has failed."""
+    """A run for each size, all at the same time since none has a lock of another: mostly they wait."""
     run = (sys.executable, "-m", "workflows", "run", *FEW, "--rounds=1", "--dataplanes=lab-iptables,lab-nftables")
     stores = {size: str(tmp_path_factory.mktemp(size)) for size in FIRST_TO_FAIL}
     with nothing_left_behind():
         started = {}
         for size, store in stores.items():  # on a file system that only this run sees
             script = f'mount -t tmpfs -o size={size} tmpfs {store}; "$@"; code=$?; ls {store}/raw; exit $code'
-            started[size] = start_command(*with_own_locks("sh", "-c", script, "sh", *run, f"--results={store}"))
+            argv = ("sh", "-c", script, "sh", *run, f"--results={store}")
+            started[size] = start_command(*with_own_locks(*argv, group=size))
         return {size: Ended(stores[size], *finish(process)) for size, process in started.items()}
 
 
