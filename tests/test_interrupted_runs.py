@@ -16,6 +16,7 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab's eBPF dataplanes need root"),
+    pytest.mark.usefixtures("without_charts"),  # in the reports that are written here, and not by the runs
 ]
 
 EBPF = "--dataplanes=lab-ebpf,lab-ebpf-dsr"
