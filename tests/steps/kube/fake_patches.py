@@ -2,10 +2,9 @@
 
 import marshal
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 Object = dict[str, Any]
-Json = TypeVar("Json")
 Manager = tuple[str, str]
 """Its name, and its operation: Update or Apply."""
 
@@ -14,10 +13,9 @@ _SERVERS = frozenset({".metadata." + name for name in ("uid", "resourceVersion",
 _OF_NO_MANAGER = _IDENTITY | _SERVERS
 
 
-def copied(found: Json) -> Json:
+def copied(found: Any) -> Any:  # noqa: ANN401 - JSON
     """A copy of JSON. Tests of the cluster mostly copy objects, and `copy.deepcopy` takes many times as long."""
-    copy: Json = marshal.loads(marshal.dumps(found))
-    return copy
+    return marshal.loads(marshal.dumps(found))
 
 
 def merged_with(found: Any, patch: Any, *, strategic: bool = False) -> Any:  # noqa: ANN401 - JSON
@@ -29,9 +27,7 @@ def _merged(found: Any, patch: Any, *, strategic: bool) -> Any:  # noqa: ANN401 
     """Likewise, with parts of both in it."""
     if isinstance(patch, list) and strategic and isinstance(found, list) and all(_named(e) for e in [*patch, *found]):
         by_name = {e["name"]: e for e in found}
-        return [
-            *{**by_name, **{e["name"]: _merged(by_name.get(e["name"]), e, strategic=True) for e in patch}}.values()
-        ]
+        return [*{**by_name, **{e["name"]: _merged(by_name.get(e["name"]), e, strategic=True) for e in patch}}.values()]
     if not isinstance(patch, dict):
         return patch
     result = dict(found) if isinstance(found, dict) else {}
