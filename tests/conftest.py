@@ -36,6 +36,14 @@ FUZZ = "fuzz"
 """The name under which a process of pytest-xdist hands on the counts of its fuzz tests."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced() -> Iterator[None]:
+    """No test waits for the disk: what it writes need not outlast a loss of power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def ordinary_python() -> str:
     """A Python that an ordinary user may run and that finds the project and its packages."""

@@ -1,10 +1,11 @@
-"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: three more than cores.
+"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: four more than cores.
 
 A module is run by one process, so that its fixtures are made once. The modules with whole runs are run by one process,
 since runs on one machine wait for each other's lock, but for modules whose runs have locks of their own; so are the
-tests of the lab itself, since they share a sandbox.
-A test marked `alone` waits until no other process runs a test, and the others wait for it; so it comes after the runs,
-when the other processes run short tests.
+tests of the lab itself, since they share a sandbox. All of these mostly wait, so they come first, while there is enough
+to do beside them.
+A test marked `alone` waits until no other process runs a test, and the others wait for it; so its module is the last,
+when the others have come to their ends.
 """
 
 import fcntl
@@ -23,12 +24,16 @@ RUNS: Final = "runs"
 _FIRST: Final = (RUNS, LAB)
 """The longest scopes."""
 
+_ALONE: Final = "pytest.mark.alone"
 _OF_THE_LAB: Final = "pytest.mark.lab"
-_OWN_LOCKS: Final = "import with_own_locks"
+_OWN_LOCKS: Final = "from tests.own_locks import"
 """Stands in modules whose runs wait for no other module's."""
 
-_WAITING: Final = 3
-"""So many processes mostly wait: for the runs, for those with locks of their own, and for the lab."""
+_WAITING: Final = 4
+"""So many processes mostly wait: for the runs, for those of two modules with locks of their own, and for the lab."""
+
+_SLOW_S: Final = 5
+"""What a slow test takes that does not say how long."""
 
 _MOST_PROCESSES: Final = 6
 """More would find nothing left to do beside the longest scopes."""
@@ -42,9 +47,7 @@ def process_count(cores: int) -> int:
 def scope(nodeid: str) -> str:
     """The name of the tests that have to be run by the same process as this one: `runs`, `lab` or its module."""
     module, text = _module(nodeid), _text(_module(nodeid))
-    if "pytest.mark.alone" in text:
-        return RUNS
-    if _OF_THE_LAB not in text or _OWN_LOCKS in text:
+    if _OF_THE_LAB not in text or _OWN_LOCKS in text or _ALONE in text:
         return module
     return LAB if module.startswith("tests/steps/") else RUNS
 
@@ -59,7 +62,15 @@ def _text(module: str) -> str:
 
 
 def _place(name: str) -> int:
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+    if name in _FIRST:
+        return _FIRST.index(name)
+    return len(_FIRST) + (_ALONE in _text(name))
+
+
+def _seconds(item: pytest.Item) -> float:
+    """What a test's mark says of how long it keeps a core busy."""
+    slow = item.get_closest_marker("slow")
+    return 0.0 if slow is None else float(slow.kwargs.get("seconds", _SLOW_S))
 
 
 def order(items: list[pytest.Item]) -> None:
@@ -68,19 +79,12 @@ def order(items: list[pytest.Item]) -> None:
     Raises:
         pytest.UsageError: a test of the lab is in a module whose text does not show it.
     """
-    slow: dict[str, int] = {}
+    slow: dict[str, float] = {}
     for item in items:
-        of_the_lab = scope(item.nodeid) in _FIRST or _OF_THE_LAB in _text(_module(item.nodeid))
-        if item.get_closest_marker(LAB) and not of_the_lab:
+        if item.get_closest_marker(LAB) and _OF_THE_LAB not in _text(_module(item.nodeid)):
             raise pytest.UsageError(f"{item.nodeid} is a test of the lab: mark it or its module by pytest.mark.lab.")
-        slow[scope(item.nodeid)] = slow.get(scope(item.nodeid), 0) + bool(item.get_closest_marker("slow"))
-    items.sort(
-        key=lambda item: (
-            _place(scope(item.nodeid)),
-            -slow[scope(item.nodeid)],
-            item.get_closest_marker("alone") is not None,
-        )
-    )
+        slow[scope(item.nodeid)] = slow.get(scope(item.nodeid), 0.0) + _seconds(item)
+    items.sort(key=lambda item: (_place(scope(item.nodeid)), -slow[scope(item.nodeid)]))
 
 
 @contextmanager

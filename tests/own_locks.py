@@ -6,11 +6,14 @@ Needs root. What such a run measures may be disturbed by the others, so its figu
 import atexit
 import functools
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.whole_runs import start_command
 from workflows.local.execution.mutex import lock_path
 from workflows.template.benchmark import build_template
 
@@ -21,15 +24,20 @@ exec "$@"
 """
 
 
-def with_own_locks(*argv: str) -> list[str]:
-    """A command whose runs wait for those alone that this process starts likewise. It keeps its process id."""
-    bound = [str(path) for pair in _locks() for path in pair]
+def with_own_locks(*argv: str, group: str = "") -> list[str]:
+    """A command whose runs wait for those alone that this process starts in the same group. It keeps its process id."""
+    bound = [str(path) for pair in _locks(group) for path in pair]
     return ["unshare", "--mount", "sh", "-c", _SCRIPT, "sh", *bound, "--", *argv]
 
 
+def start_run(*flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """A run with these flags that waits for those alone that this process starts likewise."""
+    return start_command(*with_own_locks(sys.executable, "-m", "workflows", "run", *flags), env=env)
+
+
 @functools.cache
-def _locks() -> list[tuple[Path, Path]]:
-    """For each mutex of the workflow a file of this process, and the file that it stands for."""
+def _locks(_group: str) -> list[tuple[Path, Path]]:
+    """For each mutex of the workflow a file of this process and this group, and the file that it stands for."""
     folder = Path(tempfile.mkdtemp(prefix="own-locks-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     found = [(lock_path(name, folder), lock_path(name)) for name in sorted(set(_mutexes(build_template().to_dict())))]

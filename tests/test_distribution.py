@@ -12,30 +12,39 @@ from tests import distribution
 from tests.waiting import until
 
 
-def item(nodeid: str, *marks: str) -> pytest.Item:
-    found = SimpleNamespace(nodeid=nodeid, get_closest_marker=lambda name: name if name in marks else None)
-    return cast("pytest.Item", found)
+def item(nodeid: str, *marks: str, **of_slow: float) -> pytest.Item:
+    found = {name: getattr(pytest.mark, name).mark for name in marks}
+    if of_slow:
+        found["slow"] = pytest.mark.slow(**of_slow).mark
+    return cast("pytest.Item", SimpleNamespace(nodeid=nodeid, get_closest_marker=found.get))
+
+
+def modules(items: list[pytest.Item]) -> list[str]:
+    return [one.nodeid.partition("::")[0].rpartition("/")[2] for one in items]
 
 
 @pytest.mark.parametrize(
-    ("modules", "name"),
+    ("names", "name"),
     [
-        (("test_run.py", "test_interrupt.py", "steps/test_interference.py"), "runs"),
+        (("test_run.py", "test_interrupt.py"), "runs"),
         (("steps/lab/test_lab.py", "steps/lab/test_sandbox.py", "steps/extensions/test_catalogues.py"), "lab"),
     ],
 )
-def test_modules_with_one_lock_or_sandbox_share_a_process(modules: tuple[str, ...], name: str) -> None:
-    assert {distribution.scope(f"tests/{module}::test_x") for module in modules} == {name}
+def test_modules_with_one_lock_or_sandbox_share_a_process(names: tuple[str, ...], name: str) -> None:
+    assert {distribution.scope(f"tests/{module}::test_x") for module in names} == {name}
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(1, 4), (2, 5), (3, 6), (64, 6)])
-def test_process_count_is_three_more_than_cores_but_not_many(cores: int, processes: int) -> None:
+@pytest.mark.parametrize(("cores", "processes"), [(1, 5), (2, 6), (3, 6), (64, 6)])
+def test_process_count_is_four_more_than_cores_but_not_many(cores: int, processes: int) -> None:
     assert distribution.process_count(cores) == processes
 
 
-@pytest.mark.parametrize("module", ["tests/steps/test_schedule.py", "tests/test_runs.py", "tests/test_full_disk.py"])
-def test_scope_of_other_modules_and_of_runs_with_own_locks_is_the_module(module: str) -> None:
-    assert distribution.scope(f"{module}::test_x[a::b]") == module
+@pytest.mark.parametrize(
+    "name",
+    ["steps/test_schedule", "test_runs", "test_interrupted_runs", "test_full_disk", "steps/test_interference"],
+)
+def test_scope_of_other_modules_and_of_runs_with_own_locks_is_the_module(name: str) -> None:
+    assert distribution.scope(f"tests/{name}.py::test_x[a::b]") == f"tests/{name}.py"
 
 
 def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
@@ -47,7 +56,7 @@ def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
         item("tests/test_run.py::test_a", "lab"),
     ]
     distribution.order(items)
-    assert [one.nodeid.partition("::")[0].rpartition("/")[2] for one in items] == [
+    assert modules(items) == [
         "test_run.py",
         "test_lab.py",
         "test_documents.py",
@@ -56,11 +65,22 @@ def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
     ]
 
 
-def test_test_that_runs_alone_comes_after_the_runs() -> None:
-    alone, short = item("tests/steps/test_interference.py::test_b", "lab", "alone"), item("tests/test_setup.py::test_a")
-    items = [alone, item("tests/steps/test_interference.py::test_c"), short, item("tests/test_run.py::test_a", "lab")]
+def test_module_whose_slow_tests_take_longest_comes_first() -> None:
+    two = [item("tests/test_runs.py::test_a", "slow"), item("tests/test_runs.py::test_b", "slow")]
+    items = [*two, item("tests/test_setup.py::test_a", seconds=11)]
     distribution.order(items)
-    assert items[2:] == [alone, short]
+    assert modules(items) == ["test_setup.py", "test_runs.py", "test_runs.py"]
+
+
+def test_module_with_a_test_that_runs_alone_is_the_last() -> None:
+    items = [
+        item("tests/steps/test_interference.py::test_a", "lab", "alone"),
+        item("tests/steps/test_interference.py::test_b"),
+        item("tests/test_setup.py::test_a"),
+        item("tests/test_run.py::test_a", "lab"),
+    ]
+    distribution.order(items)
+    assert modules(items) == ["test_run.py", "test_setup.py", "test_interference.py", "test_interference.py"]
 
 
 def test_lab_test_in_a_module_without_the_mark_is_refused() -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from analysis.metrics import METRICS
 from analysis.report import reference
 from analysis.store.schema import TABLES
 from tests.analysis import synthetic
+from workflows.cli import app
 from workflows.template import metrics as argo_metrics
 
 ROOT = Path(__file__).parents[1]
@@ -41,9 +41,9 @@ def test_help_lists_every_target_in_a_line() -> None:
     assert all(len(line.split()) > 2 for line in done.stdout.splitlines())
 
 
-def test_questions_of_the_readme_can_be_asked(tmp_path: Path) -> None:
+def test_questions_of_the_readme_can_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each `make query` line, as the Makefile would hand it to the command line."""
-    synthetic.database(tmp_path, *synthetic.nights(3, {})).close()
+    synthetic.stored(tmp_path, *synthetic.nights(3, {}))
     asked = [
         dict(_assignments(line))
         for line in (ROOT / "README.md").read_text().splitlines()
@@ -52,16 +52,10 @@ def test_questions_of_the_readme_can_be_asked(tmp_path: Path) -> None:
     assert {name for variables in asked for name in variables} == {"SQL", "QUESTION"}
     for variables in asked:
         flags = [f"--{name.lower()}={value}" for name, value in variables.items()]
-        done = subprocess.run(
-            [sys.executable, "-m", "workflows", "query", *flags, f"--results={tmp_path}"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "pod-to-service" in done.stdout
-        assert "gamma" in done.stdout
+        assert app.main(["query", *flags, f"--results={tmp_path}"]) == 0
+        answer = capsys.readouterr().out
+        assert "pod-to-service" in answer
+        assert "gamma" in answer
 
 
 def _assignments(line: str) -> list[tuple[str, str]]:

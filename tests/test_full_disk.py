@@ -8,11 +8,11 @@ from typing import Final
 import pytest
 
 from tests.own_locks import with_own_locks
-from tests.test_run import FEW, finish, nothing_left_behind, start_command
+from tests.whole_runs import FEW, finish, nothing_left_behind, start_command
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.slow,
+    pytest.mark.slow(seconds=3),  # of a core: mostly they wait, and other modules with runs come before
     pytest.mark.skipif(os.geteuid() != 0, reason="a file system needs root to be mounted"),
 ]
 
@@ -31,14 +31,15 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """A run for each size, at the same time: most of it they wait for a step that has failed."""
+    """A run for each size, all at the same time since none has a lock of another: mostly they wait."""
     run = (sys.executable, "-m", "workflows", "run", *FEW, "--rounds=1", "--dataplanes=lab-iptables,lab-nftables")
     stores = {size: str(tmp_path_factory.mktemp(size)) for size in FIRST_TO_FAIL}
     with nothing_left_behind():
         started = {}
         for size, store in stores.items():  # on a file system that only this run sees
             script = f'mount -t tmpfs -o size={size} tmpfs {store}; "$@"; code=$?; ls {store}/raw; exit $code'
-            started[size] = start_command(*with_own_locks("sh", "-c", script, "sh", *run, f"--results={store}"))
+            argv = ("sh", "-c", script, "sh", *run, f"--results={store}")
+            started[size] = start_command(*with_own_locks(*argv, group=size))
         return {size: Ended(stores[size], *finish(process)) for size, process in started.items()}
 
 

@@ -1,11 +1,13 @@
 """Variables behind `make`: misspelt ones are refused, and what is right reaches the command line as it was typed."""
 
+import functools
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,9 @@ chmod +x "$3/bin/python"
         )
 
 
-def known() -> dict[str, tuple[str, ...]]:
+@functools.cache
+def known() -> Mapping[str, tuple[str, ...]]:
+    """The variables that each target takes."""
     done = subprocess.run(
         ["make", "--no-print-directory", "--eval", "print-takes: ; $(info $(TAKES))@true", "print-takes"],
         cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True,

@@ -13,30 +13,16 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from tests.own_locks import with_own_locks
-from tests.test_run import (
-    MARK,
-    PATIENCE_S,
-    SHORT,
-    finish,
-    nothing_left_behind,
-    read_until,
-    rows,
-    start_command,
-)
+from tests.own_locks import start_run, with_own_locks
+from tests.whole_runs import MARK, PATIENCE_S, SHORT, finish, nothing_left_behind, read_until, rows
 from workflows.cli import results
 
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="the lab's eBPF dataplanes need root"),
+    pytest.mark.usefixtures("without_charts"),  # in the reports that are written here, and not by the runs
 ]
-
-
-def start(*flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    """A run that waits for those of this module only, as they do for it."""
-    return start_command(*with_own_locks(sys.executable, "-m", "workflows", "run", *flags), env=env)
-
 
 TINY: Final = (*SHORT, "--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp", "--duration=1")
 
@@ -59,14 +45,14 @@ def concurrent(tmp_path_factory: pytest.TempPathFactory) -> Concurrent:
     store = tmp_path_factory.mktemp("concurrent")
     argv = (*TINY, "--rounds=1", f"--results={store}")
     with nothing_left_behind():
-        first, second = start(*argv), start(*argv)
+        first, second = start_run(*argv), start_run(*argv)
         assert first.stdout is not None
         assert second.stdout is not None
         first.stdout.close()
         for _ in range(4):
             second.stdout.readline()
         second.stdout.close()
-        code, printed = finish(start(*argv))
+        code, printed = finish(start_run(*argv))
         return Concurrent(store, (first.wait(PATIENCE_S), second.wait(PATIENCE_S), code), printed)
 
 
@@ -132,7 +118,7 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
     measured: int,
 ) -> None:
     with nothing_left_behind():
-        process = start(*TINY, "--rounds=2", f"--results={tmp_path}")
+        process = start_run(*TINY, "--rounds=2", f"--results={tmp_path}")
         output = read_until(process, moment)
         whom().kill()
         code, rest = finish(process)
@@ -156,7 +142,7 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_during_the_summary(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """What makes the summary is held up for ever, as by a library that never comes back."""
-    process = start(
+    process = start_run(
         *TINY, "--rounds=1", f"--results={tmp_path}", env=stuck_in(tmp_path, "workflows.cli.tables.summary_table")
     )
     output = read_until(process, "succeeded after")

@@ -14,7 +14,7 @@ from analysis.stats.contrasts.run_groups import list_runs, load_group, select
 from analysis.store.store import Store
 from analysis.summary.contrast.run_contrast import RunContrast, contrast_groups
 from steps.catalogue.options import QUANTITIES, method
-from tests.analysis import synthetic
+from tests.analysis import copies, synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 
 SMALL = Recipe(rounds=5, entries=ENTRIES[:3], cells=(synthetic.QUICK[1], synthetic.QUICK[2], synthetic.QUICK[6]))
@@ -34,12 +34,17 @@ def gained(beta: float, gamma: float, alpha: float = 1.0) -> dict[str, float]:
 
 def stored(root: Path | str, *recipes: Recipe, parameters: Mapping[str, Mapping[str, object]] | None = None) -> Store:
     """A store with these runs; `parameters`: run -> what it recorded beside the usual."""
-    store = Store(str(root))
-    for one in recipes:
-        rows = synthetic.rows(one)
-        own = json.loads(rows["runs"][0]["parameters"]) | (parameters or {}).get(one.run_id, {})
-        rows["runs"][0]["parameters"] = json.dumps(own)
-        store.write(one.run_id, rows)
+
+    def write(store: Store) -> None:
+        for one in recipes:
+            rows = synthetic.rows(one)
+            own = json.loads(rows["runs"][0]["parameters"]) | (parameters or {}).get(one.run_id, {})
+            rows["runs"][0]["parameters"] = json.dumps(own)
+            store.write(one.run_id, rows)
+
+    if isinstance(root, Path):
+        return copies.stored(root, (recipes, parameters), write)
+    write(store := Store(root))
     return store
 
 

@@ -17,6 +17,7 @@ from analysis.store.schema import TABLES
 from analysis.store.store import Store
 from analysis.summary.run import summary
 from steps.catalogue.options import method
+from tests.analysis import copies
 
 Cell = tuple[str, str, str]
 """Topology, short name of what measures it, direction."""
@@ -336,7 +337,14 @@ def _scaled(row: dict[str, Any], slower: float) -> dict[str, Any]:
 
 def database(root: Path, *recipes: Recipe) -> duckdb.DuckDBPyConnection:
     """A store below `root` with these runs, opened."""
-    store = Store(str(root))
-    for recipe in recipes:
-        store.write(recipe.run_id, rows(recipe))
-    return connect(store)
+    return connect(stored(root, *recipes))
+
+
+def stored(root: Path, *recipes: Recipe) -> Store:
+    """A store below `root` with these runs, beside those that it has."""
+
+    def write(store: Store) -> None:
+        for recipe in recipes:
+            store.write(recipe.run_id, rows(recipe))
+
+    return copies.stored(root, recipes, write)

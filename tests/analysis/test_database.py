@@ -18,13 +18,6 @@ from tests.analysis import synthetic
 NAMES = [question.name for question in database.questions()]
 
 
-def filled(folder: Path, *recipes: synthetic.Recipe) -> Store:
-    store = Store(str(folder))
-    for recipe in recipes:
-        store.write(recipe.run_id, synthetic.rows(recipe))
-    return store
-
-
 def query_rows(con: database.Connection, sql: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = database.query(con, sql).to_pylist()
     return found
@@ -38,9 +31,20 @@ CLUSTER = synthetic.Recipe(run_id="prod-1", environment="prod", rounds=2, seed=3
 
 @pytest.fixture(scope="module")
 def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connection]:
-    con = database.connect(filled(tmp_path_factory.mktemp("database") / "results", LAB, CLUSTER))
-    yield con
-    con.close()
+    with synthetic.database(tmp_path_factory.mktemp("database") / "results", LAB, CLUSTER) as con:
+        yield con
+
+
+@pytest.fixture(scope="module")
+def lab_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connection]:
+    with synthetic.database(tmp_path_factory.mktemp("lab"), LAB) as con:
+        yield con
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Connection]:
+    with database.connect(Store(str(tmp_path_factory.mktemp("empty")))) as con:
+        yield con
 
 
 def test_empty_store_has_every_view_without_rows(tmp_path: Path) -> None:
@@ -59,10 +63,10 @@ def test_empty_store_has_every_view_without_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_query_works_on_an_empty_store(name: str, tmp_path: Path) -> None:
+def test_every_query_works_on_an_empty_store(name: str, empty: database.Connection) -> None:
     (question,) = (q for q in database.questions() if q.name == name)
     assert "?" in question.question
-    assert database.answer_question(database.connect(Store(str(tmp_path))), name).num_rows == 0
+    assert database.answer_question(empty, name).num_rows == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,8 +75,8 @@ def test_every_query_has_rows_for_a_run(name: str, con: database.Connection) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_query_mixes_environments(name: str, con: database.Connection, tmp_path: Path) -> None:
-    alone = database.answer_question(database.connect(filled(tmp_path, LAB)), name).to_pylist()
+def test_no_query_mixes_environments(name: str, con: database.Connection, lab_alone: database.Connection) -> None:
+    alone = database.answer_question(lab_alone, name).to_pylist()
     both = database.answer_question(con, name).to_pylist()
     assert {row["environment"] for row in alone} == {"lab"}
     assert [comparable(row) for row in both if row["environment"] == "lab"] == [comparable(row) for row in alone]
@@ -115,7 +119,7 @@ def test_dataplanes_recorded_by_name_only(tmp_path: Path) -> None:
 
 def test_visit_mean_is_geometric(tmp_path: Path) -> None:
     recipe = synthetic.Recipe(run_id="lab-2", rounds=2, repetitions=3)
-    con = database.connect(filled(tmp_path, recipe))
+    con = synthetic.database(tmp_path, recipe)
     means = query_rows(
         con, "select * from visit_means where transport = 'tcp' and tool = 'iperf3' order by visit, topology"
     )
@@ -156,9 +160,8 @@ def test_trend_query_is_ordered_by_time_and_takes_a_path(tmp_path: Path) -> None
     recipes = [
         synthetic.Recipe(run_id=f"n{n}", rounds=2, started_at=LAB.started_at.replace(day=9 - n)) for n in range(3)
     ]
-    answer = database.answer_question(
-        database.connect(filled(tmp_path, *recipes)), "trend", topology="pod-to-pod", dataplane="beta"
-    )
+    con = synthetic.database(tmp_path, *recipes)
+    answer = database.answer_question(con, "trend", topology="pod-to-pod", dataplane="beta")
     assert answer["run_id"].to_pylist() == ["n2", "n1", "n0"]
     assert set(answer["visits"].to_pylist()) == {2}
 
@@ -216,7 +219,7 @@ def test_unknown_query_is_named_with_known_ones(con: database.Connection) -> Non
 
 
 def test_store_rewritten_during_a_query_is_an_error_and_can_be_reopened(tmp_path: Path) -> None:
-    store = filled(tmp_path, LAB)
+    store = synthetic.stored(tmp_path, LAB)
     con = database.connect(store)
     rows = synthetic.rows(LAB)
     rows["trials"][0]["error"] = "changed"

@@ -183,7 +183,7 @@ def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Conne
     """A run all of whose trials are flagged, and an earlier one without a flag."""
     folder = tmp_path_factory.mktemp("flagged")
     earlier = Recipe(run_id="run-0", rounds=3, entries=ENTRIES[:2], started_at=datetime(2026, 2, 1, tzinfo=UTC))
-    synthetic.database(folder, earlier).close()
+    synthetic.stored(folder, earlier)
     with opened(folder, every(1, "foreign-cpu"), recipe=FULL) as con:
         yield con
 
@@ -232,6 +232,7 @@ def printed(summary: Summary) -> str:
     return console.export_text()
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_verdict_with_flagged_trials_is_marked_everywhere(flagged: database.Connection) -> None:
     summary = summarise(flagged, "run-1")
     assert summary.comparisons
@@ -283,8 +284,8 @@ def test_cpu_columns_flag_keeps_the_busy_ratio(tmp_path: Path) -> None:
     (used,) = run.query_rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
     assert (used["busy"], used["modes"]) == (84, 0)
     data = Data(con, run.load_run(con, "run-1"), summary.comparisons)
-    (drawing,) = (d for d in charts.draw_all(charts.catalogue(), data) if d.chart.name == "cpu_by_mode")
-    assert drawing.variants == ()
+    (chart,) = (chart for chart in charts.catalogue() if chart.name == "cpu_by_mode")
+    assert charts.draw(chart, data).variants == ()
 
 
 def test_trials_table_of_the_report_marks_flagged_and_voided_values(tmp_path: Path) -> None:

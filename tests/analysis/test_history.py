@@ -149,8 +149,13 @@ def test_second_night_is_too_few_for_a_change(tmp_path: Path) -> None:
 
 
 def names(root: Path, *others: Recipe, last: Recipe = SMALL) -> list[str]:
-    con = synthetic.database(root, *others, last)
-    return list(history.comparable_runs(con, run.load_run(con, last.run_id), method))
+    return compared_with(synthetic.stored(root, *others, last), last.run_id)
+
+
+def compared_with(store: Store, run_id: str) -> list[str]:
+    """The runs with which one is compared, itself the last. They are found in the tables alone."""
+    with connect(store, views=()) as con:
+        return list(history.comparable_runs(con, run.load_run(con, run_id), method))
 
 
 def test_history_is_of_the_same_environment_and_trigger(tmp_path: Path) -> None:
@@ -188,14 +193,14 @@ def test_changed_method_starts_a_new_history(parameter: str, value: object, comp
     parameters = json.loads(other["runs"][0]["parameters"]) | {parameter: value}
     other["runs"][0]["parameters"] = json.dumps(parameters)
     store.write("other", other)
-    con = connect(store)
-    assert ("other" in history.comparable_runs(con, run.load_run(con, "run-1"), method)) == compared
+    assert ("other" in compared_with(store, "run-1")) == compared
 
 
 def in_store(root: Path, name: str, options: str, *lacking: str, environment: str = "lab") -> Store:
     """A run of these options, an hour older than `run-1`, without the options that did not exist when it was stored."""
     settings = choose_settings(profile="quick", options=options, environment=environment).model_dump(mode="json")
-    rows = synthetic.rows(replace(SMALL, run_id=name, started_at=SMALL.started_at - timedelta(hours=name != "run-1")))
+    started_at = SMALL.started_at - timedelta(hours=name != "run-1")
+    rows = synthetic.rows(replace(SMALL, run_id=name, started_at=started_at, rounds=1, cells=SMALL.cells[:1]))
     rows["runs"][0]["environment"] = environment
     parameters = json.loads(rows["runs"][0]["parameters"]) | settings
     rows["runs"][0]["parameters"] = json.dumps({key: parameters[key] for key in parameters.keys() - {*lacking}})
@@ -211,15 +216,14 @@ def test_history_counts_a_run_without_a_newer_option_as_its_default(
 ) -> None:
     in_store(tmp_path, "before", "", option.field, environment=environment)
     store = in_store(tmp_path, "run-1", "", environment=environment)
-    con = connect(store)
-    assert list(history.comparable_runs(con, run.load_run(con, "run-1"), method)) == ["before", "run-1"]
+    assert compared_with(store, "run-1") == ["before", "run-1"]
 
 
 @pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
 def test_history_leaves_out_a_run_without_an_option_that_is_chosen_otherwise(option: Option, tmp_path: Path) -> None:
     in_store(tmp_path, "before", "", option.field)
-    con = connect(in_store(tmp_path, "run-1", f"{option.name}={another(option)}"))
-    assert list(history.comparable_runs(con, run.load_run(con, "run-1"), method)) == ["run-1"]
+    store = in_store(tmp_path, "run-1", f"{option.name}={another(option)}")
+    assert compared_with(store, "run-1") == ["run-1"]
 
 
 def test_method_fingerprint_ignores_non_method_parameters() -> None:
@@ -236,8 +240,7 @@ def test_history_is_limited_to_the_latest_quarter(tmp_path: Path) -> None:
     for recipe in nights(history.MOST_NIGHTS + 5, {}, replace(SMALL, rounds=1, cells=SMALL.cells[:1])):
         rows = synthetic.rows(recipe) | {"visits": [], "trials": []}
         store.write(recipe.run_id, rows)
-    con = connect(store)
-    found = list(history.comparable_runs(con, run.load_run(con, f"night-{history.MOST_NIGHTS + 4}"), method))
+    found = compared_with(store, f"night-{history.MOST_NIGHTS + 4}")
     assert (len(found), found[0], found[-1]) == (history.MOST_NIGHTS, "night-05", "night-94")
 
 

@@ -38,8 +38,13 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
 
 
 @pytest.fixture(scope="module")
-def page(con: duckdb.DuckDBPyConnection) -> str:
-    return report.render_pages(con, RECIPE.run_id, synthetic.summarise(con, RECIPE.run_id)).interactive
+def pages(con: duckdb.DuckDBPyConnection) -> report.Pages:
+    return report.render_pages(con, RECIPE.run_id, synthetic.summarise(con, RECIPE.run_id))
+
+
+@pytest.fixture(scope="module")
+def page(pages: report.Pages) -> str:
+    return pages.interactive
 
 
 def packed(page: str, name: str) -> str:
@@ -64,12 +69,10 @@ def test_every_trial_is_packed_with_its_figures_and_its_error(con: duckdb.DuckDB
     assert any(t["marks"] for t in trials)
 
 
-def test_charts_are_those_of_the_report_and_share_their_rows(con: duckdb.DuckDBPyConnection, page: str) -> None:
-    found = figures(page)
-    static = report.render(con, RECIPE.run_id, synthetic.summarise(con, RECIPE.run_id))
-    drawn = [
-        name for name in re.findall(r'<figure id="([a-z_]+)">(.*?)</figure>', static, re.DOTALL) if "<svg" in name[1]
-    ]
+def test_charts_are_those_of_the_report_and_share_their_rows(pages: report.Pages) -> None:
+    found = figures(pages.interactive)
+    shown = re.findall(r'<figure id="([a-z_]+)">(.*?)</figure>', pages.report, re.DOTALL)
+    drawn = [name for name in shown if "<svg" in name[1]]
     assert set(found["charts"]) == {name for name, _ in drawn}
     for name, chart in found["charts"].items():
         assert chart["data"], name

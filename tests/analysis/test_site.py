@@ -10,6 +10,7 @@ from analysis.charts import Chart, Data, Drawing
 from analysis.errors import BadInput, Unsupported
 from analysis.site import names, plan
 from analysis.store.store import Store
+from tests.analysis import copies
 from tests.analysis.sites import build, change, files, fill, page, put, verdict
 
 HOSTILE = "\"><script>alert(1)</script>/../../x'\u202e"
@@ -19,9 +20,7 @@ pytestmark = pytest.mark.usefixtures("without_charts")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(str(tmp_path / "results"))
-    fill(store, 3)
-    return store
+    return copies.stored(tmp_path / "results", "three nights", lambda store: fill(store, 3))
 
 
 @pytest.fixture

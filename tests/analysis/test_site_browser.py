@@ -57,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put(store, "hostile", 3, label=HOSTILE, verdict=verdict("hostile", headline=HOSTILE * 3))
     put(store, "worse", 4, verdict=verdict("worse", changes=(change("night-02", 2),)))
     recipe = Recipe(run_id="measured", rounds=3)
-    synthetic.database(root, recipe).close()
+    synthetic.stored(root, recipe)
     build(store, root / "site")
     return root / "site"
 

@@ -78,7 +78,7 @@ def damaged(random: Random, path: Path) -> str:
     return kind
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=10)
 def test_damaged_raw_document_affects_only_its_rows(run: Path) -> None:
     whole = collected(run)
     assert {row["outcome"] for row in whole["trials"]} == {"measured"}

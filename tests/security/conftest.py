@@ -26,6 +26,8 @@ def run_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
         monkeypatch.setattr(f"steps.tasks.{module}.connect_cluster", reached)
     for function in ("measure_trials", "measure_references"):
         monkeypatch.setattr(f"steps.tasks.measure.{function}", reached)
+    # no server is there, and the step would wait for one as long as a new Service may take
+    monkeypatch.setattr("steps.tasks.measure.await_server", lambda *_: True)
     monitor = Monitor(node="node-a", side="client", source="http://10.0.0.1:5203/")
     places = tuple(placement(topology=topology, monitors=(monitor,)) for topology in ("node-to-node", "pod-to-service"))
     documents.write_document(tmp_path / "inputs" / "prepared", documents.Prepare(visit=1, placements=places))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -141,8 +142,22 @@ OF_RUN = {"ARGO_WORKFLOW_NAME": "run", "ARGO_WORKFLOW_UID": UID}
 
 
 def write_run(directory: Path, chosen: Settings, run_id: str = "run-1") -> tuple[Visit, ...]:
-    """A whole run in which everything went well, as documents below `directory`."""
-    visits = schedule.make_schedule(chosen)
+    """A whole run in which everything went well, as documents below `directory`; each run is made once in a process."""
+    visits, key = schedule.make_schedule(chosen), (chosen.model_dump_json(), run_id)
+    if key not in _MADE:
+        with tempfile.TemporaryDirectory() as name:
+            _make_run(Path(name), chosen, run_id, visits)
+            _MADE[key] = {path.relative_to(name): path.read_bytes() for path in Path(name).rglob("*") if path.is_file()}
+    for path, content in _MADE[key].items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_bytes(content)
+    return visits
+
+
+_MADE: dict[tuple[str, str], dict[Path, bytes]] = {}
+
+
+def _make_run(directory: Path, chosen: Settings, run_id: str, visits: tuple[Visit, ...]) -> None:
     shown = tuple(ShownArm(name=arm, title=arm, colour="#000000") for arm in chosen.dataplanes)
     documents.write_document(
         directory / documents.RUN,
@@ -153,7 +168,6 @@ def write_run(directory: Path, chosen: Settings, run_id: str = "run-1") -> tuple
     )
     for visit in visits:
         write_visit(directory / documents.visit_directory(visit.visit), visit, chosen)
-    return visits
 
 
 def write_visit(folder: Path, visit: Visit, chosen: Settings) -> None:

@@ -31,7 +31,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[database.Connection]:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("results")
-    synthetic.database(root, synthetic.Recipe(rounds=2, cells=synthetic.QUICK[1:2])).close()
+    synthetic.stored(root, synthetic.Recipe(rounds=2, cells=synthetic.QUICK[1:2]))
     return str(root)
 
 

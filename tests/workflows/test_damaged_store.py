@@ -27,8 +27,7 @@ SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Two nights, of which the first has a damaged file."""
-    synthetic.database(tmp_path, *synthetic.nights(2, {}, SMALL)).close()
-    found = Store(str(tmp_path))
+    found = synthetic.stored(tmp_path, *synthetic.nights(2, {}, SMALL))
     cut_short(file_of(found, "trials", "night-00"))
     return found
 
@@ -111,11 +110,11 @@ def test_run_refuses_an_unreadable_store(ordinary_store: Store, monkeypatch: pyt
 def ordinary_store(public_path: Path) -> Store:
     """A store in another user's hands, in a folder that everybody may enter."""
     folder = public_path / "store"
-    synthetic.database(folder, *synthetic.nights(2, {}, SMALL)).close()
-    cut_short(file_of(Store(str(folder)), "trials", "night-00"))
+    store = synthetic.stored(folder, *synthetic.nights(2, {}, SMALL))
+    cut_short(file_of(store, "trials", "night-00"))
     for path in (folder, *folder.rglob("*")):
         os.chown(path, 65534, 65534)
-    return Store(str(folder))
+    return store
 
 
 @pytest.mark.parametrize("table", ["runs", "visits", "trials", "samples"])

@@ -35,7 +35,7 @@ def measured_visits(store: Store) -> set[int]:
     return set(found["visit"].to_pylist())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_run_killed_at_fifty_moments_loses_no_finished_visit(tmp_path: Path) -> None:
     runs(tmp_path, f"event:{NEVER}", f"engine:{NEVER}")
     assert ended_visits(tmp_path / f"event-{NEVER}") == {1, 2}

@@ -25,7 +25,7 @@ SMALL = Recipe(rounds=2, cells=synthetic.QUICK[1:2], entries=ENTRIES[:2])
 
 
 def nights(root: Path) -> None:
-    synthetic.database(root, *synthetic.nights(2, {}, SMALL)).close()
+    synthetic.stored(root, *synthetic.nights(2, {}, SMALL))
 
 
 def killed(root: Path) -> None:

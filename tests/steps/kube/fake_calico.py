@@ -1,6 +1,5 @@
 """A cluster with Calico on the fake API: the recorded objects, and what kube-proxy's and Felix's keepers do."""
 
-import copy
 import itertools
 import json
 from datetime import datetime, timedelta
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP
+from tests.steps.kube.fake_patches import copied
 from tests.steps.kube.fake_store import Store
 
 Object = dict[str, Any]
@@ -118,7 +118,7 @@ class Calico:
         kinds = [(self.group, "felixconfigurations"), ("", "configmaps"), ("apps", "daemonsets")]
         kinds += [("operator.tigera.io", "installations")] if self.install == "operator" else []
         held: Object = {
-            f"{plural} {found['metadata'].get('namespace', '')}/{found['metadata']['name']}": copy.deepcopy(
+            f"{plural} {found['metadata'].get('namespace', '')}/{found['metadata']['name']}": copied(
                 found.get("spec") or found.get("data")
             )
             for group, plural in kinds
@@ -131,7 +131,7 @@ class Calico:
         return held
 
     def _fill(self, felix: Object, mode: str, version: str) -> None:
-        recorded = copy.deepcopy(RECORDED)
+        recorded = copied(RECORDED)
         for plural, entries in (
             ("felixconfigurations", [recorded["felix"]]),
             ("clusterinformations", [recorded["information"]]),
@@ -206,7 +206,7 @@ class Calico:
             self._run_felix()
             for pod in store.all("", "pods"):
                 if "status" not in pod:
-                    pod["status"] = {**copy.deepcopy(_READY), "podIP": f"10.64.0.{next(self._serial)}"}
+                    pod["status"] = {**copied(_READY), "podIP": f"10.64.0.{next(self._serial)}"}
             for service in store.all("", "services"):
                 service["spec"].setdefault("clusterIP", f"10.97.0.{next(self._serial)}")
                 for port in service["spec"]["ports"] if service["spec"].get("type") == "NodePort" else []:
@@ -295,7 +295,7 @@ class Calico:
 
     def _pod(self, name: str, namespace: str, labels: Object, node: str) -> None:
         meta = {"name": name, "namespace": namespace, "labels": labels}
-        self.store.put("", "pods", {"metadata": meta, "spec": {"nodeName": node}, "status": copy.deepcopy(_READY)})
+        self.store.put("", "pods", {"metadata": meta, "spec": {"nodeName": node}, "status": copied(_READY)})
 
     def run_agent(self, node: str) -> None:
         """Have calico-node on a node too, as its DaemonSet does when the node joins."""

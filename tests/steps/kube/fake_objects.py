@@ -1,6 +1,5 @@
 """Objects of Kubernetes in memory, their versions, and the events of a watch."""
 
-import copy
 import itertools
 import threading
 import uuid
@@ -8,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from tests.steps.kube.fake_answers import Key, Object, Watch
-from tests.steps.kube.fake_patches import Ownership
+from tests.steps.kube.fake_patches import Ownership, copied
 from tests.steps.kube.fake_requests import stamp
 
 
@@ -116,7 +115,7 @@ class Objects:
 
     def _note(self, key: Key, found: Object, *, is_gone: bool = False) -> Object:
         version, before = next(self._versions), self.objects.get(key)
-        found = copy.deepcopy(found)
+        found = copied(found)
         found["metadata"]["resourceVersion"] = str(version)
         if is_gone:
             del self.objects[key]

@@ -1,6 +1,5 @@
 """Kubernetes' API semantics on objects in memory: what a request does, and what the answer is. No sockets."""
 
-import copy
 import json
 import re
 import uuid
@@ -13,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tests.steps.kube import fake_answers as answers
 from tests.steps.kube.fake_answers import Answer, Key, Object, Request, Watch, of_json
 from tests.steps.kube.fake_objects import Objects
-from tests.steps.kube.fake_patches import Ownership, fields, merged_with
+from tests.steps.kube.fake_patches import Ownership, copied, fields, merged_with
 from tests.steps.kube.fake_requests import name_of, nano, selector, stamp, verb_of
 
 _PATH = re.compile(
@@ -61,7 +60,7 @@ class Store(Objects):
         return answer
 
     def _kept(self) -> tuple[dict[Key, Object], int, dict[Key, Ownership]]:
-        return dict(self.objects), len(self.events), copy.deepcopy(self.ownership)
+        return dict(self.objects), len(self.events), {key: each.copied() for key, each in self.ownership.items()}
 
     def _keep(self, objects: dict[Key, Object], events: int, ownership: dict[Key, Ownership]) -> None:
         """What a dry run did is undone: the server answers as if, and keeps nothing."""
@@ -186,7 +185,7 @@ class Store(Objects):
     def _create(
         self, group: str, plural: str, namespace: str, body: Object, manager: str, operation: str = "Update"
     ) -> Answer:
-        found = copy.deepcopy(body)
+        found = copied(body)
         meta = found.setdefault("metadata", {})
         if "name" not in meta:
             meta["name"] = meta["generateName"] + uuid.uuid4().hex[:5]
@@ -228,7 +227,7 @@ class Store(Objects):
             return answers.modified(key)
         if meta.get("uid") not in {None, found["metadata"]["uid"]}:
             return answers.invalid(key, self.kinds[key[:2]][1], "metadata.uid", meta["uid"], "field is immutable")
-        patch = copy.deepcopy(body)
+        patch = copied(body)
         (patch.get("metadata") or {}).pop("resourceVersion", None)
         merged = merged_with(found, patch, strategic=content == STRATEGIC)
         if merged == found:
@@ -244,7 +243,7 @@ class Store(Objects):
         ownership = self.ownership.setdefault(key, Ownership())
         if not force and (conflicts := ownership.conflicts(manager, found, body)):
             return answers.applied_by_others(conflicts, found["apiVersion"])
-        before = copy.deepcopy(ownership.owned)
+        before = ownership.copied().owned
         merged = ownership.apply(manager, found, body)
         if merged == found and ownership.owned == before:
             return of_json(200, found)

@@ -1,0 +1,74 @@
+"""Whole runs as processes, as a user starts them: what is common to the modules that start some."""
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from analysis.sql import database
+from analysis.store.store import Store
+from tests import machine
+from tests.waiting import until
+
+SHORT = ("--profile=smoke", "--seed=7", "--services=10", "--foreign-cpu-limit=1")
+"""However busy the machine is, no trial is measured again: here it counts that things work, not how fast."""
+
+FEW = (*SHORT, "--topologies=pod-to-pod", "--protocols=tcp")
+PATIENCE_S = 600
+"""However busy the machine is: a run that waits for others is not one that hangs."""
+MARK = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
+
+
+def start_command(*argv: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, MARK: "", **(env or {})},
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    printed, _ = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, printed
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """The output so far, up to and with the line that holds the text."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError(f"{text!r} never came:\n{''.join(lines)}")
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """No process of the run, and no new named network namespace or eBPF program outside a sandbox."""
+
+    def namespaces() -> set[str]:
+        listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+        return set(listed.split())
+
+    def left() -> tuple[list[str], set[str], set[int]]:
+        running = [" ".join(p.info["cmdline"] or []) for p in machine.processes(MARK)]
+        return running, namespaces() - named, programs.look()
+
+    named, programs = namespaces(), machine.NewStrayPrograms()
+    yield
+    with suppress(AssertionError):
+        until(lambda: not any(left()))
+    assert left() == ([], set(), set())
+
+
+def rows(store: Path, sql: str) -> list[dict[str, Any]]:
+    with database.connect(Store(str(store))) as con:
+        found: list[dict[str, Any]] = database.query(con, sql).to_pylist()
+    return found
