@@ -227,7 +227,7 @@ chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every faul
 	@$(call flagged,benchmarks.chaos,CONTEXT NAMESPACE DATAPLANES TOPOLOGIES ROUNDS SEED RESULTS POINTS FAULTS ONLY OUTCOMES MINUTES AGAIN)
 
 .PHONY: chaos-table
-chaos-table: $(RUN_READY) ## What the points of chaos came to so far, as Markdown, without a cluster: make chaos-table DOCUMENT=docs/chaos.md
+chaos-table: $(RUN_READY) ## What the points of chaos came to so far, as Markdown, without a cluster: make chaos-table DOCUMENT=chaos.md
 	@$(call flagged,benchmarks.chaos.document,OUTCOMES DOCUMENT)
 
 .PHONY: lock

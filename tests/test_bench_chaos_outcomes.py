@@ -81,15 +81,15 @@ MISSED = of("stop@restore.written", changed=("DaemonSet kube-system/kube-proxy",
 
 def test_chaos_document_begins_with_what_failed() -> None:
     mended = of("stop@restore.written", run="second")
-    late = of("delete@begin.created", back_s=200.0)
+    late = of("delete@configure.created", back_s=200.0)
     text = tables.document([MISSED, KEPT, mended, late], [step.name for step in STEPS])
     assert "3 of 3 points struck" in text
     first, matrix, every = text.partition("## By step and fault")[0], *text.split("## ")[-2:]
     assert "What failed first" in first
     assert "objects differ" in first
     rows = [line.split(" | ")[0][2:] for line in matrix.splitlines() if line.startswith("| ")]
-    assert rows[2:] == [step.name for step in STEPS if step.name in {"begin", "settle", "restore"}]
-    assert "| begin | 1 **missed** | – |" in matrix
+    assert rows[2:] == [step.name for step in STEPS if step.name in {"configure", "settle", "restore"}]
+    assert "| configure | 1 **missed** | – |" in matrix
     assert "| restore | – | 1 kept |" in matrix
     assert [line.split(" | ")[0][2:] for line in every.splitlines()[4:]] == [late.point, mended.point, KEPT.point]
 

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="a file system needs root to be mounted"),
 ]
 
-FIRST_TO_FAIL: Final = {"16k": "settle", "32k": "clear", "48k": "configure"}
+FIRST_TO_FAIL: Final = {"20k": "settle", "32k": "clear", "48k": "configure"}
 """By the size of the store's file system: the step whose files are the first that have no room."""
 
 

@@ -32,7 +32,7 @@ def puts_back(workflow: Object) -> bool:
 
 
 def at_work(workflow: Object) -> str:
-    """The steps at work now, such as `settle, prepare`; `nothing` between two steps."""
+    """The steps at work now, such as `settle, clear`; `nothing` between two steps."""
     names = [
         str(node["templateName"])
         for node in status.nodes(workflow).values()

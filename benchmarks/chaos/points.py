@@ -20,7 +20,7 @@ _MORE: Final[Mapping[str, tuple[Part, ...]]] = {
     "restore": ("written",),
     "measure": ("progressed",),
 }
-_AFTER_A_FAILURE: Final = frozenset({"end", "retreat", "recollect"})
+_AFTER_A_FAILURE: Final = frozenset({"retreat", "recollect"})
 """Steps that no run has unless another step has failed before."""
 
 _LONGEST_DELAY_S: Final[Mapping[Part, float]] = {
@@ -68,7 +68,7 @@ FAULTS: Final = (
         "network-cut",
         "the network of one node is cut while Felix restarts",
         lasts_s=30,
-        steps=frozenset({"configure", "settle", "prepare", "restore"}),
+        steps=frozenset({"configure", "settle", "restore"}),
     ),
     Fault("terminate", "Terminate is pressed", "api"),
     Fault("delete", "the workflow is deleted", "api"),
@@ -77,7 +77,7 @@ FAULTS: Final = (
         "stop-twice",
         "Stop is pressed, and again while the exit handler puts the cluster back",
         "api",
-        steps=frozenset({"configure", "settle", "prepare", "measure", "clear"}),
+        steps=frozenset({"configure", "settle", "measure", "clear"}),
     ),
     Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo"),
 )

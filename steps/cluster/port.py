@@ -31,6 +31,10 @@ class Cluster(Protocol):
         """Everything that configure may change, present or absent, as it is before the first change."""
         ...
 
+    def await_turn(self, visit: Visit, settings: Settings) -> None:
+        """Wait while another visit of this run is measured, as where Argo's Retry begins several at once."""
+        ...
+
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:
         """Switch to the visit's dataplane. A second call changes nothing; one after a crash completes the first."""
         ...
@@ -92,8 +96,8 @@ class Cluster(Protocol):
         """Wait until all that prepare started serves."""
         ...
 
-    def clear(self) -> None:
-        """Remove what prepare made, without waiting for it. Safe to run twice."""
+    def clear(self, visit: Visit) -> None:
+        """Remove what prepare made for this visit, without waiting for it. Safe to run twice."""
         ...
 
     def unfinished(self) -> Visit | None:

@@ -25,7 +25,7 @@ FOR_GOOD: Final = "for good"
 """The `looked_at` of a contrary sign that can't change: the wait ends with it."""
 
 _FIRST_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 2.0
+_LONGEST_PAUSE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,19 @@ _SUCCEEDED: Final = "Succeeded"
 
 @step("observe", deadline_s=86_400)
 def clear(
-    settings: str, visit: str, prepared: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)]
+    settings: str,
+    visit: str,
+    configured: str,
+    document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)],
 ) -> None:
     """Write the evidence, or why there is none: either can void the visit's trials.
 
-    `prepared`: how the step ended that lists the measuring steps; unless it succeeded there are none to wait for.
+    `configured`: how the step ended that lists the measuring steps; unless it succeeded there are none to wait for.
     """
     chosen, planned = planned_visit(settings, visit)
     cluster = connect_cluster(chosen.environment)
     try:
-        if prepared == _SUCCEEDED:
+        if configured == _SUCCEEDED:
             turns_of(cluster.turns(planned), turn_order.CLEAR, planned, chosen).leave()
     except Problem as problem:
         log(str(problem))
@@ -46,4 +49,4 @@ def clear(
         log(str(problem))
     finally:
         documents.write_document(document, kept)
-        cluster.clear()
+        cluster.clear(planned)

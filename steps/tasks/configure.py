@@ -1,27 +1,132 @@
-"""Switch to a visit's dataplane."""
+"""Switch to a visit's dataplane, start the servers of its trials, and list the measuring steps and where each runs.
+
+Within a run it never waits for its turn, since visits begin one after another. Argo's Retry, however, begins all visits
+at once that a Stop had failed. One of these steps at a time has the mutex, and waits until the visit before it is over.
+"""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+from hera.workflows import Parameter
+from hera.workflows import models as m
+from hera.workflows.io import Output
+
+from analysis.errors import Problem
 from steps import documents
+from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
+from steps.cluster.port import Cluster
+from steps.domain import Placement, Visit
+from steps.proof import scale
+from steps.settings import turn_order
+from steps.tasks.shared.measures import measures
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
 
+TURN: Final = "dataplane-benchmark-visit"
+"""The mutex of the visit that begins."""
 
-@step("switch", deadline_s=1800, repeatable=True)
+UNSCALED: Final = "no"
+"""The output `scaled` of a visit without a step that changes the scale."""
+
+
+class ConfigureResult(Output):
+    """The items of the loop over measuring steps, and whether the step that changes the scale has something to do."""
+
+    measures: Annotated[list[dict[str, str]], Parameter(name="measures")]
+    scaled: Annotated[str, Parameter(name="scaled")]
+
+
+@step(
+    "switch",
+    deadline_s=86_400,
+    repeatable=True,
+    synchronization=m.Synchronization(mutexes=[m.Mutex(name=TURN)]),
+)
 def configure(
-    settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CONFIGURE)]
-) -> None:
-    """Switch, and write the changes, how long they took, or why they failed."""
+    settings: str,
+    visit: str,
+    document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CONFIGURE)],
+    prepared: Annotated[Path, document(VISIT_FOLDER + "/" + documents.PREPARE, name="prepared")],
+) -> ConfigureResult:
+    """Switch, start servers and Services, and prove the first scale; write what was done, or why it failed.
+
+    Without servers it lists no measuring steps and does not fail: the switch is made, so that `settle` has to find out
+    whether it must be left.
+    """
     chosen, planned = planned_visit(settings, visit)
-    log(f"switching to {planned.dataplane}")
-    kept = documents.Configure(visit=planned.visit, started_at=datetime.now(UTC))
-    began = time.monotonic()
-    with kept_on_failure(document, kept):
-        changes = connect_cluster(chosen.environment).configure(planned, chosen)
-    switch_s = time.monotonic() - began
-    documents.write_document(document, kept.model_copy(update={"changes": tuple(changes), "switch_s": switch_s}))
-    log(f"switched to {planned.dataplane} in {switch_s:.2f} s")
+    cluster = connect_cluster(chosen.environment)
+    with _noted(prepared, planned):
+        _switch(cluster, planned, chosen, document)
+    placements = _prepare(cluster, planned, chosen, prepared)
+    return ConfigureResult(
+        measures=measures(planned, chosen, placements) if placements else [],
+        scaled="yes" if placements and turn_order.has_scale_step(planned) else UNSCALED,
+    )
+
+
+@contextmanager
+def _noted(path: Path, visit: Visit) -> Iterator[None]:
+    """Write that there are no servers where the switch fails, since Argo wants every artifact of a step."""
+    try:
+        yield
+    except Problem:
+        documents.write_document(path, documents.Prepare(visit=visit.visit, error="the switch failed before it"))
+        raise
+
+
+def _switch(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> None:
+    """Switch to the visit's dataplane."""
+    log(f"switching to {visit.dataplane}")
+    kept = documents.Configure(visit=visit.visit, started_at=datetime.now(UTC))
+    with kept_on_failure(path, kept):
+        cluster.await_turn(visit, settings)
+        began = time.monotonic()
+        changes = cluster.configure(visit, settings)
+        switch_s = time.monotonic() - began
+    documents.write_document(path, kept.model_copy(update={"changes": tuple(changes), "switch_s": switch_s}))
+    log(f"switched to {visit.dataplane} in {switch_s:.2f} s")
+
+
+def _prepare(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> dict[str, Placement]:
+    """Start the visit's servers, and prove the first scale; the placements by topology, none where they did not start.
+
+    Raises:
+        Problem: the document can't be written.
+    """
+    placements: tuple[Placement, ...] = ()
+    found: dict[str, object]
+    try:
+        placements = tuple(cluster.prepare(visit, settings))
+        log(f"servers for {len(placements)} topologies are started")
+        found = {"placements": placements, "scale": _first_scale(cluster, visit, settings)}
+    except Problem as problem:
+        log(f"nothing can be measured: {problem}")
+        placements, found = (), {"error": str(problem)}
+    try:
+        documents.write_document(path, documents.Prepare(visit=visit.visit).model_copy(update=found))
+    except Problem:
+        placements = ()
+        raise
+    finally:
+        if not placements:  # so that no step waits for turns that no measuring step takes
+            with suppress(Problem):
+                cluster.clear(visit)
+    return {placement.topology: placement for placement in placements}
+
+
+def _first_scale(cluster: Cluster, visit: Visit, settings: Settings) -> documents.ScaleChange | None:
+    """The proof of the scale of the visit's first trial, which was made with the dataplane or with the servers."""
+    if not visit.trials:
+        return None
+    return scale.change_scale(
+        scale.begin(visit.trials[0].scale, visit.trials[0].position),
+        lambda _scale: (),
+        lambda wanted: cluster.count_scale(visit, settings, wanted),
+        turn_order.scale_lease_s(settings.environment),
+        log,
+    )

@@ -22,7 +22,7 @@ def run_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
     def reached(*_arguments: object, **_more: object) -> None:
         raise Reached("reached")
 
-    for module in ("clear", "configure", "preflight", "prepare", "restore", "retreat", "settle", "snapshot"):
+    for module in ("clear", "configure", "preflight", "restore", "retreat", "settle", "snapshot"):
         monkeypatch.setattr(f"steps.tasks.{module}.connect_cluster", reached)
     for function in ("measure_trials", "measure_references"):
         monkeypatch.setattr(f"steps.tasks.measure.{function}", reached)

@@ -43,7 +43,7 @@ VALID = {
     "settings": SETTINGS, "visit": "01", "what": "pod-to-service", "client-node": "node-a", "network": "pod",
     "timeout": "1800s", "title": "pod-to-service.ebpf.visit-1", "dataplane": "ebpf", "round": "1",
     "level": "01", "visits": "[]",
-    "status": "Succeeded", "restored": "Succeeded", "prepared": "Succeeded", "headline": "eBPF gains.",
+    "status": "Succeeded", "restored": "Succeeded", "configured": "Succeeded", "headline": "eBPF gains.",
     "outcome": "measured", "regression": "",
     "profile": "smoke", "dataplanes": "ebpf", "topologies": "", "options": "", "nodes": "", "label": "",
     "trigger": "submitted",

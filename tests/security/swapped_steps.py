@@ -24,7 +24,8 @@ def digests(place: Path) -> dict[str, str]:
 def _noting(name: str, step: Callable[..., None]) -> Callable[..., None]:
     def stand_in(**inputs: str) -> None:
         step(**inputs)
-        left = digests(Path(os.environ["hera__outputs_directory"]) / "artifacts" / "document")  # noqa: SIM112 - Hera's own
+        outputs = Path(os.environ["hera__outputs_directory"]) / "artifacts"  # noqa: SIM112 - Hera's own
+        left = {name: digest for name, digest in digests(outputs).items() if name.startswith(("document", "prepared"))}
         given = digests(Path(hera_artifact._DEFAULT_ARTIFACT_INPUT_DIRECTORY))
         note = {"step": name, "visit": inputs.get("visit", ""), "given": given, "left": left}
         (Path(os.environ[NOTES]) / f"{name}-{os.getpid()}.json").write_text(json.dumps(note))

@@ -137,7 +137,7 @@ def test_input_without_a_check_can_not_be_declared() -> None:
         input_names(task)
 
 
-REACHING = ("clear", "configure", "measure", "preflight", "prepare", "retreat", "settle", "snapshot")
+REACHING = ("clear", "configure", "measure", "preflight", "retreat", "settle", "snapshot")
 
 CHECKED = [(name, each) for name in STEPS for each in inputs_of(TEMPLATES[name]) if INPUTS[each] is not inputs._TEXT]
 
@@ -226,7 +226,7 @@ def state(calico: Calico) -> str:
 def test_switch_without_this_runs_lock_changes_nothing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`configure`, or `stay` and `visit` that begin with it, as an entrypoint: no preflight and no snapshot ran."""
+    """`configure`, or `visit` that begins with it, as an entrypoint: no preflight and no snapshot ran."""
     calico = Calico()
     monkeypatch.setattr(f"steps.tasks.{name}.connect_cluster", lambda _environment: on_cluster(calico, OF_RUN))
     monkeypatch.setattr(workflow_record, "_RECORD_S", 0.0)
@@ -238,7 +238,7 @@ def test_switch_without_this_runs_lock_changes_nothing(
     assert state(calico) == before
 
 
-@pytest.mark.parametrize("name", ["snapshot", "configure", "prepare", "clear", "retreat", "restore"])
+@pytest.mark.parametrize("name", ["snapshot", "configure", "clear", "retreat", "restore"])
 def test_step_during_another_run_changes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calico = Calico()
     monkeypatch.setattr(workflow_record, "_RECORD_S", 0.0)

@@ -100,7 +100,7 @@ def hostile_run(tmp_path: Path) -> tuple[list[dict[str, Any]], Attacker]:
 
 def test_swapped_results_change_nothing_that_runs(tmp_path: Path) -> None:
     notes, attacker = hostile_run(tmp_path)
-    prepared = {note["visit"]: list(note["left"].values()) for note in notes if note["step"] == "prepare"}
+    prepared = {note["visit"]: [note["left"]["prepared"]] for note in notes if note["step"] == "configure"}
     measured = [note for note in notes if note["step"] == "measure"]
     assert {note["visit"] for note in measured} == set(prepared)
     assert all(list(note["given"].values()) == prepared[note["visit"]] for note in measured)

@@ -21,7 +21,7 @@ from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Placement
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
-from steps.tasks import prepare
+from steps.tasks.shared.measures import measures
 from tests.steps.kube.bench import PLACES, Bench, every_pod
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 
@@ -59,7 +59,7 @@ def test_servers_outlive_the_measuring_steps_of_their_visit(profile: str) -> Non
             )
             for name in names
         }
-        steps = prepare.measures(visit, settings, placed)
+        steps = measures(visit, settings, placed)
         assert trial_servers.deadline_s(visit, settings) > max(int(step["timeout"].rstrip("s")) for step in steps)
 
 

@@ -10,12 +10,12 @@ import pytest
 from analysis.errors import Problem
 from steps import documents
 from steps.cluster.port import Cluster
-from steps.domain import Moment, ScaleSign, Sign, SwitchCost, Visit
+from steps.domain import Change, Moment, Placement, ScaleSign, Sign, SwitchCost, Visit
 from steps.measurement.monitors import monitor_http
 from steps.measurement.turns.turn_taker import Turn
 from steps.proof import wait
 from steps.settings import schedule, turn_order
-from steps.tasks import clear, prepare, settle
+from steps.tasks import clear, configure, settle
 from steps.tasks.shared.turns import turns_of
 from tests.steps.builders import NODES, settings, sign
 
@@ -65,10 +65,17 @@ class Fake:
     def count_scale(self, *_: object) -> list[ScaleSign]:
         return []
 
-    def clear(self) -> None:
+    def await_turn(self, *_: object) -> None:
+        self.calls.append("await turn")
+
+    def configure(self, *_: object) -> list[Change]:
+        self.calls.append("configure")
+        return []
+
+    def clear(self, _visit: Visit) -> None:
         self.calls.append("clear")
 
-    def prepare(self, *_: object) -> None:
+    def prepare(self, *_: object) -> list[Placement]:
         raise Problem("server: InvalidImageName")
 
 
@@ -77,7 +84,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     ready: queue.Queue[int] = queue.Queue()
     threading.Thread(target=monitor_http.serve, args=(0, ready.put), daemon=True).start()
     made = Fake(f"http://127.0.0.1:{ready.get(timeout=10)}/")
-    for task in (settle, clear, prepare):
+    for task in (settle, clear, configure):
         monkeypatch.setattr(task, "connect_cluster", lambda _environment: cast("Cluster", made))
     return made
 
@@ -148,20 +155,31 @@ def test_measuring_steps_end_with_the_reason_where_a_server_does_not_start(fake:
         assert ended.get(timeout=10) == "server: ErrImagePull"
 
 
-def test_visit_without_servers_is_cleared_without_waiting(fake: Fake, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit):
-        prepare.prepare(CHOSEN.model_dump_json(), "01", tmp_path / "prepare.json")
-    assert fake.calls == ["clear"], "half of the servers would keep the visit waiting"
+def test_visit_without_servers_is_proven_but_fails_and_is_cleared_without_waiting(fake: Fake, tmp_path: Path) -> None:
+    """The switch is made, so that its proof tells whether it must be left."""
     fake.source = None
+    configured = configure.configure(
+        CHOSEN.model_dump_json(), "01", tmp_path / documents.CONFIGURE, tmp_path / documents.PREPARE
+    )
+    assert (configured.measures, configured.scaled) == ([], configure.UNSCALED)
+    assert fake.calls == ["await turn", "configure", "clear"], "half of the servers would keep the visit waiting"
+    assert documents.read_document(tmp_path / documents.CONFIGURE, documents.Configure).error is None
+    prepared = documents.read_document(tmp_path / documents.PREPARE, documents.Prepare)
+    assert prepared.error == "server: InvalidImageName"
+    with pytest.raises(SystemExit):
+        settle.settle(CHOSEN.model_dump_json(), "01", tmp_path / documents.SETTLE)
+    settled = documents.read_document(tmp_path / documents.SETTLE, documents.Evidence)
+    assert settled.proof is not None
+    assert settled.proof.state == "proven"
     run(clear.clear, tmp_path, "Succeeded")
     assert fake.calls[-1] == "clear"
 
 
-@pytest.mark.parametrize("prepared", ["Failed", "Error", "Omitted"])
+@pytest.mark.parametrize("configured", ["Failed", "Error"])
 def test_visit_without_measuring_steps_is_cleared_without_waiting_for_any(
-    fake: Fake, prepared: str, tmp_path: Path
+    fake: Fake, configured: str, tmp_path: Path
 ) -> None:
-    clearing = threading.Thread(target=lambda: run(clear.clear, tmp_path, prepared), daemon=True)
+    clearing = threading.Thread(target=lambda: run(clear.clear, tmp_path, configured), daemon=True)
     clearing.start()
     clearing.join(10)
     assert fake.calls == ["final cost", "observe after", "clear"]
@@ -172,9 +190,11 @@ def test_proof_document_that_can_not_be_kept_is_not_waited_for(
 ) -> None:
     ended = measure(fake)
     monkeypatch.setattr(fake, "prepare", lambda *_: ())
-    for task in (settle.settle, prepare.prepare):
-        with pytest.raises(SystemExit):
-            task(CHOSEN.model_dump_json(), "01", tmp_path / "no" / ("long" * 99))
+    too_long = tmp_path / "no" / ("long" * 99)
+    with pytest.raises(SystemExit):
+        settle.settle(CHOSEN.model_dump_json(), "01", too_long)
+    with pytest.raises(SystemExit):
+        configure.configure(CHOSEN.model_dump_json(), "01", tmp_path / documents.CONFIGURE, too_long)
     assert fake.calls[-1] == "clear"
     for _ in MEASURING:
         assert "can't be written" in str(ended.get(timeout=10))

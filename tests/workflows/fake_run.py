@@ -94,7 +94,7 @@ def begun() -> tuple[Status, str]:
 def whole(outcome: str = "measured", phase: str = "Succeeded") -> Status:
     """A run that is over and came to a report."""
     run, visit = begun()
-    run.node("visit(0:visit:01).stay.configure", "configure", phase="Succeeded", boundary=visit)
+    run.node("visit(0:visit:01).configure", "configure", phase="Succeeded", boundary=visit)
     run.end(visit, "Succeeded")
     outputs = {"headline": "eBPF gains 30 %.", "outcome": outcome}
     run.node("report", "report", phase="Succeeded", outputs=outputs)

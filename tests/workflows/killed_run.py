@@ -23,8 +23,9 @@ from steps import documents
 from steps.catalogue.options import Settings
 from steps.collect import run_rows as _collect  # noqa: F401 - likewise
 from steps.settings import environment, schedule
+from steps.tasks.configure import UNSCALED
 from steps.tasks.preflight import level_outputs
-from steps.tasks.prepare import UNSCALED, measures
+from steps.tasks.shared.measures import measures
 from steps.tasks.shared.step import RUN_FOLDER
 from tests.steps import builders
 from workflows.local.execution import engine as engines
@@ -72,7 +73,9 @@ def _of_visit(name: str) -> Callable[..., None]:
         with tempfile.TemporaryDirectory(dir=_outputs()) as here:
             builders.write_visit(Path(here), going, chosen)
             (Path(here) / (what or f"{name}.json")).rename(_outputs() / "artifacts" / "document")
-        if name == "prepare":
+            if name == "configure":
+                (Path(here) / documents.PREPARE).rename(_outputs() / "artifacts" / "prepared")
+        if name == "configure":
             between_hosts = builders.placement(topology="node-to-node")
             places = {place.topology: place for place in (between_hosts, builders.placement())}
             _hand_on(measures=measures(going, chosen, places), scaled=UNSCALED)
@@ -103,7 +106,7 @@ def __getattr__(name: str) -> Callable[..., None]:  # how Hera's runner finds a 
         raise AttributeError(name)
     if name == "preflight":
         return _preflight
-    return _of_visit(name) if name in {"configure", "settle", "prepare", "measure", "clear", "retreat"} else _other
+    return _of_visit(name) if name in {"configure", "settle", "measure", "clear", "retreat"} else _other
 
 
 def workflow() -> dict[str, Any]:

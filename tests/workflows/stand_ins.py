@@ -25,7 +25,7 @@ def _made(template: str) -> Callable[..., None]:
         given = {name: str(value) for name, value in inputs.items()}
         for name, value in record.outputs_of(recording, template, given).items():
             (outputs / "parameters" / name).write_text(value)
-        for artifact in ("document", "report"):
+        for artifact in ("document", "prepared", "report"):
             (outputs / "artifacts" / artifact).write_text("{}")
 
     return stand_in

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from steps.catalogue.profiles import PROFILES
-from workflows.local.semantics.argo_defects import unsafe_to_fail, unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.step_groups import as_dags
 from workflows.local.semantics.unsupported import refuse_unsupported
@@ -38,32 +38,29 @@ def test_tasks_of_a_run_in_order() -> None:
     assert list(tasks("rounds")) == ["visit", "next"]
     assert list(tasks("next")) == ["look", "rounds"]
     assert (tasks("next")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
-    assert list(tasks("visit")) == ["begin", "stay", "end"]
-    visit = ["configure", "settle", "retreat", "prepare", "measure", "scale", "clear", "clear-again"]
-    assert list(tasks("stay")) == visit
+    visit = ["configure", "settle", "retreat", "measure", "scale", "clear", "clear-again"]
+    assert list(tasks("visit")) == visit
     assert list(tasks("finish")) == ["restore", "collect", "report", "notify"]
     assert SPEC["onExit"] == "finish"
 
 
 def test_visits_run_one_at_a_time_and_measures_together_and_outlive_each_others_failure() -> None:
     assert {TEMPLATES[name]["parallelism"] for name in ("benchmark", "rounds")} == {1}
-    assert "parallelism" not in TEMPLATES["stay"]
-    for name in ("benchmark", "rounds", "stay"):
+    assert "parallelism" not in TEMPLATES["visit"]
+    for name in ("benchmark", "rounds", "visit"):
         assert TEMPLATES[name]["dag"]["failFast"] is False
 
 
 def test_measure_tasks_start_beside_the_proof_and_clear_beside_them() -> None:
-    waits = {name: set(re.findall(r"[a-z]+", str(task.get("depends", "")))) for name, task in tasks("stay").items()}
-    assert waits["prepare"] == waits["settle"] == {"configure"}
-    assert waits["measure"] == waits["scale"] == {"configure", "prepare"}
+    waits = {name: set(re.findall(r"[a-z]+", str(task.get("depends", "")))) for name, task in tasks("visit").items()}
+    assert waits["settle"] == waits["measure"] == waits["scale"] == {"configure"}
     assert not waits["clear"] & {"settle", "measure", "retreat"}
 
 
-def test_tasks_of_a_visit_hold_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
-    (lock,) = TEMPLATES["stay"]["synchronization"]["mutexes"]
+def test_switch_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
+    (lock,) = TEMPLATES["configure"]["synchronization"]["mutexes"]
     (workflows,) = SPEC["synchronization"]["mutexes"]
     assert lock["name"] != workflows["name"], "a run would wait for itself"
-    assert TEMPLATES["begin"]["synchronization"] == TEMPLATES["stay"]["synchronization"], "a pod beside a measurement"
 
 
 def test_argos_retry_ends_and_passes_no_visit_over() -> None:
@@ -85,11 +82,11 @@ def _verdict_waits_for_no_visit(spec: Object) -> None:
 
 
 def _clear_waits_for_no_configure(spec: Object) -> None:
-    _task(spec, "stay", "clear")["depends"] = "measure.Failed || retreat.Omitted"
+    _task(spec, "visit", "clear")["depends"] = "measure.Failed || retreat.Omitted"
 
 
 def _visit_begins_with_a_dag(spec: Object) -> None:
-    del _task(spec, "visit", "stay")["depends"]
+    _task(spec, "visit", "configure")["template"] = "next"
 
 
 def _next_may_be_skipped(spec: Object) -> None:
@@ -104,8 +101,8 @@ def _collect_is_repeatable(spec: Object) -> None:
     ("change", "sentence"),
     [
         (_verdict_waits_for_no_visit, "template benchmark, task verdict comes after rounds without waiting for it"),
-        (_clear_waits_for_no_configure, "template stay, task clear comes after configure without waiting for it"),
-        (_visit_begins_with_a_dag, "template rounds, task visit is a loop that begins with stay, a DAG"),
+        (_clear_waits_for_no_configure, "template visit, task clear comes after configure without waiting for it"),
+        (_visit_begins_with_a_dag, "template rounds, task visit is a loop that begins with configure, a DAG"),
         (_next_may_be_skipped, "template rounds, task next may be skipped and follows the loop of visit"),
         (_collect_is_repeatable, "template benchmark, task collect may be repeated and follows the loop of rounds"),
     ],
@@ -119,20 +116,8 @@ def test_shapes_in_which_argos_retry_hangs_or_skips_are_named(change: Callable[[
 @pytest.mark.parametrize("name", ["configure", "retreat", "restore"])
 def test_switch_and_restore_tasks_wait_for_no_input_artifact(name: str) -> None:
     assert "artifacts" not in TEMPLATES[name].get("inputs", {})
-    assert [each["name"] for each in TEMPLATES[name]["outputs"]["artifacts"]] == ["document"]
-
-
-@pytest.mark.parametrize("depends", [None, "stay", "stay.Succeeded", "begin && (stay.Succeeded || begin.Failed)"])
-def test_failing_visit_must_release_its_mutex(depends: str | None) -> None:
-    assert unsafe_to_fail(build_template().to_dict()) == []
-    changed = build_template().to_dict()
-    (visit,) = (t["dag"] for t in changed["spec"]["templates"] if t["name"] == "visit")
-    if depends is None:
-        visit["tasks"] = [task for task in visit["tasks"] if task["name"] != "end"]
-    else:
-        _task(changed["spec"], "visit", "end")["depends"] = depends
-    (found,) = unsafe_to_fail(changed)
-    assert found.startswith("template visit, task stay is a DAG with a mutex, which it keeps where it fails")
+    written = {each["name"] for each in TEMPLATES[name]["outputs"]["artifacts"]}
+    assert written == {"document"} | ({"prepared"} if name == "configure" else set())
 
 
 def test_argos_stop_reaches_the_exit_handler_at_every_moment() -> None:
@@ -174,7 +159,7 @@ def test_shapes_in_which_argos_stop_is_lost_are_named(change: Callable[[Object],
 
 def test_clear_and_collect_tasks_run_whatever_failed() -> None:
     for dag, task, before in (
-        ("stay", "clear", "prepare"),
+        ("visit", "clear", "configure"),
         ("rounds", "next", "visit"),
         ("benchmark", "collect", "rounds"),
     ):

@@ -18,7 +18,7 @@ from steps.settings.schedule import CLUSTER_OVERHEAD, MOST_LEVELS, level_rounds,
 from steps.settings.settings import choose_settings
 from steps.settings.turn_order import TRIALS_BETWEEN
 from steps.tasks.preflight import item, level_outputs
-from steps.tasks.prepare import measures
+from steps.tasks.shared.measures import measures
 from steps.tools.iperf3.iperf3 import CANARY_S
 from tests.steps.run_task import Ended, run_task
 from workflows.local.semantics.loops import expand_loop
@@ -31,8 +31,7 @@ SPEC = build_template().to_dict()["spec"]
 PODS = [template for template in SPEC["templates"] if "script" in template]
 REPEATABLE = {"configure", "retreat", "restore", "snapshot", "recollect", "report", "notify"}
 ARMS = 5
-IN_A_VISIT = ("", ".begin", ".end", ".stay", ".stay.configure", ".stay.configure(0)", ".stay.settle", ".stay.retreat",
-              ".stay.prepare", ".stay.measure", ".stay.clear", ".stay.clear-again")  # fmt: skip
+IN_A_VISIT = ("", ".configure", ".configure(0)", ".settle", ".retreat", ".measure", ".clear", ".clear-again")
 
 
 def largest() -> Settings:
@@ -107,7 +106,7 @@ def _nodes(settings: Settings) -> Object:
                 node(base + name, name.rpartition(".")[2], {"visit": str(visit.visit)})
             listed = measures(visit, settings, placements())
             for each, passed in zip(listed, expand_loop(list(listed)), strict=True):
-                node(f"{base}.stay.measure{passed.suffix}", "measure", each)
+                node(f"{base}.measure{passed.suffix}", "measure", each)
     return found
 
 

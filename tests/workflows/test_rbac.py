@@ -23,9 +23,6 @@ from steps.cluster.kube.api.permissions import (
 )
 from steps.cluster.kube.calico.proof import observations, observe, readiness
 from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.scale import change as scale_change
-from steps.cluster.kube.scale import cluster_scale
-from steps.cluster.kube.scale.programming_pods import Bench
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import connectivity, manifests
 from steps.cluster.kube.workloads.workload import Workload
@@ -112,6 +109,7 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
     who.snapshot()
     for dataplane in ("ebpf", "nftables", "iptables"):
         who.configure(visit.model_copy(update={"dataplane": dataplane}), settings)
+    who.await_turn(visit, settings)
     who.set_scale(visit, settings, Scale(services=2, policies=1, churn_per_s=100))
     poll(lambda: {r.verb for r in calico.store.requests if r.plural == "endpointslices"}, _has_patch, pause_s=0.01)
     for scale in (Scale(services=1), Scale()):
@@ -148,10 +146,8 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
         [manifests.pod("server", manifests.TRIALS, "node-a", [container], "bench:1", deadline_s=60)]
     )
     client.log(running["metadata"]["name"], BENCHMARK)
-    cluster_scale.followed(client, Bench("bench:1", (), (), ("10.64.0.9",), "0" * 32))
-    scale_change.count(client)
-    assert visit.visit == 1
-    who.clear()
+    who.clear(visit)
+    workload.delete()
 
 
 @pytest.mark.parametrize("role", ["switch", "observe"])

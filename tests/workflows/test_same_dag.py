@@ -12,8 +12,9 @@ from steps.domain import Placement, Visit
 from steps.settings import turn_order
 from steps.settings.schedule import level_rounds, make_schedule
 from steps.settings.settings import choose_settings
+from steps.tasks.configure import UNSCALED
 from steps.tasks.preflight import level_outputs
-from steps.tasks.prepare import UNSCALED, measures
+from steps.tasks.shared.measures import measures
 from tests.workflows import record, stand_ins
 from tests.workflows.fake_run import RUN, whole
 from tests.workflows.running import walk
@@ -81,7 +82,7 @@ def small(dataplanes: str = "as-is") -> tuple[Object, Settings]:
         node("look", {"next": "stop", "reason": "why", **level(settings, visits, 2)}, settings=passed, level="01"),
         *(
             node(
-                "prepare",
+                "configure",
                 {"measures": json.dumps(measures(visit, settings, places)), "scaled": UNSCALED},
                 settings=passed,
                 visit=f"{visit.visit:02d}",
@@ -109,7 +110,6 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
         timeout = f"{900 + round(turns_s)}s"
         key = f"dataplane:as-is,round:{number},title:visit-{number}.as-is.round-{number},visit:0{number}"
         visit = f"run.rounds.visit({number - 1}:{key})"
-        base = f"{visit}.stay"
         below = [
             f"({n}:client-node:node-a,network:{network},timeout:{timeout},title:{what}.as-is.visit-{number},what:{what})"
             for n, (what, network) in enumerate(
@@ -119,16 +119,13 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
                 )
             )
         ]
-        tasks = ("configure", "configure(0)", "settle", "retreat", "prepare", "measure", "scale")
+        tasks = ("configure", "configure(0)", "settle", "retreat", "measure", "scale")
         return [
             visit,
-            f"{visit}.begin",
-            base,
-            *(f"{base}.{t}" for t in tasks),
-            *(f"{base}.measure{b}" for b in below),
-            f"{base}.clear",
-            f"{base}.clear-again",
-            f"{visit}.end",
+            *(f"{visit}.{t}" for t in tasks),
+            *(f"{visit}.measure{b}" for b in below),
+            f"{visit}.clear",
+            f"{visit}.clear-again",
         ]
 
     expected = [
@@ -141,7 +138,7 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     ]  # fmt: skip
     found = [node.name for node in outcome.nodes]
     assert sorted(found) == sorted(expected)
-    assert [name for name in found if ".stay." not in name] == [name for name in expected if ".stay." not in name]
+    assert [name for name in found if ")." not in name] == [name for name in expected if ")." not in name]
     shown = [
         node.display_name
         for node in outcome.nodes
@@ -158,18 +155,16 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_failed_settle_is_followed_by_retreat_and_what_failed_by_the_task_that_gives_the_mutex_back(
-    tmp_path: Path,
-) -> None:
+def test_failed_settle_is_followed_by_retreat(tmp_path: Path) -> None:
     recording, _ = small()
     recording["failing"] = ["settle", "measure"]
     outcome = walked(tmp_path, recording)
-    phases = {node.name.partition("visit:01).")[2]: node.phase for node in outcome.nodes if "visit:01)." in node.name}
-    assert phases["stay.settle"] == phases["stay.measure"] == phases["stay"] == "Failed"
-    assert phases["stay.retreat"] == phases["stay.clear"] == phases["end"] == "Succeeded"
-    assert phases["stay.clear-again"] == "Omitted"
-    names = [node.name.partition("visit:01).")[2] for node in outcome.nodes]
-    assert names.index("stay.settle") < names.index("stay.retreat") < names.index("end")
+    phases = {node.name.partition("visit:01)")[2]: node.phase for node in outcome.nodes if "visit:01)" in node.name}
+    assert phases[".settle"] == phases[".measure"] == phases[""] == "Failed"
+    assert phases[".retreat"] == phases[".clear"] == "Succeeded"
+    assert phases[".clear-again"] == "Omitted"
+    names = [node.name.partition("visit:01)")[2] for node in outcome.nodes]
+    assert names.index(".settle") < names.index(".retreat")
     assert [node.phase for node in outcome.nodes if node.name.endswith(".configure")] == ["Succeeded", "Succeeded"]
 
 

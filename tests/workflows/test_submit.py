@@ -152,7 +152,7 @@ def test_failed_exit_handler_is_no_success(monkeypatch: pytest.MonkeyPatch) -> N
 def test_run_without_report_names_failed_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     lost, visit = begun()
     message = "main: Error (exit code 1): node-b never came back."
-    lost.node("visit(0:visit:01).stay.configure", "configure", phase="Failed", boundary=visit, message=message)
+    lost.node("visit(0:visit:01).configure", "configure", phase="Failed", boundary=visit, message=message)
     lost.phase = "Failed"
     code, output = run(monkeypatch, deployed(), lost)
     assert code == 1

@@ -30,7 +30,7 @@ def test_workflow_status_becomes_local_engine_events() -> None:
     begins = next(e for e in first if isinstance(e, NodeStarted) and e.node == visit)
     assert (begins.parent, begins.inputs["dataplane"]) == (group.node, "ebpf")
     assert list(translator.events(state.workflow())) == []
-    pod = state.node("visit(0:visit:01).stay.measure", "measure", boundary=visit, progress="1/8", message="placed")
+    pod = state.node("visit(0:visit:01).measure", "measure", boundary=visit, progress="1/8", message="placed")
     assert list(translator.events(state.workflow())) == [
         NodeStarted(pod, "measure", "measure", "Pod", visit),
         NodeLog(pod, "placed"),

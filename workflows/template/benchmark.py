@@ -3,24 +3,23 @@
     validate -> preflight -> snapshot -> rounds -> collect -> report -> verdict
     rounds:     each visit of this round, one after another -> next
     next:       look -> rounds again, unless look says stop
-    visit:      begin -> stay -> end, if it failed
-    stay:       configure -> settle
-                configure -> prepare -> measure the host network and each topology, by turns
-                             prepare -> scale, which changes the scale between their turns, if there are several
-                             prepare -> clear -> clear again, if it failed
+    visit:      configure -> settle
+                configure -> measure the host network and each topology, by turns
+                configure -> scale, which changes the scale between their turns, if there are several
+                configure -> clear -> clear again, if it failed
                 settle, if it fails -> retreat to what ran before
     on exit:    restore -> collect and report, if the run did not reach them -> notify
 
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
 on. Where look itself fails, no round follows, and the visits that were due are rows that say so.
 
-Eight rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Three are needed for Stop:
+Seven rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Three are needed for Stop:
 
 - No loop is the last task of its DAG. On shutdown the controller walks down from a DAG's last tasks and panics at a
   loop's child that parallelism has kept from getting a node, and the exit handler never runs.
 - The exit handler is no DAG. Before 3.7.17, and in 4.0 before 4.0.8, a DAG that begins after a Stop fails at once.
-- No template that a loop runs has a mutex, since its waiting items are such children. So `begin` and `stay` have one
-  each, and `visit` has none.
+- No template that a loop runs has a mutex, since its waiting items are such children. So `configure` has one, and
+  `visit` has none.
 
 Four are needed for Retry, which deletes failed pods and sets all nodes above them back to Running:
 
@@ -31,11 +30,6 @@ Four are needed for Retry, which deletes failed pods and sets all nodes above th
 - What follows such a loop is not repeatable. Its node exists already, so it would run before the loop.
 - Nothing that follows such a loop in its DAG may be skipped. It would be the way up from a later failure to the visits,
   which are set back and never processed again.
-
-One is needed where a visit fails:
-
-- After a DAG with a mutex comes a task that runs where it fails. The controller releases a failed DAG's mutex when it
-  looks at the DAG above again; if that has failed at the same moment, never, and the next visit waits for ever.
 """
 
 from typing import cast
@@ -46,15 +40,13 @@ from hera.workflows import models as m
 from steps.cluster.kube.workloads.manifests import NAME as POD_NAME
 from steps.cluster.kube.workloads.manifests import NAMED as POD_NAMED
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
-from steps.tasks.begin import begin, end, turn
 from steps.tasks.clear import clear
 from steps.tasks.collect import collect, recollect
-from steps.tasks.configure import configure
+from steps.tasks.configure import UNSCALED, configure
 from steps.tasks.look import ROUNDS, STOP, look
 from steps.tasks.measure import measure
 from steps.tasks.notify import notify
 from steps.tasks.preflight import preflight
-from steps.tasks.prepare import UNSCALED, prepare
 from steps.tasks.report import report
 from steps.tasks.restore import restore
 from steps.tasks.retreat import retreat
@@ -74,8 +66,8 @@ NAME = "dataplane-benchmark"
 ENDED = "{0}.Succeeded || {0}.Failed || {0}.Errored"
 """Depends on the task's end, whatever its result."""
 
-OVER = ENDED + " || {0}.Omitted"
-"""The same, or the task was not needed."""
+OVER = "{0} || {0}.Failed || {0}.Errored || {0}.Omitted"
+"""The same, or the task was not needed, or had nothing to do, which the bare name covers."""
 
 SETTINGS = "{{inputs.parameters.settings}}"
 VISIT = "{{inputs.parameters.visit}}"
@@ -115,55 +107,38 @@ def _item(*names: str) -> dict[str, str]:
     return {name: f"{{{{item.{name}}}}}" for name in names}
 
 
-def _stay() -> DAG:
-    """The tasks of one visit. All measuring steps start together, and take turns at measuring."""
+def _visit() -> DAG:
+    """One stay in a dataplane. All measuring steps start together, and take turns at measuring."""
     arguments = {"settings": SETTINGS, "visit": VISIT}
     with DAG(
-        name="stay",
-        inputs=_inputs("settings", "visit"),
-        fail_fast=False,
-        # Argo's Retry begins all visits that a Stop had failed at once, whatever the parallelism (4.1.2)
-        synchronization=turn(),
-    ) as stay:
+        name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
+    ) as visit:
         configure(name="configure", arguments=arguments)
         settle(name="settle", arguments=arguments, depends="configure")
         # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
         retreat(name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
-        # Servers and measuring steps start while the dataplane settles; these measure nothing before it has.
-        prepare(name="prepare", arguments=arguments, depends="configure")
+        # The measuring steps start while the dataplane settles, and measure nothing before it has.
         measure(
             name="measure",
-            with_param="{{tasks.prepare.outputs.parameters.measures}}",
+            with_param="{{tasks.configure.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
-            depends="configure && prepare",
+            depends="configure",
         )
         scale(
             name="scale",
             arguments=arguments,
-            depends="configure && prepare",
-            when=f"{{{{tasks.prepare.outputs.parameters.scaled}}}} != {UNSCALED}",
+            depends="configure",
+            when=f"{{{{tasks.configure.outputs.parameters.scaled}}}} != {UNSCALED}",
         )
-        cleared = {**arguments, "prepared": "{{tasks.prepare.status}}"}
-        clear(name="clear", arguments=cleared, depends=_over("configure", "prepare"))
+        cleared = {**arguments, "configured": "{{tasks.configure.status}}"}
+        clear(name="clear", arguments=cleared, depends=ENDED.format("configure"))
         again = f"{_over('configure', 'measure', 'retreat')} && (clear.Failed || clear.Errored)"
         clear(name="clear-again", arguments=cleared, depends=again)
-    return stay
+    return visit
 
 
 def _over(*tasks: str) -> str:
     return " && ".join(f"({OVER.format(task)})" for task in tasks)
-
-
-def _visit(stay: DAG) -> DAG:
-    """One stay in a dataplane."""
-    with DAG(
-        name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
-    ) as visit:
-        named = {"visit": VISIT, "dataplane": "{{inputs.parameters.dataplane}}"}
-        begin(name="begin", arguments=named)
-        stay(name="stay", arguments={"settings": SETTINGS, "visit": VISIT}, depends="begin")
-        end(name="end", arguments=named, depends="stay.Failed || stay.Errored")
-    return visit
 
 
 def _next() -> DAG:
@@ -280,6 +255,6 @@ def build_template() -> WorkflowTemplate:
         # Of each run; they override a CronWorkflow's. No labels: an invalid value would end the run without a reason.
         workflow_metadata=m.WorkflowMetadata(annotations={TITLE: _RUN_TITLE, DESCRIPTION: _RUN_DESCRIPTION}),
     ) as template:
-        _benchmark(_rounds(_visit(_stay()), _next()))
+        _benchmark(_rounds(_visit(), _next()))
         _finish()
     return template

@@ -14,7 +14,7 @@ import yaml
 
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
-from workflows.local.semantics.argo_defects import unsafe_to_fail, unsafe_to_retry, unsafe_to_stop
+from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.unsafe_inputs import unsafe_inputs
 from workflows.template import admission, benchmark, guard, nightly, rbac
@@ -37,7 +37,7 @@ MANIFESTS: Final[Manifests] = {
 """Each file, and what builds the object in it. A new object is a new entry."""
 
 
-_CHECKS: Final = (lint, unsafe_to_stop, unsafe_to_retry, unsafe_to_fail, unsafe_inputs)
+_CHECKS: Final = (lint, unsafe_to_stop, unsafe_to_retry, unsafe_inputs)
 
 
 class _Dumper(yaml.SafeDumper):

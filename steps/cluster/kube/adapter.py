@@ -21,7 +21,7 @@ from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.restoration import LeftBehind, Restoration
 from steps.cluster.kube.scale import cluster_scale
-from steps.cluster.kube.servers import trial_servers
+from steps.cluster.kube.servers import other_visits, trial_servers
 from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.workload import Workload
@@ -115,6 +115,10 @@ class KubernetesCluster:
         workflow_record.require_preflight(self._client, self._owner, self._sleep)
         taken = self._cni.snapshot(self._cni.stand(to_switch=True))
         return lock.take_lock(self._client, self._owner, taken, self._client.now()).snapshot
+
+    def await_turn(self, visit: Visit, settings: Settings) -> None:
+        """Wait while another visit of this run is measured, as after Argo's Retry."""
+        other_visits.await_end(self._client, visit, settings, self._variables, self._say, self._sleep)
 
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:
         """Switch to the visit's dataplane. A second call changes nothing; one after a crash finishes the first.
@@ -231,10 +235,11 @@ class KubernetesCluster:
         """Wait until the servers and monitors of the visit are ready."""
         trial_servers.await_ready(self._client)
 
-    def clear(self) -> None:
-        """Delete what the trials needed. Safe to run twice."""
+    def clear(self, visit: Visit) -> None:
+        """Delete what the trials needed, but not what another visit needs by now. Safe to run twice."""
         lock.refuse_others(self._client, self._owner)
-        trial_servers.clear(self._client)
+        if not trial_servers.serve_another(self._client, visit):
+            trial_servers.clear(self._client)
 
     def unfinished(self) -> Visit | None:
         """The visit in this run's lock, while the pods of its trials exist."""

@@ -51,6 +51,10 @@ class LabCluster:
             "built_for": known.model_dump() if known else None,
         }
 
+    def await_turn(self, visit: Visit, settings: Settings) -> None:
+        """Nothing: visits follow one another."""
+        del visit, settings
+
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:
         """Build a lab for this visit, unless it is there, and install the dataplane.
 
@@ -171,8 +175,9 @@ class LabCluster:
     def await_servers(self) -> None:
         """Nothing: prepare has waited for them."""
 
-    def clear(self) -> None:
+    def clear(self, visit: Visit) -> None:
         """End the servers, and everything else in the lab's namespaces."""
+        del visit
         if sandbox.is_inside():
             servers.stop()
 

@@ -45,7 +45,7 @@ INPUTS: Final[Mapping[str, Input]] = {
     "round": Input("[0-9]{1,4}", "a round's number"),
     "status": _PHASE,
     "restored": _PHASE,
-    "prepared": _PHASE,
+    "configured": _PHASE,
     "headline": _TEXT,
     "outcome": Input("measured|measured-with-failures|nothing-measured", "a run's outcome, such as measured"),
     "regression": _TEXT,

@@ -65,9 +65,9 @@ def own_run_id() -> str:
     return run_id(*own_identity())
 
 
-def document(key: str) -> S3Artifact:
+def document(key: str, name: str = "document") -> S3Artifact:
     """The output artifact with a task's raw document. Argo stores it even where the task fails."""
-    return S3Artifact(name="document", key=key, archive=NoneArchiveStrategy(), output=True)
+    return S3Artifact(name=name, key=key, archive=NoneArchiveStrategy(), output=True)
 
 
 def planned_visit(settings: str, visit: str) -> tuple[Settings, Visit]:
@@ -147,9 +147,7 @@ def fail(sentence: str) -> None:
 
 
 @contextmanager
-def kept_on_failure(
-    path: Path, document: documents.Configure | documents.Prepare | documents.Restore
-) -> Iterator[None]:
+def kept_on_failure(path: Path, document: documents.Configure | documents.Restore) -> Iterator[None]:
     """Write the document with the error of a Problem that ends the block, which is raised again."""
     try:
         yield

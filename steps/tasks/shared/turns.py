@@ -1,22 +1,13 @@
 """How the steps of a visit take part in its turns."""
 
-from typing import Final
-
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.measurement.subprocesses import Programs
 from steps.measurement.turns.turn_taker import TurnTaker
-from steps.polling import poll
 from steps.settings import turn_order
 from steps.tasks.shared.step import log
-
-_SERVED_S: Final = 200.0
-"""How long the proof waits for the visit's server of turns: longer than its pod may take to start."""
-
-_POLL_S: Final = 0.05
-_LONGEST_POLL_S: Final = 1.0
 
 
 def turns_of(source: str | None, step: str, visit: Visit, settings: Settings) -> TurnTaker:
@@ -30,17 +21,16 @@ def turns_of(source: str | None, step: str, visit: Visit, settings: Settings) ->
 def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
     """Let the measuring steps begin, since the dataplane is proven, once their servers are ready.
 
-    Where a server does not start, they end without measuring, each with the reason. Without a server of turns there are
-    none.
+    Where a server does not start, they end without measuring, each with the reason.
 
     Raises:
-        Problem: the server of turns does not answer.
+        Problem: there is no server of turns, or it does not answer.
     """
-    source = poll(
-        lambda: cluster.turns(visit), bool, pause_s=_POLL_S, longest_pause_s=_LONGEST_POLL_S, timeout_s=_SERVED_S
-    )
+    source = cluster.turns(visit)
     if source is None:
-        return
+        raise Problem(
+            "nothing can be measured, since the visit's servers did not start: the log of configure says why."
+        )
     turns, refusal = turns_of(source, turn_order.SETTLE, visit, settings), ""
     try:
         cluster.await_servers()

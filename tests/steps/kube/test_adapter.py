@@ -183,7 +183,7 @@ def test_visit_cut_short_by_a_stop_is_known_by_the_lock_and_its_trial_pods() -> 
     assert kube(calico, OTHER).unfinished() is None, "it is another run's"
     who.configure(visit("iptables"), settings())
     assert kube(calico, RUN).unfinished() == visit("iptables")
-    who.clear()
+    who.clear(visit("iptables"))
     assert who.unfinished() is None, "it was looked at, and cleared"
 
 

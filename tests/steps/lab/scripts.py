@@ -51,7 +51,7 @@ def carry(arm: str, count: int) -> dict[str, object]:
         done = subprocess.run(command_in(placement.namespace, probe), capture_output=True, check=True)
         rates[f"{placement.topology} connect"] = float(json.loads(done.stdout)["connects_per_s"] or 0)
     after = lab.observe(visit, "after")
-    lab.clear()
+    lab.clear(visit)
     listening = {n: sorted(servers.listening(n)) for n in addresses.NAMESPACES}
     restored = lab.restore()
     return {

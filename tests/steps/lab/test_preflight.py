@@ -15,6 +15,7 @@ from steps.cluster.lab import LabCluster, capabilities, sandbox
 from steps.cluster.lab.dataplanes import traits
 from steps.cluster.lab.network import topology
 from steps.cluster.lab.network.programs import PACKAGES
+from steps.domain import Visit
 from tests.steps.lab.conftest import SandboxServer
 
 
@@ -121,7 +122,7 @@ def test_restore_outside_a_sandbox_deletes_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(topology, "present_namespaces", raze)
     lab = LabCluster()
     assert lab.restore() == []
-    lab.clear()
+    lab.clear(Visit(visit=1, round=1, dataplane="lab-iptables", trials=()))
     assert lab.snapshot() == {"namespaces": [], "built_for": None}
 
 

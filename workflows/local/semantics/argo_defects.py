@@ -1,17 +1,9 @@
-"""What in a workflow runs into known defects of Argo's Stop, Retry and mutexes."""
+"""What in a workflow runs into known defects of Argo's Stop and Retry."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from workflows.local.semantics.conditions import (
-    ancestors,
-    condition_of,
-    dependencies,
-    evaluate,
-    last_tasks,
-    tasks_in,
-)
-from workflows.local.semantics.nodes import Phase
+from workflows.local.semantics.conditions import ancestors, condition_of, dependencies, last_tasks
 
 Object = Mapping[str, Any]
 
@@ -102,34 +94,3 @@ def _has_a_loop(name: str, templates: Mapping[str, Object], above: frozenset[str
         or _has_a_loop(task.get("template", ""), templates, above | {name})
         for task in tasks
     )
-
-
-def unsafe_to_fail(workflow: Object) -> list[str]:
-    """Each DAG that would keep its mutex for the rest of the run where it fails, as a sentence.
-
-    The controller (executeDAG in workflow/controller/dag.go, 4.1) forgets to release it, and makes up for that when it
-    looks at the DAG above again. That never happens if the failure ends the DAG above, too. So another task must run.
-
-    Args:
-        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
-    """
-    templates: dict[str, Object] = {t["name"]: t for t in workflow.get("spec", {}).get("templates", [])}
-    found = []
-    for name, template in templates.items():
-        tasks = template.get("dag", {}).get("tasks", [])
-        for task in tasks:
-            called = templates.get(task.get("template", ""), {})
-            if "dag" in called and "synchronization" in called and not _is_followed(task["name"], tasks):
-                found.append(
-                    f"template {name}, task {task['name']} is a DAG with a mutex, which it keeps where it fails; let a "
-                    "task run after its failure"
-                )
-    return found
-
-
-def _is_followed(task: str, tasks: list[Object]) -> bool:
-    """Whether another task runs when this one fails."""
-    conditions = {other["name"]: condition_of(other) for other in tasks}
-    phases: dict[str, Phase] = dict.fromkeys(conditions, "Succeeded")
-    phases[task] = "Failed"
-    return any(tree is not None and task in tasks_in(tree) and evaluate(tree, phases) for tree in conditions.values())
