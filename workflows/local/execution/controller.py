@@ -104,7 +104,7 @@ class Controller:
             parent = self.nodes[parent].parent
 
     def _locked(self, template: Template, name: str) -> contextlib.AbstractAsyncContextManager[bool]:
-        """Hold the template's mutexes, a DAG's or a step's."""
+        """Hold the step's mutexes."""
         return mutex.hold(
             [m["name"] for m in template.get("synchronization", {}).get("mutexes", [])],
             f"node {name}",

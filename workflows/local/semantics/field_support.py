@@ -142,7 +142,6 @@ _DAG: Final[Fields] = {
     "dag": {"tasks": [_TASK], "failFast": _only(value=False)},
     "failFast": _only(value=False),
     "parallelism": Supported(_number),
-    "synchronization": _MUTEXES,
 }
 _CONTINUE: Final[Fields] = {"failed": _only(value=True, required=True), "error": _only(value=True, required=True)}
 _STEPS: Final[Fields] = {
