@@ -4,12 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from analysis.errors import BadInput, Problem
 from analysis.store.store import Store
-from benchmarks.chaos import commands, moments, points, runner
+from benchmarks.chaos import commands, moments, runner
 from benchmarks.chaos.points import BY_NAME, FAULTS, Point
 from benchmarks.chaos.runner import NotAsBeforeError, Runner
 from benchmarks.chaos.strikes import Strikes
@@ -22,50 +20,8 @@ from tests.workflows.fake_argo import deployment, person
 from tests.workflows.fake_run import RUN, UID, Status
 from workflows.deployment.user_client import UserClient
 from workflows.submission import submit
-from workflows.template.benchmark import build_template
 
-STEPS = points.steps_of(build_template().to_dict())
 GIVEN = {f.name: commands.Commands(start="begin {node}", end="end {node}") for f in FAULTS if f.means == "command"}
-
-
-def test_chaos_matrix_has_every_step_of_a_run_and_its_parts() -> None:
-    names = [step.name for step in STEPS]
-    assert set(names) >= {"validate", "snapshot", "configure", "settle", "measure", "restore", "notify"}
-    assert not {"retreat", "recollect"} & set(names)
-    assert {step.name for step in STEPS if step.in_visit} == {"configure", "settle", "measure", "scale", "clear"}
-    drawn = points.draw(STEPS, FAULTS, 2, 1)
-    expected = {
-        f"{f.name}@{s.name}.{part}" for f in FAULTS for s in STEPS for part in s.parts if f.strikes(s.name, part)
-    }
-    assert sorted(point.name for point in drawn) == sorted(expected)
-    assert len(drawn) > 400
-
-
-@settings(max_examples=40)
-@given(seed=st.integers(0, 2**32), faults=st.sets(st.sampled_from(FAULTS), min_size=1), count=st.integers(1, 500))
-def test_few_points_cover_every_fault_and_every_step(seed: int, faults: set[points.Fault], count: int) -> None:
-    kinds = sorted(faults, key=lambda fault: fault.name)
-    drawn = points.draw(STEPS, kinds, 2, seed)
-    assert drawn == points.draw(STEPS, kinds, 2, seed)
-    assert len({point.name for point in drawn}) == len(drawn)
-    pairs = [(point.fault, point.step) for point in drawn]
-    assert len(set(pairs[: len(set(pairs))])) == len(set(pairs)), "each pair comes before any comes twice"
-    begun = pairs[:count]
-    if count >= max(len(kinds), len(STEPS)):
-        assert {fault for fault, _ in begun} == {fault for fault, _ in pairs}
-        assert {step for _, step in begun} == {step for _, step in pairs}
-    assert all((point.visit is None) == (point.step not in IN_VISITS) for point in drawn)
-
-
-IN_VISITS = {step.name for step in STEPS if step.in_visit}
-
-
-def test_chaos_point_is_the_same_whichever_others_are_tried() -> None:
-    every = {point.name: point for point in points.draw(STEPS, FAULTS, 2, 7)}
-    few = points.draw(STEPS, [BY_NAME["terminate"], BY_NAME["s3-away"]], 2, 7)
-    assert all(every[point.name] == point for point in few)
-    only = points.chosen(few, "terminate@*.written")
-    assert {point.name for point in only} == {"terminate@configure.written", "terminate@restore.written"}
 
 
 @pytest.mark.parametrize(

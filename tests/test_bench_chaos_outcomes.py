@@ -14,7 +14,8 @@ from benchmarks.chaos.runs import Shape
 from steps.domain import Visit
 from steps.settings.schedule import make_schedule
 from steps.settings.turn_order import has_scale_step
-from tests.test_bench_chaos import STEPS, point
+from tests.test_bench_chaos import point
+from tests.test_bench_chaos_points import STEPS
 from workflows.flags.run import SubmitFlags
 
 KEPT = Outcome(point="stop@settle.running", seed=1, run="r", struck_at="settle", measured=4, back_s=0.4)

@@ -60,23 +60,16 @@ def configure(
     """
     chosen, planned = planned_visit(settings, visit)
     cluster = connect_cluster(chosen.environment)
-    with _noted(prepared, planned):
+    try:
         _switch(cluster, planned, chosen, document)
+    except Problem:  # Argo wants every artifact of a step
+        documents.write_document(prepared, documents.Prepare(visit=planned.visit, error="the switch failed before it"))
+        raise
     placements = _prepare(cluster, planned, chosen, prepared)
     return ConfigureResult(
         measures=measures(planned, chosen, placements) if placements else [],
         scaled="yes" if placements and turn_order.has_scale_step(planned) else UNSCALED,
     )
-
-
-@contextmanager
-def _noted(path: Path, visit: Visit) -> Iterator[None]:
-    """Write that there are no servers where the switch fails, since Argo wants every artifact of a step."""
-    try:
-        yield
-    except Problem:
-        documents.write_document(path, documents.Prepare(visit=visit.visit, error="the switch failed before it"))
-        raise
 
 
 def _switch(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> None:
@@ -98,25 +91,29 @@ def _prepare(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> 
     Raises:
         Problem: the document can't be written.
     """
-    placements: tuple[Placement, ...] = ()
-    found: dict[str, object]
     try:
-        placements = tuple(cluster.prepare(visit, settings))
-        log(f"servers for {len(placements)} topologies are started")
-        found = {"placements": placements, "scale": _first_scale(cluster, visit, settings)}
+        with _cleared_on_failure(cluster, visit):
+            placements = tuple(cluster.prepare(visit, settings))
+            log(f"servers for {len(placements)} topologies are started")
+            first = _first_scale(cluster, visit, settings)
+        kept = documents.Prepare(visit=visit.visit, placements=placements, scale=first)
     except Problem as problem:
         log(f"nothing can be measured: {problem}")
-        placements, found = (), {"error": str(problem)}
+        kept = documents.Prepare(visit=visit.visit, error=str(problem))
+    with _cleared_on_failure(cluster, visit):
+        documents.write_document(path, kept)
+    return {placement.topology: placement for placement in kept.placements}
+
+
+@contextmanager
+def _cleared_on_failure(cluster: Cluster, visit: Visit) -> Iterator[None]:
+    """Remove the servers, so that no step waits for turns that no measuring step takes."""
     try:
-        documents.write_document(path, documents.Prepare(visit=visit.visit).model_copy(update=found))
+        yield
     except Problem:
-        placements = ()
+        with suppress(Problem):
+            cluster.clear(visit)
         raise
-    finally:
-        if not placements:  # so that no step waits for turns that no measuring step takes
-            with suppress(Problem):
-                cluster.clear(visit)
-    return {placement.topology: placement for placement in placements}
 
 
 def _first_scale(cluster: Cluster, visit: Visit, settings: Settings) -> documents.ScaleChange | None:

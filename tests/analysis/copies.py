@@ -31,12 +31,7 @@ def stored(root: Path, made_from: object, write: Callable[[Store], None]) -> Sto
         folder.mkdir()
         write(Store(str(folder)))
         _made[text] = folder, made_from
-    root.mkdir(parents=True, exist_ok=True)
-    for path in _made[text][0].iterdir():
-        if path.is_dir():
-            shutil.copytree(path, root / path.name)
-        else:
-            shutil.copy2(path, root / path.name)
+    shutil.copytree(_made[text][0], root, dirs_exist_ok=True)
     return store
 
 
