@@ -20,7 +20,11 @@ ENDPOINT = "kubernetes-services-endpoint"
 IGNORED = {"status", "resourceVersion", "generation", "managedFields", "uid", "creationTimestamp"}
 NETWORK = ("spec", "calicoNetwork")
 PERMITTED: dict[tuple[str, str], set[Path]] = {
-    ("felixconfigurations", "default"): {("spec", name) for name in SWITCHED},
+    ("felixconfigurations", "default"): {
+        *(("spec", name) for name in SWITCHED),
+        # the operator's own, which says what it last wrote to bpfEnabled
+        ("metadata", "annotations", "operator.tigera.io/bpfEnabled"),
+    },
     ("installations", "default"): {
         (*NETWORK, name) for name in ("linuxDataplane", "bpfNetworkBootstrap", "kubeProxyManagement")
     },

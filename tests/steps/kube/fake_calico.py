@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP
 from tests.steps.kube.fake_patches import copied
+from tests.steps.kube.fake_requests import stamp
 from tests.steps.kube.fake_store import Store
 
 Object = dict[str, Any]
@@ -22,6 +23,7 @@ clusterCIDR: 10.64.0.0/16
 conntrack: {maxPerCore: 0, min: 0}
 """
 
+_ENABLED = "operator.tigera.io/bpfEnabled"
 _READY: Object = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 
 _KINDS = {
@@ -53,6 +55,8 @@ class Calico:
         rollout_s: how long the operator takes to roll calico-node out on all nodes.
 
     `disturbed`: what else made Felix restart while the operator did so.
+    `collided`: the nodes that lost the API server, since Felix ran eBPF there before its pod was replaced by one that
+    tells the kernel the API server's address.
     """
 
     def __init__(
@@ -73,6 +77,8 @@ class Calico:
         self.namespace = "calico-system" if install == "operator" else "kube-system"
         self._serial = itertools.count(1)
         self.disturbed: list[str] = []
+        self.collided: set[str] = set()
+        self._bootstrapped: set[str] = set()
         self._rollout = timedelta(seconds=rollout_s)
         self._rolled: tuple[bool, datetime] = (False, self.store.now())
         self._felix_pid = 100
@@ -90,7 +96,7 @@ class Calico:
         if install == "operator":
             self._fill_operator(bootstraps=bootstraps)
         self._felix_saw = self._felix_settings()
-        self._rolled = (bool(self._felix_saw[0]), self.store.now() - self._rollout)
+        self._rolled = (bool(self._felix_saw[0]), self.store.now() - self._rollout - timedelta(seconds=1))
         self.store.after = self._control
         self._control()
 
@@ -111,6 +117,13 @@ class Calico:
     def kube_proxy_pods(self) -> list[Object]:
         return [
             p for p in self.store.all("", "pods", "kube-system") if p["metadata"]["labels"]["k8s-app"] == "kube-proxy"
+        ]
+
+    @property
+    def agents(self) -> list[Object]:
+        """The pods of calico-node."""
+        return [
+            p for p in self.store.all("", "pods", self.namespace) if p["metadata"]["labels"]["k8s-app"] == "calico-node"
         ]
 
     def settings(self) -> Object:
@@ -224,25 +237,64 @@ class Calico:
         self.store.after()
 
     def _operate(self) -> None:
-        """Switch Felix at once, and roll out calico-node, which is reported late. With a node down no rollout ends."""
+        """Enable eBPF at once, and roll out calico-node, which is reported late. With a node down no rollout ends.
+
+        As the operator 1.42.3 does: it enables eBPF before the rollout, since it reads a DaemonSet that it remembers,
+        and leaves bpfEnabled alone while that differs from its own annotation.
+        """
         network = self._must("operator.tigera.io", "installations", "", "default")["spec"]["calicoNetwork"]
         bpf = network.get("linuxDataplane") == "BPF"
         if self._rolled[0] != bpf:
             self._rolled = (bpf, self.store.now())
+            if (agent := self.store.find("apps", "daemonsets", self.namespace, "calico-node")) is not None:
+                agent["metadata"]["generation"] += 1
         ends = self._rolled[1] + self._rollout
         rolling = bool(self.store.down) or self.store.now() < ends
         if rolling and self._felix_settings()[1] != self._felix_saw[1]:
             self.disturbed.append(f"bpfExternalServiceMode {self._felix_settings()[1]}")
-        self.felix["spec"]["bpfEnabled"] = bpf and (not self.store.down or bool(self.felix["spec"].get("bpfEnabled")))
+        agrees = self._enable(bpf=bpf)
+        self._replace_agents(network)
         begun = self.store.now() >= min(ends, self._rolled[1] + timedelta(seconds=5))
         status = self._must("operator.tigera.io", "tigerastatuses", "", "calico")["status"]
-        status["conditions"] = [{"type": "Available", "status": str(not (rolling and begun))}]
+        status["conditions"] = [{"type": "Available", "status": str(agrees and not (rolling and begun))}]
         if network.get("kubeProxyManagement") == "Enabled":
             selector = self.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]
             if self.felix["spec"].get("bpfEnabled"):
                 selector["operator.tigera.io/disable-kube-proxy"] = "true"
             else:
                 selector.pop("operator.tigera.io/disable-kube-proxy", None)
+
+    def _enable(self, *, bpf: bool) -> bool:
+        """Write bpfEnabled, unless somebody else has; whether nobody has."""
+        spec = self.felix["spec"]
+        annotations = self.felix["metadata"].setdefault("annotations", {})
+        noted = annotations.get(_ENABLED)
+        if noted is not None and noted != json.dumps(spec.get("bpfEnabled")):
+            return False
+        spec["bpfEnabled"] = bpf and (not self.store.down or bool(spec.get("bpfEnabled")))
+        annotations[_ENABLED] = json.dumps(spec["bpfEnabled"])
+        return True
+
+    def _replace_agents(self, network: Object) -> None:
+        """Replace calico-node on one node after another, at equal times until the rollout ends."""
+        bootstrapped = network.get("bpfNetworkBootstrap") == "Enabled"
+        began, pods = self._rolled[1], self.agents
+        stale = [pod for pod in pods if datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) <= began]
+        due = began + (self._rollout / len(pods)) * (len(pods) - len(stale) + 1) if pods else began
+        if stale and not self.store.down and self.store.now() >= max(due, began + timedelta(seconds=1)):
+            pod = stale[0]
+            pod["metadata"]["creationTimestamp"] = stamp(self.store.now())
+            if bootstrapped and self._felix_saw[0] and pod["spec"]["nodeName"] not in self._bootstrapped:
+                self.collided.add(pod["spec"]["nodeName"])
+            if bootstrapped:
+                self._bootstrapped.add(pod["spec"]["nodeName"])
+            return self._replace_agents(network)
+        if not bootstrapped:
+            self._bootstrapped.clear()
+        if (agent := self.store.find("apps", "daemonsets", self.namespace, "calico-node")) is not None:
+            updated = len(pods) - len(stale)
+            agent["status"].update(observedGeneration=agent["metadata"]["generation"], updatedNumberScheduled=updated)
+        return None
 
     def _run_kube_proxy(self) -> None:
         found = self.kube_proxy

@@ -10,7 +10,7 @@ from steps.cluster.kube.calico.switching.actions import AwaitRollout, Write
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.fields import INSTALLATION, LINUX_DATAPLANE
 from steps.cluster.kube.calico.switching.switch import plan_switch
-from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fake_api import KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import put_back, running, switch
 
@@ -20,6 +20,7 @@ INSTALLS: dict[str, Callable[[], Calico]] = {
     "operator": lambda: Calico("operator", rollout_s=40.0),
     "old operator": lambda: Calico("operator", bootstraps=False, rollout_s=40.0),
 }
+BPF_PATH = ("spec", "bpfEnabled")
 FELIX = {felix_configurations(group) for group in CALICO_GROUPS}
 
 
@@ -36,6 +37,7 @@ def test_every_pair_of_dataplanes_both_ways(install: str, there: str, back: str)
     put_back(calico)
     assert calico.settings() == before
     assert calico.disturbed == [], "Felix restarted for another setting while the operator rolled it out"
+    assert calico.collided == set(), "the operator enabled eBPF before it had replaced calico-node everywhere"
 
 
 @pytest.mark.parametrize("install", INSTALLS)
@@ -57,7 +59,7 @@ def test_felix_configuration_follows_the_installation(there: str, back: str, *, 
     switch(calico, there)
     client, _transport = direct_client(calico.store)
     plan = plan_switch(read_state(client, to_switch=True), back, None)
-    felix = [index for index, action in enumerate(plan) if isinstance(action, Write) and action.ref.resource in FELIX]
+    felix = [i for i, a in enumerate(plan) if isinstance(a, Write) and a.ref.resource in FELIX and not _enables(a)]
     rolled = [i for i, a in enumerate(plan) if isinstance(a, Write) and a.ref == INSTALLATION and _rolls(a)]
     runs = AwaitRollout("Felix on eBPF" if back.startswith("ebpf") else "Felix off eBPF")
     assert len(felix) == 1, plan
@@ -65,6 +67,47 @@ def test_felix_configuration_follows_the_installation(there: str, back: str, *, 
         waits = plan[:index][-2:]
         assert waits == [AwaitRollout("Calico available"), runs]
         assert all(first < index for first in rolled)
+
+
+@pytest.mark.parametrize("there", ["iptables", "nftables"])
+@pytest.mark.parametrize("back", ["ebpf", "ebpf-dsr"])
+def test_operator_enables_ebpf_after_every_calico_node_was_replaced(there: str, back: str) -> None:
+    calico = Calico("operator", rollout_s=40.0)
+    switch(calico, there)
+    client, _transport = direct_client(calico.store)
+    plan = plan_switch(read_state(client, to_switch=True), back, None)
+    enabling = [(i, a.values) for i, a in enumerate(plan) if isinstance(a, Write) and _enables(a)]
+    (rolled,) = (i for i, a in enumerate(plan) if isinstance(a, Write) and a.ref == INSTALLATION and _rolls(a))
+    assert enabling == [(rolled - 1, {BPF_PATH: None}), (rolled + 2, {BPF_PATH: False})]
+    assert plan[rolled + 1] == AwaitRollout("calico-node rolled out")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("then", ["ebpf-dsr", "iptables", "restore"])
+def test_operator_goes_on_after_every_interruption_of_a_switch_to_ebpf(then: str, *, late: bool) -> None:
+    for write in range(50):
+        calico = Calico("operator", rollout_s=40.0)
+        before = calico.settings()
+        try:
+            switch(calico, "ebpf", kill_at=write, late=late)
+        except KilledError:
+            pass
+        else:
+            assert write > 3, "the lock, bpfEnabled, the Installation, and bpfEnabled again"
+            return
+        if then != "restore":
+            switch(calico, then)
+            assert running(calico) == then
+        put_back(calico)
+        assert running(calico) == "iptables", f"killed at write {write}"
+        assert calico.settings() == before
+        assert calico.felix["spec"]["bpfEnabled"] is False, "the operator goes on looking after it"
+        assert calico.collided == set(), "the operator enabled eBPF before it had replaced calico-node everywhere"
+    pytest.fail("the switch makes more writes than were tried")
+
+
+def _enables(action: Write) -> bool:
+    return BPF_PATH in action.values
 
 
 def _rolls(action: Write) -> bool:

@@ -48,19 +48,22 @@ def test_restore_on_a_cluster_with_a_cordoned_node(install: str) -> None:
     assert len(calico.kube_proxy_pods) == 2
 
 
-def test_restore_to_ebpf_waits_for_the_operator_who_needs_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("bootstraps", "reason"),
+    [(True, "the operator has not replaced calico-node on every node"), (False, "does not report Calico as available")],
+)
+def test_restore_to_ebpf_waits_for_the_operator_who_needs_the_node(
+    monkeypatch: pytest.MonkeyPatch, reason: str, *, bootstraps: bool
+) -> None:
     """The operator switches eBPF on once every node has the new calico-node, so this can't be finished; it is said."""
-    calico = Calico("operator", rollout_s=40.0)
-    calico.store.find("operator.tigera.io", "installations", "", "default")["spec"]["calicoNetwork"] = {  # type: ignore[index]
-        "linuxDataplane": "BPF",
-        "kubeProxyManagement": "Enabled",
-        "bpfNetworkBootstrap": "Enabled",
-    }
+    calico = Calico("operator", bootstraps=bootstraps, rollout_s=40.0)
+    network = {"linuxDataplane": "BPF", "kubeProxyManagement": "Enabled", "bpfNetworkBootstrap": "Enabled"}
+    calico.store.find("operator.tigera.io", "installations", "", "default")["spec"]["calicoNetwork"] = network  # type: ignore[index]
     calico.store.advance(60)
     switch(calico, "iptables")
     calico.fail_node("node-b")
     monkeypatch.setattr(conditions, "AVAILABLE_S", 0.01)
-    with pytest.raises(Problem, match=r"the operator does not report Calico as available.*node-b is not ready"):
+    with pytest.raises(Problem, match=f"{reason}.*node-b is not ready"):
         put_back(calico)
     assert held(calico)
 

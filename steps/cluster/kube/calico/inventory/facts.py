@@ -36,6 +36,7 @@ _OPERATOR_REFUSES: Final = ("app.kubernetes.io/managed-by", ADDON_MANAGER, "argo
 
 _QUIET_LEVELS: Final = frozenset({"warn", "warning", "error", "fatal", "critical", "none"})
 _LOG_LEVEL: Final = "FELIX_LOGSEVERITYSCREEN"
+_OPERATOR_BPF: Final = "operator.tigera.io/bpfEnabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Facts:
         install: how Calico was installed; None: there is no Calico, or none that can be switched.
         knows_management: whether the operator's version can manage kube-proxy.
         bootstraps: whether the operator itself manages kube-proxy and the API server's address.
+        operator_bpf: what the operator last wrote to bpfEnabled, by its annotation. While the field has another value,
+            it leaves it alone (pkg/controller/installation/bpf.go of the operator 1.42.3).
         kube_proxy_mode: None where kube-proxy's configuration can't be read.
         kube_proxy_source: where kube-proxy's mode is configured.
         kube_proxy_config_key: the key of ConfigMap kube-proxy by which the mode is switched; None: it can't be.
@@ -78,6 +81,7 @@ class Facts:
     narrower: dict[str, tuple[str, ...]]
     log_level: str | None
     aws_source_check: str | None
+    operator_bpf: str | None = None
     nftables_mode: str | None = None
     log_level_overridden: bool = False
     kube_proxy_source: str = ""
@@ -177,6 +181,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
         log_level=environment.get(_LOG_LEVEL) or _text(objects.felix_default, ("spec", "logSeverityScreen")),
         aws_source_check=environment.get("FELIX_AWSSRCDSTCHECK")
         or _text(objects.felix_default, ("spec", "awsSrcDstCheck")),
+        operator_bpf=_text(objects.felix_default, ("metadata", "annotations", _OPERATOR_BPF)),
         nftables_mode=felix["nftablesMode"],
         log_level_overridden=_LOG_LEVEL in environment.variables,
         kube_proxy_source=source,

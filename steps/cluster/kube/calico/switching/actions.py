@@ -12,7 +12,14 @@ from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
 
-Condition = Literal["kube-proxy parked", "kube-proxy rolled out", "Felix on eBPF", "Felix off eBPF", "Calico available"]
+Condition = Literal[
+    "kube-proxy parked",
+    "kube-proxy rolled out",
+    "calico-node rolled out",
+    "Felix on eBPF",
+    "Felix off eBPF",
+    "Calico available",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ def command(action: Action, facts: Facts) -> str:
     return {
         "kube-proxy parked": f"kubectl -n {KUBE_SYSTEM} wait --for=delete pods -l {selector} --timeout=120s",
         "kube-proxy rolled out": f"kubectl -n {KUBE_SYSTEM} rollout status daemonset/{KUBE_PROXY}",
+        "calico-node rolled out": f"kubectl -n {facts.calico_namespace} rollout status daemonset/{facts.agent}",
         "Felix on eBPF": started,
         "Felix off eBPF": started,
         "Calico available": "kubectl wait --for=condition=Available tigerastatus/calico",

@@ -79,6 +79,7 @@ class Conditions:
         {
             "kube-proxy parked": self._await_parking,
             "kube-proxy rolled out": self._await_rollout,
+            "calico-node rolled out": self._await_agents,
             "Felix on eBPF": self._await_ebpf,
             "Felix off eBPF": self._await_end_of_ebpf,
             "Calico available": self._await_operator,
@@ -209,6 +210,27 @@ class Conditions:
             raise Problem(
                 f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
                 f"({away}{message or 'without a reason'}): check `kubectl describe tigerastatus calico`."
+            )
+
+    def _await_agents(self) -> None:
+        """Wait until the operator has replaced every calico-node since this program changed the Installation.
+
+        Raises:
+            Problem: it has not in time.
+        """
+        changed = kube_proxy.written_at(self._client.get(INSTALLATIONS, permissions.DEFAULT), FIELD_MANAGER)
+        namespace = self._facts.calico_namespace or KUBE_SYSTEM
+
+        def replaced() -> bool:
+            pods = self._client.list(PODS, namespace, labels=self._facts.agent_labels)
+            return not kube_proxy.stale_pods(pods, changed) and self._is_rolled_out()
+
+        if not poll(replaced, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
+            away = "".join(f"node {name} is not ready; " for name in sorted(self._away()))
+            raise Problem(
+                f"{self._client.where}: the operator has not replaced {self._facts.agent} on every node after "
+                f"{AVAILABLE_S:.0f} s ({away}eBPF is not enabled before): check `kubectl -n {namespace} rollout "
+                f"status daemonset/{self._facts.agent}`."
             )
 
     def _is_rolled_out(self) -> bool:

@@ -81,7 +81,7 @@ def _calico(how: Implementation, facts: Facts, current: State, original: State) 
     for field, value in current.items():
         name = field.path[-1] if field.path else ""
         if name == BPF:
-            wanted[field] = value if bool(value) == bpf else bpf
+            wanted[field] = _bpf_enabled(value, facts, bpf=bpf)
         elif name == SERVICE_MODE:
             wanted[field] = _service_mode(value, direct_return=how.direct_return)
         elif name == NFTABLES_MODE and facts.knows_nftables:
@@ -95,6 +95,13 @@ def _calico(how: Implementation, facts: Facts, current: State, original: State) 
         elif field == MANAGEMENT:
             wanted[field] = "Enabled" if bpf else value
     return wanted
+
+
+def _bpf_enabled(value: Value, facts: Facts, *, bpf: bool) -> Value:
+    if facts.install == "operator":
+        # the operator's own to write; absent, where an interrupted switch has removed it, see `order`
+        return False if value is None and facts.operator_bpf == "false" else value
+    return value if bool(value) == bpf else bpf
 
 
 def _service_mode(value: Value, *, direct_return: bool) -> Value:

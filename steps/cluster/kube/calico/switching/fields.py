@@ -91,7 +91,7 @@ def _fields(facts: Facts, install: Install, config_key: str | None, *, bootstrap
     names = _BESIDE_THE_OPERATOR if install == "operator" else SWITCHED
     found = (*(Field(felix, ("spec", name)) for name in names), *config)
     if bootstraps:
-        return (LINUX_DATAPLANE, BOOTSTRAP, MANAGEMENT, *found)
+        return (LINUX_DATAPLANE, BOOTSTRAP, MANAGEMENT, Field(felix, ("spec", BPF)), *found)
     return (*((LINUX_DATAPLANE,) if install == "operator" else ()), *found, PARKING, endpoint(install))
 
 
@@ -137,8 +137,7 @@ def state(objects: Mapping[Ref, Object | None], wanted: tuple[Field, ...]) -> di
 
 
 def runs_ebpf(values: State) -> bool:
-    """Whether these values make Felix run eBPF."""
-    return any(
-        (field.path[-1:] == (BPF,) and bool(value)) or (field == LINUX_DATAPLANE and value == "BPF")
-        for field, value in values.items()
-    )
+    """Whether these values make Felix run eBPF; where an operator installed Calico, its Installation decides."""
+    if LINUX_DATAPLANE in values:
+        return values[LINUX_DATAPLANE] == "BPF"
+    return any(field.path[-1:] == (BPF,) and bool(value) for field, value in values.items())

@@ -4,17 +4,34 @@ Switching and restoring share the order: kube-proxy is parked before Felix remov
 has left eBPF, and is restarted for a new mode. Where the operator installed Calico, its Installation is changed first,
 and FelixConfiguration once every node runs what that made: the operator rolls calico-node out node by node, and a Felix
 that restarts for another setting meanwhile was seen to leave the nodes' own processes without Services for minutes.
+
+On the way to eBPF the operator (1.42.3) may itself enable eBPF before it has replaced a calico-node, since it reads the
+DaemonSet from its cache. Felix on that node then numbers the Services, and the replacement, which tells the kernel the
+API server's address (bpfNetworkBootstrap), gives the API server's Service the number of another one. From then on the
+node connects to that one instead, calico-node can't start on it any more, and only a reboot helps. So bpfEnabled is
+removed first: the operator leaves it alone while it differs from what its annotation says. When every calico-node is
+replaced it is put back, and the operator enables eBPF.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from steps.cluster.kube.api import fields
 from steps.cluster.kube.api.fields import WHOLE, Field, State, Value
+from steps.cluster.kube.calico.implementation import BPF
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.switching.actions import Action, AwaitRollout, Create, Delete, RestartKubeProxy, Write
-from steps.cluster.kube.calico.switching.fields import INSTALLATION, MANAGEMENT, PARKING, PROXY, PROXY_CONFIG, runs_ebpf
+from steps.cluster.kube.calico.switching.fields import (
+    INSTALLATION,
+    LINUX_DATAPLANE,
+    MANAGEMENT,
+    PARKING,
+    PROXY,
+    PROXY_CONFIG,
+    runs_ebpf,
+)
 
 _PROXY_BACK: Final = AwaitRollout("kube-proxy rolled out")
 _OFF_EBPF: Final = AwaitRollout("Felix off eBPF")
@@ -104,12 +121,44 @@ def _writes(changes: Mapping[Field, Value], current: State) -> list[Action]:
 
 def _written_in_turn(calico: Mapping[Field, Value], current: State, facts: Facts) -> list[Action]:
     """Write Calico's settings: the Installation's, and once they are in effect on every node, Felix's own."""
-    if facts.install != "operator" or not calico:
+    if facts.install != "operator":
         return _writes(calico, current)
     first = {field: value for field, value in calico.items() if field.ref == INSTALLATION}
-    then = {field: value for field, value in calico.items() if field.ref != INSTALLATION}
+    then = {field: value for field, value in calico.items() if field.ref != INSTALLATION and field.path[-1:] != (BPF,)}
+    enabled = _enabled_later(current, facts)
+    if not (first or then or (enabled and enabled.held)):
+        return []
+    ebpf = runs_ebpf({**current, **first})
     # also where an earlier call wrote the Installation and was interrupted
-    steps = [*_writes(first, current), AwaitRollout("Calico available")]
+    if enabled and ebpf and (enabled.held or LINUX_DATAPLANE in first):
+        steps = [*enabled.hold, *_writes(first, current), AwaitRollout("calico-node rolled out"), enabled.release]
+    elif enabled and enabled.held:
+        steps = [enabled.release, *_writes(first, current)]
+    else:
+        steps = _writes(first, current)
+    steps += [AwaitRollout("Calico available")]
     if then:
-        steps += [_ON_EBPF if runs_ebpf({**current, **calico}) else _OFF_EBPF, *_writes(then, current)]
+        steps += [_ON_EBPF if ebpf else _OFF_EBPF, *_writes(then, current)]
     return steps
+
+
+@dataclass(frozen=True, slots=True)
+class _EnabledLater:
+    """The writes by which the operator is kept from enabling eBPF, and then allowed to.
+
+    `held`: it is kept from it now, by a switch that was interrupted.
+    """
+
+    hold: list[Action]
+    release: Action
+    held: bool
+
+
+def _enabled_later(current: State, facts: Facts) -> _EnabledLater | None:
+    """None: the operator can't be kept from enabling eBPF, or has enabled it."""
+    field = next((field for field in current if field.path[-1:] == (BPF,)), None)
+    if field is None or facts.operator_bpf != "false":
+        return None
+    release = Write(field.ref, {field.path: False}, {field.path: None})
+    held = current[field] is None
+    return _EnabledLater([] if held else [Write(field.ref, {field.path: None}, {field.path: False})], release, held)
