@@ -80,16 +80,11 @@ def chart(table: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:
     """The panels, two in a row where there is room."""
     panels = sorted(set(column(table, "panel")))
     width = look.width - 64 if look.narrow else (look.width - 150) // 2
-    drawn = [
-        _panel(table.filter(pa.compute.equal(table["panel"], panel)), table, look).properties(
-            width=width, height=_HEIGHT
-        )
-        for panel in panels
-    ]
+    drawn = [_panel(table.filter(pa.compute.equal(table["panel"], panel)), table, look, width) for panel in panels]
     return alt.concat(*drawn, columns=1 if look.narrow else 2)
 
 
-def _panel(rows: pa.Table, whole: pa.Table, look: Look) -> alt.LayerChart | alt.FacetChart:
+def _panel(rows: pa.Table, whole: pa.Table, look: Look, width: int) -> alt.LayerChart | alt.FacetChart:
     unit, factor = (column(rows, name)[0] for name in ("unit", "factor"))
     title = {
         "text": column(rows, "title")[0],
@@ -117,7 +112,8 @@ def _panel(rows: pa.Table, whole: pa.Table, look: Look) -> alt.LayerChart | alt.
     points = base.mark_point(size=46, filled=True, opacity=1).encode(
         x=x, y=y, fill=side, stroke=side, shape=shape(whole), **hollow(0)
     )
-    return alt.layer(intervals, lines, points, daggers(base, x, y), data=rows, title=title)
+    layers = (intervals, lines, points, daggers(base, x, y))
+    return alt.layer(*layers, data=rows, title=title, width=width, height=_HEIGHT)
 
 
 def _ticks(scale: dict[str, Any]) -> dict[str, Any]:

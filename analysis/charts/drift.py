@@ -1,7 +1,5 @@
 """Whether the order of measuring or the time of day affects the figures."""
 
-from typing import cast
-
 import altair as alt
 import pyarrow as pa
 
@@ -42,12 +40,12 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:
         ("position", "position", "position within its visit"),
         ("minute", "round", "minutes since the first trial"),
     )
-    drawn = [_panel(frame, *panel).properties(width=width, height=170) for panel in panels]
-    joined = alt.vconcat(*drawn, data=frame) if look.narrow else alt.hconcat(*drawn, data=frame)
-    return cast("alt.TopLevelMixin", joined.resolve_scale(y="shared"))
+    drawn = [_panel(frame, width, *panel) for panel in panels]
+    shared = alt.Resolve(scale=alt.ScaleResolveMap(y="shared"))
+    return (alt.vconcat if look.narrow else alt.hconcat)(*drawn, data=frame, resolve=shared)
 
 
-def _panel(frame: pa.Table, field: str, group: str, title: str) -> alt.LayerChart | alt.FacetChart:
+def _panel(frame: pa.Table, width: int, field: str, group: str, title: str) -> alt.LayerChart | alt.FacetChart:
     y = {"title": "against the mean, %", "labelExpr": SIGNED, "tickCount": 5, "grid": True}
     x = alt.X(
         f"{field}:Q", axis={"title": title, "grid": False, "tickMinStep": 1, "tickCount": 6}, scale={"nice": False}
@@ -64,4 +62,4 @@ def _panel(frame: pa.Table, field: str, group: str, title: str) -> alt.LayerChar
     )
     marks = daggers(base, x, alt.Y("value:Q", axis=y))
     zero = base.transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(0))
-    return alt.layer(zero, points, marks, mean)
+    return alt.layer(zero, points, marks, mean, width=width, height=170)

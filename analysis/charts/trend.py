@@ -7,7 +7,7 @@ import altair as alt
 import pyarrow as pa
 
 from analysis.charts.drawing.data import Data, Row, to_frame
-from analysis.charts.drawing.marks import SIGNED, colour, column, daggers, hollow, shape
+from analysis.charts.drawing.marks import SIGNED, colour, column, daggers, hollow, independent_scales, shape
 from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
 from analysis.domain import CELL, Cell
 from analysis.metrics.throughput import THROUGHPUT
@@ -128,12 +128,14 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     zero = alt.Chart().transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(origin))
     paths = list(dict.fromkeys(column(frame, "path")))
     header = {"title": None, "labelAnchor": "start", "labelColor": INK}
-    drawn = (
-        alt.layer(*([] if origin is None else [zero]), *_rules(frame, at, look), lines, points, marks)
-        .properties(width=width, height=_HEIGHT + _labels_height(frame))
-        .facet(facet=alt.Facet("path:N", sort=paths, header=header, title=None), columns=columns, data=frame)
+    layers = [*([] if origin is None else [zero]), *_rules(frame, at, look), lines, points, marks]
+    layered = alt.layer(*layers, width=width, height=_HEIGHT + _labels_height(frame))
+    return layered.facet(
+        facet=alt.Facet("path:N", sort=paths, header=header, title=None),
+        columns=columns,
+        data=frame,
+        resolve=independent_scales("y") if origin is None else alt.Undefined,
     )
-    return drawn if origin is not None else drawn.resolve_scale(y="independent")
 
 
 def _labels_height(frame: pa.Table) -> int:

@@ -27,6 +27,9 @@ _TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 2
 _SHAPES: Final[dict[tuple[str, int], tuple[str, str]]] = {}
 """By table and version: the columns as they are selected, and a null of each one's type. DuckDB names the types."""
 
+_PARSED: Final[dict[str, duckdb.Statement]] = {}
+"""By its SQL, each statement that creates a derived view or macro; they are the same in every store."""
+
 
 def create(
     con: duckdb.DuckDBPyConnection,
@@ -56,7 +59,14 @@ def create(
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
     for statement in view_statements.statements(views):
-        con.execute(statement)
+        con.execute(_parsed(con, statement))
+
+
+def _parsed(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    """A statement as DuckDB's parser leaves it, kept for the next connection: those of the views are long."""
+    if sql not in _PARSED:
+        (_PARSED[sql],) = con.extract_statements(sql)
+    return _PARSED[sql]
 
 
 def _create_runs(con: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:

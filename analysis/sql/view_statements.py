@@ -29,9 +29,12 @@ def statements(named: Collection[str] | None = None) -> list[str]:
     `voids(flags, kind)` and `marks(flags, kind)` are those of `analysis.flags`; `usable_trials` is `trials` without
     void figures.
 
+    A view is bound when it is first read (`defer_binding`): to bind all of them, of 150 columns each, takes DuckDB as
+    long as all else that opens a store.
+
     Args:
-        named: the views and macros to create, with those that they read; all by default. To bind a view of 150 columns
-            takes DuckDB some 10 ms. Words that name no view are of no effect.
+        named: the views and macros to create, with those that they read; all by default. Words that name no view are
+            of no effect.
     """
     wanted, needed = set(named or ()), list[str]()
     for name, statement in reversed(_named_statements()):
@@ -62,7 +65,7 @@ def _make_statements() -> Iterator[tuple[str, str]]:
             f"or not list_has_all({_list(BY_NAME)}, flag_names(flags))"
         ),
     )
-    yield "usable_trials", f"create view usable_trials as {_usable_trials()}"
+    yield "usable_trials", f"create view usable_trials with (defer_binding) as {_usable_trials()}"
     for name in ("geometric_mean", "scale_text", "counts", *VIEWS, "chosen_run"):  # which reads a view
         yield name, _from_file(name)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 import duckdb
@@ -36,7 +37,7 @@ class RecordedPath:
     host_network: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoredRun:
     """A run without its figures.
 
@@ -72,12 +73,12 @@ class StoredRun:
         """Whether each path was measured in one dataplane alone, so that there is nothing to compare."""
         return self.parameters.get(DEALT) is True
 
-    @property
+    @cached_property
     def scales(self) -> tuple[Scale, ...]:
         """The scales at which it measured, the smallest first."""
         return tuple(sorted({cell.scale for cell in self.cells}))
 
-    @property
+    @cached_property
     def factors(self) -> tuple[Factor, ...]:
         """What varied between its scales; nothing in a run of one scale, whose paths do not name it."""
         return scales.varied(cell.scale for cell in self.cells)

@@ -1,5 +1,5 @@
 -- The signs by which each visit's dataplane was proven, disproven or neither, one a row.
-create view evidence as
+create view evidence with (defer_binding) as
 with signs as (
     select
         v.run_id, r.environment, v.visit, v.round, v.dataplane_requested, v.dataplane_observed, v.proof, v.proof_reason,

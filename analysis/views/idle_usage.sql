@@ -1,5 +1,5 @@
 -- CPU and memory of each node in each visit, with nothing sent.
-create view idle_usage as
+create view idle_usage with (defer_binding) as
 with used as (
     select
         v.run_id, r.environment, r.started_at as run_started_at, v.visit, v.round,

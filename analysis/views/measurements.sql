@@ -1,7 +1,7 @@
 -- The trials that count: measured, in a visit whose dataplane is proven, or that another tool measured, which proves none;
 -- with all that a comparison needs beside them.
 -- A figure that one of its trial's flags voids is null here; `usable_trials` and the macros follow from analysis/flags.py.
-create view measurements as
+create view measurements with (defer_binding) as
 with about as (
     select
         run_id,

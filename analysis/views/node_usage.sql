@@ -1,5 +1,5 @@
 -- CPU and memory of each node in the window of each trial that counts.
-create view node_usage as
+create view node_usage with (defer_binding) as
 with used as (
     select
         run_id, environment, run_started_at, visit, round, trial, position, dataplane, baseline, title, colour,

@@ -1,7 +1,7 @@
 -- One row for each run, visit and cell, which has its scale: the visit is the unit of replication, so its trials become one figure here.
 -- The metrics are those of analysis/metrics. Beside them stands how many trials
 -- entered them with a flag, or were left out of them because of one.
-create view visit_means as
+create view visit_means with (defer_binding) as
 select
     run_id,
     environment,

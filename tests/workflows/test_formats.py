@@ -148,7 +148,7 @@ def test_json_fits_its_published_schema_and_is_the_yaml(verb: str, store: str) -
     schema = json.loads(SCHEMAS[f"{document['document']}-{document['version']}"].read_text())
     jsonschema.validate(document, strict(schema), jsonschema.Draft202012Validator)
     jsonschema.validate(document | {"added later": 1}, schema, jsonschema.Draft202012Validator)
-    again = yaml.safe_load(printed(verb, store, "yaml"))
+    again = yaml.load(printed(verb, store, "yaml"), yaml.CSafeLoader)  # seven times as fast as the one in Python
     assert rounded(again) == rounded(document)
     assert "\x1b" not in json.dumps(document, ensure_ascii=False)
     assert "\u202e" not in json.dumps(document, ensure_ascii=False)

@@ -61,15 +61,32 @@ def plot_width(frame: pa.Table, look: Look, right: int = 0, labels: str = "datap
     return int(look.width - left - right - 8)
 
 
-def by_path(layers: Sequence[alt.Chart], frame: pa.Table, look: Look, width: int) -> alt.FacetChart:
-    """The layers once for each path, one below the other, each with the path's name above it."""
+def by_path(
+    layers: Sequence[alt.Chart], frame: pa.Table, look: Look, width: int, independent: Sequence[str] = ("y",)
+) -> alt.FacetChart:
+    """The layers once for each path, one below the other, each with the path's name above it.
+
+    Args:
+        layers: what is drawn of a path.
+        frame: the rows of all paths.
+        look: the size.
+        width: of the plot, in pixels.
+        independent: the channels of which each path has a scale of its own.
+    """
     paths = list(dict.fromkeys(column(frame, "path")))
     header: dict[str, Any] = {"title": None, "labelOrient": "top", "labelAnchor": "start"}
     if look.narrow:  # a path with its metric needs two lines there
         header["labelExpr"] = "split(datum.label, ': ')"
-    layered = alt.layer(*layers).properties(width=width, height=alt.Step(look.lane))
-    faceted: alt.FacetChart = layered.facet(row=alt.Row("path:N", sort=paths, header=header, title=None), data=frame)
-    return cast("alt.FacetChart", faceted.resolve_scale(y="independent"))
+    row = alt.Row("path:N", sort=paths, header=header, title=None)
+    # all at once: each further call on a chart of layers copies all of them, several times
+    layered = alt.layer(*layers, width=width, height=alt.Step(look.lane))
+    return layered.facet(row=row, data=frame, resolve=independent_scales(*independent))
+
+
+def independent_scales(*channels: str) -> alt.Resolve:
+    """What gives each panel of a chart a scale of its own in these channels."""
+    own: dict[str, Any] = dict.fromkeys(channels, "independent")
+    return alt.Resolve(scale=alt.ScaleResolveMap(**own))
 
 
 def daggers(base: alt.Chart, x: alt.X, y: alt.Y) -> alt.Chart:

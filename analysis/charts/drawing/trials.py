@@ -1,7 +1,7 @@
 """Every trial of a metric beside the means over visits: the first chart of the interactive report."""
 
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Final
 
 import altair as alt
 import pyarrow as pa
@@ -69,4 +69,4 @@ def trials(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
         .encode(text=alt.Text("text:N"), color=alt.ColorValue(INK)),
     ]
     tall = Look(look.name, look.width, look.font, look.lane + _LANE)
-    return cast("alt.FacetChart", by_path(layers, frame, tall, plot_width(frame, tall)).resolve_scale(x="independent"))
+    return by_path(layers, frame, tall, plot_width(frame, tall), independent=("x",))
