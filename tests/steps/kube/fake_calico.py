@@ -79,6 +79,7 @@ class Calico:
         self.disturbed: list[str] = []
         self.collided: set[str] = set()
         self._bootstrapped: set[str] = set()
+        self._replaced: set[str] = set()
         self._rollout = timedelta(seconds=rollout_s)
         self._rolled: tuple[bool, datetime] = (False, self.store.now())
         self._felix_pid = 100
@@ -96,7 +97,7 @@ class Calico:
         if install == "operator":
             self._fill_operator(bootstraps=bootstraps)
         self._felix_saw = self._felix_settings()
-        self._rolled = (bool(self._felix_saw[0]), self.store.now() - self._rollout - timedelta(seconds=1))
+        self._rolled = (bool(self._felix_saw[0]), self.store.now() - self._rollout)
         self.store.after = self._control
         self._control()
 
@@ -246,6 +247,7 @@ class Calico:
         bpf = network.get("linuxDataplane") == "BPF"
         if self._rolled[0] != bpf:
             self._rolled = (bpf, self.store.now())
+            self._replaced.clear()
             if (agent := self.store.find("apps", "daemonsets", self.namespace, "calico-node")) is not None:
                 agent["metadata"]["generation"] += 1
         ends = self._rolled[1] + self._rollout
@@ -276,25 +278,25 @@ class Calico:
         return True
 
     def _replace_agents(self, network: Object) -> None:
-        """Replace calico-node on one node after another, at equal times until the rollout ends."""
+        """Replace calico-node on one node after another: on the first at once, on the last before the rollout ends."""
         bootstrapped = network.get("bpfNetworkBootstrap") == "Enabled"
-        began, pods = self._rolled[1], self.agents
-        stale = [pod for pod in pods if datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) <= began]
-        due = began + (self._rollout / len(pods)) * (len(pods) - len(stale) + 1) if pods else began
-        if stale and not self.store.down and self.store.now() >= max(due, began + timedelta(seconds=1)):
-            pod = stale[0]
+        for count, pod in enumerate(self.agents):
+            node = pod["spec"]["nodeName"]
+            due = self._rolled[1] + self._rollout * count / len(self.agents)
+            if node in self._replaced or self.store.down or self.store.now() < due:
+                continue
+            self._replaced.add(node)
             pod["metadata"]["creationTimestamp"] = stamp(self.store.now())
-            if bootstrapped and self._felix_saw[0] and pod["spec"]["nodeName"] not in self._bootstrapped:
-                self.collided.add(pod["spec"]["nodeName"])
+            if bootstrapped and self._felix_saw[0] and node not in self._bootstrapped:
+                self.collided.add(node)
             if bootstrapped:
-                self._bootstrapped.add(pod["spec"]["nodeName"])
-            return self._replace_agents(network)
+                self._bootstrapped.add(node)
         if not bootstrapped:
             self._bootstrapped.clear()
         if (agent := self.store.find("apps", "daemonsets", self.namespace, "calico-node")) is not None:
-            updated = len(pods) - len(stale)
-            agent["status"].update(observedGeneration=agent["metadata"]["generation"], updatedNumberScheduled=updated)
-        return None
+            agent["status"].update(
+                observedGeneration=agent["metadata"]["generation"], updatedNumberScheduled=len(self._replaced)
+            )
 
     def _run_kube_proxy(self) -> None:
         found = self.kube_proxy

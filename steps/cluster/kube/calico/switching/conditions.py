@@ -123,7 +123,7 @@ class Conditions:
                 f"{self._client.where}: kube-proxy does not run on every node after {ROLLOUT_S:.0f} s: check "
                 f"`kubectl -n {KUBE_SYSTEM} describe pods -l {self._labels}`."
             )
-        started = max((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in fresh), default=None)
+        started = max(map(_created_at, fresh), default=None)
         if started is not None:
             self._poll(lambda: self._client.now() >= started + timedelta(seconds=_STEADY_S))
 
@@ -222,8 +222,12 @@ class Conditions:
         namespace = self._facts.calico_namespace or KUBE_SYSTEM
 
         def replaced() -> bool:
+            if changed is not None and self._client.now() < changed + timedelta(seconds=REACTS_S):
+                return False  # what is rolled out may be the version from before
             pods = self._client.list(PODS, namespace, labels=self._facts.agent_labels)
-            return not kube_proxy.stale_pods(pods, changed) and self._is_rolled_out()
+            # the operator was seen to replace a pod in the very second of the change
+            old = [pod for pod in pods if changed is not None and _created_at(pod) < changed]
+            return not old and self._is_rolled_out()
 
         if not poll(replaced, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
             away = "".join(f"node {name} is not ready; " for name in sorted(self._away()))
@@ -262,6 +266,10 @@ def _proxies(found: list[Object]) -> list[Object]:
 def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
     running = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     return bool(running) and not kube_proxy.stale_pods(running, since) and all(_is_ready(pod) for pod in running)
+
+
+def _created_at(pod: Object) -> datetime:
+    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
 
 
 def _has_left_ebpf(log: bytes) -> bool:
