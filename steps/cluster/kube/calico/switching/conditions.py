@@ -123,7 +123,7 @@ class Conditions:
                 f"{self._client.where}: kube-proxy does not run on every node after {ROLLOUT_S:.0f} s: check "
                 f"`kubectl -n {KUBE_SYSTEM} describe pods -l {self._labels}`."
             )
-        started = max(map(_created_at, fresh), default=None)
+        started = max((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in fresh), default=None)
         if started is not None:
             self._poll(lambda: self._client.now() >= started + timedelta(seconds=_STEADY_S))
 
@@ -194,8 +194,7 @@ class Conditions:
     def _await_operator(self) -> None:
         def read() -> tuple[bool, str]:
             installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
-            changed = kube_proxy.written_at(installation, FIELD_MANAGER)
-            if changed is not None and self._client.now() < changed + timedelta(seconds=REACTS_S):
+            if not self._had_time_to_react(installation):
                 return False, "it has not had the time to begin"
             available, message = _is_available(installation, self._client.get(TIGERA_STATUSES, "calico"))
             if available and self._is_rolled_out():
@@ -213,29 +212,31 @@ class Conditions:
             )
 
     def _await_agents(self) -> None:
-        """Wait until the operator has replaced every calico-node since this program changed the Installation.
+        """Wait until the operator has replaced calico-node on every node, where the Installation wants it replaced.
 
         Raises:
             Problem: it has not in time.
         """
-        changed = kube_proxy.written_at(self._client.get(INSTALLATIONS, permissions.DEFAULT), FIELD_MANAGER)
-        namespace = self._facts.calico_namespace or KUBE_SYSTEM
 
         def replaced() -> bool:
-            if changed is not None and self._client.now() < changed + timedelta(seconds=REACTS_S):
-                return False  # what is rolled out may be the version from before
-            pods = self._client.list(PODS, namespace, labels=self._facts.agent_labels)
-            # the operator was seen to replace a pod in the very second of the change
-            old = [pod for pod in pods if changed is not None and _created_at(pod) < changed]
-            return not old and self._is_rolled_out()
+            installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
+            return (
+                self._had_time_to_react(installation)
+                and _has_seen(installation, self._client.get(TIGERA_STATUSES, "calico"))
+                and self._is_rolled_out()
+            )
 
         if not poll(replaced, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
             away = "".join(f"node {name} is not ready; " for name in sorted(self._away()))
             raise Problem(
                 f"{self._client.where}: the operator has not replaced {self._facts.agent} on every node after "
-                f"{AVAILABLE_S:.0f} s ({away}eBPF is not enabled before): check `kubectl -n {namespace} rollout "
-                f"status daemonset/{self._facts.agent}`."
+                f"{AVAILABLE_S:.0f} s ({away}eBPF is not enabled before): check `kubectl -n "
+                f"{self._facts.calico_namespace} rollout status daemonset/{self._facts.agent}`."
             )
+
+    def _had_time_to_react(self, installation: Object | None) -> bool:
+        changed = kube_proxy.written_at(installation, FIELD_MANAGER)
+        return changed is None or self._client.now() >= changed + timedelta(seconds=REACTS_S)
 
     def _is_rolled_out(self) -> bool:
         """Whether calico-node is; the operator's report may be older than its last change."""
@@ -268,10 +269,6 @@ def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
     return bool(running) and not kube_proxy.stale_pods(running, since) and all(_is_ready(pod) for pod in running)
 
 
-def _created_at(pod: Object) -> datetime:
-    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-
-
 def _has_left_ebpf(log: bytes) -> bool:
     """Whether the last Felix process in this log is not in eBPF mode and has written its dataplane."""
     process = read_felix_log(log).current
@@ -300,11 +297,20 @@ def _is_ready(pod: Object) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
-def _is_available(installation: Object | None, status: Object | None) -> tuple[bool, str]:
+def _has_seen(installation: Object | None, status: Object | None) -> bool:
+    """Whether the operator reports on the present Installation; one that does not say is believed."""
     wanted = ((installation or {}).get("metadata") or {}).get("generation", 0)
-    conditions = {c.get("type"): c for c in ((status or {}).get("status") or {}).get("conditions") or []}
+    return bool(_conditions(status).get("Available", {}).get("observedGeneration", wanted) >= wanted)
+
+
+def _conditions(status: Object | None) -> dict[str, Object]:
+    return {str(c.get("type")): c for c in ((status or {}).get("status") or {}).get("conditions") or []}
+
+
+def _is_available(installation: Object | None, status: Object | None) -> tuple[bool, str]:
+    conditions = _conditions(status)
     available = conditions.get("Available", {})
-    current = available.get("observedGeneration", wanted) >= wanted
     busy = conditions.get("Progressing", {}).get("status") == "True"
     message = conditions.get("Degraded", {}).get("message") or available.get("message") or ""
-    return available.get("status") == "True" and current and not busy, str(message)
+    is_available = available.get("status") == "True" and _has_seen(installation, status) and not busy
+    return is_available, str(message)
