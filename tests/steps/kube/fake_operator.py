@@ -13,7 +13,9 @@ Object = dict[str, Any]
 
 BPF_ENABLED = "operator.tigera.io/bpfEnabled"
 DISABLED = "operator.tigera.io/disable-kube-proxy"
-_GENERATION = "pod-template-generation"
+_REVISION = "controller-revision-hash"
+_NFTABLES_MODES = {"Iptables": "Disabled", "BPF": "Enabled"}
+"""What it makes of the Installation's linuxDataplane; of Nftables it makes Auto."""
 _REPORTS = timedelta(seconds=5)
 """How late the operator reports what it finds: it looks every 5 s."""
 
@@ -49,18 +51,20 @@ class Operator:
         self._rollout = timedelta(seconds=rollout_s)
         self._fill(bootstraps=bootstraps)
         self._bpf = calico.felix_runs_bpf
+        self._replaced = 0
         self._began = self._store.now() - self._rollout - _REPORTS
         self._mode = calico.felix["spec"].get("bpfExternalServiceMode")
         self._refused_at: datetime | None = None
+        self._seen = 1
 
     def act(self) -> None:
         """Do what is to be done now."""
         now, network = self._store.now(), self._network
         bpf = network.get("linuxDataplane") == "BPF"
-        self._write_felix("nftablesMode", "Disabled" if network.get("linuxDataplane") == "Iptables" else "Enabled")
+        self._write_felix("nftablesMode", _NFTABLES_MODES.get(str(network.get("linuxDataplane")), "Auto"))
         changes = self._bpf != bpf
         if changes:
-            self._bpf, self._began = bpf, now
+            self._bpf, self._began, self._replaced = bpf, now, 0
             if (agent := self._calico.agent) is not None:
                 agent["metadata"]["generation"] += 1
                 self.wrote.append(("calico-node", "changed"))
@@ -76,10 +80,14 @@ class Operator:
         self._report()
 
     @property
-    def _network(self) -> Object:
+    def _installation(self) -> Object:
         found = self._store.find("operator.tigera.io", "installations", "", "default")
         assert found is not None
-        network: Object = found["spec"]["calicoNetwork"]
+        return found
+
+    @property
+    def _network(self) -> Object:
+        network: Object = self._installation["spec"]["calicoNetwork"]
         return network
 
     @property
@@ -115,22 +123,22 @@ class Operator:
         self.wrote.append(("kube-proxy", "disabled" if disables else "enabled"))
 
     def _replace_agents(self, network: Object) -> None:
-        """Replace calico-node on one node after another, the first at once."""
+        """Replace calico-node on one node after another, the first at once; a pod of the wanted version stays."""
         agent = self._calico.agent
         if agent is None:
             return
         bootstraps = network.get("bpfNetworkBootstrap") == "Enabled"
         if not bootstraps:
             self._bootstrapped.clear()
-        generation, pods = agent["metadata"]["generation"], self._calico.agents
-        for count, pod in enumerate(pods):
+        revision, pods = "bpf" if self._bpf else "rules", self._calico.agents
+        for pod in pods:
             labels, node = pod["metadata"]["labels"], pod["spec"]["nodeName"]
-            due = self._began + self._rollout / len(pods) * count
-            if labels.setdefault(_GENERATION, str(generation)) == str(generation):
+            if labels.setdefault(_REVISION, revision) == revision:
                 continue
-            if self._store.down or self._store.now() < due:
+            if self._store.down or self._store.now() < self._began + self._rollout / len(pods) * self._replaced:
                 break
-            labels[_GENERATION] = str(generation)
+            self._replaced += 1
+            labels[_REVISION] = revision
             pod["metadata"]["creationTimestamp"] = stamp(self._store.now())
             self.wrote.append(("pod", node))
             self._store.logs.pop((self._calico.namespace, pod["metadata"]["name"]), None)
@@ -139,7 +147,8 @@ class Operator:
                 self.collided.add(node)
             if bootstraps:
                 self._bootstrapped.add(node)
-        updated = sum(pod["metadata"]["labels"][_GENERATION] == str(generation) for pod in pods)
+        updated = sum(pod["metadata"]["labels"][_REVISION] == revision for pod in pods)
+        generation = agent["metadata"]["generation"]
         away = int(self._rolling and self._store.now() >= self._began)
         desired = agent["status"]["desiredNumberScheduled"]
         ready = max(desired - max(len(self._store.down), away), 0)
@@ -159,6 +168,8 @@ class Operator:
         elif not self._rolling and self._refused_at is None:
             found["Available"] = True
         found["Progressing"], found["Degraded"] = rolling, refused
+        if rolling or not self._rolling:
+            self._seen = self._installation["metadata"]["generation"]
         self._set_conditions(status, found)
 
     def _set_conditions(self, status: Object, found: dict[str, bool]) -> None:
@@ -166,7 +177,8 @@ class Operator:
         self.wrote += [(name, value) for name, value in found.items() if before.get(name) != str(value)]
         messages = {"Degraded": _REFUSED} if found["Degraded"] else {}
         status["status"]["conditions"] = [
-            {"type": name, "status": str(value), "message": messages.get(name, "")} for name, value in found.items()
+            {"type": name, "status": str(value), "message": messages.get(name, ""), "observedGeneration": self._seen}
+            for name, value in found.items()
         ]
 
     def _fill(self, *, bootstraps: bool) -> None:

@@ -17,6 +17,8 @@ Writes = list[tuple[str, object]]
 
 SEQUENCES: Object = json.loads((Path(recordings.__file__).parent / "recorded" / "operator.json").read_text())
 HELD, NOT_HELD, BACK, HELD_ON = "held", "not held", "back", "held on"
+TURNED_ROUND = "turned round"
+STATES = {"Available", "Degraded"}
 REFUSED = "ResourceUpdateError"
 
 
@@ -111,6 +113,14 @@ def test_fake_operator_that_is_not_held_enables_ebpf_before_it_replaces_a_pod() 
     assert found[4:] == known[4:] == [("pod", "node-a"), ("pod", "node-b")]
     assert LOST.startswith("15")
     assert calico.collided == {"node-b"}, "as it was: node-a's calico-node was replaced before its Felix ran eBPF"
+
+
+def test_fake_operator_that_is_turned_round_keeps_the_pod_that_is_of_the_wanted_version() -> None:
+    calico = managed(HELD)
+    replay(HELD_ON, calico)
+    found = [each for each in replay(TURNED_ROUND, calico) if each[0] not in STATES]
+    assert found == [each for each in all_writes(TURNED_ROUND) if each[0] not in STATES]
+    assert [node for what, node in found if what == "pod"] == ["node-a", "node-a"]
 
 
 @pytest.mark.parametrize("name", [HELD, HELD_ON])
