@@ -2,13 +2,12 @@
 
 import itertools
 import json
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP
+from tests.steps.kube.fake_operator import Operator
 from tests.steps.kube.fake_patches import copied
-from tests.steps.kube.fake_requests import stamp
 from tests.steps.kube.fake_store import Store
 
 Object = dict[str, Any]
@@ -23,7 +22,6 @@ clusterCIDR: 10.64.0.0/16
 conntrack: {maxPerCore: 0, min: 0}
 """
 
-_ENABLED = "operator.tigera.io/bpfEnabled"
 _READY: Object = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 
 _KINDS = {
@@ -54,9 +52,7 @@ class Calico:
         version: Calico's.
         rollout_s: how long the operator takes to roll calico-node out on all nodes.
 
-    `disturbed`: what else made Felix restart while the operator did so.
-    `collided`: the nodes that lost the API server, since Felix ran eBPF there before its pod was replaced by one that
-    tells the kernel the API server's address.
+    `operator`: Calico's, where it installed it.
     """
 
     def __init__(
@@ -76,12 +72,6 @@ class Calico:
         self.install = install
         self.namespace = "calico-system" if install == "operator" else "kube-system"
         self._serial = itertools.count(1)
-        self.disturbed: list[str] = []
-        self.collided: set[str] = set()
-        self._bootstrapped: set[str] = set()
-        self._replaced: set[str] = set()
-        self._rollout = timedelta(seconds=rollout_s)
-        self._rolled: tuple[bool, datetime] = (False, self.store.now())
         self._felix_pid = 100
         for (kind_group, plural), (kind_version, kind) in _KINDS.items():
             self.store.serve(kind_group, kind_version, plural, kind)
@@ -94,10 +84,8 @@ class Calico:
             self.store.serve(group, CALICO_GROUPS[group], plural, kind)
         self.store.serve(group, CALICO_GROUPS[group], "clusterinformations", "ClusterInformation")
         self._fill(felix or {}, mode, version)
-        if install == "operator":
-            self._fill_operator(bootstraps=bootstraps)
         self._felix_saw = self._felix_settings()
-        self._rolled = (bool(self._felix_saw[0]), self.store.now() - self._rollout)
+        self.operator = Operator(self, rollout_s, bootstraps=bootstraps) if install == "operator" else None
         self.store.after = self._control
         self._control()
 
@@ -105,6 +93,25 @@ class Calico:
     def felix(self) -> Object:
         """The default FelixConfiguration."""
         return self._must(self.group, "felixconfigurations", "", "default")
+
+    @property
+    def felix_runs_bpf(self) -> bool:
+        return bool(self._felix_saw[0])
+
+    @property
+    def disturbed(self) -> list[str]:
+        """What else made Felix restart while the operator rolled it out."""
+        return self.operator.disturbed if self.operator is not None else []
+
+    @property
+    def collided(self) -> set[str]:
+        """The nodes that lost the API server, since the operator enabled eBPF there too early."""
+        return self.operator.collided if self.operator is not None else set()
+
+    @property
+    def agent(self) -> Object | None:
+        """calico-node's DaemonSet."""
+        return self.store.find("apps", "daemonsets", self.namespace, "calico-node")
 
     @property
     def kube_proxy(self) -> Object:
@@ -185,37 +192,13 @@ class Calico:
             },
         )
 
-    def _fill_operator(self, *, bootstraps: bool) -> None:
-        self.store.serve("operator.tigera.io", "v1", "installations", "Installation")
-        self.store.serve("operator.tigera.io", "v1", "tigerastatuses", "TigeraStatus")
-        known: Object = {
-            "linuxDataplane": {},
-            **({"kubeProxyManagement": {}, "bpfNetworkBootstrap": {}} if bootstraps else {}),
-        }
-        properties = {"spec": {"properties": {"calicoNetwork": {"properties": known}}}}
-        self.store.put(
-            "apiextensions.k8s.io",
-            "customresourcedefinitions",
-            {
-                "metadata": {"name": "installations.operator.tigera.io"},
-                "spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"properties": properties}}}]},
-            },
-        )
-        self.store.put(
-            "operator.tigera.io",
-            "installations",
-            {"metadata": {"name": "default"}, "spec": {"calicoNetwork": {"linuxDataplane": "Iptables"}}},
-        )
-        status = {"conditions": [{"type": "Available", "status": "True"}]}
-        self.store.put("operator.tigera.io", "tigerastatuses", {"metadata": {"name": "calico"}, "status": status})
-
     def _control(self) -> None:
         """What controllers do about what is there now."""
         store = self.store
         store.after = lambda: None
         try:
-            if self.install == "operator":
-                self._operate()
+            if self.operator is not None:
+                self.operator.act()
             self._run_kube_proxy()
             self._run_felix()
             for pod in store.all("", "pods"):
@@ -236,67 +219,6 @@ class Calico:
             if pod["spec"].get("nodeName") == name:
                 pod["status"] = {**pod["status"], "conditions": [{"type": "Ready", "status": "False"}]}
         self.store.after()
-
-    def _operate(self) -> None:
-        """Enable eBPF at once, and roll out calico-node, which is reported late. With a node down no rollout ends.
-
-        As the operator 1.42.3 does: it enables eBPF before the rollout, since it reads a DaemonSet that it remembers,
-        and leaves bpfEnabled alone while that differs from its own annotation.
-        """
-        network = self._must("operator.tigera.io", "installations", "", "default")["spec"]["calicoNetwork"]
-        bpf = network.get("linuxDataplane") == "BPF"
-        if self._rolled[0] != bpf:
-            self._rolled = (bpf, self.store.now())
-            self._replaced.clear()
-            if (agent := self.store.find("apps", "daemonsets", self.namespace, "calico-node")) is not None:
-                agent["metadata"]["generation"] += 1
-        ends = self._rolled[1] + self._rollout
-        rolling = bool(self.store.down) or self.store.now() < ends
-        if rolling and self._felix_settings()[1] != self._felix_saw[1]:
-            self.disturbed.append(f"bpfExternalServiceMode {self._felix_settings()[1]}")
-        agrees = self._enable(bpf=bpf)
-        self._replace_agents(network)
-        begun = self.store.now() >= min(ends, self._rolled[1] + timedelta(seconds=5))
-        status = self._must("operator.tigera.io", "tigerastatuses", "", "calico")["status"]
-        status["conditions"] = [{"type": "Available", "status": str(agrees and not (rolling and begun))}]
-        if network.get("kubeProxyManagement") == "Enabled":
-            selector = self.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]
-            if self.felix["spec"].get("bpfEnabled"):
-                selector["operator.tigera.io/disable-kube-proxy"] = "true"
-            else:
-                selector.pop("operator.tigera.io/disable-kube-proxy", None)
-
-    def _enable(self, *, bpf: bool) -> bool:
-        """Write bpfEnabled, unless somebody else has; whether nobody has."""
-        spec = self.felix["spec"]
-        annotations = self.felix["metadata"].setdefault("annotations", {})
-        noted = annotations.get(_ENABLED)
-        if noted is not None and noted != json.dumps(spec.get("bpfEnabled")):
-            return False
-        spec["bpfEnabled"] = bpf and (not self.store.down or bool(spec.get("bpfEnabled")))
-        annotations[_ENABLED] = json.dumps(spec["bpfEnabled"])
-        return True
-
-    def _replace_agents(self, network: Object) -> None:
-        """Replace calico-node on one node after another: on the first at once, on the last before the rollout ends."""
-        bootstrapped = network.get("bpfNetworkBootstrap") == "Enabled"
-        for count, pod in enumerate(self.agents):
-            node = pod["spec"]["nodeName"]
-            due = self._rolled[1] + self._rollout * count / len(self.agents)
-            if node in self._replaced or self.store.down or self.store.now() < due:
-                continue
-            self._replaced.add(node)
-            pod["metadata"]["creationTimestamp"] = stamp(self.store.now())
-            if bootstrapped and self._felix_saw[0] and node not in self._bootstrapped:
-                self.collided.add(node)
-            if bootstrapped:
-                self._bootstrapped.add(node)
-        if not bootstrapped:
-            self._bootstrapped.clear()
-        if (agent := self.store.find("apps", "daemonsets", self.namespace, "calico-node")) is not None:
-            agent["status"].update(
-                observedGeneration=agent["metadata"]["generation"], updatedNumberScheduled=len(self._replaced)
-            )
 
     def _run_kube_proxy(self) -> None:
         found = self.kube_proxy
@@ -324,24 +246,30 @@ class Calico:
             return
         self._felix_saw = settings
         old, self._felix_pid = self._felix_pid, self._felix_pid + 1
-        bpf = str(bool(settings[0])).lower()
-        lines = [
-            (old, "felix/daemon.go 961: Exiting for config change rc=129"),
-            (self._felix_pid, "felix/daemon.go 200: Felix starting up GOMAXPROCS=2 builddate= gitcommit= version="),
-            (self._felix_pid, f"felix/driver.go 100: Using internal (linux) dataplane driver. {{BPFEnabled:{bpf}}}"),
-            (
-                self._felix_pid,
-                "felix/int_dataplane.go 1518: Determined whether or not to use nftables useNftables=false",
-            ),
-            (self._felix_pid, "felix/int_dataplane.go 2464: Completed first update to dataplane. secsSinceStart=1.5"),
-        ]
-        if settings[0]:
-            note = "felix/int_dataplane.go 949: BPF enabled, starting BPF endpoint manager and map manager."
-            lines.insert(3, (self._felix_pid, note))
         for node in {"node-a", "node-b"} - self.store.down:
-            for pid, line in lines:
-                at = self.store.now().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-                self.store.say(self.namespace, f"calico-node-{node}", f"{at} [INFO][{pid}] {line}")
+            self._say(node, old, "felix/daemon.go 961: Exiting for config change rc=129")
+            self.start_felix(node)
+
+    def start_felix(self, node: str) -> None:
+        """Print what a new process of Felix does."""
+        bpf = self._felix_saw[0]
+        lines = [
+            "felix/daemon.go 200: Felix starting up GOMAXPROCS=2 builddate= gitcommit= version=",
+            f"felix/driver.go 100: Using internal (linux) dataplane driver. {{BPFEnabled:{str(bpf).lower()}}}",
+            *(
+                ["felix/int_dataplane.go 949: BPF enabled, starting BPF endpoint manager and map manager."]
+                if bpf
+                else []
+            ),
+            "felix/int_dataplane.go 1518: Determined whether or not to use nftables useNftables=false",
+            "felix/int_dataplane.go 2464: Completed first update to dataplane. secsSinceStart=1.5",
+        ]
+        for line in lines:
+            self._say(node, self._felix_pid, line)
+
+    def _say(self, node: str, pid: int, line: str) -> None:
+        at = self.store.now().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        self.store.say(self.namespace, f"calico-node-{node}", f"{at} [INFO][{pid}] {line}")
 
     def _felix_settings(self) -> tuple[object, ...]:
         spec = self.felix["spec"]

@@ -11,6 +11,8 @@ from steps.proof.wait import Judgement, judge
 from tests.steps.kube.recordings import Switch
 
 FALLBACK = "08-node-b-kernel-too-old-falls-back"
+LOST = "15-operator-enables-ebpf-too-early"
+"""node-b has lost the API server, so that its Felix never starts again: it stays pending, and is never proven."""
 
 
 def judge_switch(

@@ -1,17 +1,20 @@
 """From every dataplane to every other, by every kind of install: what is written when, and what it waits for."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from itertools import combinations, permutations
 
 import pytest
 
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, felix_configurations
+from steps.cluster.kube.calico.switching import conditions
 from steps.cluster.kube.calico.switching.actions import AwaitRollout, Write
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.fields import INSTALLATION, LINUX_DATAPLANE
 from steps.cluster.kube.calico.switching.switch import plan_switch
 from tests.steps.kube.fake_api import KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fake_requests import stamp
 from tests.steps.kube.switching import put_back, running, switch
 
 SWITCHED = ("iptables", "nftables", "ebpf", "ebpf-dsr")
@@ -80,6 +83,32 @@ def test_operator_enables_ebpf_after_every_calico_node_was_replaced(there: str, 
     (rolled,) = (i for i, a in enumerate(plan) if isinstance(a, Write) and a.ref == INSTALLATION and _rolls(a))
     assert enabling == [(rolled - 1, {BPF_PATH: None}), (rolled + 2, {BPF_PATH: False})]
     assert plan[rolled + 1] == AwaitRollout("calico-node rolled out")
+
+
+def test_pods_made_in_the_second_of_the_change_do_not_stand_for_those_of_a_late_operator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calico = Calico("operator", rollout_s=40.0)
+    assert calico.operator is not None
+    begins, act = calico.store.now() + timedelta(seconds=4), calico.operator.act
+    for pod in calico.agents:
+        pod["metadata"]["creationTimestamp"] = stamp(calico.store.now())
+    monkeypatch.setattr(calico.operator, "act", lambda: act() if calico.store.now() >= begins else None)
+    switch(calico, "ebpf")
+    assert running(calico) == "ebpf"
+    assert [what for what, _value in calico.operator.wrote if what == "pod"] == ["pod", "pod"]
+    assert calico.collided == set()
+
+
+def test_pod_that_is_replaced_in_the_second_of_the_change_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "AVAILABLE_S", 5.0)  # in which the fake's time passes many times over
+    calico = Calico("operator", rollout_s=40.0)
+    began = calico.store.now().replace(microsecond=0)
+    switch(calico, "ebpf")
+    first, second = (datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in calico.agents)
+    assert first - began <= timedelta(seconds=1)
+    assert second - first >= timedelta(seconds=15)
+    assert running(calico) == "ebpf"
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -16,13 +16,13 @@ from steps.cluster.kube.calico.proof.signs import KNOWN, Observation
 from steps.cluster.kube.probe.report import HostProbe
 from steps.proof import evaluate
 from steps.proof.wait import WAITING, Impossible, Judgement, Pending, Proven
-from tests.steps.kube.calico.judgements import FALLBACK, answering, host, judge_switch
+from tests.steps.kube.calico.judgements import FALLBACK, LOST, answering, host, judge_switch
 from tests.steps.kube.recordings import NAMES, NODES, Switch, shifted, stamp, switch
 
 BROKEN = "07-back-kube-proxy-unparked-first-breaks-services"
 HALF_BROKEN = "09-back-from-mixed"
 CRASH = "12-nftables-to-iptables-felix-panics-once"
-GOOD = tuple(name for name in NAMES if name not in {FALLBACK, BROKEN, HALF_BROKEN})
+GOOD = tuple(name for name in NAMES if name not in {FALLBACK, BROKEN, HALF_BROKEN, LOST})
 Lines = tuple[bytes, ...]
 
 

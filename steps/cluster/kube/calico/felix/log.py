@@ -35,6 +35,7 @@ _STARTS: Final = ("Felix starting up", "Successfully loaded configuration")
 _FALLBACK: Final = "BPF dataplane mode enabled but not supported"
 _OVERRIDE: Final = "Merging in config from internal override"
 _SKIPPED: Final = re.compile(r"^Skipping config value for BPFEnabled from .*; already have a value from (.*)$")
+_UNREAD: Final = "Failed to get config from datastore error="
 _QUOTED: Final = 160
 
 
@@ -133,6 +134,8 @@ def _parse_headless_line(process: FelixProcess, at: datetime, text: str) -> None
 def _parse_message(process: FelixProcess, at: datetime, level: str, message: str) -> None:
     process.levels.add(level)
     mark = LogPosition(at, message[:_QUOTED])
+    unread = message.removeprefix(_UNREAD)
+    process.unconfigured = LogPosition(at, unread[:_QUOTED]) if unread != message else None
     for start in _STARTS:
         if message.startswith(start):
             process._start_lines.add(start)  # noqa: SLF001 - filled by this module

@@ -48,6 +48,7 @@ class FelixProcess:
         panic: the line by which it crashed.
         dropped: how many of its lines it reports as dropped.
         levels: the levels of its lines.
+        unconfigured: its last line, by which it can't read its configuration from the API server.
     """
 
     pid: int
@@ -72,6 +73,7 @@ class FelixProcess:
     panic: LogPosition | None = None
     dropped: int = 0
     levels: set[str] = field(default_factory=set)
+    unconfigured: LogPosition | None = None
     _start_lines: set[str] = field(default_factory=set)
 
     @property
@@ -116,5 +118,9 @@ class FelixProcess:
 
     @property
     def quiet(self) -> bool:
-        """Whether it started within this log and has no line of level INFO: the log level hides what a proof needs."""
-        return self.started_at is not None and not self.levels & {"INFO", "DEBUG", "TRACE"}
+        """Whether it started within this log and has no line of level INFO: the log level hides what a proof needs.
+
+        Before it has read its configuration it prints errors alone, at any level.
+        """
+        silent = not self.levels & {"INFO", "DEBUG", "TRACE"}
+        return self.started_at is not None and silent and self.unconfigured is None

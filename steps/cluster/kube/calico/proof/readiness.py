@@ -193,6 +193,8 @@ def _unfinished(observation: Observation, current: FelixProcess) -> Iterator[str
         yield f"Felix ended ({end.text}) and has not started again"
     elif due := current.restart_due:
         yield f"Felix has yet to restart: {due}"
+    elif current.unconfigured is not None:
+        yield f"Felix can't read its configuration from the API server ({current.unconfigured.text})"
     elif current.updated_at is None and current.started_at is not None and not _ready_since(observation):
         yield "Felix has not completed its first update to the dataplane"
 
