@@ -15,6 +15,7 @@ from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
 Condition = Literal[
     "kube-proxy parked",
     "kube-proxy rolled out",
+    "Installation seen",
     "calico-node rolled out",
     "Felix on eBPF",
     "Felix off eBPF",
@@ -77,6 +78,7 @@ def command(action: Action, facts: Facts) -> str:
     return {
         "kube-proxy parked": f"kubectl -n {KUBE_SYSTEM} wait --for=delete pods -l {selector} --timeout=120s",
         "kube-proxy rolled out": f"kubectl -n {KUBE_SYSTEM} rollout status daemonset/{KUBE_PROXY}",
+        "Installation seen": "kubectl get tigerastatus calico -o jsonpath='{.status.conditions[*].observedGeneration}'",
         "calico-node rolled out": f"kubectl -n {facts.calico_namespace} rollout status daemonset/{facts.agent}",
         "Felix on eBPF": started,
         "Felix off eBPF": started,

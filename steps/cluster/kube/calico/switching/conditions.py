@@ -79,6 +79,7 @@ class Conditions:
         {
             "kube-proxy parked": self._await_parking,
             "kube-proxy rolled out": self._await_rollout,
+            "Installation seen": self._await_reaction,
             "calico-node rolled out": self._await_agents,
             "Felix on eBPF": self._await_ebpf,
             "Felix off eBPF": self._await_end_of_ebpf,
@@ -211,6 +212,18 @@ class Conditions:
                 f"({away}{message or 'without a reason'}): check `kubectl describe tigerastatus calico`."
             )
 
+    def _await_reaction(self) -> None:
+        """Wait until the operator has seen the Installation.
+
+        Raises:
+            Problem: it has not in time.
+        """
+        if not poll(self._has_reacted, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
+            raise Problem(
+                f"{self._client.where}: the operator has not seen the Installation {AVAILABLE_S:.0f} s after it was "
+                "changed: check `kubectl -n tigera-operator get pods`."
+            )
+
     def _await_agents(self) -> None:
         """Wait until the operator has replaced calico-node on every node, where the Installation wants it replaced.
 
@@ -219,12 +232,7 @@ class Conditions:
         """
 
         def replaced() -> bool:
-            installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
-            return (
-                self._had_time_to_react(installation)
-                and _has_seen(installation, self._client.get(TIGERA_STATUSES, "calico"))
-                and self._is_rolled_out()
-            )
+            return self._has_reacted() and self._is_rolled_out()
 
         if not poll(replaced, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
             away = "".join(f"node {name} is not ready; " for name in sorted(self._away()))
@@ -233,6 +241,11 @@ class Conditions:
                 f"{AVAILABLE_S:.0f} s ({away}eBPF is not enabled before): check `kubectl -n "
                 f"{self._facts.calico_namespace} rollout status daemonset/{self._facts.agent}`."
             )
+
+    def _has_reacted(self) -> bool:
+        installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
+        seen = _has_seen(installation, self._client.get(TIGERA_STATUSES, "calico"))
+        return seen and self._had_time_to_react(installation)
 
     def _had_time_to_react(self, installation: Object | None) -> bool:
         changed = kube_proxy.written_at(installation, FIELD_MANAGER)

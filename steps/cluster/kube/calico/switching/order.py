@@ -133,7 +133,8 @@ def _written_in_turn(calico: Mapping[Field, Value], current: State, facts: Facts
     if enabled and ebpf and (enabled.held or LINUX_DATAPLANE in first):
         steps = [*enabled.hold, *_writes(first, current), AwaitRollout("calico-node rolled out"), enabled.release]
     elif enabled and enabled.held:
-        steps = [enabled.release, *_writes(first, current)]
+        # before it has seen an Installation without eBPF, the operator would enable it for a moment
+        steps = [*_writes(first, current), AwaitRollout("Installation seen"), enabled.release]
     else:
         steps = _writes(first, current)
     steps += [AwaitRollout("Calico available")]
