@@ -4,7 +4,7 @@ import pytest
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.calico.switching import conditions
+from steps.cluster.kube.calico.switching import operator_reaction
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.ownership import lock
@@ -62,7 +62,7 @@ def test_restore_to_ebpf_waits_for_the_operator_who_needs_the_node(
     calico.store.advance(60)
     switch(calico, "iptables")
     calico.fail_node("node-b")
-    monkeypatch.setattr(conditions, "AVAILABLE_S", 0.01)
+    monkeypatch.setattr(operator_reaction, "AVAILABLE_S", 0.01)
     with pytest.raises(Problem, match=f"{reason}.*node-b is not ready"):
         put_back(calico)
     assert held(calico)

@@ -1,0 +1,139 @@
+"""What Calico's operator makes of a changed Installation, as far as a switch waits for it."""
+
+import operator
+from datetime import timedelta
+from typing import Final
+
+from analysis.errors import Problem
+from steps.cluster.kube.api import permissions
+from steps.cluster.kube.api.encoding import FIELD_MANAGER
+from steps.cluster.kube.api.fields import read_field
+from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.api.permissions import DAEMONSETS, INSTALLATIONS, KUBE_SYSTEM, PODS, TIGERA_STATUSES
+from steps.cluster.kube.calico.implementation import BPF
+from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.switching import ready_pods
+from steps.cluster.kube.calico.switching.fields import LINUX_DATAPLANE
+from steps.cluster.kube.cni import Surroundings
+from steps.polling import poll
+
+AVAILABLE_S: Final = 600.0
+"""The longest wait for the operator, which rolls calico-node out node by node."""
+
+REACTS_S: Final = 10.0
+"""How long the operator may take to begin a rollout; until then it reports the state from before."""
+
+_POLL_S: Final = 1.0
+
+
+class OperatorReaction:
+    """Waits for the operator of one cluster."""
+
+    def __init__(self, around: Surroundings, facts: Facts) -> None:
+        self._client = around.client
+        self._facts = facts
+        self._sleep = around.sleep
+
+    def await_available(self) -> None:
+        """Wait until it reports Calico as available, and calico-node is rolled out.
+
+        Raises:
+            Problem: it is not in time.
+        """
+
+        def read() -> tuple[bool, str]:
+            installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
+            if not self._had_time_to_react(installation):
+                return False, "it has not had the time to begin"
+            available, message = _is_available(installation, self._client.get(TIGERA_STATUSES, "calico"))
+            if available and self._is_rolled_out():
+                return True, ""
+            return self._is_as_far_as_possible(installation), message
+
+        # polled, since two kinds are involved and a watch covers one
+        is_available = operator.itemgetter(0)
+        ready, message = poll(read, is_available, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep)
+        if not ready:
+            away = "".join(f"node {name} is not ready; " for name in sorted(ready_pods.away(self._client)))
+            raise Problem(
+                f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
+                f"({away}{message or 'without a reason'}): check `kubectl describe tigerastatus calico`."
+            )
+
+    def await_reaction(self) -> None:
+        """Wait until the operator has seen the Installation.
+
+        Raises:
+            Problem: it has not in time.
+        """
+        if not poll(self._has_reacted, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
+            raise Problem(
+                f"{self._client.where}: the operator has not seen the Installation {AVAILABLE_S:.0f} s after it was "
+                "changed: check `kubectl -n tigera-operator get pods`."
+            )
+
+    def await_agents(self) -> None:
+        """Wait until the operator has replaced calico-node on every node, where the Installation wants it replaced.
+
+        Raises:
+            Problem: it has not in time.
+        """
+
+        def replaced() -> bool:
+            return self._has_reacted() and self._is_rolled_out()
+
+        if not poll(replaced, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
+            away = "".join(f"node {name} is not ready; " for name in sorted(ready_pods.away(self._client)))
+            raise Problem(
+                f"{self._client.where}: the operator has not replaced {self._facts.agent} on every node after "
+                f"{AVAILABLE_S:.0f} s ({away}eBPF is not enabled before): check `kubectl -n "
+                f"{self._facts.calico_namespace} rollout status daemonset/{self._facts.agent}`."
+            )
+
+    def _has_reacted(self) -> bool:
+        installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
+        seen = _has_seen(installation, self._client.get(TIGERA_STATUSES, "calico"))
+        return seen and self._had_time_to_react(installation)
+
+    def _had_time_to_react(self, installation: Object | None) -> bool:
+        changed = kube_proxy.written_at(installation, FIELD_MANAGER)
+        return changed is None or self._client.now() >= changed + timedelta(seconds=REACTS_S)
+
+    def _is_rolled_out(self) -> bool:
+        """Whether calico-node is; the operator's report may be older than its last change."""
+        where = (self._facts.calico_namespace, self._facts.agent)
+        found = (
+            d for d in self._client.list(DAEMONSETS) if (d["metadata"]["namespace"], d["metadata"]["name"]) == where
+        )
+        return all(kube_proxy.is_rolled_out(each) for each in found)
+
+    def _is_as_far_as_possible(self, installation: Object | None) -> bool:
+        """Whether a node is not ready, for which the operator waits, and Felix is configured as it will be then."""
+        if not ready_pods.away(self._client) or self._facts.group is None:
+            return False
+        felix = self._client.get(permissions.felix_configurations(self._facts.group), permissions.DEFAULT)
+        wanted = read_field(installation or {}, LINUX_DATAPLANE.path) == "BPF"
+        pods = self._client.list(PODS, self._facts.calico_namespace or KUBE_SYSTEM, labels=self._facts.agent_labels)
+        return bool(read_field(felix or {}, ("spec", BPF))) == wanted and all(
+            map(ready_pods.is_ready, ready_pods.present(self._client, pods))
+        )
+
+
+def _has_seen(installation: Object | None, status: Object | None) -> bool:
+    """Whether the operator reports on the present Installation; one that does not say is believed."""
+    wanted = ((installation or {}).get("metadata") or {}).get("generation", 0)
+    return bool(_conditions(status).get("Available", {}).get("observedGeneration", wanted) >= wanted)
+
+
+def _conditions(status: Object | None) -> dict[str, Object]:
+    return {str(c.get("type")): c for c in ((status or {}).get("status") or {}).get("conditions") or []}
+
+
+def _is_available(installation: Object | None, status: Object | None) -> tuple[bool, str]:
+    conditions = _conditions(status)
+    available = conditions.get("Available", {})
+    busy = conditions.get("Progressing", {}).get("status") == "True"
+    message = conditions.get("Degraded", {}).get("message") or available.get("message") or ""
+    is_available = available.get("status") == "True" and _has_seen(installation, status) and not busy
+    return is_available, str(message)
