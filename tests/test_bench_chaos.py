@@ -1,5 +1,6 @@
 """The matrix of faults: which points are tried, how a fault is made and ended, and what is found after a run."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,24 @@ def test_interrupted_chaos_fault_is_ended() -> None:
     assert now["spec"]["replicas"] == 2
     assert now["metadata"]["generation"] == 3, "it was scaled to 0 in between"
     assert called == [("begin {node}", "node-a"), ("end {node}", "node-a")]
+
+
+@pytest.mark.parametrize("fault", ["kubelet-stopped", "network-cut"])
+@pytest.mark.parametrize(("renewed_after_s", "effect"), [(-3, True), (3, True), (20, False), (None, None)])
+def test_chaos_fault_that_silences_a_node_is_seen_by_its_lease(
+    fault: str,
+    renewed_after_s: int | None,
+    effect: bool | None,  # noqa: FBT001
+) -> None:
+    store = Calico().store
+    store.serve("coordination.k8s.io", "v1", "leases", "Lease")
+    if renewed_after_s is not None:
+        renewed = (store.now() + timedelta(seconds=renewed_after_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        name = {"name": "node-a", "namespace": "kube-node-lease"}
+        store.put("coordination.k8s.io", "leases", {"metadata": name, "spec": {"renewTime": renewed}})
+    strikes = Strikes(person(store), GIVEN, sleep=store.advance, call=lambda _text, _node: None)
+    run = Status().workflow()
+    assert strikes.strike(BY_NAME[fault], run, {"id": "x-1", "templateName": "settle"}) is effect
 
 
 def point(name: str, visit: int | None = None) -> Point:

@@ -73,6 +73,17 @@ def test_point_that_its_run_did_not_come_to_is_not_counted_as_kept() -> None:
     assert "Not struck: stop@settle.running (run r)." in tables.summary([outcome])
 
 
+def test_point_whose_fault_had_no_effect_is_not_counted_as_kept() -> None:
+    outcome = KEPT.model_copy(update={"effect": False})
+    assert outcome.misses == []
+    assert not outcome.is_kept
+    assert tables.points([outcome])[-1].endswith(" without effect |")
+    said = tables.summary([outcome])
+    assert said[0].startswith("0 of 1 points struck")
+    assert "Without effect: stop@settle.running (run r): check the commands of stop." in said
+    assert KEPT.model_copy(update={"effect": True}).verdict == "kept"
+
+
 def of(name: str, **more: Any) -> Outcome:  # noqa: ANN401 - fields of any kind
     return KEPT.model_copy(update={"point": name, **more})
 

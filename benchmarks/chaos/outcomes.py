@@ -24,6 +24,7 @@ class Outcome(StrictModel):
         seed: of the order that it was drawn in.
         run: the workflow's name.
         struck_at: the steps at work at that moment; None: the run ended before it came to the point.
+        effect: whether the cluster saw the fault; None: it was not looked at.
         changed: the objects that were not as before, at the end; empty: all were.
         lock: who still held the cluster's lock; None: nobody.
         left: objects of ours that still existed.
@@ -42,6 +43,7 @@ class Outcome(StrictModel):
     seed: int
     run: str
     struck_at: str | None
+    effect: bool | None = None
     changed: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     lock: str | None = None
     left: Annotated[tuple[str, ...], Field(max_length=10_000)] = ()
@@ -72,14 +74,20 @@ class Outcome(StrictModel):
         ]
 
     @property
+    def is_struck(self) -> bool:
+        """Whether the run came to its point, and the fault was not seen to have no effect."""
+        return self.struck_at is not None and self.effect is not False
+
+    @property
     def is_kept(self) -> bool:
-        """Whether the fault struck and the bar was kept; a run that did not come to its point shows nothing."""
-        return self.struck_at is not None and not self.misses
+        """Whether the fault struck and the bar was kept; one that did not strike shows nothing."""
+        return self.is_struck and not self.misses
 
     @property
     def verdict(self) -> str:
-        """In words: `kept`, `not struck`, or how the bar was missed."""
-        return "; ".join(self.misses) or ("kept" if self.is_kept else "not struck")
+        """In words: `kept`, `not struck`, `without effect`, or how the bar was missed."""
+        without = "without effect" if self.effect is False else "not struck"
+        return "; ".join(self.misses) or ("kept" if self.is_kept else without)
 
 
 def append(path: Path, outcome: Outcome) -> None:

@@ -43,6 +43,7 @@ class Fault:
         lasts_s: for how long; 0: it is a single act.
         steps: where it applies; None: everywhere.
         needs_pod: whether it strikes a step's pod, which has gone where the step has ended.
+        silences: whether the node's kubelet can't renew its Lease meanwhile, by which the effect is seen.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Fault:
     lasts_s: float = 0.0
     steps: frozenset[str] | None = None
     needs_pod: bool = False
+    silences: bool = False
 
     def strikes(self, step: str, part: Part) -> bool:
         """Whether it applies to this part of this step."""
@@ -59,7 +61,7 @@ class Fault:
 
 FAULTS: Final = (
     Fault("pod-deleted", "the step's pod is deleted by force", "api", needs_pod=True),
-    Fault("kubelet-stopped", "the kubelet of the step's node is stopped", lasts_s=90),
+    Fault("kubelet-stopped", "the kubelet of the step's node is stopped", lasts_s=90, silences=True),
     Fault("argo-stopped", "Argo's controller is scaled to 0", "api", lasts_s=120),
     Fault("api-server-stopped", "the API server is stopped", lasts_s=30),
     Fault("etcd-stopped", "etcd is stopped", lasts_s=30),
@@ -69,6 +71,7 @@ FAULTS: Final = (
         "the network of one node is cut while Felix restarts",
         lasts_s=30,
         steps=frozenset({"configure", "settle", "restore"}),
+        silences=True,
     ),
     Fault("terminate", "Terminate is pressed", "api"),
     Fault("delete", "the workflow is deleted", "api"),

@@ -39,9 +39,13 @@ class NotAsBeforeError(Problem):
 
 @dataclass(frozen=True, slots=True)
 class _Struck:
-    """The fault of a point. `at`: the steps at work; None: none was made. `known`: the trials measured before it."""
+    """The fault of a point.
+
+    `at`: the steps at work; None: none was made. `effect`: as the strike says. `known`: the trials measured before it.
+    """
 
     at: str | None = None
+    effect: bool | None = None
     known: Trials = frozenset()
     moment_s: float | None = None
     fault_s: float | None = None
@@ -112,6 +116,7 @@ class Runner:
             seed=seed,
             run=name,
             struck_at=struck.at,
+            effect=struck.effect,
             changed=left.changed,
             lock=left.lock,
             left=left.left,
@@ -145,8 +150,8 @@ class Runner:
         at = moments.at_work(now)
         self._say(f"{point.name}: at {at}, {len(known)} trials measured")
         began = self._clock()
-        self._strikes.strike(BY_NAME[point.fault], now, node)
-        return _Struck(at, known, began - submitted, self._clock() - began)
+        effect = self._strikes.strike(BY_NAME[point.fault], now, node)
+        return _Struck(at, effect, known, began - submitted, self._clock() - began)
 
     def _end(self, point: Point, name: str) -> str | None:
         """Wait for the end of a run that was struck, with what a person presses later; why it never came, if so."""

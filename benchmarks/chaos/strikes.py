@@ -4,13 +4,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from analysis.errors import Problem, Unsupported
 from benchmarks.chaos import commands, points
 from benchmarks.chaos.commands import Commands
 from benchmarks.chaos.points import Fault
-from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, WORKFLOWS
+from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, WORKFLOWS, Resource
 from workflows.deployment import argo
 from workflows.deployment.user_client import DEPLOYMENTS, UserClient
 from workflows.submission import status
@@ -21,6 +22,11 @@ ARGO: Final = "argo"
 """Argo's own program: what Retry deletes and sets back is decided there, and by no API server."""
 
 _RETRY_S: Final = 120.0
+
+_LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+_NODE_LEASES: Final = "kube-node-lease"
+_LAST_WORD: Final = timedelta(seconds=5)
+"""How long after its beginning a fault may take to silence a node."""
 
 
 class Strikes:
@@ -57,7 +63,7 @@ class Strikes:
         """The faults that can be made."""
         return [fault for fault in faults if self._has(fault)]
 
-    def strike(self, fault: Fault, workflow: Object, node: Object) -> None:
+    def strike(self, fault: Fault, workflow: Object, node: Object) -> bool | None:
         """Begin a fault and end it again.
 
         Args:
@@ -65,13 +71,16 @@ class Strikes:
             workflow: that is at work.
             node: of the step.
 
+        Returns:
+            Whether it had its effect, as the cluster saw it; None: it is not looked at.
+
         Raises:
             Problem: it could not be made or ended; the sentence says by what command.
         """
         name = workflow["metadata"]["name"]
         if fault.means == "command":
-            self._by_command(fault, self._machine(name, node))
-        elif fault.name == "pod-deleted":
+            return self._by_command(fault, self._machine(name, node))
+        if fault.name == "pod-deleted":
             self._client.delete(PODS, status.pod_name(name, node), BENCHMARK, grace_s=0)
         elif fault.name == "argo-stopped":
             self._without_controller(fault.lasts_s)
@@ -81,6 +90,7 @@ class Strikes:
             self._client.patch(WORKFLOWS, name, {"spec": {"shutdown": "Terminate"}}, BENCHMARK)
         else:
             self.stop(name)
+        return None
 
     def stop(self, name: str) -> None:
         """Press Stop on a run."""
@@ -113,13 +123,20 @@ class Strikes:
         placed = [str(pod["spec"]["nodeName"]) for pod in pods if (pod.get("spec") or {}).get("nodeName")]
         return (placed or [str(each["metadata"]["name"]) for each in self._client.list(NODES)])[0]
 
-    def _by_command(self, fault: Fault, machine: str) -> None:
-        given = self._given[fault.name]
+    def _by_command(self, fault: Fault, machine: str) -> bool | None:
+        given, began = self._given[fault.name], self._client.now() if fault.silences else None
         try:
             self._call(given.start, machine)
             self._sleep(given.lasts_s or fault.lasts_s)
+            return None if began is None else self._is_silent(machine, began)
         finally:
             self._call(given.end, machine)
+
+    def _is_silent(self, machine: str, began: datetime) -> bool | None:
+        """Whether a kubelet has renewed its node's Lease no more, as it does every ten seconds; None: it has none."""
+        lease = self._client.get(_LEASES, machine, _NODE_LEASES)
+        renewed = ((lease or {}).get("spec") or {}).get("renewTime")
+        return None if renewed is None else datetime.fromisoformat(renewed) < began + _LAST_WORD
 
     def _without_controller(self, lasts_s: float) -> None:
         found = argo.controller(self._client)

@@ -47,7 +47,7 @@ def matrix(found: Iterable[Outcome], steps: Sequence[str]) -> list[str]:
 
 def summary(found: Sequence[Outcome], left_out: Sequence[str] = ()) -> list[str]:
     """The bar, what a point took, and what no figure says, as sentences."""
-    struck = sum(outcome.struck_at is not None for outcome in found)
+    struck = sum(outcome.is_struck for outcome in found)
     equal = sum(not outcome.changed for outcome in found)
     lost = sum(outcome.lost for outcome in found)
     readable = sum(outcome.store is None for outcome in found)
@@ -61,6 +61,11 @@ def summary(found: Sequence[Outcome], left_out: Sequence[str] = ()) -> list[str]
     sentences += time_taken(found)
     sentences += [f"Missed: {one.point} (run {one.run}): {'; '.join(one.misses)}." for one in found if one.misses]
     sentences += [f"Not struck: {one.point} (run {one.run})." for one in found if one.verdict == "not struck"]
+    sentences += [
+        f"Without effect: {one.point} (run {one.run}): check the commands of {_fault(one)}."
+        for one in found
+        if one.verdict == "without effect"
+    ]
     sentences += [f"Left out: {name}." for name in left_out]
     return sentences
 
