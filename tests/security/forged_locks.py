@@ -17,7 +17,11 @@ Contents = dict[tuple[str, ...], Object]
 Path = tuple[str, ...]
 
 ENDPOINT = "kubernetes-services-endpoint"
-IGNORED = {"status", "resourceVersion", "generation", "managedFields", "uid", "creationTimestamp"}
+# what the API server and a DaemonSet's controller write
+IGNORED = {
+    *("status", "resourceVersion", "generation", "managedFields", "uid", "creationTimestamp"),
+    "controller-revision-hash",
+}
 NETWORK = ("spec", "calicoNetwork")
 PERMITTED: dict[tuple[str, str], set[Path]] = {
     ("felixconfigurations", "default"): {
