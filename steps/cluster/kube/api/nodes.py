@@ -6,7 +6,7 @@ from typing import Final
 
 from analysis.console.excerpts import excerpt
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.api.objects import Object, is_ready
 from steps.cluster.kube.api.quantity import amount
 from steps.settings import environment
 
@@ -79,12 +79,7 @@ def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: 
 
 def not_ready(found: Iterable[Object]) -> frozenset[str]:
     """The names of the nodes, as Node objects, that are not ready: nothing there can be awaited or read."""
-    return frozenset(node["metadata"]["name"] for node in found if not _is_ready(node))
-
-
-def _is_ready(found: Object) -> bool:
-    conditions = (found.get("status") or {}).get("conditions") or []
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+    return frozenset(node["metadata"]["name"] for node in found if not is_ready(node))
 
 
 def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
@@ -100,7 +95,7 @@ def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
         arch=_text(info.get("architecture")) or "",
         kernel=_text(info.get("kernelVersion")) or "",
         cpus=amount((status.get("capacity") or {}).get("cpu", "0")),
-        ready=_is_ready(found),
+        ready=is_ready(found),
         schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
         pressures=tuple(name for name in _PRESSURES if conditions.get(name) == "True"),
         taints=taints,

@@ -148,12 +148,6 @@ def tcp_and_udp(name: str, port: int) -> list[Object]:
     return [{"name": f"{name}-{p.lower()}", "protocol": p, "port": port, "targetPort": port} for p in ("TCP", "UDP")]
 
 
-def is_ready(found: Object) -> bool:
-    """Whether a pod is ready, by its condition."""
-    conditions = (found.get("status") or {}).get("conditions") or []
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
-
-
 def has_address(found: Object) -> bool:
     """Whether a pod has its address, which it gets before its programs start."""
     return bool((found.get("status") or {}).get("podIP"))

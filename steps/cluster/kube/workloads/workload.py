@@ -15,7 +15,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.nodes import not_ready
-from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.api.objects import Object, is_ready
 from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES
 from steps.cluster.kube.workloads import comparison, manifests, owned
 
@@ -67,7 +67,7 @@ class Workload:
             list(pool.map(partial(owned.create, self._client, SERVICES), wanted))
 
     def ensure_pods(
-        self, manifests: Sequence[Object], timeout_s: float = READY_S, is_up: Condition = manifests.is_ready
+        self, manifests: Sequence[Object], timeout_s: float = READY_S, is_up: Condition = is_ready
     ) -> list[Object]:
         """Create exactly these pods in this order, and wait until they are ready. One that differs is replaced.
 
@@ -99,9 +99,9 @@ class Workload:
             Problem: one is not ready in time, or can't be; with the reason.
         """
         began, there = time.monotonic(), self.pods()
-        found = self._awaited(there, timeout_s, manifests.is_ready)
-        if not _all_up(found, there, manifests.is_ready):
-            raise Problem(self._why_not(found, there, time.monotonic() - began, manifests.is_ready))
+        found = self._awaited(there, timeout_s, is_ready)
+        if not _all_up(found, there, is_ready):
+            raise Problem(self._why_not(found, there, time.monotonic() - began, is_ready))
 
     def _awaited(self, wanted: Collection[str], timeout_s: float, is_up: Condition) -> list[Object]:
         """The pods, once they are up or never will be, one has no node for too long, or after the timeout."""

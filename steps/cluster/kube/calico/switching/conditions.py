@@ -12,7 +12,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.api import permissions
 from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.errors import TransientError
-from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.api.objects import Object, is_ready
 from steps.cluster.kube.api.permissions import (
     DAEMONSETS,
     INSTALLATIONS,
@@ -192,9 +192,7 @@ def _proxies(found: list[Object]) -> list[Object]:
 
 def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
     running = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-    return (
-        bool(running) and not kube_proxy.stale_pods(running, since) and all(ready_pods.is_ready(pod) for pod in running)
-    )
+    return bool(running) and not kube_proxy.stale_pods(running, since) and all(is_ready(pod) for pod in running)
 
 
 def _has_left_ebpf(log: bytes) -> bool:

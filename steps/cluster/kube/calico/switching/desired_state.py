@@ -99,8 +99,7 @@ def _calico(how: Implementation, facts: Facts, current: State, original: State) 
 
 def _bpf_enabled(value: Value, facts: Facts, *, bpf: bool) -> Value:
     if facts.install == "operator":
-        # the operator's own to write; absent, where an interrupted switch has removed it, see `order`
-        return False if value is None and facts.operator_bpf == "false" else value
+        return value  # the operator's own to write, see `order`
     return value if bool(value) == bpf else bpf
 
 

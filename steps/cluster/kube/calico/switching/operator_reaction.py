@@ -8,7 +8,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.api import permissions
 from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.fields import read_field
-from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.api.objects import Object, is_ready
 from steps.cluster.kube.api.permissions import DAEMONSETS, INSTALLATIONS, KUBE_SYSTEM, PODS, TIGERA_STATUSES
 from steps.cluster.kube.calico.implementation import BPF
 from steps.cluster.kube.calico.inventory import kube_proxy
@@ -55,10 +55,9 @@ class OperatorReaction:
         is_available = operator.itemgetter(0)
         ready, message = poll(read, is_available, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep)
         if not ready:
-            away = "".join(f"node {name} is not ready; " for name in sorted(ready_pods.away(self._client)))
             raise Problem(
                 f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
-                f"({away}{message or 'without a reason'}): check `kubectl describe tigerastatus calico`."
+                f"({self._away()}{message or 'without a reason'}): check `kubectl describe tigerastatus calico`."
             )
 
     def await_reaction(self) -> None:
@@ -84,12 +83,15 @@ class OperatorReaction:
             return self._has_reacted() and self._is_rolled_out()
 
         if not poll(replaced, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
-            away = "".join(f"node {name} is not ready; " for name in sorted(ready_pods.away(self._client)))
             raise Problem(
                 f"{self._client.where}: the operator has not replaced {self._facts.agent} on every node after "
-                f"{AVAILABLE_S:.0f} s ({away}eBPF is not enabled before): check `kubectl -n "
+                f"{AVAILABLE_S:.0f} s ({self._away()}eBPF is not enabled before): check `kubectl -n "
                 f"{self._facts.calico_namespace} rollout status daemonset/{self._facts.agent}`."
             )
+
+    def _away(self) -> str:
+        """The nodes that it waits for in vain, as clauses; empty: none."""
+        return "".join(f"node {name} is not ready; " for name in sorted(ready_pods.away(self._client)))
 
     def _has_reacted(self) -> bool:
         installation = self._client.get(INSTALLATIONS, permissions.DEFAULT)
@@ -116,7 +118,7 @@ class OperatorReaction:
         wanted = read_field(installation or {}, LINUX_DATAPLANE.path) == "BPF"
         pods = self._client.list(PODS, self._facts.calico_namespace or KUBE_SYSTEM, labels=self._facts.agent_labels)
         return bool(read_field(felix or {}, ("spec", BPF))) == wanted and all(
-            map(ready_pods.is_ready, ready_pods.present(self._client, pods))
+            map(is_ready, ready_pods.present(self._client, pods))
         )
 
 

@@ -17,9 +17,3 @@ def present(client: Client, pods: Iterable[Object]) -> list[Object]:
     """The pods that are not on such a node."""
     left_out = away(client)
     return [pod for pod in pods if (pod.get("spec") or {}).get("nodeName") not in left_out]
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether a pod is ready, by its status."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
