@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from tests.own_locks import start_run, with_own_locks
-from tests.whole_runs import MARK, PATIENCE_S, SHORT, finish, nothing_left_behind, read_until, rows
+from tests.whole_runs import MARK, PATIENCE_S, SHORT, finish, nothing_left_behind, read_until, rows, start_command
 from workflows.cli import results
 
 pytestmark = [
@@ -175,17 +174,10 @@ def stuck_in(folder: Path, module: str) -> dict[str, str]:
 
 def test_memory_limit_error_keeps_the_rows(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "workflows", "run", *TINY, "--rounds=1", f"--results={tmp_path}"]
-    done = subprocess.run(
-        with_own_locks("sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 1, done.stdout
-    assert "Traceback" not in done.stdout
-    assert "type `ulimit -v unlimited`" in done.stdout
+    code, printed = finish(start_command(*with_own_locks("sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", *argv)))
+    assert code == 1, printed
+    assert "Traceback" not in printed
+    assert "type `ulimit -v unlimited`" in printed
     (run,) = (tmp_path / "raw").iterdir()
-    assert f"type `make report RUN={run.name} RESULTS={tmp_path}`" in done.stdout
+    assert f"type `make report RUN={run.name} RESULTS={tmp_path}`" in printed
     assert results.report_again(run=run.name, results=str(tmp_path)) == 0

@@ -1,7 +1,11 @@
 """Whole runs as processes, as a user starts them: what is common to the modules that start some."""
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,13 +26,38 @@ PATIENCE_S = 600
 MARK = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
 
 
+_AT_100_MBIT_PER_S = """#!/bin/bash
+case " $* " in
+*" -c "*) exec {iperf3} -b 100M "$@" > >(exec sed 's/\\("target_bitrate":\\s*\\)100000000\\b/\\10/') ;;
+*) exec {iperf3} "$@" ;;
+esac
+"""
+
+
+@functools.cache
+def _slow_path() -> str:
+    """A PATH on which iperf3 sends at 100 Mbit/s where no rate is asked for, and says nothing of it.
+
+    At full speed a run keeps two cores busy, and most tests of runs look at anything but their figures.
+    """
+    path, real = os.environ["PATH"], shutil.which("iperf3")
+    if real is None:
+        return path
+    folder = Path(tempfile.mkdtemp(prefix="slow-iperf3-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "iperf3").write_text(_AT_100_MBIT_PER_S.format(iperf3=real))
+    (folder / "iperf3").chmod(0o755)
+    return f"{folder}:{path}"
+
+
 def start_command(*argv: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start it, with iperf3 slowed down unless this environment has a PATH."""
     return subprocess.Popen(
         argv,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, MARK: "", **(env or {})},
+        env={**os.environ, MARK: "", "PATH": _slow_path(), **(env or {})},
         start_new_session=True,
     )
 
