@@ -1,4 +1,4 @@
-"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: two more than cores.
+"""How the suite is distributed over the processes of pytest-xdist, which `make test` starts: three more than cores.
 
 A module is run by one process, so that its fixtures are made once. The modules with whole runs are run by one process,
 since runs on one machine wait for each other's lock, but for modules whose runs have locks of their own; so are the
@@ -29,8 +29,8 @@ _OF_THE_LAB: Final = "pytest.mark.lab"
 _OWN_LOCKS: Final = "from tests.own_locks import"
 """Stands in modules whose runs wait for no other module's."""
 
-_WAITING: Final = 2
-"""So many processes mostly wait: for runs and for the lab. Each more would collect all tests again, some 7 s of a core."""
+_WAITING: Final = 3
+"""So many processes wait at a time: for runs, the lab or a timeout. Each more would collect all tests: 7 s of CPU."""
 
 _SLOW_S: Final = 5
 """What a slow test takes that does not say how long."""

@@ -34,8 +34,8 @@ def test_modules_with_one_lock_or_sandbox_share_a_process(names: tuple[str, ...]
     assert {distribution.scope(f"tests/{module}::test_x") for module in names} == {name}
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(1, 3), (2, 4), (3, 5), (4, 6), (64, 6)])
-def test_process_count_is_two_more_than_cores_but_not_many(cores: int, processes: int) -> None:
+@pytest.mark.parametrize(("cores", "processes"), [(1, 4), (2, 5), (3, 6), (64, 6)])
+def test_process_count_is_three_more_than_cores_but_not_many(cores: int, processes: int) -> None:
     assert distribution.process_count(cores) == processes
 
 
