@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,6 +22,7 @@ from analysis.console.terminal import printing
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.stats.estimates.intervals import Interval, mean_interval
 from benchmarks import program
+from steps.cluster.kube.api import quantity
 from steps.cluster.kube.api.permissions import BENCHMARK, NODES
 from steps.cluster.kube.ownership import lock
 from workflows.deployment.namespaces import OWN, find_namespace
@@ -35,6 +36,9 @@ DAY_S: Final = 86_400.0
 _MINUTE_S: Final = 60.0
 _SETTLES_S: Final = 30.0
 """After the CronJob was suspended or resumed: a guard that has begun ends, and the kubelets' figures are 15 s old."""
+
+_ROUNDED_S: Final = 1.0
+"""Two readings of one counter may differ by so much in CPU time though they bear the same time."""
 
 _FEWEST: Final = 2
 _REQUESTS: Final = re.compile(rb"^apiserver_request_total(?:\{[^\n]*\})? ([0-9.e+]+)$", re.MULTILINE)
@@ -63,7 +67,7 @@ class Reading:
     """What was counted until now.
 
     Attributes:
-        cpu: CPU seconds of each machine since its start, and when that was read, by its name.
+        cpu: CPU seconds of each node since its start, and when that was read, by its name; each counter once.
         calls: that the API server has answered since its start.
         at: by the API server's clock.
     """
@@ -71,6 +75,43 @@ class Reading:
     cpu: Mapping[str, tuple[float, datetime]]
     calls: float
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The CPU seconds that a node's kubelet tells of it.
+
+    Attributes:
+        node: its name.
+        kernel: the boot of the kernel that it runs on.
+        cores: how many it has.
+        used_s: since the start of whatever the kubelet takes for the node.
+        at: when that was read.
+    """
+
+    node: str
+    kernel: str
+    cores: float
+    used_s: float
+    at: datetime
+
+    def is_also(self, other: "Counter") -> bool:
+        """Whether both are one counter, read at two times: no more CPU time than the cores have lies between."""
+        most_s = self.cores * abs((self.at - other.at).total_seconds()) + _ROUNDED_S
+        return self.kernel == other.kernel and abs(self.used_s - other.used_s) <= most_s
+
+
+def machines(counters: Iterable[Counter]) -> dict[str, tuple[float, datetime]]:
+    """Each counter once, by the first node that tells it.
+
+    Nodes that are containers of one machine each tell their own control group's; all tell the machine's where they
+    share its root.
+    """
+    found: list[Counter] = []
+    for one in counters:
+        if not any(one.is_also(other) for other in found):
+            found.append(one)
+    return {one.node: (one.used_s, one.at) for one in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +134,20 @@ class Meter(UserClient):
         found = _REQUESTS.findall(self._text("/metrics", "the API server's metrics"))
         if not found:
             raise Problem(f"{self.where}: the API server's metrics have no apiserver_request_total.")
-        return Reading(self._cpu(), sum(map(float, found)), self.now())
+        return Reading(machines(self._counters()), sum(map(float, found)), self.now())
 
-    def _cpu(self) -> dict[str, tuple[float, datetime]]:
-        machines: dict[str, tuple[float, datetime]] = {}
+    def _counters(self) -> Iterator[Counter]:
         for node in self.list(NODES):
-            name = node["metadata"]["name"]
+            name, status = node["metadata"]["name"], node.get("status") or {}
             path = f"/api/v1/nodes/{quote(name, safe='')}/proxy/stats/summary"
             try:
                 cpu = json.loads(self._text(path, f"the usage of node {name}"))["node"]["cpu"]
-                used = float(cpu["usageCoreNanoSeconds"]) / 1e9, datetime.fromisoformat(cpu["time"])
+                used_s, at = float(cpu["usageCoreNanoSeconds"]) / 1e9, datetime.fromisoformat(cpu["time"])
             except (ValueError, KeyError, TypeError) as error:
                 raise Problem(f"{self.where}: the kubelet of node {name} tells no CPU time ({error}).") from None
-            # nodes of one kernel, as in kind, each tell the whole machine's
-            machines[str(((node.get("status") or {}).get("nodeInfo") or {}).get("bootID") or name)] = used
-        return machines
+            kernel = str((status.get("nodeInfo") or {}).get("bootID") or name)
+            cores = quantity.amount(str((status.get("capacity") or {}).get("cpu", "")))
+            yield Counter(name, kernel, cores, used_s, at)
 
     def _text(self, path: str, what: str) -> bytes:
         return self._transport.call("GET", path, what) or b""
