@@ -101,7 +101,7 @@ def write_index(gallery: Path) -> None:
 
 
 def _latest(store: Store) -> str:
-    with closing(database.connect(store, asking="", views=())) as con:
+    with closing(database.connect(store, asking="")) as con:
         (name,) = database.query(con, "select arg_max(run_id, started_at) as run_id from runs")["run_id"].to_pylist()
     if name is None:
         raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")

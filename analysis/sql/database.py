@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -75,7 +75,6 @@ def connect(
     asking: str | None = None,
     choice: Choice = every_run,
     verdicts: bool = True,
-    views: Collection[str] | None = None,
 ) -> Connection:
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
 
@@ -88,7 +87,6 @@ def connect(
         asking: the SQL to come, of which each table is there. None: it is not known. Empty: any but of samples.
         choice: the runs that it is about; the views of visits, trials and samples may lack all others.
         verdicts: whether `runs` has them; without, they are null.
-        views: the derived views and macros to come, each with those that it reads; all by default.
 
     Returns:
         A connection to a database in memory, which is the caller's to close.
@@ -97,7 +95,7 @@ def connect(
         Unsupported: the store can't be read.
     """
     try:
-        return _opened(store, replace(_extent(asking, run_id), verdicts=verdicts), choice, views)
+        return _opened(store, replace(_extent(asking, run_id), verdicts=verdicts), choice)
     except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
         raise Unsupported(f"can't read {store.url}: {first_line_of_error(error)}; {_remedy(error)}") from error
 
@@ -110,16 +108,14 @@ def connect_to_ask(store: Store, name: str, **parameters: object) -> Connection:
     """
     asked = next((question for question in questions() if question.name == name), None)
     if asked is None:
-        return connect(store, asking="", choice=no_run, views=())  # `answer_question` says that it is unknown
+        return connect(store, asking="", choice=no_run)  # `answer_question` says that it is unknown
     environment, run_id = parameters.get("environment"), parameters.get("run_id")
     choice: Choice = every_run
     if "run_id" in asked.parameters:  # it is about the run given, or else about the last of each environment
         choice = latest_runs if run_id is None else one_run(str(run_id))
     elif environment is not None:
         choice = of_environment(str(environment))
-    return connect(
-        store, asking=asked.sql, choice=choice, verdicts="verdict" in asked.sql, views=view_statements.words(asked.sql)
-    )
+    return connect(store, asking=asked.sql, choice=choice, verdicts="verdict" in asked.sql)
 
 
 def _extent(asking: str | None, run_id: str | None) -> Extent:
@@ -140,7 +136,7 @@ def _remedy(error: Exception) -> str:
 
 
 @retry(retry=retry_if_exception_type((duckdb.IOException, FileNotFoundError)), stop=TRIES, reraise=True)
-def _opened(store: Store, extent: Extent, choice: Choice, views: Collection[str] | None) -> Connection:
+def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
     with contextlib.ExitStack() as stack:
         con = duckdb.connect(
             config={
@@ -159,7 +155,7 @@ def _opened(store: Store, extent: Extent, choice: Choice, views: Collection[str]
         inventory = store.inventory(
             extent.digested, extent.run_id, tables=extent.tables, choice=choice, verdicts=extent.verdicts
         )
-        table_views.create(con, store, inventory, sorted(extent.tables), views)
+        table_views.create(con, store, inventory, sorted(extent.tables))
         stack.pop_all()
     return con
 

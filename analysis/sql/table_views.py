@@ -2,7 +2,7 @@
 """The tables of a store in DuckDB: `runs` in memory, the other three as views of their files, and the derived views."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import duckdb
@@ -31,13 +31,7 @@ _PARSED: Final[dict[str, duckdb.Statement]] = {}
 """By its SQL, each statement that creates a derived view or macro; they are the same in every store."""
 
 
-def create(
-    con: duckdb.DuckDBPyConnection,
-    store: Store,
-    inventory: Inventory,
-    tables: Iterable[str],
-    views: Collection[str] | None = None,
-) -> None:
+def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, tables: Iterable[str]) -> None:
     """Create the tables and views of the runs that count, and the table `left_out` of the others.
 
     Args:
@@ -45,7 +39,6 @@ def create(
         store: where the files are.
         inventory: the runs, and the files to read for them.
         tables: those of visits, trials and samples that were checked; there is no view of another.
-        views: the derived views and macros that are needed; all by default.
     """
     con.execute("set TimeZone = 'UTC'")
     con.register("left_out_now", left_out_table(inventory.left_out))
@@ -58,7 +51,7 @@ def create(
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         con.execute(f"create view {table} as {_shaped(con, table, stored)}")
-    for statement in view_statements.statements(views):
+    for statement in view_statements.statements():
         con.execute(_parsed(con, statement))
 
 

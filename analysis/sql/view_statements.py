@@ -3,7 +3,7 @@
 
 import functools
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from typing import Final, Literal
 
@@ -23,25 +23,17 @@ _NAMES: Final = "list_transform(coalesce(flags, []), lambda flag: split_part(fla
 """The names of a trial's flags; behind a colon stands what a flag is about."""
 
 
-def statements(named: Collection[str] | None = None) -> list[str]:
-    """The statements to execute in this order, once the tables exist.
+@functools.cache
+def statements() -> tuple[str, ...]:
+    """The statements that create each macro and view, to execute in this order, once the tables exist.
 
     `voids(flags, kind)` and `marks(flags, kind)` are those of `analysis.flags`; `usable_trials` is `trials` without
     void figures.
 
     A view is bound when it is first read (`defer_binding`): to bind all of them, of 150 columns each, takes DuckDB as
     long as all else that opens a store.
-
-    Args:
-        named: the views and macros to create, with those that they read; all by default. Words that name no view are
-            of no effect.
     """
-    wanted, needed = set(named or ()), list[str]()
-    for name, statement in reversed(_named_statements()):
-        if named is None or name in wanted:
-            wanted.update(words(statement))
-            needed.append(statement)
-    return needed[::-1]
+    return tuple(_make_statements())
 
 
 def words(sql: str) -> set[str]:
@@ -49,25 +41,16 @@ def words(sql: str) -> set[str]:
     return set(re.findall(r"\w+", sql.lower()))
 
 
-@functools.cache
-def _named_statements() -> tuple[tuple[str, str], ...]:
-    """What creates each macro and view, with its name; each comes after those that it reads."""
-    return tuple(_make_statements())
-
-
-def _make_statements() -> Iterator[tuple[str, str]]:
-    yield "flag_names", f"create macro flag_names(flags) as {_NAMES}"
-    yield "voids", f"create macro voids(flags, kind) as list_has_any(flag_names(flags), {_by_kind('voids')})"
+def _make_statements() -> Iterator[str]:
+    yield f"create macro flag_names(flags) as {_NAMES}"
+    yield f"create macro voids(flags, kind) as list_has_any(flag_names(flags), {_by_kind('voids')})"
     yield (
-        "marks",
-        (
-            f"create macro marks(flags, kind) as list_has_any(flag_names(flags), {_by_kind('marks')}) "
-            f"or not list_has_all({_list(BY_NAME)}, flag_names(flags))"
-        ),
+        f"create macro marks(flags, kind) as list_has_any(flag_names(flags), {_by_kind('marks')}) "
+        f"or not list_has_all({_list(BY_NAME)}, flag_names(flags))"
     )
-    yield "usable_trials", f"create view usable_trials with (defer_binding) as {_usable_trials()}"
+    yield f"create view usable_trials with (defer_binding) as {_usable_trials()}"
     for name in ("geometric_mean", "scale_text", "counts", *VIEWS, "chosen_run"):  # which reads a view
-        yield name, _from_file(name)
+        yield _from_file(name)
 
 
 def _usable_trials() -> str:

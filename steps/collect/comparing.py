@@ -48,7 +48,7 @@ def _parameters(row: Row) -> Mapping[str, object]:
 def _copy_others(row: Row, stored: Store, store: Store) -> None:
     """Copy the runs with which this one is judged."""
     choice = of_environment(str(row["environment"]))
-    with database.connect(stored, asking="", choice=choice, views=()) as con:
+    with database.connect(stored, asking="", choice=choice) as con:
         for run_id in dict.fromkeys(_others(con, row)):
             own = {
                 table: con.sql(f"select * from {table} where run_id = $run_id", params={"run_id": run_id})  # noqa: S608

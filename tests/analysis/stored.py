@@ -56,7 +56,7 @@ from runs as r full join t using (run_id) left join v using (run_id) left join s
 
 def shown(store: Store) -> dict[str, tuple[str, str | None]]:
     """What each run of a store is, (writing, verdict); fails where a run is not whole or is mixed."""
-    with database.connect(store, views=()) as con:
+    with database.connect(store) as con:
         return shown_in(con)
 
 

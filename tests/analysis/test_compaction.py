@@ -60,9 +60,9 @@ def test_write_packs_automatically(store: Store, monkeypatch: pytest.MonkeyPatch
 def test_packing_merges_files_that_differ_by_a_column(store: Store) -> None:
     store.write("run-new", rows("run-new", "x"))
     write_older(store, "run-old")
-    before = database.query(database.connect(store, views=()), "select * from trials order by all").to_pylist()
+    before = database.query(database.connect(store), "select * from trials order by all").to_pylist()
     assert pack(store) == 2
-    assert database.query(database.connect(store, views=()), "select * from trials order by all").to_pylist() == before
+    assert database.query(database.connect(store), "select * from trials order by all").to_pylist() == before
 
 
 def test_concurrent_writers_and_reader(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

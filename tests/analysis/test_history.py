@@ -154,7 +154,7 @@ def names(root: Path, *others: Recipe, last: Recipe = SMALL) -> list[str]:
 
 def compared_with(store: Store, run_id: str) -> list[str]:
     """The runs with which one is compared, itself the last. They are found in the tables alone."""
-    with connect(store, views=()) as con:
+    with connect(store) as con:
         return list(history.comparable_runs(con, run.load_run(con, run_id), method))
 
 

@@ -79,7 +79,7 @@ def test_any_run_round_trips_through_the_database(
     store = Store(str(tmp_path_factory.mktemp("results")))
     rows = {"runs": run, "visits": visits, "trials": trials, "samples": samples}
     store.write("run-a", rows)
-    con = database.connect(store, views=())
+    con = database.connect(store)
     for table, expected in rows.items():
         order = ", ".join(KEYS[table])
         found = database.query(con, f"select * from {table} order by {order}").to_pylist()

@@ -60,7 +60,7 @@ class Stored:
         store.keep_verdict("run-3", "{}")
         contents = {path: path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
         runs_of = {path: frozenset(pq.ParquetFile(path).read()["run_id"].to_pylist()) for path in contents}
-        with closing(database.connect(store, views=())) as con:
+        with closing(database.connect(store)) as con:
             return cls(store, contents, runs_of, _tables(con))
 
 
@@ -209,7 +209,7 @@ def _check_store(stored: Stored, path: Path) -> str:
     other_row = path.parent.name == "runs" and (path.name.startswith("packed-") or not path.exists())
     assert counting.isdisjoint(own - ({"run-1"} if other_row else set())), "a run of a damaged file is shown"
     if next(stored.tried) % EVERY_FIFTH == 0:
-        with closing(database.connect(stored.store, views=())) as con:
+        with closing(database.connect(stored.store)) as con:
             for table, found in _tables(con).items():
                 if table == "runs" and not path.exists():
                     continue  # of run-1 without its verdict

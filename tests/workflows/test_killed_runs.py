@@ -28,7 +28,7 @@ def ended_visits(place: Path) -> set[int]:
 
 
 def measured_visits(store: Store) -> set[int]:
-    with database.connect(store, views=()) as con:
+    with database.connect(store) as con:
         found = database.query(
             con, "select visit from trials group by run_id, visit having bool_and(outcome = 'measured')"
         )

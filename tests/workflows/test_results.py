@@ -54,7 +54,7 @@ def test_report_of_an_earlier_run_keeps_the_latest_report(tmp_path: Path, capsys
 
 
 def check(store: Store) -> None:
-    with database.connect(store, views=()) as con:
+    with database.connect(store) as con:
         (run,) = database.query(con, "select finished_at, verdict from runs").to_pylist()
         outcomes = database.query(con, "select distinct outcome from trials order by all")["outcome"].to_pylist()
     assert outcomes == ["measured", "not-run"]
@@ -69,7 +69,7 @@ def test_report_command_collects_a_killed_run(tmp_path: Path, capsys: pytest.Cap
     assert report_again(run="run-1", results=str(tmp_path)) == 0
     store = Store(str(tmp_path))
     check(store)
-    with database.connect(store, views=()) as con:
+    with database.connect(store) as con:
         finished = database.query(con, "select finished_at from runs")["finished_at"].to_pylist()
     assert finished == [datetime.fromtimestamp(1_800_000_000, UTC)], "when it ended, not when it was collected"
     assert (tmp_path / "report.html").exists()

@@ -56,7 +56,7 @@ def collected(store: Store) -> tuple[list[str], list[str]]:
 
 
 def runs(store: Store) -> list[str]:
-    with database.connect(store, views=()) as con:
+    with database.connect(store) as con:
         found: list[str] = database.query(con, "select run_id from runs order by all")["run_id"].to_pylist()
     return found
 

@@ -71,7 +71,7 @@ def compare_in(store: Store, a: str, b: str, known: Compared) -> tuple[RunContra
         BadInput: a side names no run or more than it should, or the two have nothing in common to compare.
     """
     texts = (a or "latest~1", b or "latest")
-    with closing(database.connect(store, asking="", choice=no_run, views=())) as con:
+    with closing(database.connect(store, asking="", choice=no_run)) as con:
         listed = run_groups.list_runs(con)
     while True:  # ends, since a run that is left out is taken off the list
         one, two = (run_groups.select(text, listed) for text in texts)

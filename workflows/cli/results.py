@@ -64,7 +64,7 @@ def report_again(
             print_notice(one.sentence)
     else:
         collected = uncollected.collect_all(store, print_notice)
-        with closing(database.connect(store, asking="", choice=selection.latest_runs, views=())) as con:
+        with closing(database.connect(store, asking="", choice=selection.latest_runs)) as con:
             name = _latest(store, con)
 
     def write() -> tuple[summary.Summary, str]:
@@ -181,7 +181,7 @@ def _check_named(store: Store, run_id: str) -> None:
     try:
         check_run_id(run_id)
     except BadInput as problem:
-        with closing(database.connect(store, asking="", choice=selection.no_run, views=())) as con:
+        with closing(database.connect(store, asking="", choice=selection.no_run)) as con:
             found = database.query(con, "select run_id from runs order by started_at desc limit 3")["run_id"]
         known = f"the latest are {', '.join(map(str, found))}" if len(found) else "the store has none yet"
         raise BadInput(f"{problem}; {known}") from problem

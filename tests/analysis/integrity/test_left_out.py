@@ -38,7 +38,7 @@ OTHERS = {"run-a": ("x", None), "run-c": ("x", None)}
 
 
 def left_out(store: Store) -> list[LeftOut]:
-    with database.connect(store, views=()) as con:
+    with database.connect(store) as con:
         return database.left_out(con)
 
 
@@ -48,7 +48,7 @@ def test_damaged_file_excludes_only_its_own_run(table: str, damage: Callable[[Pa
     store = filled(tmp_path)
     path = file_of(store, table, "run-b")
     damage(path)
-    with database.connect(store, views=()) as con:
+    with database.connect(store) as con:
         (one,) = database.left_out(con)
         assert shown_in(con) == OTHERS
     assert one.run_id == "run-b"
