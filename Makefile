@@ -149,14 +149,17 @@ fuzz: $(DEV_READY) ## Try 100,000 damaged inputs on each reader, and print the o
 	@$(BIN)/python -m pytest tests/fuzz $(PARALLEL) $(PYTEST)
 
 .PHONY: check
-check: $(DEV_READY) ## Lint, types, the import contract and stale manifests or reference.
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/python -m workflows.template.render --check
-	@$(BIN)/python -m analysis.report.reference --check
-	@$(BIN)/python -m analysis.report.vega --check
+check: $(DEV_READY) ## Lint, types, the import contract, stale manifests or reference, and whether all tests can be loaded.
+	@# Loading the tests also compiles them, once for all processes of `make test`.
+	@$(BIN)/python -m pytest --collect-only -qq >$(VENV)/loaded-tests 2>&1 & loading=$$!; \
+	  $(BIN)/ruff check .; \
+	  $(BIN)/ruff format --check .; \
+	  $(BIN)/mypy; \
+	  $(BIN)/lint-imports; \
+	  $(BIN)/python -m workflows.template.render --check; \
+	  $(BIN)/python -m analysis.report.reference --check; \
+	  $(BIN)/python -m analysis.report.vega --check; \
+	  wait $$loading || { cat $(VENV)/loaded-tests >&2; exit 1; }
 
 .PHONY: manifests
 manifests: $(RUN_READY) ## Generate again what follows from the code: workflows/manifests/, docs/ and the variables here.

@@ -22,11 +22,11 @@ from analysis.console.documents import plain
 from analysis.domain import CELL, Cell
 from analysis.flags import KINDS
 from analysis.metrics.metric import Metric
-from analysis.report.vega import FILE as VEGA
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.run.summary import Summary
 
 SCRIPT: Final = Path(__file__).with_name("interactive.js")
+VEGA: Final = Path(__file__).with_name("vega.js.gz")
 STYLE: Final = SCRIPT.with_suffix(".css")
 
 

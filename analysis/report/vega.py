@@ -9,14 +9,12 @@ python -m analysis.report.vega --check  exit 1 if it is not that of the installe
 import argparse
 import gzip
 import sys
-from pathlib import Path
 from typing import Final
 
 import vl_convert
 
 from analysis.console.terminal import printing
-
-FILE: Final = Path(__file__).with_name("vega.js.gz")
+from analysis.report.interactive import VEGA
 
 _SNIPPET: Final = "globalThis.vegaEmbed = vegaEmbed;"
 
@@ -33,12 +31,12 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is stale")
     made = bundle().encode()
     if not parser.parse_args().check:
-        FILE.write_bytes(gzip.compress(made, mtime=0))
-        sys.stdout.write(f"{FILE}\n")
+        VEGA.write_bytes(gzip.compress(made, mtime=0))
+        sys.stdout.write(f"{VEGA}\n")
         return 0
-    if FILE.exists() and gzip.decompress(FILE.read_bytes()) == made:
+    if VEGA.exists() and gzip.decompress(VEGA.read_bytes()) == made:
         return 0
-    sys.stderr.write(f"{FILE} is not that of the installed vl-convert: type `make manifests`.\n")
+    sys.stderr.write(f"{VEGA} is not that of the installed vl-convert: type `make manifests`.\n")
     return 1
 
 

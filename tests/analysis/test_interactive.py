@@ -13,7 +13,7 @@ import pytest
 from analysis import report
 from analysis.domain import Scale
 from analysis.report import vega
-from analysis.report.interactive import SCRIPT
+from analysis.report.interactive import SCRIPT, VEGA
 from analysis.sql import database
 from tests import browser
 from tests.analysis import synthetic
@@ -90,13 +90,13 @@ def test_page_needs_nothing_else_and_runs_two_scripts_alone(page: str) -> None:
     assert policy is not None
     assert policy[1].count("sha256-") == 2
     assert "unsafe-eval" not in policy[1]
-    assert packed(page, "vega") == gzip.decompress(vega.FILE.read_bytes()).decode()
+    assert packed(page, "vega") == gzip.decompress(VEGA.read_bytes()).decode()
     assert len(page) < 1_000_000
     assert SCRIPT.read_text() in page
 
 
 def test_packed_vega_is_of_the_installed_version() -> None:
-    assert gzip.decompress(vega.FILE.read_bytes()).decode() == vega.bundle(), "type `make manifests`"
+    assert gzip.decompress(VEGA.read_bytes()).decode() == vega.bundle(), "type `make manifests`"
 
 
 @pytest.mark.parametrize(
