@@ -18,9 +18,8 @@ pytestmark = [
 ]
 
 
-def start(*flags: str, path: str = os.environ["PATH"]) -> subprocess.Popen[str]:
-    """A run, by the machine's own iperf3 if no other is on this PATH."""
-    return start_command(sys.executable, "-m", "workflows", "run", *flags, env={"PATH": path})
+def start(*flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    return start_command(sys.executable, "-m", "workflows", "run", *flags, env=env, frugal=False)
 
 
 def test_run_of_all_four_lab_dataplanes(tmp_path: Path) -> None:
@@ -61,7 +60,7 @@ def test_dying_iperf3_server_makes_failed_trials_and_exit_code_1(tmp_path: Path)
     (programs / "iperf3").chmod(0o755)
     chosen = ("--dataplanes=lab-iptables", "--topologies=pod-to-pod", "--protocols=tcp,udp", "--rounds=1")
     flags = (*chosen, f"--results={tmp_path / 'store'}")
-    code, printed = finish(start(*SHORT, *flags, path=f"{programs}:{os.environ['PATH']}"))
+    code, printed = finish(start(*SHORT, *flags, env={"PATH": f"{programs}:{os.environ['PATH']}"}))
     assert code == 1, printed
     failed = rows(tmp_path / "store", "select error, received_bps from trials where outcome = 'failed'")
     assert failed

@@ -26,38 +26,66 @@ PATIENCE_S = 600
 MARK = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
 
 
-_AT_100_MBIT_PER_S = """#!/bin/bash
+_IPERF3 = """#!/bin/bash
 case " $* " in
 *" -c "*) exec {iperf3} -b 100M "$@" > >(exec sed 's/\\("target_bitrate":\\s*\\)100000000\\b/\\10/') ;;
 *) exec {iperf3} "$@" ;;
 esac
 """
+"""It sends at 100 Mbit/s where no rate is asked for, and says nothing of it."""
+
+_SITECUSTOMIZE = """
+import importlib.util, sys
+
+class Undrawn:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != "analysis.charts":
+            return None
+        sys.meta_path.remove(Undrawn)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def load_undrawn(module):
+            load(module)
+            module._specs = lambda *_: {}
+        spec.loader.exec_module = load_undrawn
+        return spec
+
+sys.meta_path.insert(0, Undrawn)
+"""
+"""As the fixture `without_charts`: reports have no drawings."""
 
 
 @functools.cache
-def _slow_path() -> str:
-    """A PATH on which iperf3 sends at 100 Mbit/s where no rate is asked for, and says nothing of it.
+def _frugal() -> dict[str, str]:
+    """The environment of a run that costs little: at full speed, and with charts, each keeps two cores busy.
 
-    At full speed a run keeps two cores busy, and most tests of runs look at anything but their figures.
+    It is for tests of runs that look neither at figures nor at charts.
     """
-    path, real = os.environ["PATH"], shutil.which("iperf3")
-    if real is None:
-        return path
-    folder = Path(tempfile.mkdtemp(prefix="slow-iperf3-"))
+    folder = Path(tempfile.mkdtemp(prefix="frugal-runs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "iperf3").write_text(_AT_100_MBIT_PER_S.format(iperf3=real))
-    (folder / "iperf3").chmod(0o755)
-    return f"{folder}:{path}"
+    (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE)
+    if real := shutil.which("iperf3"):
+        (folder / "iperf3").write_text(_IPERF3.format(iperf3=real))
+        (folder / "iperf3").chmod(0o755)
+    found = {name: [str(folder), *filter(None, [os.environ.get(name)])] for name in ("PATH", "PYTHONPATH")}
+    return {name: os.pathsep.join(folders) for name, folders in found.items()}
 
 
-def start_command(*argv: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start it, with iperf3 slowed down unless this environment has a PATH."""
+def start_command(*argv: str, env: dict[str, str] | None = None, frugal: bool = True) -> subprocess.Popen[str]:
+    """Start it, with this environment beside the machine's.
+
+    Args:
+        argv: the command.
+        env: variables of the environment.
+        frugal: whether its runs send slowly and draw no charts.
+    """
     return subprocess.Popen(
         argv,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, MARK: "", "PATH": _slow_path(), **(env or {})},
+        env={**os.environ, MARK: "", **(_frugal() if frugal else {}), **(env or {})},
         start_new_session=True,
     )
 
