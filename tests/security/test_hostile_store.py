@@ -22,7 +22,7 @@ from analysis.store.schema import TABLES
 from analysis.store.store import Store
 from tests.analysis.integrity.damage import filled
 from tests.analysis.stored import rows, shown
-from tests.security.hostile_store import LEFT_OUT, SHOWN, columns, plant, with_column
+from tests.security.hostile_store import LEFT_OUT, SHOWN, Change, Tables, column, columns, plant, with_column
 from workflows.cli import results
 
 TRIALS = [column.name for column in TABLES["trials"]]
@@ -32,12 +32,32 @@ GOOD = {"run-a": ("x", None), "run-b": ("x", None), "run-c": ("x", None)}
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store of three good runs, and one for each attack; no test changes its runs."""
-    store = filled(tmp_path_factory.mktemp("hostile"))
+    store = with_odd_runs(tmp_path_factory.mktemp("hostile"))
     for run_id, (change, _) in LEFT_OUT.items():
         plant(store, run_id, change)
-    for run_id, change in SHOWN.items():
-        plant(store, run_id, change)
     return store
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of three good runs and the odd ones."""
+    return with_odd_runs(tmp_path_factory.mktemp("odd"))
+
+
+def with_odd_runs(folder: Path) -> Store:
+    """A new store of three good runs and the odd ones, each of which is the last of an environment of its own."""
+    store = filled(folder)
+    for run_id, change in SHOWN.items():
+        plant(store, run_id, both(column("runs", "environment", run_id), change))
+    return store
+
+
+def both(first: Change, second: Change) -> Change:
+    def change(tables: Tables) -> None:
+        first(tables)
+        second(tables)
+
+    return change
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +83,14 @@ def test_good_runs_of_a_hostile_store_are_shown(con: database.Connection) -> Non
 
 @pytest.mark.parametrize("question", [question.name for question in database.questions()])
 def test_every_question_has_an_answer(question: str, con: database.Connection) -> None:
-    for run_id in (None, "run-a", *SHOWN):
-        parameters = {"run_id": run_id} if question not in {"runs", "latest", "trend"} else {}
-        database.answer_question(con, question, **parameters).to_pylist()
+    database.answer_question(con, question).to_pylist()  # about the odd runs too, the last of their environments
+    if question not in {"runs", "latest", "trend"}:
+        database.answer_question(con, question, run_id="run-a").to_pylist()
+
+
+def test_odd_runs_are_in_the_answers(con: database.Connection) -> None:
+    answer = database.answer_question(con, "throughput")
+    assert {*SHOWN} <= {*answer["run_id"].to_pylist()}
 
 
 def test_hostile_runs_do_not_prevent_writing_or_compaction(hostile: Store, tmp_path: Path) -> None:
@@ -78,11 +103,11 @@ def test_hostile_runs_do_not_prevent_writing_or_compaction(hostile: Store, tmp_p
     store.keep_verdict("run-a", "{}")
     with store.files.lock():
         assert compaction.compact(store.files, pack_at=1, keep_loose=0) >= len(GOOD)
-    for run_id in GOOD | {"run-z": ("new", None)}:
+    for run_id in ("run-a", "run-z"):  # one that is packed, and one that is not
         store.write(run_id, rows(run_id, "again"))
     with contextlib.closing(database.connect(store)) as con:
         written = database.query(con, "select run_id from trials where error = 'again'")["run_id"].to_pylist()
-    assert set(written) == {*GOOD, "run-z"}
+    assert set(written) == {"run-a", "run-z"}
     assert {path: path.read_bytes() for path in left} == left, "what is left out is never deleted"
     assert private.read_bytes() == b"private"
 
@@ -111,17 +136,17 @@ def test_report_of_a_good_run_is_written_among_hostile_ones(hostile: Store) -> N
 
 
 @pytest.mark.parametrize("run_id", ["verdict-cut", "time-of-trials-endless", "figures-of-no-number"])
-def test_report_of_an_odd_run_is_written_or_a_sentence(run_id: str, hostile: Store) -> None:
+def test_report_of_an_odd_run_is_written_or_a_sentence(run_id: str, odd: Store) -> None:
     with contextlib.suppress(Problem):
-        assert results.report_again(run=run_id, results=hostile.url) == 0
+        assert results.report_again(run=run_id, results=odd.url) == 0
 
 
 def garbled(store: Store, run_id: str) -> None:
     """A run whose trials have their digest, length and footer, but pages that can't be decoded."""
     (path,) = Path(store.files.path("trials")).glob(f"{run_id}.*")
     content = bytearray(path.read_bytes())
-    column = pq.read_metadata(path).row_group(0).column(TRIALS.index("received_bps"))
-    end = column.dictionary_page_offset + column.total_compressed_size
+    stored = pq.read_metadata(path).row_group(0).column(TRIALS.index("received_bps"))
+    end = stored.dictionary_page_offset + stored.total_compressed_size
     content[end - 12 : end - 2] = bytes(10)
     path.unlink()
     name = file_name("trials", run_id, content_digest(bytes(content)))
