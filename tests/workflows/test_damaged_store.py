@@ -10,7 +10,7 @@ import pytest
 from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from steps.cluster.lab import sandbox
-from tests.analysis import synthetic
+from tests.analysis import copies, synthetic
 from tests.analysis.integrity.damage import cut_short, file_of, gone, one_byte_changed
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps import builders
@@ -119,9 +119,7 @@ def ordinary_store(public_path: Path) -> Store:
 
 @pytest.mark.parametrize("table", ["runs", "visits", "trials", "samples"])
 def test_damaged_run_is_collected_again_by_name(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
-    assert results.report_again(run="run-1", results=str(tmp_path)) == 0
-    found = file_of(Store(str(tmp_path)), table, "run-1")
+    found = file_of(copies.stored(tmp_path, "a run collected by name", collect), table, "run-1")
     one_byte_changed(found)
     assert results.print_answer(sql="select count(*) from samples", results=str(tmp_path)) == 0
     assert (
@@ -134,14 +132,17 @@ def test_damaged_run_is_collected_again_by_name(table: str, tmp_path: Path, caps
         f"Run run-1 was left out, since {found} is damaged: its content does not match the digest in its name; "
     )
     assert output.count("\n") == 1
-    assert results.report_again(run="run-1", results=str(tmp_path)) == 0
+    assert results.print_answer(sql="select count(*) from samples", results=str(tmp_path)) == 0
     assert capsys.readouterr().err == ""
 
 
+def collect(store: Store) -> None:
+    builders.write_run(Path(store.files.root) / "raw" / "run-1", builders.settings())
+    assert results.report_again(run="run-1", results=store.url) == 0
+
+
 def test_run_with_lost_row_is_collected_by_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    builders.write_run(tmp_path / "raw" / "run-1", builders.settings())
-    assert results.report_again(run="run-1", results=str(tmp_path)) == 0
-    gone(file_of(Store(str(tmp_path)), "runs", "run-1"))
+    gone(file_of(copies.stored(tmp_path, "a run collected by name", collect), "runs", "run-1"))
     capsys.readouterr()
     assert results.print_answer(sql="select run_id from runs", results=str(tmp_path)) == 0
     output = capsys.readouterr()

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import io
 import json
 import math
@@ -103,8 +104,9 @@ def _format(text: str) -> Format:
     raise AssertionError(text)
 
 
+@functools.cache
 def printed(verb: str, root: str, wanted: str) -> str:
-    """The standard output of a verb."""
+    """The standard output of a verb; each prints the same again, and so is called once."""
     call, code = VERBS[verb]
     out = io.StringIO()
     with contextlib.redirect_stdout(out):

@@ -10,6 +10,7 @@ import pytest
 from analysis.sql import database
 from analysis.store.store import Store
 from analysis.summary.run import stored
+from analysis.summary.run.summary import Summary
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from workflows.cli.tables.summary_table import print_result
@@ -31,9 +32,22 @@ def printed(root: Path, run_id: str, why: str = "") -> tuple[int, str]:
         return print_result(str(root), run_id, "text", why), text.getvalue()
 
 
+@pytest.fixture(scope="module")
+def slower(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+    """A store of nightly runs, and the summary of the last one, with a regression."""
+    root = tmp_path_factory.mktemp("slower")
+    nights = synthetic.nights(20, {"gamma": (16, 0.8)}, replace(SMALL, trigger="nightly"))
+    with synthetic.database(root, *nights) as con:
+        return root, synthetic.summarise(con, "night-19")
+
+
 @pytest.mark.parametrize(("trigger", "code"), [("nightly", 1), ("local", 0), ("submitted", 0)])
-def test_regression_is_printed_and_fails_only_a_nightly_run(trigger: str, code: int, tmp_path: Path) -> None:
-    found, text = announced(tmp_path, replace(SMALL, trigger=trigger), gamma=(16, 0.8))
+def test_regression_is_printed_and_fails_only_a_nightly_run(
+    trigger: str, code: int, slower: tuple[Path, Summary]
+) -> None:
+    root, summary = slower
+    stored.store_summary(Store(str(root)), replace(summary, trigger=trigger))
+    found, text = printed(root, "night-19")
     assert found == code
     assert "Worse: gamma, since the night of 2026-03-17 (run night-16): " in text
     assert "against alpha −" in text
