@@ -59,6 +59,7 @@ def rows_of(table: str) -> st.SearchStrategy[list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("table", TABLES)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_any_row_round_trips_through_arrow(table: str, data: st.DataObject) -> None:
     rows = data.draw(rows_of(table))

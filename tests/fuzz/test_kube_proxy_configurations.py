@@ -28,7 +28,7 @@ SPACE = ("", " ", "  ", " # c", "\t", "  # mode: z")
 
 
 def test_any_kube_proxy_configuration_is_read_or_refused() -> None:
-    counts = inputs.run("kube-proxy configurations", try_one, ci=400)
+    counts = inputs.run("kube-proxy configurations", try_one, ci=200)
     if counts.total() >= 400:
         assert sum(count for (_kind, end), count in counts.items() if end == "switched") > counts.total() / 4
 

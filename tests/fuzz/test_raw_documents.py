@@ -119,7 +119,7 @@ def test_damaged_raw_document_affects_only_its_rows(run: Path) -> None:
         own = [row["outcome"] for row in found["trials"] if row["trial"] in lost]
         return f"{name}: {kind}", "measured" if set(own) <= {"measured"} else "failed"
 
-    counts = inputs.run("raw documents", try_one, ci=200, share=0.2)
+    counts = inputs.run("raw documents", try_one, ci=100, share=0.2)
     assert {"measured", "failed", "refused"} <= {end for _, end in counts}
 
 

@@ -191,7 +191,7 @@ def test_damaged_parquet_file_excludes_only_its_runs(stored: Stored) -> None:
         finally:
             path.write_bytes(stored.contents[path])
 
-    counts = inputs.run("stored files", try_one, ci=100, share=0.05)
+    counts = inputs.run("stored files", try_one, ci=60, share=0.05)
     assert counts.total() > 0
 
 
