@@ -53,7 +53,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "/open.html": (html.replace("<details>", "<details open>"), None),
         "/folded.html": (html.replace("details::details-content", "nothing"), None),
         "/coloured.html": (html.replace("</body>", COLOURS), None),
-        "/bad.html": (html.replace("</body>", "<script>1</script><img src='data:,x'></body>"), POLICY),
+        "/bad.html": ("<!doctype html><body><script>1</script><img src='data:,x'></body>", POLICY),
     }
     with served(pages) as where:
         yield where
