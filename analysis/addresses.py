@@ -39,6 +39,11 @@ def shown_address(address: str) -> str:
     return f"{scheme}://{login}{_without_secrets(place)}{mark}{shown_query}"
 
 
+def site_problem(sentence: str) -> str:
+    """A sentence on an address or a file of a store, on those of a site: the remedy is another SITE."""
+    return sentence.replace("RESULTS", "SITE")
+
+
 def _without_secrets(text: str) -> str:
     return _SECRET.sub(rf"\1={_HIDDEN}", text)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.ordinary import ROOT
 from workflows.cli import app
 
 
@@ -154,3 +155,9 @@ def test_broken_pipe_is_no_error() -> None:
         check=False,
     )
     assert done.stderr == ""
+
+
+def test_query_imports_nothing_that_draws() -> None:
+    """To import the report takes as long as to answer a query."""
+    program = "import sys, workflows.cli.results; print([m for m in ('altair', 'vl_convert') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True) == "[]\n"

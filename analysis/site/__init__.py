@@ -7,11 +7,11 @@ from contextlib import closing
 
 import duckdb
 
+from analysis.addresses import site_problem
 from analysis.errors import BadInput, Unsupported
 from analysis.site.contents.verdicts import read_verdicts
 from analysis.site.files.reports import Reports
 from analysis.site.files.writer import Written, write_pages
-from analysis.site.names import site_problem
 from analysis.site.plan import plan_pages
 from analysis.sql import database
 from analysis.stats.contrasts.figures import Compared

@@ -23,11 +23,6 @@ PAGE_NAME: Final = (
 """A regular expression of all files that a site can have."""
 
 
-def site_problem(sentence: str) -> str:
-    """A sentence on an address or a file of a store, on those of a site: the remedy is another SITE."""
-    return sentence.replace("RESULTS", "SITE")
-
-
 def environment(name: str) -> str:
     """The page of an environment."""
     return f"environments/{_part(name)}.html"

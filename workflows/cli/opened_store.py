@@ -1,7 +1,7 @@
 """The store of a verb, and other files that it writes, opened only where root may use them."""
 
+from analysis.addresses import site_problem
 from analysis.errors import Problem
-from analysis.site.names import site_problem
 from analysis.store.storage import trust
 from analysis.store.storage.object_storage import ObjectStorage
 from analysis.store.storage.urls import parse_url

@@ -11,7 +11,7 @@ from typing import Annotated
 import pyarrow as pa
 from cyclopts import Parameter
 
-from analysis import memory, report
+from analysis import memory
 from analysis.console.commands import report_command
 from analysis.console.documents import Document, print_document
 from analysis.console.markdown import code, escape
@@ -53,6 +53,8 @@ def report_again(
         Problem: there is no such run, it is still active, or its raw documents are damaged.
         Unsupported: the store can't be read or written, or a limit of memory is too low.
     """
+    from analysis.report import INTERACTIVE  # noqa: PLC0415 - drawing takes longer to import than a query to answer
+
     memory.require()
     store = open_store(results, as_owner=as_owner)
     if run:
@@ -78,7 +80,7 @@ def report_again(
             return _write(store, con, name, latest=name == latest)
 
     found_summary, address = database.with_sound_files(store, write)
-    beside = {"Report": address, "Interactive": store.location(f"reports/{name}/{report.INTERACTIVE}")}
+    beside = {"Report": address, "Interactive": store.location(f"reports/{name}/{INTERACTIVE}")}
     beside["Markdown"] = store.location(f"reports/{name}/summary.md")
     print_document(summary_table.document(found_summary, beside), format)
     return 0
@@ -86,6 +88,8 @@ def report_again(
 
 def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool) -> tuple[summary.Summary, str]:
     """Write a run's report, and store its summary if it has none; returns the summary and the report's address."""
+    from analysis import report  # noqa: PLC0415 - as above
+
     found = summary.summarise(con, run_id, method)
     place = store.location(f"reports/{run_id}/report.html")
     files = report.render_pages(con, run_id, found).files | {"summary.md": to_markdown(found, place)}

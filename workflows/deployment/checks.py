@@ -7,9 +7,8 @@ missed when it is needed.
 import re
 from typing import Final
 
-from analysis.addresses import parse_webhook
+from analysis.addresses import parse_webhook, site_problem
 from analysis.errors import BadInput
-from analysis.site.names import site_problem
 from analysis.store.storage.urls import parse_url
 from steps.catalogue.option_fields import items, nearest, shown_option
 from steps.settings.environment import BESIDE
