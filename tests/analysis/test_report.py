@@ -19,6 +19,9 @@ from steps.catalogue.options import defaults
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 
+SMALL = Recipe(rounds=2, entries=ENTRIES[:2], cells=(synthetic.QUICK[1], *synthetic.QUICK[5:]))
+"""With each of the tools of a quick run, so that each chart of such a run is drawn, but on fewer paths."""
+
 
 class Page(HTMLParser):
     """Counts elements and collects text."""
@@ -53,8 +56,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path, str,
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The report of a run in the lab, beside an earlier one on a cluster."""
-    other = Recipe(run_id="run-5", environment="cluster-one", started_at=datetime(2026, 2, 1, tzinfo=UTC))
-    return page_of(tmp_path_factory.mktemp("lab"), Recipe(), other)[1]
+    other = replace(SMALL, run_id="run-5", environment="cluster-one", started_at=datetime(2026, 2, 1, tzinfo=UTC))
+    return page_of(tmp_path_factory.mktemp("lab"), SMALL, other)[1]
 
 
 def test_report_has_no_scripts_or_external_resources(broken: tuple[Recipe, Path, str, Page]) -> None:
@@ -139,7 +142,7 @@ def test_headings_tables_and_svg_are_accessible(broken: tuple[Recipe, Path, str,
 
 @pytest.mark.usefixtures("without_charts")
 def test_lab_values_are_labelled_as_such(tmp_path: Path, lab: Page) -> None:
-    _, cluster = page_of(tmp_path, Recipe(environment="cluster-one", rounds=2))
+    _, cluster = page_of(tmp_path, replace(SMALL, environment="cluster-one"))
     for sentence in (
         "Lab figures: network namespaces on one machine",
         "must not be quoted as such",
@@ -152,7 +155,7 @@ def test_lab_values_are_labelled_as_such(tmp_path: Path, lab: Page) -> None:
 
 def test_recorded_text_is_escaped_html(tmp_path: Path) -> None:
     hostile = {"name": "alpha", "title": "<script>alert(1)</script>", "colour": '#000}</style><script src="x">'}
-    html, page = page_of(tmp_path, Recipe(entries=(hostile, *ENTRIES[1:]), rounds=2))
+    html, page = page_of(tmp_path, replace(SMALL, entries=(hostile, ENTRIES[1])))
     assert "script" not in {tag for tag, _ in page.tags}
     assert "<script>alert(1)</script>" in page.text
     assert html.count("</style>") == 1
@@ -184,8 +187,9 @@ def test_size_of_quick_report_and_folding_of_thorough_report(tmp_path: Path) -> 
 
 
 def test_earlier_runs_make_a_trend_chart(tmp_path: Path, lab: Page) -> None:
-    earlier = [Recipe(run_id=f"run-{n}", seed=n, started_at=datetime(2026, 2, n, tzinfo=UTC)) for n in range(20, 23)]
-    _, page = page_of(tmp_path, Recipe(run_id="run-99"), *earlier)
+    nights = [datetime(2026, 2, night, tzinfo=UTC) for night in range(20, 23)]
+    earlier = [replace(SMALL, run_id=f"run-{at.day}", seed=at.day, started_at=at) for at in nights]
+    _, page = page_of(tmp_path, replace(SMALL, run_id="run-99"), *earlier)
     assert "the trend begins with the second" not in page.text
     assert "the trend begins with the second" in lab.text, "the other run is of another environment"
 
