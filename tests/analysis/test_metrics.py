@@ -47,7 +47,10 @@ def test_guide_adds_a_metric_a_column_a_chart_and_a_question(tmp_path: Path) -> 
     copied = Copy(tmp_path / "copy")
     for heading in ("A metric", "A column", "A chart", "A question"):
         copied.follow(heading)
-    synthetic.stored(tmp_path / "store", *synthetic.nights(2, {}, synthetic.Recipe(environment="prod")))
+    synthetic.stored(
+        tmp_path / "store",
+        *synthetic.nights(2, {}, synthetic.Recipe(environment="prod", rounds=3, entries=synthetic.ENTRIES[:2])),
+    )
     found = copied.run(SHOW.replace("STORE", repr(str(tmp_path / "store"))))
     assert found["view"] == 100_000
     assert found["table"].index("datagrams, 1/s") == found["table"].index("lost, %") + 1
