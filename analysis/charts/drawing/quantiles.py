@@ -18,8 +18,8 @@ _MOST_ROOM: Final = 0.6
 """The largest share of the plot that is left for the text beside the longest line."""
 
 READING: Final = (
-    "The large mark is the median, each small one a further percentile: {}. Means over visits, on a logarithmic axis; "
-    "less is better."
+    "The large mark is the median, each small one a further percentile: {}. Means over the visits with enough "
+    "observations for it, which may be fewer and quicker for a higher one. On a logarithmic axis; less is better."
 )
 
 
