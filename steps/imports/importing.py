@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from analysis.errors import Problem
-from steps.imports.places import Place, Places, Side
+from steps.imports.content import Content
+from steps.imports.places import Place, Places
 from steps.imports.readers import formats
 from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, Tables, run_rows
+from steps.imports.sides import Sides
 from steps.imports.sources import Source
 from steps.imports.unbegun import with_kinds_of_others
 from steps.imports.values import slug
@@ -35,6 +37,22 @@ class Imported:
     left_out: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file that was read: what is known of it before those of all are named. `paths`: the topology of each trial."""
+
+    name: str
+    digest: str
+    place: Place
+    content: Content
+    paths: tuple[str, ...]
+
+    def named(self, sides: Sides) -> ReadFile:
+        """The file with its dataplane and topologies as they are stored."""
+        paths = tuple(map(sides.topology, self.paths))
+        return ReadFile(self.name, self.digest, self.place, self.content, sides.dataplane(self.place.dataplane), paths)
+
+
 def import_files(name: str, sources: Iterable[Source], places: Places, *, label: str = "") -> Imported:
     """The runs of these files.
 
@@ -44,7 +62,7 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
         places: the rules by which they get their places.
         label: of the runs.
     """
-    found: dict[str, list[ReadFile]] = defaultdict(list)
+    found: dict[str, list[_Read]] = defaultdict(list)
     faults: dict[str, list[str]] = defaultdict(list)
     tests: dict[str, str] = {}
     left_out = trials = samples = 0
@@ -54,7 +72,7 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
             left_out += 1
             continue
         run = _run_name(place.run)
-        read, why = _read(source, place, places, tests)
+        read, why = _read(source, place, tests)
         faults[run] += [f"{source.name}: {reason}" for reason in why]
         if read is None:
             continue
@@ -65,16 +83,27 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
             faults[run].append(f"{source.name}: it and the files after it are left out: an import has at most {most}")
             break
         found[run].append(read)
-    order = list(dict.fromkeys(places.dataplane(text).name for text in places.mapping.dataplanes))
+    sides = _sides(places, [file for files in found.values() for file in files])
     runs = []
     for run, files in found.items():
-        known, notes = with_kinds_of_others(files)
-        runs.append(run_rows(name, run, known, faults[run], label=label, order=order, notes=notes))
+        known, notes = with_kinds_of_others([file.named(sides) for file in files])
+        runs.append(
+            run_rows(name, run, known, faults[run], label=label, order=sides.order, notes=[*notes, *sides.doubts])
+        )
     named = tuple(fault for each in faults.values() for fault in each)
     return Imported(tuple(runs), named, sum(map(len, found.values())), left_out)
 
 
-def _read(source: Source, place: Place, places: Places, tests: dict[str, str]) -> tuple[ReadFile | None, Sequence[str]]:
+def _sides(places: Places, files: Iterable[_Read]) -> Sides:
+    """The names of all dataplanes and topologies, over all runs, so that what is called alike in two has one name."""
+    dataplanes, topologies = set[str](), set[str]()
+    for file in files:
+        dataplanes.add(file.place.dataplane)
+        topologies.update(file.paths)
+    return Sides.of(places.mapping, dataplanes, topologies)
+
+
+def _read(source: Source, place: Place, tests: dict[str, str]) -> tuple[_Read | None, Sequence[str]]:
     """A file's measurements, and why it or parts of it can't be used. `tests`: those of earlier files, by their id."""
     try:
         data = source.read()
@@ -83,18 +112,17 @@ def _read(source: Source, place: Place, places: Places, tests: dict[str, str]) -
     content = formats.read(data)
     if isinstance(content, Failure):
         return None, [content.reason]
-    if place.dataplane is None:
+    if not place.dataplane:
         return None, ["nothing names its dataplane: give {dataplane} in the pattern, the mapping, or DATAPLANE for all"]
     ids = [trial.test for trial in content.trials if trial.test]
     if twice := next((test for test in ids if test in tests), None):
         return None, [f"it is of the same test as {tests[twice]}, perhaps from the other end"]
-    paths = [places.topology(trial.topology) if trial.topology else place.topology for trial in content.trials]
-    known = [path for path in paths if path is not None]
-    if len(known) < len(paths):
+    paths = tuple(trial.topology or place.topology for trial in content.trials)
+    if not all(paths):
         return None, ["nothing names its topology: give {topology} in the pattern, the mapping, or TOPOLOGY for all"]
     tests |= dict.fromkeys(ids, source.name)
     digest = hashlib.sha256(data).hexdigest()
-    return ReadFile(source.name, digest, place, content, tuple[Side, ...](known)), content.faults
+    return _Read(source.name, digest, place, content, paths), content.faults
 
 
 def _run_name(text: str) -> str:

@@ -14,9 +14,6 @@ from typing import Annotated, Final, Self
 from pydantic import Field, ValidationError, field_validator
 
 from analysis.errors import BadInput
-from steps.catalogue import dataplanes
-from steps.catalogue.topologies import BY_NAME
-from steps.imports.values import slug
 from steps.strict_model import StrictModel, faults_of
 
 FIELDS: Final = ("dataplane", "topology", "visit", "repetition", "run")
@@ -81,21 +78,11 @@ NO_MAPPING: Final = MappingFile()
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """A dataplane or a topology as stored and shown. `colour` and `host_network`: of one of the two; None: unknown."""
-
-    name: str
-    title: str
-    colour: str | None = None
-    host_network: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file stands; empty or None: neither its path nor the mapping says."""
+    """Where a file stands, in the words of its path and the mapping; empty or None: neither of them says."""
 
-    dataplane: Side | None = None
-    topology: Side | None = None
+    dataplane: str = ""
+    topology: str = ""
     visit: str = ""
     repetition: int | None = None
     run: str = ""
@@ -137,31 +124,12 @@ class Places:
         for entry in listed:
             found |= {name: str(value) for name in FIELDS if (value := getattr(entry, name)) is not None}
         return Place(
-            dataplane=self.dataplane(found["dataplane"]) if "dataplane" in found else None,
-            topology=self.topology(found["topology"]) if "topology" in found else None,
+            dataplane=found.get("dataplane", ""),
+            topology=found.get("topology", ""),
             visit=found.get("visit", ""),
             repetition=_whole(found.get("repetition", "")),
             run=found.get("run", ""),
         )
-
-    def dataplane(self, text: str) -> Side:
-        """A dataplane as its files call it: by the mapping, else by the catalogue, else by its name alone."""
-        mapped = self.mapping.dataplanes.get(text, NamedDataplane())
-        name = mapped.name or slug(text) or "unnamed"
-        known = dataplanes.BY_NAME.get(name)
-        title = mapped.title or (known.title if known is not None else text if mapped.name is None else name)
-        return Side(name, title, colour=mapped.colour or (known.colour if known is not None else None))
-
-    def topology(self, text: str) -> Side:
-        """A topology as its files call it, likewise."""
-        mapped = self.mapping.topologies.get(text, NamedTopology())
-        name = mapped.name or slug(text) or "unnamed"
-        known = BY_NAME.get(name)
-        title = mapped.title or (known.title if known is not None else (mapped.name or text).replace("-", " "))
-        host_network = mapped.host_network
-        if host_network is None:
-            host_network = known.host_network if known is not None else False
-        return Side(name, title, host_network=host_network)
 
 
 def compile_pattern(text: str) -> re.Pattern[str]:
@@ -208,8 +176,9 @@ def read_mapping(data: bytes, name: str) -> MappingFile:
 
 
 def natural(text: str) -> tuple[object, ...]:
-    """The key by which names with numbers are sorted as a reader would: run2 before run10."""
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(text)[:20])
+    """The key by which names with numbers are sorted as a reader would: run2 before run10. No two names have one."""
+    parts = _DIGITS.split(text)[:20]
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts), text
 
 
 def _braced(name: str) -> str:

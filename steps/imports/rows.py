@@ -16,7 +16,8 @@ from pydantic_core import to_json
 from analysis.domain import IMPORTED, OKABE_ITO
 from steps.catalogue import dataplanes, topologies
 from steps.imports.content import Content, ImportedTrial, Traffic
-from steps.imports.places import Place, Side, natural
+from steps.imports.places import Place, natural
+from steps.imports.sides import Side
 from steps.imports.unknown import unknown_sentences
 
 Row = dict[str, object]
@@ -39,6 +40,7 @@ class ReadFile:
         digest: of its bytes, in hexadecimal digits.
         place: where it stands in the run.
         content: what it has.
+        dataplane: under which it was measured.
         paths: the topology of each of its trials.
     """
 
@@ -46,6 +48,7 @@ class ReadFile:
     digest: str
     place: Place
     content: Content
+    dataplane: Side
     paths: tuple[Side, ...]
 
 
@@ -88,7 +91,7 @@ def run_rows(
     Args:
         name: of its environment, without `imported:`.
         run: its own; empty: it is the only one.
-        files: what was read, in their order; each has a dataplane.
+        files: what was read, in their order.
         faults: why other files, or parts of these, could not be used, as sentences.
         label: of the run.
         order: the names of dataplanes that stand first, the baseline before all others.
@@ -129,7 +132,7 @@ def digests_of(facts: Mapping[str, object]) -> frozenset[str]:
 
 def _sides(files: Iterable[ReadFile], order: Sequence[str]) -> dict[str, Side]:
     """The dataplanes by name: those of `order`, those of the catalogue in its order, then the others."""
-    found = {file.place.dataplane.name: file.place.dataplane for file in files if file.place.dataplane is not None}
+    found = {file.dataplane.name: file.dataplane for file in files}
     catalogue = list(dataplanes.BY_NAME)
     first = [*order, *(name for name in catalogue if name not in order)]
     names = sorted(found, key=lambda name: (first.index(name) if name in first else len(first), natural(name)))
@@ -139,10 +142,8 @@ def _sides(files: Iterable[ReadFile], order: Sequence[str]) -> dict[str, Side]:
 def _visits(files: Iterable[ReadFile], sides: Mapping[str, Side]) -> list[_Visit]:
     found: dict[tuple[str, str], list[_Trial]] = defaultdict(list)
     for file in files:
-        side = file.place.dataplane
-        assert side is not None
         for measured, topology in zip(file.content.trials, file.paths, strict=True):
-            found[side.name, file.place.visit].append(_Trial(file, topology, measured))
+            found[file.dataplane.name, file.place.visit].append(_Trial(file, topology, measured))
     return [_Visit(sides[name], visit, tuple(trials)) for (name, visit), trials in found.items()]
 
 

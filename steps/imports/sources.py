@@ -55,10 +55,15 @@ def find(given: str) -> list[Source]:
 
 def _below(root: Path) -> Iterator[Source]:
     if not root.is_dir():
-        yield Source(root, root.name)
+        yield Source(root, _text(root.name))
         return
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
             path = Path(folder, name)
-            yield Source(path, path.relative_to(root).as_posix())
+            yield Source(path, _text(path.relative_to(root).as_posix()))
+
+
+def _text(name: str) -> str:
+    """A file's name as text that can be stored: a byte that is no UTF-8 as its number in hexadecimal digits."""
+    return os.fsencode(name).decode(errors="backslashreplace")

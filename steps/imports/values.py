@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Final
 
@@ -42,5 +43,6 @@ def instant(value: str) -> datetime | None:
 
 
 def slug(value: str) -> str:
-    """A text as a name: small letters, digits, dots and dashes; empty where nothing of it is left."""
-    return _SLUG.sub("-", value.lower()).strip("-.")[:63].strip("-.")
+    """A text as a name: small letters without accents, digits, dots and dashes; empty where nothing of it is left."""
+    letters = "".join(letter for letter in unicodedata.normalize("NFKD", value) if not unicodedata.combining(letter))
+    return _SLUG.sub("-", letters.lower()).strip("-.")[:63].strip("-.")

@@ -8,9 +8,10 @@ import yaml
 
 from analysis.store.files.arrow import to_table
 from steps.imports.content import Content
-from steps.imports.places import Place, Places, Side
+from steps.imports.places import Place
 from steps.imports.readers import formats
 from steps.imports.rows import ReadFile, run_rows
+from steps.imports.sides import Side
 from steps.tools.failure import Failure
 from tests.fuzz import inputs, mutations
 from tests.fuzz.test_iperf3 import DOCUMENTS, one_sentence
@@ -32,9 +33,10 @@ def check(data: bytes) -> str:
         one_sentence(found)
         return "refused"
     assert isinstance(found, Content)
-    place = Place(Places().dataplane("a"), PATH)
     paths = tuple(PATH for _ in found.trials)
-    tables = run_rows("a", "", [ReadFile("f", "0" * 64, place, found, paths)], found.faults, label="", order=())
+    tables = run_rows(
+        "a", "", [ReadFile("f", "0" * 64, Place(), found, Side("a", "a"), paths)], found.faults, label="", order=()
+    )
     for name, rows in tables.items():
         to_table(name, "imported_a_all", rows)
     return "failed" if all(trial.error for trial in found.trials) else "read"

@@ -1,6 +1,7 @@
 """From files to rows: visits and rounds, what stays null, and what one bad file costs."""
 
 import gzip
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -154,6 +155,39 @@ def test_each_value_of_run_is_a_run_of_its_own(tmp_path: Path) -> None:
     assert len(set(ids)) == 3, "names that differ stay apart"
     assert all(map(is_run_id, ids))
     assert {"imported_a_june", "imported_a_may-1"} < set(ids)
+
+
+@pytest.mark.parametrize("names", [("Calico eBPF", "calico_ebpf"), ("日本", "中国")])
+def test_two_dataplanes_or_topologies_are_never_averaged_into_one(tmp_path: Path, names: tuple[str, str]) -> None:
+    files = {f"{name}/1.json": document(n) for n, name in enumerate(names)}
+    run = tables(imported(tmp_path, files, "{dataplane}/{visit}.json", topology="p"))
+    assert len({visit["dataplane_requested"] for visit in run["visits"]}) == 2
+    shown = cast("list[Row]", cast("Row", run["runs"][0]["parameters"])["dataplanes"])
+    assert {side["title"] for side in shown} == set(names)
+    run = tables(imported(tmp_path, files, "{topology}/{visit}.json", dataplane="a"))
+    assert len({trial["topology"] for trial in run["trials"]}) == 2
+    assert len(run["visits"]) == 1
+
+
+def test_dataplane_has_one_name_in_all_runs_of_an_import(tmp_path: Path) -> None:
+    files = {"1/calico_ebpf.json": document(1), "2/Calico eBPF.json": document(2), "2/calico_ebpf.json": document(3)}
+    found = imported(tmp_path, files, "{run}/{dataplane}.json", topology="p")
+    first, second = ({row["dataplane_requested"] for row in run["visits"]} for run in found.runs)
+    assert first < second
+    assert all(
+        facts(run)["unknown"][-1].startswith("Whether 'Calico eBPF' and 'calico_ebpf' are one dataplane is unknown")
+        for run in found.runs
+    )
+
+
+def test_folder_whose_name_is_no_utf_8_is_imported(tmp_path: Path) -> None:
+    for name in (b"\xff", b"\xfe"):
+        folder = tmp_path / os.fsdecode(name)
+        folder.mkdir()
+        (folder / "1.json").write_bytes(document(name[0]))
+    run = tables(imported(tmp_path, {}, "{dataplane}/{visit}.json", topology="p"))
+    assert sorted(str(trial["imported_from"]) for trial in run["trials"]) == [r"\xfe/1.json", r"\xff/1.json"]
+    assert len(run["visits"]) == 2
 
 
 def test_knb_names_its_own_paths_and_its_file_is_one_visit(tmp_path: Path) -> None:
