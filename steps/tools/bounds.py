@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
+from analysis import formatting
 from steps.tools.failure import Failure
 
 D = TypeVar("D")
@@ -88,7 +89,7 @@ def _damage(text: bytes, message: str, printed_bytes: int) -> str:
         name, value = ((found[group] or b"").decode(errors="replace") for group in ("name", "value"))
         return f"gives {value}{' as ' + name if name else ''}, which is no number"
     if "truncated" in message:
-        return f"is cut short after {printed_bytes} bytes"
+        return f"is cut short after {formatting.count(printed_bytes, 'byte')}"
     return f"is damaged: {message.removeprefix('JSON is malformed: ')}"
 
 

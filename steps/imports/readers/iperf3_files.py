@@ -11,7 +11,7 @@ from steps.imports.readers.traffic import iperf3_shape, iperf3_traffic
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3, older, shapes
-from steps.tools.iperf3.document import Document, TestStart, decode
+from steps.tools.iperf3.document import Document, TestStart, parse
 from steps.tools.tool import Result, Task
 
 _EVENT: Final = b'"event"'
@@ -27,7 +27,7 @@ def read(text: bytes) -> Content | Failure:
     """
     parts = older.documents(text)
     streamed = _EVENT in parts[0][:100]
-    found = [older.read_stream(parts)] if streamed else [decode(part, "in a file") for part in parts]
+    found = [older.read_stream(parts)] if streamed else [parse(part) for part in parts]
     trials: list[ImportedTrial] = []
     faults: list[str] = []
     provenance: dict[str, str] = {}

@@ -132,13 +132,18 @@ def decode(stdout: bytes, end: str) -> Document | Failure:
         stdout: as received.
         end: how the program ended, for the reason.
     """
+    found = parse(stdout)
+    return Failure(f"{found.reason}, {end}") if isinstance(found, Failure) else found
+
+
+def parse(stdout: bytes) -> Document | Failure:
+    """The document in what iperf3 printed, wherever that is kept."""
     text = stdout.strip()
     first, last = text.find(b"{"), text.rfind(b"}")
     if not text:
-        return Failure(f"iperf3 printed nothing, {end}")
+        return Failure("iperf3 printed nothing")
     if first < 0:
         line = text.decode(errors="replace").splitlines()[0][:200]
-        return Failure(f"iperf3 printed no JSON but {line!r}, {end}")
+        return Failure(f"iperf3 printed no JSON but {line!r}")
     # Some versions print a warning around the JSON.
-    found = bounds.decode(_DECODER, text[first : max(first, last) + 1], "iperf3", len(stdout))
-    return Failure(f"{found.reason}, {end}") if isinstance(found, Failure) else found
+    return bounds.decode(_DECODER, text[first : max(first, last) + 1], "iperf3", len(stdout))

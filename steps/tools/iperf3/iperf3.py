@@ -9,7 +9,7 @@ import msgspec
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import intervals, plan, streams
-from steps.tools.iperf3.document import Document, decode
+from steps.tools.iperf3.document import Document, decode, parse
 from steps.tools.iperf3.intervals import MICROSECOND, Interval, whole
 from steps.tools.tool import Output, OwnCpu, Task, Tool, Variant, interval_s
 
@@ -239,7 +239,7 @@ def _losses(document: Document, block_bytes: int | None) -> tuple[int | None, in
 
 def own_cpu(task: Task, output: Output) -> OwnCpu:
     """What client and server used of the CPU: their shares of one core, times the whole test with its warm-up."""
-    document = decode(output.stdout, "")
+    document = parse(output.stdout)
     shares = document.end.cpu_utilization_percent if isinstance(document, Document) else None
     if shares is None:
         return OwnCpu()
