@@ -177,7 +177,9 @@ def test_full_or_closed_stdout_is_a_problem(tmp_path: Path, verb: list[str], whe
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
-    (sentence,) = done.stderr.strip().splitlines()
+    *before, sentence = done.stderr.strip().splitlines()
+    of_empty_store = [f"RESULTS is {tmp_path}, where there is no run yet"] if verb[0] in {"query", "shell"} else []
+    assert [line.partition(":")[0] for line in before] == of_empty_store
     expected = "The standard output can't be written: " if where == "full" else "The standard output is closed: "
     unrelated = verb[0] in {"configure", "report"}  # these have a reason of their own to say before anything is printed
     assert sentence.startswith(expected) or (unrelated and where == "full")

@@ -1,7 +1,9 @@
 """The report of a run that is stored already, or that was killed before it was."""
 
+import io
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from steps import documents
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps import builders
-from workflows.cli.results import report_again
+from workflows.cli.results import open_shell, print_answer, report_again
 
 pytestmark = pytest.mark.usefixtures("without_charts")
 
@@ -74,6 +76,40 @@ def test_report_command_collects_a_killed_run(tmp_path: Path, capsys: pytest.Cap
     assert finished == [datetime.fromtimestamp(1_800_000_000, UTC)], "when it ended, not when it was collected"
     assert (tmp_path / "report.html").exists()
     assert "lab-ebpf" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_query_of_a_store_without_any_run_has_its_answer_and_a_sentence_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, there: bool
+) -> None:
+    root = tmp_path if there else tmp_path / "mistyped"
+    said = f"RESULTS is {root}, where there is no run yet: name the folder or bucket that your runs are in, or measure"
+    assert print_answer(question="trend", results=str(root), format="json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["rows"] == []
+    assert printed.err.count(said) == 1
+    assert print_answer(sql="select 1 as a", results=str(root)) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count(said)) == ("a\n1\n", 1)
+    assert root.exists() == there, "a query makes no folder"
+
+
+def test_shell_over_a_store_without_any_run_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert open_shell(results=str(tmp_path)) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, "where there is no run yet" in printed.err) == ("", True)
+
+
+@pytest.mark.parametrize("written", [nights, killed])
+def test_query_of_a_store_with_any_run_does_not_say_that_there_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], written: Callable[[Path], None]
+) -> None:
+    written(tmp_path)
+    assert print_answer(sql="select 1 as a", results=str(tmp_path)) == 0
+    assert "no run yet" not in capsys.readouterr().err
 
 
 def test_run_without_documents_is_a_problem(tmp_path: Path) -> None:

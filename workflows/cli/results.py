@@ -1,7 +1,8 @@
 """The verbs report, query and shell, which read the store.
 
 Each collects runs that were killed, where they are known to have ended, and names on standard error the runs that are
-not collected, and those that are left out because a file is damaged.
+not collected, and those that are left out because a file is damaged. A query of a store without any run has its answer,
+and a sentence there says so.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from analysis.sql.table_output import print_table
 from analysis.store.index import selection
 from analysis.store.index.left_out import LeftOut, sentences
 from analysis.store.index.names import check_run_id
+from analysis.store.schema import TABLES
 from analysis.store.store import Store
 from analysis.summary.run import stored, summary
 from analysis.summary.run.markdown import to_markdown
@@ -170,6 +172,16 @@ def _collect_all(store: Store) -> None:
         print_notice(warning)
     for run in uncollected.collect_all(store, print_notice):
         print_notice(f"`{report_command(store.url, run.run_id)}` writes its report.")
+    if _has_no_run(store):
+        print_notice(
+            f"RESULTS is {store.url}, where there is no run yet: name the folder or bucket that your runs are in, or "
+            "measure one with `make run`."
+        )
+
+
+def _has_no_run(store: Store) -> bool:
+    """Whether there is nothing of any run, not even of one that is still active or has lost a file."""
+    return uncollected.RAW not in store.files.folders("") and not any(store.files.list(table) for table in TABLES)
 
 
 def _answer(store: Store, con: database.Connection, sql: str) -> pa.Table:
