@@ -133,10 +133,10 @@ def build(folder: str) -> dict[str, str | int]:
     from analysis import site  # noqa: PLC0415 - timed
     from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415 - timed
     from analysis.store.store import Store  # noqa: PLC0415 - timed
-    from steps.catalogue.options import QUANTITIES, method  # noqa: PLC0415 - timed
+    from steps.catalogue.options import NAMES, QUANTITIES, method  # noqa: PLC0415 - timed
 
     store = Store(folder)
-    written = site.write_site(store, store.files.below(site.FOLDER), Compared(method, QUANTITIES))
+    written = site.write_site(store, store.files.below(site.FOLDER), Compared(method, QUANTITIES, NAMES))
     return {"sentence": written.sentence, "peak_bytes": peak_bytes()}
 
 

@@ -223,6 +223,7 @@ _RECORDED: Final = frozenset(
         "topologies",
         "rounds_run",
         "stopped",
+        "stopped_reason",
         "decided_after",
         "repeats",
         "looks",
@@ -233,7 +234,13 @@ _RECORDED: Final = frozenset(
 )
 """What a stored run has beside its settings: their outcome."""
 
-NOT_METHOD: Final = _RECORDED | {"scales"} | {option.field for option in OPTIONS if not option.changes_method}
+_METHOD: Final = frozenset(option.field for option in OPTIONS if option.changes_method)
+
+NOT_METHOD: Final = (_RECORDED | {option.field for option in OPTIONS} | Settings.model_fields.keys()) - _METHOD
+"""Outcomes, and settings that no option marks as the method: those that nobody can choose follow from the profile."""
+
+NAMES: Final = {option.field: option.name for option in OPTIONS}
+"""Field -> the option as it is typed."""
 
 QUANTITIES: Final = {option.field: option.quantity for option in OPTIONS if option.quantity}
 """Field -> the trials whose figures are another quantity where it differs, by how `TOOL TRANSPORT` begins."""

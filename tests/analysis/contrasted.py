@@ -13,7 +13,7 @@ from analysis.stats.contrasts.figures import Compared
 from analysis.stats.contrasts.run_groups import list_runs, load_group, select
 from analysis.store.store import Store
 from analysis.summary.contrast.run_contrast import RunContrast, contrast_groups
-from steps.catalogue.options import QUANTITIES, method
+from steps.catalogue.options import NAMES, QUANTITIES, method
 from tests.analysis import copies, synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 
@@ -53,7 +53,7 @@ def compared(store: Store, a: str, b: str, *, any_method: bool = False) -> RunCo
     with database.connect(store, asking="") as con:
         listed = list_runs(con)
         sides = [load_group(con, text, select(text, listed)) for text in (a, b)]
-        return contrast_groups(con, sides[0], sides[1], Compared(method, QUANTITIES, any_method=any_method))
+        return contrast_groups(con, sides[0], sides[1], Compared(method, QUANTITIES, NAMES, any_method=any_method))
 
 
 def one(

@@ -114,7 +114,7 @@ def fill(store: Store, nights: int) -> None:
 
 def build(store: Store, site: Path | str) -> Written:
     """Bring a site up to date; every run has one method."""
-    return write_site(store, ObjectStorage(str(site)), Compared(lambda _: {}, {}))
+    return write_site(store, ObjectStorage(str(site)), Compared(lambda _: {}, {}, {}))
 
 
 class Parsed(HTMLParser):

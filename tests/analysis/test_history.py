@@ -16,7 +16,8 @@ from analysis.stats.nights.history import provenance_differences
 from analysis.store.store import Store
 from analysis.summary.run.summary import Summary, from_json, to_json
 from steps.catalogue.option_fields import Option
-from steps.catalogue.options import NOT_METHOD, OPTIONS, method
+from steps.catalogue.options import NOT_METHOD, OPTIONS, Settings, method
+from steps.collect.looks import look_parameters
 from steps.settings.settings import choose_settings
 from tests.analysis import synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe, nights, summarise
@@ -233,6 +234,11 @@ def test_method_fingerprint_ignores_non_method_parameters() -> None:
     found = method(stored | {"offered_bps": None, "of_a_newer_version": 3})
     assert found == method({"profile": "quick", "environment": "lab"}) | {"duration_s": 2, "of_a_newer_version": 3}
     assert not found.keys() & NOT_METHOD
+
+
+def test_every_setting_and_outcome_that_is_stored_counts_as_the_method_only_if_an_option_says_so() -> None:
+    stored = look_parameters((), ()).keys() | Settings.model_fields.keys()
+    assert stored - NOT_METHOD <= {option.field for option in OPTIONS if option.changes_method}
 
 
 def test_history_is_limited_to_the_latest_quarter(tmp_path: Path) -> None:

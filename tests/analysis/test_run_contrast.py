@@ -75,6 +75,26 @@ def test_lab_runs_are_compared_by_ratios_and_a_condition_stands_first(clusters: 
     assert one(found, "gamma", "alpha").verdict == "lower"
 
 
+def test_method_is_the_options_as_they_are_typed_and_no_outcome(tmp_path: Path) -> None:
+    """A smoke run against a default one: what a run recorded of its end is no method, and an option stands once."""
+    store = stored(
+        tmp_path,
+        recipe("one"),
+        recipe("two", at=1),
+        parameters={
+            "one": {"remeasure_ratio": 0.0, "foreign_cpu_limit_ratio": 0.1},
+            "two": {"stopped": "rounds", "stopped_reason": "After 2 rounds nothing can be decided yet."},
+        },
+    )
+    rows = synthetic.rows(recipe("many", at=2))
+    rows["trials"] = [{**trial, "services": 5000} for trial in rows["trials"]]
+    store.write("many", rows | {"runs": [{**rows["runs"][0], "provenance": json.dumps({"services": 5000})}]})
+    (note, *_) = compared(store, "one", "two").notes
+    assert note.startswith("The method differs: foreign_cpu_limit is 0.1 in A and 0.15 in B. What is found")
+    facts = [fact for fact in compared(store, "two", "many").beside if fact.name == "services"]
+    assert [(fact.kind, fact.b) for fact in facts] == [("method", "5 000")]
+
+
 def test_labelled_runs_are_nights_as_blocks(clusters: Store) -> None:
     found = compared(clusters, "label=before", "label=after")
     gamma = one(found, "gamma", "alpha")
@@ -129,9 +149,9 @@ def test_contrast_of_another_quantity_is_left_out_or_refused_with_a_sentence(tmp
         parameters={"limited": {"offered_bps": 5e8}, "longer": {"duration_s": 8}},
     )
     found = compared(store, "plain", "limited")
-    assert found.left_out == ("Not compared, since offered bps is none in A and 500000000.0 in B: pod-to-service udp.",)
+    assert found.left_out == ("Not compared, since rate is none in A and 500000000.0 in B: pod-to-service udp.",)
     assert "udp" not in {c.transport for c in found.contrasts}
-    with pytest.raises(BadInput, match=r"duration s is 1 in A and 8 in B\. Measure both alike, .*ANY_METHOD=1"):
+    with pytest.raises(BadInput, match=r"duration is 1 in A and 8 in B\. Measure both alike, .*ANY_METHOD=1"):
         compared(store, "plain", "longer")
     forced = compared(store, "plain", "longer", any_method=True)
     assert {"udp", "tcp"} == {c.transport for c in forced.contrasts}

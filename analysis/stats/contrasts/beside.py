@@ -1,7 +1,7 @@
 """What differs between two groups of runs beside the figures: method, provenance, load and time."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -45,24 +45,27 @@ class Beside:
         return f"{self.name} {self.a} → {self.b}"
 
 
-def method_differences(a: RunGroup, b: RunGroup, method: Method) -> dict[str, Beside]:
-    """The options that decide what a trial measures, and are not the same in all runs, by the names of their fields."""
+def method_differences(a: RunGroup, b: RunGroup, method: Method, typed: Mapping[str, str]) -> dict[str, Beside]:
+    """The options that decide what a trial measures, and are not the same in all runs, by the names of their fields.
+
+    `typed`: field -> the option as it is typed, by which it is called here.
+    """
     sides = [[method(one.parameters) for one in group.runs] for group in (a, b)]
     names = dict.fromkeys(name for side in sides for one in side for name in one if name not in _NAMED_BEFORE)
     found = {}
     for name in names:
         values = [_several(one.get(name, "none") for one in side) for side in sides]
         if values[0] != values[1] or len({_text(one.get(name, "none")) for one in sides[0]}) > 1:
-            found[name] = Beside("method", name.replace("_", " "), *values)
+            found[name] = Beside("method", typed.get(name, name), *values)
     return found
 
 
-def provenance_differences(a: RunGroup, b: RunGroup) -> list[Beside]:
-    """The facts on machines and versions that are not the same on both sides."""
+def provenance_differences(a: RunGroup, b: RunGroup, told: Collection[str]) -> list[Beside]:
+    """The facts on machines and versions that are not the same on both sides, without the options that are told."""
     sides = [[dict(_flat(one.provenance)) for one in group.runs] for group in (a, b)]
     names = dict.fromkeys(name for side in sides for one in side for name in one)
     found = [(name, *(_several(one.get(name) for one in side) for side in sides)) for name in names]
-    return [Beside("provenance", name, one, two) for name, one, two in found if one != two]
+    return [Beside("provenance", name, one, two) for name, one, two in found if one != two and name not in told]
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, object]]:

@@ -31,11 +31,13 @@ class Compared:
         method: returns the parameters that decide what a trial measures.
         quantities: field -> the trials whose figures are another quantity where it differs, by how `TOOL TRANSPORT`
             begins.
+        names: field -> the option as it is typed.
         any_method: whether such figures are compared all the same.
     """
 
     method: Method
     quantities: Mapping[str, Sequence[str]]
+    names: Mapping[str, str]
     any_method: bool = False
 
 

@@ -88,7 +88,7 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
     _refuse_same_runs(a, b)
     sides, scale_facts = _at_one_scale(read_side(con, a), read_side(con, b))
     names = _common_dataplanes(*sides)
-    differing = beside.method_differences(a, b, compared.method)
+    differing = beside.method_differences(a, b, compared.method, compared.names)
     cells, left_out = _common_cells(sides, differing, compared)
     absolute = LAB not in {a.environment, b.environment}
     if len(names) == 1 and not absolute:
@@ -100,10 +100,10 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
     margin_ratio = _margin(b)
     contrasts, families = contrast_all(found, list(names), margin_ratio, absolute=absolute)
     arms = tuple(a.runs[0].arm(name) for name in names)
+    of_method = (*scale_facts, *differing.values())
     facts = (
-        *scale_facts,
-        *differing.values(),
-        *beside.provenance_differences(a, b),
+        *of_method,
+        *beside.provenance_differences(a, b, {fact.name for fact in of_method}),
         *beside.load_differences(con, a, b),
         *beside.time_differences(a, b),
     )
@@ -113,7 +113,7 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
         b=_side(b),
         arms=arms,
         beside=facts,
-        notes=tuple(_notes(a, b, names, contrasts, compared, [*scale_facts, *differing.values()])),
+        notes=tuple(_notes(a, b, names, contrasts, compared, of_method)),
         left_out=(*left_out, *_dataplanes_left_out(sides, names)),
         contrasts=contrasts,
         families=families,

@@ -1,7 +1,7 @@
 """The site of the whole store, brought up to date after a run's report where the deployment wants it."""
 
 from analysis.errors import Problem
-from steps.catalogue.options import QUANTITIES, method
+from steps.catalogue.options import NAMES, QUANTITIES, method
 from steps.settings import environment
 from steps.tasks.shared.step import log
 
@@ -24,7 +24,7 @@ def bring_up_to_date(results: str, place: str) -> None:
     store = Store(results)
     try:
         files = store.files.below(site.FOLDER) if place == environment.BESIDE else ObjectStorage(place)
-        written = site.write_site(store, files, Compared(method, QUANTITIES))
+        written = site.write_site(store, files, Compared(method, QUANTITIES, NAMES))
     except (Problem, duckdb.Error) as error:
         log(f"The site can't be brought up to date: {error}")
         return
