@@ -225,8 +225,12 @@
       const told = page.comparisons.filter(each => each.metric === choice.metric && isShown(each, choice));
       byId("told-heading").hidden = told.length === 0;
       byId("told").replaceChildren(...told.map(each => make("li", `${each.cell}: ${each.text}`)));
-      const failed = page.trials.filter(trial => trial.error !== null && isShown(trial, choice)).length;
-      byId("untold").textContent = failed ? `${counted(failed, "trial")} of what is chosen failed and ${failed === 1 ? "has" : "have"} no figure; the reasons stand in the table below.` : "";
+      const trials = page.trials.filter(trial => isShown(trial, choice));
+      const missing = [["not-run", "never ran"], ["failed", "failed"]].flatMap(([outcome, word]) => {
+        const count = trials.filter(trial => trial.outcome === outcome).length;
+        return count ? [`${count.toLocaleString("en")} of ${counted(trials.length, "trial")} ${word}`] : [];
+      });
+      byId("untold").textContent = missing.length ? `Of what is chosen ${missing.join(", and ")}; the reasons stand in the table below.` : "";
     };
 
     const refresh = event => {

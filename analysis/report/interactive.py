@@ -22,6 +22,7 @@ from analysis.console.documents import plain
 from analysis.domain import CELL, Cell
 from analysis.flags import KINDS
 from analysis.metrics.metric import Metric
+from analysis.stats import run
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.run.summary import Summary
 
@@ -126,10 +127,11 @@ def _trials(data: Data, used: Iterable[Metric]) -> list[dict[str, Any]]:
     columns = "".join(f", cast({metric.trial_sql} as double) as {metric.name}" for metric in used)
     found = data.query(
         f"""with visited as (
-                select t.*, v.round, v.dataplane_requested, v.proof, v.proof_reason
-                from trials as t left join visits as v using (run_id, visit) where t.run_id = $run_id)
+                select t.* replace ({run.OUTCOME} as outcome), v.round, v.dataplane_requested, v.proof_reason
+                from trials as t left join visits as v using (run_id, visit) left join runs as r using (run_id)
+                where t.run_id = $run_id)
             select trial, visit, round, dataplane_requested, position, repetition, outcome, flags, {CELL},
-                   coalesce(error, case when proof is distinct from 'proven' then proof_reason end) as error{columns}
+                   case when outcome <> 'measured' then coalesce(error, proof_reason, outcome) end as error{columns}
             from visited order by trial"""  # noqa: S608 - names of this program
     )
     titles = {arm.name: arm.title for arm in data.run.arms}
@@ -143,7 +145,8 @@ def _trials(data: Data, used: Iterable[Metric]) -> list[dict[str, Any]]:
             "dataplane": titles.get(row["dataplane_requested"], row["dataplane_requested"] or "unknown"),
             "path": data.path(row),
             **data.run.cell(row).scale._asdict(),
-            "error": row["error"] or (None if row["outcome"] == "measured" else row["outcome"]),
+            "outcome": row["outcome"],
+            "error": row["error"],
             "flags": row["flags"] or [],
             "voids": [kind for kind in KINDS if flags.is_voided(row["flags"], kind)],
             "marks": [kind for kind in KINDS if flags.is_marked(row["flags"], kind)],

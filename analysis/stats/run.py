@@ -28,6 +28,10 @@ with cells as (
 select run_id, {CELL}, min(trial) as first from cells group by all order by first
 """  # noqa: S608 - its columns
 
+OUTCOME: Final = """case when t.outcome = 'not-run' then 'not-run'
+    when t.outcome = 'measured' and counts(v.proof, r.environment) is true then 'measured' else 'failed' end"""
+"""SQL: what became of a trial `t` of a visit `v` of a run `r`; a figure of a visit that does not count has failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedPath:

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,17 @@ def test_every_trial_is_packed_with_its_figures_and_its_error(con: duckdb.DuckDB
     assert any(t["marks"] for t in trials)
 
 
+def test_outcomes_of_the_packed_trials_are_those_that_the_report_counts(tmp_path: Path) -> None:
+    recipe = Recipe(rounds=3, stop_after=60, unproven=frozenset({2}))
+    with synthetic.database(tmp_path, recipe) as con:
+        summary = synthetic.summarise(con, recipe.run_id)
+        page = report.render_pages(con, recipe.run_id, summary).interactive
+    counts = Counter(trial["outcome"] for trial in figures(page)["trials"])
+    told = (summary.trials_measured, summary.trials_failed, summary.trials_not_run)
+    assert tuple(counts[outcome] for outcome in ("measured", "failed", "not-run")) == told
+    assert all(told)
+
+
 def test_charts_are_those_of_the_report_and_share_their_rows(pages: report.Pages) -> None:
     found = figures(pages.interactive)
     shown = re.findall(r'<figure id="([a-z_]+)">(.*?)</figure>', pages.report, re.DOTALL)
@@ -131,6 +143,7 @@ frame.onload = async () => { try {
   const ready = () => page.body.dataset.state === 'ready';
   await until('drawn', () => ready() && all('.drawing svg').length === all('.drawing').length);
   found.failure = page.querySelector('#failure').textContent;
+  found.untold = page.querySelector('#untold').textContent;
   found.drawn = all('.drawing svg').length;
   found.trials = marks(explorer);
   const point = [...explorer.querySelectorAll('.mark-symbol path')].at(-1);
@@ -180,6 +193,9 @@ class TestInBrowser:
         assert browser.violations(done.stderr) == []
         assert "error" not in found, found
         assert found["failure"] == ""
+        outcomes = Counter(trial["outcome"] for trial in figures(page)["trials"])
+        told = f"Of what is chosen {outcomes['failed']} of {outcomes.total()} trials failed; the reasons stand"
+        assert found["untold"].startswith(told)
         assert found["drawn"] == 1 + len(figures(page)["charts"])
         assert found["trials"] > 6
         assert "95 % interval" in found["tip"]

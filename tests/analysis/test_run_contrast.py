@@ -10,6 +10,7 @@ import pytest
 
 from analysis.errors import BadInput
 from analysis.report import contrast_page
+from analysis.sql import database
 from analysis.store.store import Store
 from analysis.summary.contrast.markdown import to_markdown
 from analysis.summary.contrast.wording import legend
@@ -208,6 +209,17 @@ def test_failures_zeros_and_single_visits_are_undecided_with_their_reason(tmp_pa
     short = one(compared(store, "two", "short"), "beta", "alpha")
     assert short.reason == "in B one visit leaves no spread to judge by; 2 are the least"
     assert one(compared(store, "two", "zero"), "beta", "alpha", "pod-to-service").low is not None
+
+
+def test_trials_that_failed_and_those_that_never_ran_are_counted_as_in_the_runs_report(tmp_path: Path) -> None:
+    cut = recipe("cut", stop_after=30, unproven=frozenset({2}))
+    store = stored(tmp_path, cut, recipe("whole", at=1))
+    with database.connect(store, asking="") as con:
+        summary = synthetic.summarise(con, "cut")
+    assert summary.notice is not None
+    facts = {fact.name: fact.a for fact in compared(store, "cut", "whole").beside}
+    for word in ("failed", "never ran"):
+        assert f"{facts[f'trials that {word}']} trials {word}" in summary.notice
 
 
 def test_visits_without_rounds_are_paired_in_their_order(tmp_path: Path) -> None:

@@ -97,14 +97,11 @@ def load_differences(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup) -
     """How busy others were, how many trials are flagged, and the level of the host network, where these differ."""
     (one, two) = (_load(con, group.run_ids) for group in (a, b))
     found = []
-    for column, name in (
-        ("foreign", "CPU used by others"),
-        ("flagged", "trials with a flag"),
-        ("failed", "failed trials"),
-    ):
+    for column, name in (("foreign", "CPU used by others"), ("flagged", "trials with a flag")):
         x, y = one[column], two[column]
         if x is not None and y is not None and abs(x - y) >= _CLOSE_POINTS:
             found.append(Beside("load", name, *(formatting.percent(value, sign=False) for value in (x, y))))
+    found += filter(None, (_trials(one, two, name) for name in ("failed", "never ran")))
     x, y = one["canary"], two["canary"]
     if x and y and abs(y / x - 1) >= _CLOSE_RATIO:
         figures = [formatting.quantity(value, "bit/s") for value in (x, y)]
@@ -112,15 +109,29 @@ def load_differences(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup) -
     return found
 
 
-def _load(con: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> dict[str, float | None]:
+def _trials(one: Mapping[str, Any], two: Mapping[str, Any], what: str) -> Beside | None:
+    """How many trials failed, or never ran, as the reports of the runs count them; None where the shares are alike."""
+    sides = [(side[what], side["trials"]) for side in (one, two)]
+    if not all(total for _, total in sides):
+        return None
+    x, y = (count / total for count, total in sides)
+    if abs(x - y) < _CLOSE_POINTS:
+        return None
+    return Beside("load", f"trials that {what}", *(f"{count} of {total}" for count, total in sides))
+
+
+def _load(con: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> dict[str, Any]:
     (row,) = run.query_rows(
         con,
-        """select avg(foreign_cpu_ratio) as foreign,
-                  avg((len(flags) > 0)::int) filter (outcome = 'measured') as flagged,
-                  avg((outcome <> 'measured')::int) as failed,
+        f"""select avg(foreign_cpu_ratio) as foreign,
+                  avg((len(flags) > 0)::int) filter (t.outcome = 'measured') as flagged,
+                  count(*) as trials,
+                  count(*) filter ({run.OUTCOME} = 'failed') as failed,
+                  count(*) filter ({run.OUTCOME} = 'not-run') as "never ran",
                   (select avg(coalesce(canary_before_bps, canary_after_bps)) from visits
                    where run_id in (select unnest($runs::varchar[]))) as canary
-           from trials where run_id in (select unnest($runs::varchar[]))""",
+           from trials t left join visits v using (run_id, visit) left join runs r using (run_id)
+           where t.run_id in (select unnest($runs::varchar[]))""",  # noqa: S608 - this program's own SQL
         runs=list(run_ids),
     )
     return row
