@@ -85,6 +85,15 @@ def test_interrupted_run_counts_missing_trials(tmp_path: Path) -> None:
     assert "68 of 168 trials never ran" in (summary.notice or "")
 
 
+@pytest.mark.parametrize(("cut_after", "rounds"), [(3 * 28 + 5, 3), (4 * 28, 4), (5, 0)])
+def test_round_that_was_cut_short_is_none_that_the_answer_rests_on(cut_after: int, rounds: int, tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, Recipe(rounds=6, stop_after=cut_after))
+    assert summary.answer is not None
+    assert (summary.rounds, summary.answer.certainty.rounds) == (rounds, rounds)
+    assert summary.answer.certainty.basis.startswith(f"{rounds} of at most 6 rounds in ")
+    assert max((c.rounds for c in summary.comparisons), default=0) == rounds
+
+
 @pytest.mark.parametrize("recipe", [Recipe(stop_after=0), Recipe(unproven=frozenset(range(1, 25)))])
 def test_run_without_measurements_has_no_answer(tmp_path: Path, recipe: Recipe) -> None:
     summary = summary_of(tmp_path, recipe)

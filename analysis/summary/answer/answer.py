@@ -33,8 +33,8 @@ _SUFFIX: Final = re.compile(r" \([^()]*\)$")
 class Measured:
     """How much of a run was measured.
 
-    `trials`: with a result. `rounds`: with one. `lasted_s`: from the first switch to the end of the last trial; None:
-    unknown. `confidence`: what the intervals claim together, as a sentence.
+    `trials`: with a result. `rounds`: whole ones with one. `lasted_s`: from the first switch to the end of the last
+    trial; None: unknown. `confidence`: what the intervals claim together, as a sentence.
     """
 
     trials: int

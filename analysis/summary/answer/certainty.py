@@ -26,8 +26,8 @@ class Certainty:
     """What the answer rests on.
 
     Attributes:
-        rounds: that were measured.
-        most_rounds: that were planned.
+        rounds: that were measured, all of their visits.
+        most_rounds: that were planned; 0 where the rounds of the visits are not known.
         measuring_s: from the first switch to the end of the last trial; None: unknown.
         stopped: why it stopped, as a sentence; empty: not recorded.
         confidence: what the intervals claim together, as a sentence.
@@ -52,12 +52,11 @@ class Certainty:
     @property
     def basis(self) -> str:
         """How much was measured, and why no more: `4 of at most 8 rounds in 12 min: everything was decided.`."""
-        if not self.rounds:
+        if not self.most_rounds:
             return formatting.sentences(NO_VISITS, self.stopped or None)
+        most = formatting.count(self.most_rounds, "round")
         planned = self.most_rounds > self.rounds
-        rounds = (
-            f"{self.rounds} of at most {self.most_rounds} rounds" if planned else formatting.count(self.rounds, "round")
-        )
+        rounds = f"{self.rounds} of at most {most}" if planned else formatting.count(self.rounds, "round")
         lasted = f" in {formatting.duration(self.measuring_s)}" if self.measuring_s is not None else ""
         return formatting.sentences(f"{rounds}{lasted}", self.stopped or None, self.confidence or None)
 
@@ -66,7 +65,7 @@ class Certainty:
         """What would settle the undecided; empty where nothing is undecided."""
         if not self.undecided:
             return ""
-        if not self.rounds:
+        if not self.most_rounds:
             return f"{self._open}: a difference can't be told from chance without visits."
         settled = self.undecided - self.unsettled
         if not settled:

@@ -63,11 +63,11 @@ class FlagCount:
 class Summary:
     """The result of a run, stored in `runs.verdict` as JSON; its answer comes first in every report.
 
-    `headline`: the answer's sentence. `answer`: None in runs stored before there was one. `families`: of the
-    comparisons, which of their intervals hold together. `changes`: from night to night, found in `history`, which is
-    None without a comparable night. `doubts`: sentences on what makes the whole run doubtful.
-    `curves`: how each figure moves with the scale; none in a run of one scale. `programming`: the times until changes
-    worked, of all visits together.
+    `headline`: the answer's sentence. `rounds`: the whole ones, none of whose visits was cut short. `answer`: None in
+    runs stored before there was one. `families`: of the comparisons, which of their intervals hold together. `changes`:
+    from night to night, found in `history`, which is None without a comparable night. `doubts`: sentences on what makes
+    the whole run doubtful. `curves`: how each figure moves with the scale; none in a run of one scale. `programming`:
+    the times until changes worked, of all visits together.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings", extra="ignore")
@@ -146,9 +146,17 @@ class Summary:
 
 _JSON: Final = TypeAdapter(Summary)
 _COUNTS: Final = """
+    with ended as (
+        select v.round, v.dataplane_requested, v.visit, bool_and(t.outcome <> 'not-run') as whole
+        from trials t join visits v using (run_id, visit) where run_id = $run_id group by all
+    ), sides as (
+        select round, dataplane_requested, bool_or(whole) as whole from ended group by all
+    ), cut as (
+        select round from sides where round is not null group by round having not bool_and(whole)
+    )
     select (select count(*) from trials where run_id = $run_id) as trials,
            (select count(*) from trials where run_id = $run_id and outcome = 'not-run') as not_run,
-           count(*) as measured, count(distinct round) as rounds,
+           count(*) as measured, count(distinct round) filter (round not in (from cut)) as rounds,
            (select max(epoch(started_at) + duration_s) from trials where run_id = $run_id)
            - (select min(epoch(started_at)) from visits where run_id = $run_id) as lasted_s
     from measurements where run_id = $run_id
