@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from analysis.domain import Cell
-from analysis.metrics import BY_NAME
+from analysis.metrics import BY_NAME, COMPARED
+from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates.differences import Block
 from analysis.stats.estimates.sequential import levels
 from analysis.stats.verdicts.comparison import Comparison
@@ -75,6 +76,25 @@ def test_metric_that_is_not_quoted_widens_no_other_interval() -> None:
     assert beside.comparisons[: len(alone.comparisons)] == alone.comparisons
     quoted = judged("received_bps", "cpu_s_per_gbit").comparisons
     assert all(width(a) < width(b) for a, b in zip(alone.comparisons, quoted, strict=False))
+
+
+@pytest.mark.parametrize("plan", [Plan(), LATE], ids=["all at once", "looking"])
+@pytest.mark.parametrize("least", [0.0, 1.0], ids=["with a zero", "above zero"])
+@pytest.mark.parametrize("metric", COMPARED, ids=lambda metric: metric.name)
+def test_values_beside_a_difference_are_of_the_rounds_that_it_is_taken_in(
+    metric: ComparedMetric, least: float, plan: Plan
+) -> None:
+    """Also where a visit has no usable figure, and the others of its dataplane are far from it."""
+    values = {place: {block: value / 1e9 for block, value in own.items()} for place, own in visits().items()}
+    for cell in CELLS:
+        del values[cell, "one"]["run", 1]
+        values[cell, "base"] |= {("run", 1): 9.0}
+        values[cell, "one"] |= {("run", 2): least}
+    for c in compare_run([figures(metric.name, values)], SIDES, plan).comparisons:
+        assert c.value is not None
+        assert c.baseline_value is not None
+        shown = c.value / c.baseline_value - 1 if metric.scale == "ratio" else c.value - c.baseline_value
+        assert c.change == pytest.approx(shown, abs=1e-9)
 
 
 def test_looks_widen_the_intervals() -> None:

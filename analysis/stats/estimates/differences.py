@@ -45,6 +45,12 @@ class Differences:
         unit = statistics.fmean(self.baseline) if self.scale == "share" else 1.0
         return [(other - baseline) / unit for baseline, other in pairs]
 
+    @property
+    def means(self) -> tuple[float, float]:
+        """Of both dataplanes, over these rounds alone: their difference on this scale is the mean of `values`."""
+        mean = statistics.geometric_mean if self.scale == "logarithm" else statistics.fmean
+        return mean(self.baseline), mean(self.other)
+
     def until(self, end: int, order: Mapping[Block, int]) -> list[float]:
         """`values` of the rounds up to this place in their order."""
         return [value for block, value in zip(self.blocks, self.values, strict=True) if order[block] <= end]

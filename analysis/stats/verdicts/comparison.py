@@ -28,8 +28,9 @@ class Comparison(PathMetric):
         margin_ratio: how much counts as the same, on the scale of `change`.
         against_baseline: whether `baseline` is the run's baseline.
         within_margin: whether the interval lies within the margin; a difference can be both real and as small as that.
-        baseline_value: the mean of `baseline` over visits, in `unit`; like all that follow None where it is unknown.
-        value: the mean of `dataplane` over visits, in `unit`.
+        baseline_value: the mean of `baseline` over these rounds, so that it agrees with `change`, in `unit`; without a
+            difference over all its visits. Like all that follow None where it is unknown.
+        value: that of `dataplane`.
         change: the difference (scale ratio: 0.72 is 72 % more; scale points: in `unit`).
         low: the lower end of its interval.
         high: the upper end.

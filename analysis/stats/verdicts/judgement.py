@@ -216,6 +216,8 @@ def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator
                     draft, none = replace(draft, reason=found), None
                     yield _Draft(metric, draft, none, not missing)
                 else:
+                    baseline_value, value = found.means
+                    draft = replace(draft, baseline_value=baseline_value, value=value)
                     yield _Draft(metric, draft, found, measured=True)
 
 

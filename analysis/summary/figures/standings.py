@@ -118,7 +118,7 @@ def stand(names: Sequence[str], compared: Iterable[Comparison]) -> dict[str, Met
     found = list(compared)
     if not found:
         return {}
-    values = {c.baseline: c.baseline_value for c in found} | {c.dataplane: c.value for c in found}
+    values = _means(found)
     measured = [name for name in names if values.get(name) is not None]
     views = {name: _views(name, measured, found) for name in measured}
     rivals = [name for name in measured if not any(view.is_loss for view in views[name])]
@@ -145,6 +145,14 @@ def stand(names: Sequence[str], compared: Iterable[Comparison]) -> dict[str, Met
             mark=_mark(name, found),
         )
     return standings
+
+
+def _means(found: Iterable[Comparison]) -> dict[str, float | None]:
+    """The mean of each dataplane, as the comparison has it that rests on most rounds."""
+    values: dict[str, float | None] = {}
+    for c in sorted(found, key=lambda c: c.rounds):
+        values |= {c.baseline: c.baseline_value, c.dataplane: c.value}
+    return values
 
 
 def _standing(

@@ -101,6 +101,7 @@ class ComparisonItem(PathItem):
     against_baseline: bool
     """Whether `baseline` is the run's, with which all others are compared."""
     baseline_value: float | None
+    """The mean over the rounds that measured both; without a difference over all visits. So is `value`."""
     value: float | None
     change: float | None
     low: float | None
