@@ -20,7 +20,7 @@ KEY = True
 SQL = f"""
     select trial, {CELL}, dataplane, position, round,
            epoch(started_at - min(started_at) over ()) / 60 as minute, marks(flags, 'throughput') as flagged,
-           (received_bps / exp(avg(ln(received_bps)) over cell) - 1) * 100 as value
+           round((received_bps / exp(avg(ln(received_bps)) over cell) - 1) * 100, 6) + 0 as value
     from measurements where run_id = $run_id and received_bps > 0
     window cell as (partition by dataplane, topology, tool, transport, direction, scale, streams, offered_bps)
     order by trial

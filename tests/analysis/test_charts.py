@@ -158,6 +158,16 @@ def test_charts_of_the_smallest_runs(chart: Chart, small: Data) -> None:
     assert "NaN" not in "".join(drawing.variants)
 
 
+@pytest.mark.parametrize("chart", ALL, ids=of_chart)
+def test_labels_of_the_least_run_are_figures_and_no_noise_of_floats(chart: Chart, tmp_path: Path) -> None:
+    """A path of a single trial does not deviate from its mean at all, and its axis says so."""
+    least = opened(tmp_path, Recipe(rounds=1, entries=ENTRIES[:1], cells=synthetic.QUICK[:2]))
+    frame = chart.frame(least)
+    if frame.num_rows:
+        svg = to_svg(chart.draw(frame, WIDE).to_dict(format="vega-lite"), WIDE, "name", "A description")
+        assert not re.findall(r">[^<]*\d\.\d{6,}[^<]*<", svg)
+
+
 def test_chart_labels_equal_computed_values(data: Data) -> None:
     """Three digits in the frame are three digits in the drawing; coordinates alone are rounded."""
     chart = next(c for c in ALL if of_chart(c) == "cpu_per_gbit")
