@@ -73,8 +73,8 @@ class Settings(StrictModel):
         int | None,
         Field(ge=60, le=172_800),
         Option(
-            help="How long the run may take, such as 20m: it ends before a round that would take it longer; no limit "
-            "if empty.",
+            help="How long the run may take, such as 20m: it ends before a round that would take it longer, but has "
+            "its first round in any case; no limit if empty.",
             hint="such as 20m, 1h30m, 900s",
             read=read_duration,
             changes_method=False,

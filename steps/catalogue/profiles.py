@@ -128,24 +128,24 @@ PROFILES: Final = (
     ),
     Profile(
         "quick",
-        "finds differences of 20 % (at most 5 min, 17 min)",
+        "finds differences of 20 % (at most 5 min on a quiet machine, 17 min)",
         (*_TELLING_TCP, _UDP[1], *_CONNECT, *_PING_PONG),
         finds_ratio=0.2,
     ),
     Profile(
         "standard",
-        "finds differences of 10 % (at most 17 min, 5 h)",
+        "finds differences of 10 % (at most 17 min on a quiet machine, 5 h)",
         (*_TELLING_TCP, _UDP[1], *_SHAPES, *_CONNECT, *_PING_PONG, *_TAIL),
         finds_ratio=0.1,
     ),
     Profile(
         "thorough",
-        "every topology, protocol, direction and shape (at most 1 h, 5 h)",
+        "every topology, protocol, direction and shape (at most 1 h on a quiet machine, 5 h)",
         None,
     ),
     Profile(
         "scale",
-        "what more Services cost (at most 4 min, 30 min with three dataplanes)",
+        "what more Services cost (at most 4 min on a quiet machine, 30 min with three dataplanes)",
         _SCALE,
     ),
 )

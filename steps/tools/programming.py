@@ -14,7 +14,7 @@ from msgspec import Meta
 from steps.tools import bounds, connect_probe, tcp_connect
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
-from steps.tools.tool import Output, Place, Task, Tool, Variant
+from steps.tools.tool import Output, Place, Task, Tool, Variant, shown_time
 
 PROGRAM: Final = "times of changes"
 """What an attempt has in the place of a command."""
@@ -140,7 +140,7 @@ class Timed(msgspec.Struct, frozen=True):
         """The median, how many changes there were, and how many of them never worked."""
         times = self.times
         missed = f", {times.failed} never" if times.failed else ""
-        return f"half of {times.observed} changes within {(times.p50_s or 0) * 1e3:.3g} ms{missed}"
+        return f"half of {times.observed} changes within {shown_time(times.p50_s)}{missed}"
 
 
 _MORE: Final = ("clock_skew_s", "api_read_p50_s", "api_read_worst_s")

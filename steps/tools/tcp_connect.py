@@ -13,7 +13,7 @@ from msgspec import Meta
 from steps.tools import bounds, connect_probe
 from steps.tools.bounds import Rate, Seconds
 from steps.tools.failure import Failure
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, microseconds
+from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, shown_time
 
 PROBE_S: Final = 0.25
 """The duration of a probe: some thousand connections, enough for a 99.9th percentile."""
@@ -57,7 +57,7 @@ class Connects(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """The median, and the 99th percentile."""
-        return f"connect in {microseconds(self.p50_s)}, 99 % within {microseconds(self.p99_s)}"
+        return f"connect in {shown_time(self.p50_s)}, 99 % within {shown_time(self.p99_s)}"
 
 
 _FIGURES: Final = ("connects_per_s", "connect_p50_s", "connect_p99_s", "connect_p999_s")

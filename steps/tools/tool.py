@@ -7,6 +7,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from analysis import formatting
 from steps.tools import bounds
 from steps.tools.failure import Failure
 
@@ -217,9 +218,9 @@ class Tool:
         return self.server_of or self.name
 
 
-def microseconds(seconds: float | None) -> str:
-    """A time for a tool's sentence; None: unknown."""
-    return "an unknown time" if seconds is None else f"{seconds * 1e6:.3g} us"
+def shown_time(seconds: float | None) -> str:
+    """A time for a tool's sentence, in the units of reports; None: unknown."""
+    return "an unknown time" if seconds is None else formatting.quantity(seconds, "s")
 
 
 def here(argv: Sequence[str]) -> list[str]:

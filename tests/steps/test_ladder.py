@@ -159,7 +159,7 @@ def test_slow_sender_and_lossy_path_are_flagged() -> None:
     assert isinstance(limited, Ladder)
     assert limited.flags == ("sender-limited",)
     nothing = read(Climb(SIZE, BOUND, climbed(1e9, 1.6e9)[0].probes[:1]))
-    assert nothing == Failure("more than 0.10% was lost at each rate, down to 1.6e+03 Mbit/s")
+    assert nothing == Failure("more than 0.10% was lost at each rate, down to 1.60 Gbit/s")
 
 
 def test_ladder_probe_that_failed_fails_the_trial_with_its_number_and_reason() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from analysis.domain import FIRST_LOOK
 from steps.catalogue.cells import Cell
 from steps.catalogue.environments import LAB
+from steps.catalogue.options import BY_NAME as OPTIONS
 from steps.catalogue.options import Settings
 from steps.catalogue.profiles import BY_NAME, DEFAULT, PROFILES, VISITS_DIFFER_RATIO, Profile
 from steps.catalogue.tools import TOOLS, measures_in
@@ -159,6 +160,8 @@ def test_profile_duration_texts(profile: Profile) -> None:
     ):
         chosen = choose_settings(profile=profile.name, environment=environment, dataplanes=dataplanes)
         most_s = schedule.planned_time(chosen).most_s
+        measures_again = environment == "lab" and chosen.remeasure_ratio > 0
+        assert not measures_again or f"at most {number} {unit} on a quiet machine, " in profile.description
         assert float(number) * UNITS_S[unit] == pytest.approx(most_s, rel=0.15), environment
 
 
@@ -180,10 +183,17 @@ def test_later_profiles_measure_for_longer() -> None:
         assert lasting == sorted(lasting), environment
 
 
+def test_budget_never_holds_the_first_round_back_and_its_help_says_so() -> None:
+    chosen = choose_settings(profile="standard", options="budget=60s")
+    assert schedule.planned_time(chosen).rounds == (1, 1, 1)
+    assert schedule.planned_time(chosen).most_s > 60
+    assert "its first round in any case" in OPTIONS["budget"].help
+
+
 def test_readme_durations_are_those_of_the_profiles() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (minutes,) = re.findall(r"measure for (at most [\d.]+ min)utes", readme)
-    assert f"({minutes}, " in BY_NAME[DEFAULT].description
+    (minutes,) = re.findall(r"measure for (at most [\d.]+ min)utes on a quiet machine", readme)
+    assert f"({minutes} on a quiet machine, " in BY_NAME[DEFAULT].description
     for name in ("smoke", "selftest"):
         (words, seconds) = re.findall(rf"PROFILE={name} +# (.*), (\d+) s", readme)[0]
         assert BY_NAME[name].description.startswith(words)

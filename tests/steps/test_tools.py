@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from analysis import metrics
+from analysis import formatting, metrics
 from analysis.store.schema import columns
 from steps.catalogue.cells import Cell
 from steps.catalogue.options import BY_NAME
@@ -19,7 +19,9 @@ from steps.catalogue.tools import CANARY, CONNECTIVITY, SERVED, TOOLS, VARIANTS,
 from steps.collect import run_rows
 from steps.domain import Placement
 from steps.settings.settings import load_settings
-from steps.tools.tool import FIRST_PORT, LAST_PORT, RESERVED_PORTS, Tool
+from steps.tools.iperf3.iperf3 import Report
+from steps.tools.tcp_connect import Connects
+from steps.tools.tool import FIRST_PORT, LAST_PORT, RESERVED_PORTS, Tool, shown_time
 from tests.steps.builders import placement, settings, trial, write_run
 
 OLDER_SETTINGS = Path(__file__).parent / "recorded/settings-with-protocols.json"
@@ -59,6 +61,15 @@ def test_protocols_option_offers_every_variant_and_each_metric_has_one() -> None
 def test_visit_has_the_servers_of_its_trials_and_those_of_every_visit() -> None:
     assert served([]) == [CANARY, CONNECTIVITY]
     assert served(tool.name for tool in TOOLS) == list(SERVED)
+
+
+def test_sentences_of_trials_have_the_units_of_reports() -> None:
+    connects = Connects(connects_per_s=60.0, p50_s=152e-6, p99_s=15.2e-3, count=9, errors=0, error=None, duration_s=1.0)
+    assert connects.sentence == "connect in 152 µs, 99 % within 15.2 ms"
+    assert shown_time(1.234) == formatting.quantity(1.234, "s") == "1.23 s"
+    assert shown_time(None) == "an unknown time"
+    report = Report(version=None, sent_bps=2e8, received_bps=2e8, duration_s=1.0)
+    assert report.sentence == "200 Mbit/s"
 
 
 def test_tool_that_is_not_known_is_refused_by_a_sentence() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis import formatting
 from analysis.errors import Problem
 from steps.domain import Monitor
 from steps.measurement import results
@@ -37,7 +38,7 @@ def test_real_trial(server: Servers, tmp_path: Path, protocol: str, direction: s
     assert readings[-1].at_s - readings[0].at_s >= wall_s, "the readings enclose the program"
     assert out.progress == [(0, 1), (1, 1)]
     assert out.said[-1].startswith(f"pod-to-service {protocol} {direction} 1/1: ")
-    assert "Gbit/s" in out.said[-1]
+    assert formatting.quantity(found.received_bps, "bit/s") in out.said[-1], "the units of the report"
 
 
 @needs_iperf3

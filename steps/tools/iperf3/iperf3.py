@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from analysis import formatting
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import intervals, plan, streams
@@ -40,7 +41,6 @@ _LONGEST_SHARE: Final = 1.03
 _LARGEST_SHARE: Final = 1e6
 """Per cent of one core: 10,000 cores."""
 
-_GIGA: Final = 1e9
 _BUSY: Final = b"server is busy"
 _RESET: Final = b"Connection reset by peer"
 _UNCONNECTED: Final = re.compile(rb'"connected":\s*\[\]')
@@ -79,7 +79,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         lost = ""
         if self.lost_packets is not None and self.total_packets:
             lost = f", {self.lost_packets / self.total_packets:.1%} lost"
-        return f"{self.received_bps / _GIGA:.3g} Gbit/s{lost}"
+        return f"{formatting.quantity(self.received_bps, 'bit/s')}{lost}"
 
 
 _COLUMNS: Final = (

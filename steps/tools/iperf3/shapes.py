@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from analysis import formatting
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3, older
 from steps.tools.iperf3.document import Document
@@ -16,7 +17,6 @@ from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Direction, Output, Task, Tool, Variant
 
 _TCP: Final = iperf3.TOOL.variants[0]
-_GIGA: Final = 1e9
 _DIRECTIONS: Final[tuple[Direction, ...]] = ("forward", "reverse")
 
 
@@ -59,7 +59,8 @@ class BothWays(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """Both throughputs."""
-        return f"{self.there.received_bps / _GIGA:.3g} Gbit/s there and {self.back.received_bps / _GIGA:.3g} back"
+        there, back = (formatting.quantity(way.received_bps, "bit/s") for way in (self.there, self.back))
+        return f"{there} there and {back} back"
 
 
 def _read_both(task: Task, argv: Sequence[str], output: Output) -> BothWays | Failure:

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from analysis import formatting
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
@@ -30,7 +31,6 @@ MOST_S: Final = 10.5
 """The time within which a trial begins its probes, nine at most."""
 
 SIZES_BYTES: Final = (64, 512, 1372)
-_MEGA: Final = 1e6
 _PROGRAM: Final = "the ladder's client"
 
 
@@ -88,7 +88,7 @@ class Ladder(msgspec.Struct, frozen=True):
         """The rate, in bits and in datagrams."""
         limited = ", the sender's limit" if self.found.is_sender_limited else ""
         return (
-            f"{self.bps / _MEGA:.4g} Mbit/s ({self.packets_per_s / 1000:.3g} thousand datagrams a second) "
+            f"{formatting.quantity(self.bps, 'bit/s')} ({self.packets_per_s / 1000:.3g} thousand datagrams a second) "
             f"arrive{limited}"
         )
 
@@ -115,7 +115,7 @@ def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
     if not probes:
         return Failure(f"{_PROGRAM} could not begin a probe in its time: iperf3's server was busy")
     least = min(probe.sent_bps for probe in probes)
-    return Failure(f"more than {climb.bound:.2%} was lost at each rate, down to {least / _MEGA:.3g} Mbit/s")
+    return Failure(f"more than {climb.bound:.2%} was lost at each rate, down to {formatting.quantity(least, 'bit/s')}")
 
 
 def _ladder(name: str, title: str, block_bytes: int) -> Tool:

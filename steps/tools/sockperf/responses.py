@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from steps.tools.tool import microseconds
+from steps.tools.tool import shown_time
 
 
 class Responses(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,6 @@ class Responses(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sentence(self) -> str:
         """The median and the tail, and the load."""
-        median, tail = (microseconds(self.percentiles_s[place]) for place in (0, 2))
+        median, tail = (shown_time(self.percentiles_s[place]) for place in (0, 2))
         load = "" if self.load_ratio is None else f" under {self.load_ratio:.0%} load"
         return f"response in {median}, 99 % within {tail}{load}"
