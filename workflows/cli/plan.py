@@ -78,6 +78,8 @@ def _planned(settings: Settings) -> Iterator[str]:
     planned = planned_time(settings)
     sentence = planned.sentence
     yield f"{sentence[0].upper()}{sentence[1:]}, with seed {settings.seed}."
+    if settings.remeasure_ratio:
+        yield "That is on a quiet machine: on a busy one disturbed trials are measured again, which takes longer."
     if not is_lab(settings.environment) and (cost := operator_cost.sentence_of_plan(settings)) is not None:
         yield cost
     if len(settings.scales) > 1:

@@ -79,7 +79,7 @@ def _beforehand(settings: Settings) -> str:
     trials = len(visits[0].trials)
     return (
         f"{len(settings.dataplanes)} dataplanes x {settings.rounds} rounds x {trials} trials at most: "
-        f"{planned_time(settings).sentence} (profile {settings.profile}, seed {settings.seed})"
+        f"{planned_time(settings).sentence} on a quiet machine (profile {settings.profile}, seed {settings.seed})"
     )
 
 
