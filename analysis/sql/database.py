@@ -1,17 +1,11 @@
 """DuckDB over a store: the four tables and views derived from them, the questions in `queries/`, and any SQL."""
 
-import atexit
 import contextlib
 import difflib
-import functools
 import re
-import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
-from pathlib import Path
 from typing import Final, TypeVar
 
 import duckdb
@@ -21,6 +15,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import table_views, view_statements
 from analysis.sql.view_statements import VIEWS
+from analysis.statements.execution import execute, rows_of
+from analysis.statements.spilling import spill_folder
 from analysis.store.files.file_content import first_line_of_error
 from analysis.store.index.left_out import LeftOut
 from analysis.store.index.selection import Choice, every_run, latest_runs, no_run, of_environment, one_run
@@ -141,7 +137,7 @@ def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
         con = duckdb.connect(
             config={
                 "memory_limit": MEMORY_LIMIT,
-                "temp_directory": _spill_folder(),
+                "temp_directory": spill_folder(),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 # what a query has freed goes back to the system, where the drawing of charts needs it next
@@ -150,8 +146,8 @@ def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
             }
         )
         stack.callback(con.close)
-        con.execute("set parquet_metadata_cache = true")  # a file of the store never changes
-        con.execute(f"set disabled_optimizers = '{_costly_optimizers(con)}'")
+        execute(con, "set parquet_metadata_cache = true")  # a file of the store never changes
+        execute(con, f"set disabled_optimizers = '{_costly_optimizers(con)}'")
         inventory = store.inventory(
             extent.digested, extent.run_id, tables=extent.tables, choice=choice, verdicts=extent.verdicts
         )
@@ -162,24 +158,8 @@ def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
 
 def _costly_optimizers(con: Connection) -> str:
     """Those that this DuckDB has, as its option takes them."""
-    known = {name for (name,) in con.execute("select name from duckdb_optimizers()").fetchall()}
+    known = set(rows_of(con, "select name from duckdb_optimizers()")["name"].to_pylist())
     return ",".join(sorted(_COSTLY_OPTIMIZERS & known))
-
-
-def _spill_folder() -> str:
-    """A folder for what a query moves out of memory, which DuckDB makes and removes; empty where there can be none."""
-    try:
-        return str(Path(_private_folder(), secrets.token_hex(4)))
-    except FileNotFoundError:
-        return ""
-
-
-@functools.cache
-def _private_folder() -> str:
-    """A folder that no other user can read, enter or have made; removed at the end of the process."""
-    folder = tempfile.mkdtemp(prefix="dataplane-benchmark-duckdb-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def left_out(con: Connection) -> list[LeftOut]:
@@ -233,8 +213,7 @@ def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = N
         ChangedStoreError: a file of the store can't be read, or was replaced meanwhile.
     """
     try:
-        relation = con.sql(sql, params=dict(parameters) if parameters else None)
-        return pa.table({}) if relation is None else relation.to_arrow_table()
+        return rows_of(con, sql, parameters)
     except duckdb.Error as error:
         # DuckDB reports an error of Arrow, which reads a bucket, as an error in the input.
         if isinstance(error, duckdb.IOException) or "registered as" in str(error):

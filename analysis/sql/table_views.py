@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset
 
 from analysis.sql import view_statements
+from analysis.statements.execution import execute, rows_of
 from analysis.store.files.parquet import content_digest
 from analysis.store.index.inventory import Inventory, StoredFile
 from analysis.store.index.left_out import table as left_out_table
@@ -40,9 +41,9 @@ def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, t
         inventory: the runs, and the files to read for them.
         tables: those of visits, trials and samples that were checked; there is no view of another.
     """
-    con.execute("set TimeZone = 'UTC'")
+    execute(con, "set TimeZone = 'UTC'")
     con.register("left_out_now", left_out_table(inventory.left_out))
-    con.execute("create table left_out as select * from left_out_now")
+    execute(con, "create table left_out as select * from left_out_now")
     con.unregister("left_out_now")
     _create_runs(con, inventory)
     for table in tables:
@@ -50,9 +51,9 @@ def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, t
             migrated_relation(_complete(con, table, version, rows), table, version)
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
-        con.execute(f"create view {table} as {_shaped(con, table, stored)}")
+        execute(con, f"create view {table} as {_shaped(con, table, stored)}")
     for statement in view_statements.statements():
-        con.execute(_parsed(con, statement))
+        execute(con, _parsed(con, statement))
 
 
 def _parsed(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
@@ -69,7 +70,7 @@ def _create_runs(con: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         name = f"runs_of_version_{version}"
         con.register(name, table)
         stored.append(_runs_of(con, name, version))
-    con.execute(f"create table runs as {_shaped(con, 'runs', stored)}")
+    execute(con, f"create table runs as {_shaped(con, 'runs', stored)}")
     for version in inventory.runs:
         con.unregister(f"runs_of_version_{version}")
 
@@ -84,7 +85,7 @@ def verdicts_in(con: duckdb.DuckDBPyConnection, rows: pa.Table, version: int) ->
     """
     con.register("rows_with_verdicts", rows)
     shaped = _shaped(con, "runs", [_runs_of(con, "rows_with_verdicts", version)])
-    found = con.sql(f"select run_id, verdict from ({shaped})").to_arrow_table()
+    found = rows_of(con, f"select run_id, verdict from ({shaped})")
     con.unregister("rows_with_verdicts")
     return zip(found["run_id"].to_pylist(), found["verdict"].to_pylist(), strict=True)
 

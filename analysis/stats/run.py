@@ -12,6 +12,7 @@ import duckdb
 from analysis import formatting
 from analysis.domain import CELL, DEALT, HOST_PATH, IMPORTED, LAB, Cell, Factor, Scale, Variant
 from analysis.errors import BadInput, Unsupported
+from analysis.statements.execution import rows_of
 from analysis.stats import scales
 from analysis.stats.arms import RunArm, recorded_arms, skipped_reasons
 from analysis.store.index.left_out import LeftOut
@@ -167,7 +168,7 @@ class StoredRun:
 
 def query_rows(con: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> list[dict[str, Any]]:
     """The rows of a query, through Arrow, whose times need no further package."""
-    found: list[dict[str, Any]] = con.sql(sql, params=parameters or None).to_arrow_table().to_pylist()
+    found: list[dict[str, Any]] = rows_of(con, sql, parameters).to_pylist()
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from analysis.sql import database
+from analysis.statements.execution import rows_of
 from analysis.stats import run
 from analysis.stats.verdicts.canaries import VisitReference, visits_off
 from analysis.stats.verdicts.comparison import Comparison
@@ -51,9 +52,9 @@ def _copy_others(row: Row, stored: Store, store: Store) -> None:
     with database.connect(stored, asking="", choice=choice) as con:
         for run_id in dict.fromkeys(_others(con, row)):
             own = {
-                table: con.sql(f"select * from {table} where run_id = $run_id", params={"run_id": run_id})  # noqa: S608
-                .to_arrow_table()
-                .cast(arrow_schema(table))
+                table: rows_of(con, f"select * from {table} where run_id = $run", {"run": run_id}).cast(  # noqa: S608
+                    arrow_schema(table)
+                )
                 for table in TABLES
                 if table != "samples"
             }

@@ -12,6 +12,7 @@ from analysis import formatting
 from analysis.console.sanitizing import strip_controls
 from analysis.domain import Cell
 from analysis.flags import MARKED, Kind
+from analysis.statements.execution import execute, rows_of
 from analysis.stats import run
 from analysis.stats.arms import RunArm
 from analysis.stats.estimates.intervals import geometric_mean_interval, mean_interval
@@ -58,19 +59,19 @@ def narrowed(con: duckdb.DuckDBPyConnection, run_id: str) -> Iterator[None]:
     Temporary tables shadow the views of the same name, so the charts' queries also work in a shell.
     """
     made: list[str] = []
-    if con.sql("from duckdb_tables() where temporary and table_name = 'visit_means'").fetchall():
+    if rows_of(con, "from duckdb_tables() where temporary and table_name = 'visit_means'").num_rows:
         yield  # done already, around several drawings
         return
     try:
         for view in ("visit_means", "node_usage", "idle_usage"):
             sql = f"create or replace temp table of_run as select * from {view} where run_id = $run_id"  # noqa: S608
-            con.execute(sql, {"run_id": run_id})
-            con.execute(f"alter table of_run rename to {view}")
+            execute(con, sql, {"run_id": run_id})
+            execute(con, f"alter table of_run rename to {view}")
             made.append(view)
         yield
     finally:
         for view in made:
-            con.execute(f"drop table {view}")
+            execute(con, f"drop table {view}")
 
 
 def to_frame(rows: Iterable[Row]) -> pa.Table:

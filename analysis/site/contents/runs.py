@@ -10,6 +10,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analysis.site.contents.verdicts import Verdicts
+from analysis.statements.execution import rows_of
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.nights.history import Method
 from analysis.stats.nights.regressions import LevelChange
@@ -114,8 +115,8 @@ class RunLine:
 def read_lines(con: duckdb.DuckDBPyConnection, verdicts: Verdicts, method: Method) -> list[RunLine]:
     """Every run of the store, the earliest first; runs of unknown time come before all others."""
     columns = ", ".join(_COLUMNS)
-    found = con.sql(f"select {columns} from runs order by started_at nulls first, run_id")  # noqa: S608 - own columns
-    return [_line(row, verdicts.get(row["run_id"]), method) for row in found.to_arrow_table().to_pylist()]
+    found = rows_of(con, f"select {columns} from runs order by started_at nulls first, run_id")  # noqa: S608 - own columns
+    return [_line(row, verdicts.get(row["run_id"]), method) for row in found.to_pylist()]
 
 
 def _line(row: dict[str, Any], stored: str | None, method: Method) -> RunLine:
