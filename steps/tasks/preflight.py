@@ -12,7 +12,8 @@ from steps import documents
 from steps.catalogue.options import Settings
 from steps.cluster import connect_cluster
 from steps.domain import LEFT_BEHIND, PERMISSIONS, Change, Finding, Visit
-from steps.settings.schedule import level_rounds, level_title, make_schedule, without_dataplanes
+from steps.settings.remaining import remainder
+from steps.settings.schedule import level_rounds, level_title
 from steps.settings.settings import load_settings
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import RUN_FOLDER, document, log, node_title
@@ -44,17 +45,17 @@ def preflight(
         findings = findings if _is_left_behind(findings) else [_restored(changes), *findings]
     for finding in findings:
         log(finding.sentence)
-    possible = without_dataplanes(chosen, {finding.subject for finding in findings if finding.severity == "skip"})
-    visits = make_schedule(possible)
+    rest = remainder(chosen, findings)
     documents.write_document(
         document,
-        documents.Preflight(findings=tuple(findings), provenance=cluster.provenance(chosen), visits=visits),
+        documents.Preflight(findings=tuple(findings), provenance=cluster.provenance(chosen), visits=rest.visits),
     )
-    if reasons := [f.sentence for f in findings if f.severity == "stop" or f.subject == LEFT_BEHIND or not visits]:
+    if reasons := [f.sentence for f in findings if f in rest.refusing or f.subject == LEFT_BEHIND]:
         raise Unsupported("\n".join(reasons))
-    first = level_rounds(possible, 1)
+    first = level_rounds(rest.settings, 1)
     return PreflightResult(
-        settings=possible.model_dump_json(), **level_outputs(possible, 1, (v for v in visits if v.round in first))
+        settings=rest.settings.model_dump_json(),
+        **level_outputs(rest.settings, 1, (visit for visit in rest.visits if visit.round in first)),
     )
 
 

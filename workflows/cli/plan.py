@@ -21,6 +21,7 @@ from steps.settings import operator_cost
 from steps.settings.schedule import make_schedule, planned_time
 from workflows.cli.plan_document import (
     FindingItem,
+    PreflightDocument,
     plan_document,
     plan_grid,
     plan_markdown,
@@ -115,14 +116,13 @@ def print_findings(flags: RunFlags | None = None) -> int:
 
         name = use_deployment(name)
     findings = connect_cluster(name, at_prompt=True).preflight(settings)
-    document = preflight_document(settings.environment, findings)
-    conclusion = "A run can go on here." if document.possible else "No run can go on here."
+    document = preflight_document(settings, findings)
+    conclusion = _conclusion(document)
 
     def text(console: Terminal) -> None:
         for finding in findings:
             console.print(f"{finding.severity}: {finding.sentence}", soft_wrap=True)
-        if document.possible:
-            console.print(conclusion)
+        console.print(conclusion, soft_wrap=True)
 
     print_document(
         Document(
@@ -134,3 +134,11 @@ def print_findings(flags: RunFlags | None = None) -> int:
         flags.format,
     )
     return 0 if document.possible else 2
+
+
+def _conclusion(document: PreflightDocument) -> str:
+    if document.possible:
+        return "A run can go on here."
+    if any(finding.severity == "stop" for finding in document.findings):
+        return "No run can go on here."
+    return "No run can go on here: what is left out leaves nothing to measure."

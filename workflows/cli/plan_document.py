@@ -7,6 +7,7 @@ from analysis.console.documents import DocumentModel, Grid, Item
 from analysis.console.markdown import escape, table
 from steps.catalogue.options import Settings
 from steps.domain import Finding, Trial, Visit
+from steps.settings.remaining import remainder
 from steps.settings.schedule import PlannedTime
 
 
@@ -129,11 +130,11 @@ def plan_markdown(rows: Sequence[Sequence[str]], columns: Sequence[str], notes: 
     return "\n\n".join([*map(escape, notes), fold])
 
 
-def preflight_document(environment: str, findings: Sequence[Finding]) -> PreflightDocument:
+def preflight_document(settings: Settings, findings: Sequence[Finding]) -> PreflightDocument:
     """The document of the findings."""
     return PreflightDocument(
-        environment=environment,
-        possible=all(finding.severity != "stop" for finding in findings),
+        environment=settings.environment,
+        possible=remainder(settings, findings).is_possible,
         findings=tuple(map(FindingItem.of, findings)),
     )
 

@@ -1,0 +1,62 @@
+"""The verb preflight: its answer is the one that the run's own steps would give."""
+
+import pytest
+
+from steps.cluster.lab import sandbox
+from steps.domain import Finding
+from steps.settings.remaining import remainder
+from steps.settings.settings import choose_settings
+from workflows.cli import app, plan
+
+DATAPLANES = ("lab-ebpf+burden=3", "lab-ebpf-dsr+burden=4")
+
+
+def skip(subject: str) -> Finding:
+    return Finding(severity="skip", subject=subject, reason="a burden is a twin's, and it has no twin here")
+
+
+class Lab:
+    """A lab that finds this."""
+
+    def __init__(self, *findings: Finding) -> None:
+        self._findings = findings
+
+    def preflight(self, _settings: object) -> list[Finding]:
+        return list(self._findings)
+
+
+@pytest.mark.parametrize(
+    ("findings", "code", "last"),
+    [
+        ([], 0, "A run can go on here."),
+        ([skip(DATAPLANES[0])], 0, "A run can go on here."),
+        (
+            [skip(dataplane) for dataplane in DATAPLANES],
+            2,
+            "No run can go on here: what is left out leaves nothing to measure.",
+        ),
+        ([skip("pod-to-pod")], 2, "No run can go on here: what is left out leaves nothing to measure."),
+        ([Finding(severity="stop", subject="iperf3", reason="it is missing")], 2, "No run can go on here."),
+    ],
+)
+def test_preflight_says_no_where_nothing_is_left_to_measure(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    findings: list[Finding],
+    code: int,
+    last: str,
+) -> None:
+    monkeypatch.setattr(sandbox, "is_inside", lambda: True)
+    monkeypatch.setattr(plan, "connect_cluster", lambda *_, **__: Lab(*findings))
+    argv = ["preflight", "--profile=smoke", f"--dataplanes={','.join(DATAPLANES)}", "--topologies=pod-to-pod"]
+    assert app.main(argv) == code
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+def test_a_stop_refuses_alone_and_skips_do_where_nothing_is_left() -> None:
+    settings = choose_settings(profile="smoke", dataplanes=",".join(DATAPLANES))
+    stop = Finding(severity="stop", subject="iperf3", reason="it is missing")
+    assert remainder(settings, [skip(DATAPLANES[0]), stop]).refusing == (stop,)
+    rest = remainder(settings, [skip(DATAPLANES[0])])
+    assert (rest.settings.dataplanes, rest.refusing, rest.is_possible) == (DATAPLANES[1:], (), True)
+    assert len(remainder(settings, map(skip, DATAPLANES)).refusing) == 2
