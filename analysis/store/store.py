@@ -64,13 +64,13 @@ class Store:
         """The whole address of a file of the store, such as `report.html`."""
         return self.files.address(name)
 
-    def check_writable(self) -> None:
-        """Check that results can be written, before anything is measured.
+    def check_writable(self, *, dry: bool = False) -> None:
+        """Check that results can be written, before anything is measured; `dry` does so without a change.
 
         Raises:
             Unsupported: they can't, and why.
         """
-        self.files.check_writable()
+        self.files.check_writable(dry=dry)
 
     def write(self, run_id: str, rows: Mapping[str, Sequence[Row]]) -> None:
         """Write the rows of a run, in place of what the store has of it. Writing twice is writing once.

@@ -1,5 +1,6 @@
 """Stores that can't be read or written: each is a sentence that names what to do, and nothing is lost."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -72,6 +73,40 @@ def test_store_without_write_permission(tmp_path: Path, nobody: None) -> None:  
         Store("/etc/results").check_writable()
     with pytest.raises(Unsupported, match="permission is refused; choose another RESULTS"):
         Store("/etc/results").write("run-a", rows("run-a", "x"))
+
+
+@pytest.mark.parametrize("below", ["results", "results/new/deep"])
+def test_dry_check_refuses_what_a_writer_would_not_get(tmp_path: Path, below: str) -> None:
+    (tmp_path / "results").write_text("mine")
+    with pytest.raises(Unsupported, match=r"can't write .*: a file is in the way of a folder"):
+        Store(str(tmp_path / below)).check_writable(dry=True)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC])
+def test_dry_check_asks_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(path: object, flags: int, *_: object, **__: object) -> int:
+        assert flags & os.O_TMPFILE, "it must leave nothing"
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(Unsupported, match=r"can't write .*: (its file system is read-only|the disk is full)"):
+        Store(str(tmp_path / "new")).check_writable(dry=True)
+
+
+def test_dry_check_without_the_right_to_write(tmp_path: Path, nobody: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - works by being there
+    store = Store("/etc/results")
+    with pytest.raises(Unsupported, match="permission is refused; choose another RESULTS"):
+        store.check_writable(dry=True)
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_WRONLY)  # a folder opened so is one of the answers of old kernels
+    with pytest.raises(Unsupported, match="permission is refused; choose another RESULTS"):
+        store.check_writable(dry=True)
+
+
+def test_dry_check_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    before = tmp_path.stat().st_mtime_ns
+    Store(str(tmp_path)).check_writable(dry=True)
+    Store(str(tmp_path / "new" / "deep")).check_writable(dry=True)
+    assert (list(tmp_path.iterdir()), tmp_path.stat().st_mtime_ns) == ([], before)
 
 
 def test_check_writable_leaves_nothing(store: Store) -> None:

@@ -1,5 +1,8 @@
 """The verb preflight: its answer is the one that the run's own steps would give."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from steps.cluster.lab import sandbox
@@ -51,6 +54,23 @@ def test_preflight_says_no_where_nothing_is_left_to_measure(
     argv = ["preflight", "--profile=smoke", f"--dataplanes={','.join(DATAPLANES)}", "--topologies=pod-to-pod"]
     assert app.main(argv) == code
     assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize("verb", ["preflight", "run"])
+def test_preflight_refuses_results_that_a_run_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    monkeypatch.setattr(sandbox, "is_inside", lambda: False)
+    (tmp_path / "afile").touch()
+    assert app.main([verb, "--profile=smoke", f"--results={tmp_path}/afile"]) == 2
+    assert re.match(rf"can't write {tmp_path}/afile.*: a file is in the way of a folder; ", capsys.readouterr().err)
+
+
+def test_preflight_makes_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "is_inside", lambda: False)
+    monkeypatch.setattr(sandbox, "run_in_sandbox", lambda *_, **__: 0)
+    assert app.main(["preflight", "--profile=smoke", f"--results={tmp_path}/new"]) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stop_refuses_alone_and_skips_do_where_nothing_is_left() -> None:

@@ -1,7 +1,10 @@
 """The store of a verb, and other files that it writes, opened only where root may use them."""
 
 from analysis.addresses import site_problem
+from analysis.console.notices import print_notice
 from analysis.errors import Problem
+from analysis.store.index.left_out import sentences
+from analysis.store.integrity.audit import EVERY
 from analysis.store.storage import trust
 from analysis.store.storage.object_storage import ObjectStorage
 from analysis.store.storage.urls import parse_url
@@ -22,6 +25,25 @@ def open_store(results: str, *, as_owner: bool, create: bool = False) -> Store:
     """
     _use(results, as_owner=as_owner, create=create)
     return Store(results)
+
+
+def open_for_run(results: str, *, as_owner: bool, dry: bool = False) -> Store:
+    """The store that a run is to write, checked before anything is measured; notices name the runs that it leaves out.
+
+    Args:
+        results: the address.
+        as_owner: as of `open_store`.
+        dry: whether to change nothing, as where a run is only thought of.
+
+    Raises:
+        Problem: as of `open_store`, or the store can't be read or written.
+    """
+    store = open_store(results, as_owner=as_owner, create=not dry)
+    store.check_writable(dry=dry)
+    # What the report needs is read now, rather than after an hour of measuring.
+    for sentence in sentences(store.inventory(EVERY).left_out):
+        print_notice(sentence)
+    return store
 
 
 def open_site(address: str, *, as_owner: bool) -> ObjectStorage:

@@ -103,10 +103,20 @@ def _planned(settings: Settings) -> Iterator[str]:
 
 
 def print_findings(flags: RunFlags | None = None) -> int:
-    """Print everything that prevents or disturbs a run here, with its remedy. Returns 0 if it can run, else 2."""
+    """Print everything that prevents or disturbs a run here, with its remedy.
+
+    Returns:
+        0 if it can run, else 2.
+
+    Raises:
+        Problem: a run's results can't be stored at RESULTS.
+    """
     flags = flags or RunFlags()
     settings = flags.settings()
     if is_lab(settings.environment) and not sandbox.is_inside():
+        from workflows.cli.opened_store import open_for_run  # noqa: PLC0415 - a plan needs no store
+
+        open_for_run(settings.results, as_owner=flags.as_owner, dry=True)
         return sandbox.run_in_sandbox(
             [sys.executable, "-m", "workflows", "preflight", *flags.argv(settings)], hold_interrupts=True
         )

@@ -36,16 +36,10 @@ def run(flags: RunFlags | None = None) -> int:
 
         return measure(flags, settings)
     from analysis import memory  # noqa: PLC0415 - likewise
-    from analysis.store.index.left_out import sentences  # noqa: PLC0415 - likewise
-    from analysis.store.integrity.audit import EVERY  # noqa: PLC0415 - likewise
     from workflows.cli import uncollected  # noqa: PLC0415 - likewise
-    from workflows.cli.opened_store import open_store  # noqa: PLC0415 - likewise
+    from workflows.cli.opened_store import open_for_run  # noqa: PLC0415 - likewise
 
-    store = open_store(settings.results, as_owner=flags.as_owner, create=True)
-    store.check_writable()
-    # What the report needs is read now, rather than after an hour of measuring.
-    for sentence in sentences(store.inventory(EVERY).left_out):
-        print_notice(sentence)
+    store = open_for_run(settings.results, as_owner=flags.as_owner)
     if why := memory.shortage():
         print_notice(f"Beware: {why}. The run is measured and stored all the same.")
     for earlier in uncollected.collect_all(store, print_notice):

@@ -21,6 +21,9 @@ _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 """To pass through a folder: the right to list it is not needed."""
 
 
+_NO_NAMELESS: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
+"""What a file system or kernel says that has no O_TMPFILE."""
+
 _CHUNK_BYTES: Final = 1024 * 1024
 MOST_FILES: Final = 200_000
 """Below one folder; more would fill the memory of a process that lists them."""
@@ -153,6 +156,15 @@ class Folder:
         """Whether there is anything of this name."""
         return self._mode(name) is not None
 
+    def check_writable(self) -> None:
+        """Check that a first file can be made here, with the folder if there is none, without making either."""
+        with self._acting():
+            # root makes what a link leads to, once `trust` has checked the way
+            place = Path(os.path.realpath(self.root)) if os.geteuid() == 0 else self.root
+            while not os.path.lexists(place):
+                place = place.parent
+            _check_makes_files(place)
+
     def delete(self, name: str) -> None:
         """Delete a file; a link itself, not what it leads to."""
         with self._folder_of(name) as (folder, file), self._acting():
@@ -199,6 +211,19 @@ class Folder:
         check_parts([file])
         with self.open_folder(folder, create=create) as opened:
             yield opened, file
+
+
+def _check_makes_files(place: Path) -> None:
+    """Make a file that has no name, and so is nowhere; where a file system has none, ask for the right to make one."""
+    if place.is_symlink() and not place.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+    try:
+        os.close(os.open(place, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if error.errno not in _NO_NAMELESS:
+            raise
+        if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place)) from None
 
 
 def _parts(name: str) -> list[str]:

@@ -279,15 +279,23 @@ class ObjectStorage:
             if not stat.S_ISDIR(os.stat(self.root).st_mode):  # noqa: PTH116 - pathlib hides some errors
                 raise Unsupported(f"can't read {self.root}: it is a file, not a folder; correct RESULTS")
 
-    def check_writable(self) -> None:
+    def check_writable(self, *, dry: bool = False) -> None:
         """Check now, rather than after an hour of measuring, that files can be written and deleted.
+
+        `dry`: change nothing; of a bucket that shows only that it is there.
 
         Raises:
             Unsupported: they can't.
         """
-        name = f".writable-{secrets.token_hex(8)}"
-        self.put(name, b"x")
-        self.delete(name)
+        if not dry:
+            name = f".writable-{secrets.token_hex(8)}"
+            self.put(name, b"x")
+            self.delete(name)
+        elif self.folder is None:
+            self.check_there()
+        else:
+            with self._sentences("write"):
+                self.folder.check_writable()
 
 
 def _try_shared_lock(files: Folder, stack: contextlib.ExitStack) -> bool:
