@@ -1,5 +1,6 @@
 """Variables behind `make`: misspelt ones are refused, and what is right reaches the command line as it was typed."""
 
+import ast
 import functools
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import DOCUMENTS, ROOT, TARGETS
-from workflows.cli.app import main
+from workflows.cli.app import VERBS, main
 from workflows.flags.deploy import DeployFlags
 from workflows.flags.make_variables import faults, takes
 
@@ -147,6 +148,21 @@ def test_make_without_python_refuses_a_misspelt_variable_after_set_up(tmp_path: 
 
 def test_make_variable_with_a_synonym_is_answered_by_it() -> None:
     assert faults(["run"], known(), ["VISITS"]) == ["make run takes no VISITS: did you mean ROUNDS?"]
+
+
+def test_every_command_in_a_text_of_the_sources_exists() -> None:
+    """What a message or a comment in a docstring tells to type; the parts of an f-string are looked at one by one."""
+    told = {
+        (found["maker"], found["name"])
+        for package in ("analysis", "steps", "workflows", "benchmarks")
+        for file in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for found in re.finditer(r"`(?P<maker>make|python -m workflows) (?P<name>[a-z][a-z-]*)", node.value)
+    }
+    assert {name for maker, name in told if maker == "make"} <= TARGETS
+    assert {name for maker, name in told if maker != "make"} <= {*VERBS}
+    assert {("make", "run"), ("make", "query")} < told
 
 
 def test_several_targets_share_their_variables() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Unsupported
 from steps.catalogue.option_fields import shown_option
 from steps.catalogue.options import Settings, defaults, settings_of
 from steps.settings.limits import amount_faults
@@ -15,7 +15,7 @@ from steps.strict_model import faults_of
 
 Parameters = Mapping[str, Any]
 FindRun = Callable[[str], Parameters]
-"""The stored parameters of a run; raises BadInput where the store has no such run."""
+"""The stored parameters of a run; raises BadInput where the store has no such run, Unsupported where it is damaged."""
 
 _OWN: Final = frozenset({"rounds", "budget_s", "margin_ratio", "continues", "seed", "label", "results"})
 """What each of the runs has for itself."""
@@ -29,17 +29,23 @@ def stored_runs(results: str) -> FindRun:
 
     def find(run_id: str) -> Parameters:
         # imported here, since most runs continue none and should not wait for Parquet
-        from analysis.store.index.selection import one_run  # noqa: PLC0415
+        from analysis.store.index.selection import last_begun, one_run  # noqa: PLC0415
         from analysis.store.store import Store  # noqa: PLC0415
 
         store = Store(results)
-        for runs in store.inventory(run_id=run_id, choice=one_run(run_id)).runs.values():
+        stock = store.inventory(run_id=run_id, choice=one_run(run_id))
+        for runs in stock.runs.values():
             for row in runs.select(["run_id", "parameters"]).to_pylist():
                 if row["run_id"] == run_id and row["parameters"]:
                     found: Parameters = json.loads(row["parameters"])
                     return found
+        for one in stock.left_out:
+            if one.run_id == run_id:
+                raise Unsupported(one.sentence)
+        latest = last_begun(stock.runs.values())
         raise BadInput(
-            f"continues is {shown_option(run_id)}, and {store.url} has no such run: `make results` lists them"
+            f"continues is {shown_option(run_id)}, and {store.url} has no such run; "
+            + (f"the latest are {', '.join(latest)}" if latest else "it has none yet")
         )
 
     return find

@@ -1,11 +1,12 @@
 """A run that measures more rounds of a stored one."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Unsupported
 from analysis.sql import database
 from analysis.stats import run
 from analysis.stats.verdicts.run_judgement import judge_run
@@ -60,7 +61,7 @@ def test_fewer_dataplanes_and_paths_may_be_measured(results: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "more", "sentence"),
     [
-        ("continues=run-2", {}, "continues is 'run-2', and .* has no such run"),
+        ("continues=run-2", {}, "continues is 'run-2', and .* has no such run; the latest are run-1$"),
         ("duration=3", {}, "duration is that of run run-1, which this one continues: leave it out"),
         ("", {"dataplanes": "lab-ebpf"}, "dataplanes must be some of run run-1, its baseline first"),
         ("", {"dataplanes": "lab-iptables,lab-ebpf-dsr"}, "dataplanes must be some of run run-1"),
@@ -74,6 +75,23 @@ def test_run_that_measured_nothing_can_not_be_continued(
     options = options if "continues" in options else f"continues=run-1 {options}"
     with pytest.raises(BadInput, match=sentence):
         choose_settings(options=options, results=str(results), find_run=stored_runs(str(results)), **more)  # type: ignore[arg-type]
+
+
+def test_run_that_is_continued_is_looked_for_in_the_store_alone(tmp_path: Path) -> None:
+    find = stored_runs(str(tmp_path))
+    with pytest.raises(BadInput, match=r"continues is 'run-1', and .* has no such run; it has none yet$"):
+        find("run-1")
+    for number in range(1, 6):
+        write_run(tmp_path / f"raw-{number}", EARLIER, f"run-{number}")
+        rows = run_rows(tmp_path / f"raw-{number}")
+        rows["runs"][0]["started_at"] = datetime(2026, 1, number, tzinfo=UTC) if number < 5 else None
+        Store(str(tmp_path)).write(f"run-{number}", rows)
+    with pytest.raises(BadInput, match=r"has no such run; the latest are run-4, run-3, run-2$"):
+        find("zzz")
+    (damaged,) = (tmp_path / "visits").glob("run-2*.parquet")
+    damaged.write_bytes(b"")
+    with pytest.raises(Unsupported, match=r"^Run run-2 is left out: "):
+        find("run-2")
 
 
 def test_store_that_can_not_be_reached_from_here_is_asked_later(results: Path) -> None:

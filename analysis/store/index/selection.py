@@ -1,6 +1,6 @@
 """Which runs a question is about, by their rows in `runs/` alone: for it, the files of no other run are opened."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,6 +32,13 @@ def latest_runs(rows: pa.Table) -> Collection[str]:
     pairs = set(zip(last["environment"].to_pylist(), _moments(last["started_at_max"]), strict=True))
     found = zip(_ids(rows), rows["environment"].to_pylist(), _moments(rows["started_at"]), strict=True)
     return [run_id for run_id, environment, moment in found if (environment, moment) in pairs]
+
+
+def last_begun(tables: Iterable[pa.Table], most: int = 3) -> list[str]:
+    """The runs that began last, whatever their environment, the last one first; those of unknown time come behind."""
+    begun = [pair for rows in tables for pair in zip(_moments(rows["started_at"]), _ids(rows), strict=True)]
+    begun.sort(key=lambda pair: (pair[0] is not None, pair[0]), reverse=True)
+    return [run_id for _, run_id in begun[:most]]
 
 
 def of_environment(name: str) -> Choice:
