@@ -40,7 +40,7 @@ def store_rows(documents: Path | None) -> None:
     from steps.collect.run_rows import run_rows  # noqa: PLC0415
 
     if documents is None or not (documents / "run.json").exists():
-        raise Problem("There is nothing to collect: the run was refused before anything was measured.")
+        raise Problem("There is nothing to collect: the run was refused or stopped before anything was measured.")
     run_id, here = own_run_id(), environment.environment()
     rows = run_rows(documents, run_id)
     if (measured := rows["runs"][0]["environment"]) != here:

@@ -13,6 +13,7 @@ from steps.collect import run_rows
 from steps.domain import Finding
 from steps.settings import schedule
 from steps.strict_model import StrictModel
+from steps.tasks.collect import store_rows
 from tests.steps.builders import AT, NODES, attempt, cut_short, damaged, sign, write_run, write_trial
 from tests.steps.collect.collected import CHOSEN, HARMS, first, of_visit, replaced, tables, trial_row, visits
 
@@ -208,3 +209,10 @@ def test_visit_interrupted_by_stop_is_proven_by_restore(run: Path) -> None:
         assert {t["outcome"] for t in of_visit(found["trials"], 1)} == {"measured"}
     assert outcomes[name] == ["measured", "measured", "not-run"]
     assert outcomes["lab-nftables"] == ["failed", "failed", "not-run"]
+
+
+def test_run_without_documents_was_refused_or_stopped(tmp_path: Path) -> None:
+    """Its first step had not ended, for whatever reason, which the step that collects can't know."""
+    for nothing in (None, tmp_path):
+        with pytest.raises(Problem, match=r"^There is nothing to collect: the run was refused or stopped before any"):
+            store_rows(nothing)
