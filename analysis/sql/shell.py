@@ -8,6 +8,7 @@ from collections.abc import Callable
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Problem
+from analysis.formatting import count
 from analysis.sql import database
 from analysis.sql.table_output import print_table
 from analysis.store.index.left_out import sentences
@@ -55,7 +56,7 @@ def run_shell(store: Store, console: Terminal | None = None, read: Callable[[str
         _remember_lines(con)
         if console.is_terminal:
             runs = database.query(con, "select count(*) as n from runs")["n"][0].as_py()
-            console.print(f"{runs} run{'' if runs == 1 else 's'} in {store.url}. Type .help for help.")
+            console.print(f"{count(runs, 'run')} in {store.url}. Type .help for help.")
         while True:
             try:
                 statement = _statement(read if console.is_terminal else lambda _prompt: read(""))

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from analysis.console.sanitizing import strip_controls
 from analysis.console.terminal import Terminal, Text
+from analysis.formatting import count
 
 MOST_ROWS = 1000
 """So many rows are printed on a terminal."""
@@ -42,7 +43,7 @@ def _as_table(answer: pa.Table, console: Terminal) -> None:
             f"{answer.num_rows - MOST_ROWS} more of {answer.num_rows} rows; add a LIMIT, or send the output to a file."
         )
     else:
-        console.print(f"{answer.num_rows} row{'' if answer.num_rows == 1 else 's'}", style="dim")
+        console.print(count(answer.num_rows, "row"), style="dim")
 
 
 def rows(answer: pa.Table) -> list[tuple[object, ...]]:

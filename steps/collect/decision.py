@@ -117,7 +117,8 @@ def decide(
     after = _after(done, found, judged=judged)
     if not visits:
         stopped: Stopped = "decided" if all_decided else "rounds"
-        why = "" if all_decided else f", and {formatting.count(settings.rounds, 'round')} were the most"
+        were = "was" if settings.rounds == 1 else "were"
+        why = "" if all_decided else f", and {formatting.count(settings.rounds, 'round')} {were} the most"
         return Decision((), stopped, dropped, f"{after}{why}.")
     until_s = elapsed_s + len(visits) * elapsed_s / max(1, measured) + schedule.overhead(settings).after_s
     if settings.budget_s is not None and until_s > settings.budget_s:

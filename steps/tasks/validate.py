@@ -7,6 +7,7 @@ from typing import Annotated, Final, cast, get_args
 from hera.workflows import Parameter
 
 from analysis.errors import BadInput
+from analysis.formatting import count
 from analysis.store.storage import urls
 from steps import clock, documents
 from steps.catalogue.dataplanes import BY_NAME, Arm
@@ -68,5 +69,5 @@ def validate(
         dataplanes=tuple(shown_arm(arm) for arm in settings.dataplanes),
     )
     documents.write_document(document, run)
-    log(f"{len(settings.dataplanes)} dataplanes, {settings.rounds} rounds, seed {settings.seed}")
+    log(f"{count(len(settings.dataplanes), 'dataplane')}, {count(settings.rounds, 'round')}, seed {settings.seed}")
     return settings.model_dump_json()

@@ -209,7 +209,7 @@ def test_created_namespace_stays_while_it_has_runs() -> None:
     store = cluster()
     deploy_to(store, namespace="bench", results="s3://b")
     store.put("argoproj.io", "workflows", {"metadata": {"name": "run", "namespace": "bench"}})
-    assert "Namespace bench stays, since it has 1 workflows and 0 pods" in undeploy_from(store)
+    assert "Namespace bench stays, since it has 1 workflow and 0 pods" in undeploy_from(store)
     assert store.find("", "namespaces", "", "bench")
     store.take("argoproj.io", "workflows", "bench", "run")
     undeploy_from(store)

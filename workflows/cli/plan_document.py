@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from analysis.console.documents import DocumentModel, Grid, Item
 from analysis.console.markdown import escape, table
+from analysis.formatting import count
 from steps.catalogue.options import Settings
 from steps.domain import Finding, Trial, Visit
 from steps.settings.remaining import remainder
@@ -126,7 +127,7 @@ def plan_grid(document: PlanDocument) -> Grid:
 def plan_markdown(rows: Sequence[Sequence[str]], columns: Sequence[str], notes: Sequence[str]) -> str:
     """How long it takes, then the visits, which a page folds away."""
     visits = table([escape(name) for name in columns], (map(escape, row) for row in rows))
-    fold = f"<details><summary>{len(rows)} visits at most</summary>\n\n{visits}\n\n</details>"
+    fold = f"<details><summary>{count(len(rows), 'visit')} at most</summary>\n\n{visits}\n\n</details>"
     return "\n\n".join([*map(escape, notes), fold])
 
 

@@ -12,6 +12,7 @@ from analysis.console.documents import aside
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal, suppress_output_errors
 from analysis.errors import Unsupported
+from analysis.formatting import count
 from steps.catalogue.options import Settings
 from steps.settings import environment
 from steps.settings.schedule import make_schedule, planned_time
@@ -38,7 +39,7 @@ def measure(flags: RunFlags, settings: Settings) -> int:
     """
     console = aside(flags.format)
     with contextlib.suppress(BrokenPipeError):
-        console.print(_beforehand(settings))
+        console.print(beforehand(settings))
         console.file.flush()
     # A terminal or pipe that fails later must not end the run.
     output = suppress_output_errors()
@@ -73,12 +74,12 @@ def _first_failure(outcome: WorkflowOutcome) -> str:
     return next((f"{node.template}: {node.message}" for node in outcome.failures if node.message), "")
 
 
-def _beforehand(settings: Settings) -> str:
+def beforehand(settings: Settings) -> str:
     """What will be measured and how long it will take, before it starts."""
     visits = make_schedule(settings)
-    trials = len(visits[0].trials)
+    amounts = ((len(settings.dataplanes), "dataplane"), (settings.rounds, "round"), (len(visits[0].trials), "trial"))
     return (
-        f"{len(settings.dataplanes)} dataplanes x {settings.rounds} rounds x {trials} trials at most: "
+        f"{' x '.join(count(*amount) for amount in amounts)} at most: "
         f"{planned_time(settings).sentence} on a quiet machine (profile {settings.profile}, seed {settings.seed})"
     )
 

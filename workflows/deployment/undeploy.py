@@ -2,6 +2,7 @@
 
 from analysis.console.terminal import Terminal
 from analysis.errors import Unsupported
+from analysis.formatting import count
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import PODS, WORKFLOWS
 from steps.cluster.kube.ownership import lock
@@ -47,7 +48,5 @@ def _still_used(client: UserClient, namespace: Object) -> str:
     runs, pods = client.list(WORKFLOWS, name), client.list(PODS, name)
     if not runs and not pods:
         return ""
-    return (
-        f"Namespace {name} stays, since it has {len(runs)} workflows and {len(pods)} pods. To delete all of it: "
-        f"kubectl delete namespace {name}"
-    )
+    used = f"{count(len(runs), 'workflow')} and {count(len(pods), 'pod')}"
+    return f"Namespace {name} stays, since it has {used}. To delete all of it: kubectl delete namespace {name}"

@@ -127,6 +127,12 @@ def test_run_stops_after_its_rounds() -> None:
     assert found.reason == "After 6 rounds 4 of 6 comparisons are decided, and 6 rounds were the most."
 
 
+def test_one_round_was_the_most() -> None:
+    chosen = CHOSEN.model_copy(update={"rounds": 1})
+    found = decide(chosen, level_after(1, chosen), OPEN, {}, measured=3, elapsed_s=10)
+    assert found.reason.endswith(", and 1 round was the most.")
+
+
 def test_run_with_nothing_to_compare_has_all_of_its_rounds() -> None:
     alone = settings(options="rounds=6", dataplanes="lab-ebpf")
     found = decide(alone, level_after(3), Standing(), {}, measured=3, elapsed_s=10)

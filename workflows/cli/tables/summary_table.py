@@ -97,8 +97,7 @@ def print_summary(summary: Summary, console: Terminal) -> None:
     for failure in summary.failures:
         console.print(f"Failed: {failure.sentence}", style="red", soft_wrap=True)
     for flag in summary.flags:
-        trials = "1 trial" if flag.trials == 1 else f"{flag.trials} trials"
-        console.print(f"Flagged {flag.flag}: {trials}; {flag.meaning}.", soft_wrap=True)
+        console.print(f"Flagged {flag.flag}: {formatting.count(flag.trials, 'trial')}; {flag.meaning}.", soft_wrap=True)
     if summary.disclaimer:
         console.print()
         console.print(summary.disclaimer, style="dim", soft_wrap=True)
