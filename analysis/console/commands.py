@@ -11,9 +11,12 @@ RESULTS_OWNER: Final = "BENCHMARK_RESULTS_OWNER"
 def report_command(results: str, run_id: str = "") -> str:
     """The command that writes the report of a run again, and first collects a killed one."""
     run = f" RUN={shlex.quote(run_id)}" if run_id else ""
-    place = _place(results)
-    owner = " AS_OWNER=1" if RESULTS_OWNER in os.environ else ""
-    return f"make report{run}{place}{owner}"
+    return f"make report{run}{_reached(results)}"
+
+
+def question_command(results: str, question: str) -> str:
+    """The command that asks a store one of the questions."""
+    return f"make query QUESTION={shlex.quote(question)}{_reached(results)}"
 
 
 def continue_command(results: str, run_id: str, rounds: int, context: str = "") -> str:
@@ -27,6 +30,11 @@ def continue_command(results: str, run_id: str, rounds: int, context: str = "") 
     """
     verb = f"submit CONTEXT={shlex.quote(context)}" if context else "run"
     return f"make {verb} CONTINUES={shlex.quote(run_id)} ROUNDS={rounds}{'' if context else _place(results)}"
+
+
+def _reached(results: str) -> str:
+    owner = " AS_OWNER=1" if RESULTS_OWNER in os.environ else ""
+    return f"{_place(results)}{owner}"
 
 
 def _place(results: str) -> str:

@@ -1,5 +1,6 @@
 """The report of a run that is stored already, or that was killed before it was."""
 
+import errno
 import io
 import json
 import os
@@ -11,8 +12,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
-from analysis.errors import Problem
+from analysis.errors import Problem, Unsupported
 from analysis.sql import database
+from analysis.store.storage.folder import Folder
 from analysis.store.store import Store
 from analysis.summary.run import stored
 from steps import documents
@@ -53,6 +55,24 @@ def test_report_of_an_earlier_run_keeps_the_latest_report(tmp_path: Path, capsys
     assert f"Markdown: {tmp_path}/reports/night-00/summary.md" in printed
     earlier, last = ((tmp_path / f"reports/{night}/summary.md").read_text() for night in ("night-00", "night-01"))
     assert (tmp_path / "summary.md").read_text() == last != earlier
+
+
+def test_report_of_a_store_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nights(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+
+    def refuse(_self: Folder) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Folder, "check_writable", refuse)
+    with pytest.raises(Unsupported) as caught:
+        report_again(results=str(tmp_path))
+    assert str(caught.value) == (
+        f"can't write {tmp_path}: its file system is read-only; choose another RESULTS. A report is written into its "
+        "store: copy this one to where it can be, and give that as RESULTS. "
+        f"`make query QUESTION=latest RESULTS={tmp_path}` reads it here."
+    )
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def check(store: Store) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from cyclopts import Parameter
 
 from analysis import memory
-from analysis.console.commands import report_command
+from analysis.console.commands import question_command, report_command
 from analysis.console.documents import Document, print_document
 from analysis.console.markdown import code, escape
 from analysis.console.notices import print_notice
@@ -71,6 +71,8 @@ def report_again(
         with closing(database.connect(store, asking="", choice=selection.latest_runs)) as con:
             name = _latest(store, con)
 
+    _check_takes_reports(store)
+
     def write() -> tuple[summary.Summary, str]:
         choice = selection.either(selection.beside(name, *(one.run_id for one in collected)), selection.latest_runs)
         with closing(database.connect(store, run_id=name, asking="", choice=choice)) as con:
@@ -86,6 +88,17 @@ def report_again(
     beside["Markdown"] = store.location(f"reports/{name}/summary.md")
     print_document(summary_table.document(found_summary, beside), format)
     return 0
+
+
+def _check_takes_reports(store: Store) -> None:
+    """Refuse before anything is drawn; the store itself can be read."""
+    try:
+        store.check_writable(dry=True)
+    except Unsupported as problem:
+        raise Unsupported(
+            f"{problem}. A report is written into its store: copy this one to where it can be, and give that as "
+            f"RESULTS. `{question_command(store.url, 'latest')}` reads it here."
+        ) from problem
 
 
 def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool) -> tuple[summary.Summary, str]:
