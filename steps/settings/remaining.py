@@ -23,9 +23,10 @@ class Remainder:
 
 
 def remainder(settings: Settings, findings: Iterable[Finding]) -> Remainder:
-    """What can be measured. Where no trial is left, there are no visits, and every finding is a reason."""
+    """What can be measured. Where no trial is left, there are no visits, and what is left out is the reason."""
     found = tuple(findings)
     possible = without_dataplanes(settings, {finding.subject for finding in found if finding.severity == "skip"})
     planned = make_schedule(possible)
     visits = planned if any(visit.trials for visit in planned) else ()
-    return Remainder(possible, visits, tuple(one for one in found if one.severity == "stop" or not visits))
+    refusing = {"stop"} if visits else {"stop", "skip"}
+    return Remainder(possible, visits, tuple(one for one in found if one.severity in refusing))

@@ -43,14 +43,16 @@ def preflight(
         changes = cluster.restore()
         findings = cluster.preflight(chosen)
         findings = findings if _is_left_behind(findings) else [_restored(changes), *findings]
-    for finding in findings:
-        log(finding.sentence)
     rest = remainder(chosen, findings)
+    reasons = [f.sentence for f in findings if f in rest.refusing or f.subject == LEFT_BEHIND]
+    for finding in findings:
+        if finding.sentence not in reasons:  # these are the step's error, which is told anyway
+            log(finding.sentence)
     documents.write_document(
         document,
         documents.Preflight(findings=tuple(findings), provenance=cluster.provenance(chosen), visits=rest.visits),
     )
-    if reasons := [f.sentence for f in findings if f in rest.refusing or f.subject == LEFT_BEHIND]:
+    if reasons:
         raise Unsupported("\n".join(reasons))
     first = level_rounds(rest.settings, 1)
     return PreflightResult(

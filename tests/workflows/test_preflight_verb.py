@@ -9,6 +9,8 @@ from steps.cluster.lab import sandbox
 from steps.domain import Finding
 from steps.settings.remaining import remainder
 from steps.settings.settings import choose_settings
+from steps.tasks import preflight as step_module
+from tests.steps.run_task import run_task
 from workflows.cli import app, plan
 
 DATAPLANES = ("lab-ebpf+burden=3", "lab-ebpf-dsr+burden=4")
@@ -26,6 +28,9 @@ class Lab:
 
     def preflight(self, _settings: object) -> list[Finding]:
         return list(self._findings)
+
+    def provenance(self, _settings: object) -> dict[str, object]:
+        return {}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,20 @@ def test_preflight_says_no_where_nothing_is_left_to_measure(
     argv = ["preflight", "--profile=smoke", f"--dataplanes={','.join(DATAPLANES)}", "--topologies=pod-to-pod"]
     assert app.main(argv) == code
     assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize("subjects", [DATAPLANES, ("pod-to-pod",)])
+def test_step_refuses_by_the_same_rule_and_tells_each_reason_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subjects: tuple[str, ...]
+) -> None:
+    warning = Finding(severity="warn", subject="cluster", reason="it is busy")
+    found = [warning, *map(skip, subjects)]
+    monkeypatch.setattr(step_module, "connect_cluster", lambda *_, **__: Lab(*found))
+    settings = choose_settings(profile="smoke", dataplanes=",".join(DATAPLANES), topologies="pod-to-pod")
+    ended = run_task("steps.tasks.preflight:preflight", {"settings": settings.model_dump_json()}, tmp_path)
+    assert (ended.code, ended.message) == (2, "\n".join(skip(subject).sentence for subject in subjects))
+    printed = "".join(capsys.readouterr())
+    assert [printed.count(finding.sentence) for finding in found] == [1] * len(found)
 
 
 @pytest.mark.parametrize("verb", ["preflight", "run"])
