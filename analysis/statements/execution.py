@@ -1,20 +1,20 @@
 """The one place that runs SQL, so that Ctrl-C ends a statement as KeyboardInterrupt, whatever DuckDB makes of it.
 
-DuckDB looks for signals only between its tasks, of which one may never end, and then raises a RuntimeError. So a thread
-waits for Ctrl-C meanwhile and interrupts the connection, which ends such a task too. Where even that does not help, the
-process ends.
+DuckDB looks for signals only between its tasks, of which one may never end, and only in the main thread, where it makes
+a RuntimeError of what their handler raised. So a statement is run by a thread of its own, and the main thread, which
+waits for it, interrupts the connection at Ctrl-C. Where even that does not help, the process ends.
 """
 
 import contextlib
 import math
 import os
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -22,14 +22,16 @@ import pyarrow as pa
 from analysis.console.notices import print_notice
 from analysis.statements import spilling
 
+T = TypeVar("T")
+
 STUBBORN_S: Final = 5
 """How long a statement may go on after Ctrl-C before the process ends."""
 
 AGAIN_S: Final = 1
 """The same after a second Ctrl-C."""
 
-_REPEAT_S: Final = 0.2
-"""An interrupt that comes before the statement has begun is lost, so it is sent until there is an end."""
+_LOOK_S: Final = 0.1
+"""How often the main thread looks for Ctrl-C while a statement runs."""
 
 _EXIT_CODE: Final = 130
 
@@ -45,8 +47,7 @@ def execute(
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    with _interruptible(con):
-        con.execute(statement, parameters)
+    _run(con, lambda: con.execute(statement, parameters))
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
@@ -55,16 +56,46 @@ def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, o
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    with _interruptible(con):
+
+    def read() -> pa.Table:
         relation = con.sql(sql, params=dict(parameters) if parameters else None)
         return pa.table({}) if relation is None else relation.to_arrow_table()
 
+    return _run(con, read)
 
-@contextlib.contextmanager
-def _interruptible(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+
+def _run(con: duckdb.DuckDBPyConnection, statement: Callable[[], T]) -> T:
+    if not _raises_at_interrupt():
+        return _translated(statement)
+    came: list[float] = []
+    outcome: Future[T] = Future()
+    earlier = signal.signal(signal.SIGINT, lambda *_: came.append(time.monotonic()))
     try:
-        with _watched(con) if _raises_at_interrupt() else contextlib.nullcontext():
-            yield
+        threading.Thread(target=_fulfil, args=(outcome, statement), daemon=True).start()
+        while not outcome.done():
+            with contextlib.suppress(TimeoutError):
+                outcome.exception(_LOOK_S)
+            if came and not outcome.done():
+                _interrupt(con, came)
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    if came:
+        raise KeyboardInterrupt
+    return outcome.result()
+
+
+def _raises_at_interrupt() -> bool:
+    """Whether Ctrl-C raises KeyboardInterrupt in this thread: signals are handled in the main thread alone."""
+    return (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+def _translated(statement: Callable[[], T]) -> T:
+    """Run it in this thread, whose caller has its own way with signals."""
+    try:
+        return statement()
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
     except RuntimeError as error:
@@ -73,56 +104,19 @@ def _interruptible(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _raises_at_interrupt() -> bool:
-    """Whether Ctrl-C is to raise KeyboardInterrupt in this thread; only the main thread may handle signals."""
-    return (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-
-
-@contextlib.contextmanager
-def _watched(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Let a thread interrupt the connection at Ctrl-C, which then raises KeyboardInterrupt only here."""
-    came: list[int] = []
-    told, told_by = socket.socketpair()
-    with told, told_by:
-        told_by.settimeout(0)
-        watcher = threading.Thread(target=_watch, args=(con, told), daemon=True)
-        watcher.start()
-        earlier = signal.set_wakeup_fd(told_by.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.set_wakeup_fd(earlier)
-            told_by.shutdown(socket.SHUT_WR)
-            watcher.join()
-    if came:
-        raise KeyboardInterrupt
-
-
-def _watch(con: duckdb.DuckDBPyConnection, told: socket.socket) -> None:
-    """Interrupt the connection from the first Ctrl-C to the statement's end; end the process if there is none."""
-    deadline = math.inf
-    while numbers := _next_signals(told, math.inf if deadline == math.inf else _REPEAT_S):
-        now = time.monotonic()
-        if signal.SIGINT in numbers:
-            deadline = now + STUBBORN_S if deadline == math.inf else min(deadline, now + AGAIN_S)
-        if deadline < math.inf:
-            con.interrupt()
-        if now >= deadline:
-            _end_process()
-
-
-def _next_signals(told: socket.socket, patience_s: float) -> list[int]:
-    """The numbers of signals that came, [0] where none came in time, and none once nobody waits for them."""
-    told.settimeout(None if patience_s == math.inf else patience_s)
+def _fulfil(outcome: Future[T], statement: Callable[[], T]) -> None:
     try:
-        return list(told.recv(64))
-    except TimeoutError:
-        return [0]
+        outcome.set_result(statement())
+    except BaseException as error:  # noqa: BLE001 - for the thread that waits
+        outcome.set_exception(error)
+
+
+def _interrupt(con: duckdb.DuckDBPyConnection, came: Sequence[float]) -> None:
+    """Interrupt what runs, again and again, since it may not have begun yet; end the process if that does not help."""
+    last = min(came[0] + STUBBORN_S, *(again + AGAIN_S for again in came[1:2]), math.inf)
+    if time.monotonic() >= last:
+        _end_process()
+    con.interrupt()
 
 
 def _end_process() -> None:

@@ -175,7 +175,6 @@ def _verb(mark: Path, *argv: str) -> subprocess.Popen[str]:
 def _interrupt_at_work(process: subprocess.Popen[str], mark: Path) -> None:
     until(lambda: mark.exists() or process.poll() is not None, PATIENCE_S)
     mark.unlink()
-    time.sleep(0.5)  # DuckDB has begun by then; if not, nothing else is to happen
     process.send_signal(signal.SIGINT)
 
 
