@@ -34,7 +34,7 @@ def test_plan_says_that_a_busy_machine_takes_longer_where_disturbed_trials_are_m
     profile: str, *, longer: bool
 ) -> None:
     assert any("on a busy one" in said for said in plan._planned(choose_settings(profile=profile))) == longer
-    assert " on a quiet machine (profile " in run_in_sandbox._beforehand(choose_settings(profile=profile))
+    assert " on a quiet machine (profile " in run_in_sandbox.beforehand(choose_settings(profile=profile))
 
 
 def test_plan_of_the_lab_says_nothing_of_an_operator() -> None:
