@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import duckdb
 import pytest
@@ -85,20 +86,17 @@ def test_interrupt_that_comes_as_the_statement_ends_is_not_lost(con: duckdb.Duck
         execution.rows_of(con, "select interrupt()")
 
 
-def test_what_duckdb_raises_for_a_handler_of_the_caller_is_an_interrupt_too(con: duckdb.DuckDBPyConnection) -> None:
-    class StoppedError(Exception):
-        pass
+@pytest.mark.parametrize("raised", [RuntimeError("Query interrupted"), duckdb.InterruptException("Interrupted!")])
+def test_what_duckdb_makes_of_an_interrupt_is_one_again(raised: Exception) -> None:
+    con = mock.Mock(**{"execute.side_effect": raised})
+    with pytest.raises(KeyboardInterrupt):
+        execution.execute(con, "select 1")
 
-    def stop(_number: int, _frame: object) -> None:
-        raise StoppedError
 
-    earlier = signal.signal(signal.SIGINT, stop)
-    try:
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt):
-            execution.rows_of(con, MANY_TASKS)
-    finally:
-        signal.signal(signal.SIGINT, earlier)
+def test_another_error_of_the_run_time_stays() -> None:
+    con = mock.Mock(**{"execute.side_effect": RuntimeError("can't start new thread")})
+    with pytest.raises(RuntimeError, match="start new thread"):
+        execution.execute(con, "select 1")
 
 
 class Deaf:
