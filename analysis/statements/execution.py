@@ -6,7 +6,6 @@ waits for it, interrupts the connection at Ctrl-C. Where even that does not help
 """
 
 import contextlib
-import math
 import os
 import signal
 import sys
@@ -93,7 +92,7 @@ def _raises_at_interrupt() -> bool:
 
 
 def _translated(statement: Callable[[], T]) -> T:
-    """Run it in this thread, whose caller has its own way with signals."""
+    """Run it, and call an interrupt one, whoever's it was."""
     try:
         return statement()
     except duckdb.InterruptException:
@@ -106,14 +105,14 @@ def _translated(statement: Callable[[], T]) -> T:
 
 def _fulfil(outcome: Future[T], statement: Callable[[], T]) -> None:
     try:
-        outcome.set_result(statement())
+        outcome.set_result(_translated(statement))
     except BaseException as error:  # noqa: BLE001 - for the thread that waits
         outcome.set_exception(error)
 
 
 def _interrupt(con: duckdb.DuckDBPyConnection, came: Sequence[float]) -> None:
     """Interrupt what runs, again and again, since it may not have begun yet; end the process if that does not help."""
-    last = min(came[0] + STUBBORN_S, *(again + AGAIN_S for again in came[1:2]), math.inf)
+    last = min([came[0] + STUBBORN_S, *(again + AGAIN_S for again in came[1:2])])
     if time.monotonic() >= last:
         _end_process()
     con.interrupt()
