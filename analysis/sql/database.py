@@ -15,7 +15,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import table_views, view_statements
 from analysis.sql.view_statements import VIEWS
-from analysis.statements.execution import execute, rows_of
+from analysis.statements.execution import execute, rows_of, rows_of_any
 from analysis.statements.spilling import spill_folder
 from analysis.store.files.file_content import first_line_of_error
 from analysis.store.index.left_out import LeftOut
@@ -213,7 +213,7 @@ def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = N
         ChangedStoreError: a file of the store can't be read, or was replaced meanwhile.
     """
     try:
-        return rows_of(con, sql, parameters)
+        return rows_of_any(con, sql, parameters)
     except duckdb.Error as error:
         # DuckDB reports an error of Arrow, which reads a bucket, as an error in the input.
         if isinstance(error, duckdb.IOException) or "registered as" in str(error):
