@@ -1,5 +1,10 @@
 """Errors for users: each message is a sentence, and each class has the exit code of the command line."""
 
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as in a shell: 128 and the signal's number."""
+
 
 class Problem(Exception):  # noqa: N818 - a problem of the user, reported to the user
     """Something went wrong; the message names the object, what was wrong and what to do."""

@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from analysis.console.notices import print_notice
+from analysis.errors import INTERRUPTED
 from analysis.statements import spilling
 
 T = TypeVar("T")
@@ -32,8 +33,6 @@ AGAIN_S: Final = 1
 _LOOK_S: Final = 0.1
 """How often the main thread looks for Ctrl-C while a statement runs."""
 
-_EXIT_CODE: Final = 130
-
 _OF_DUCKDB: Final = "Query interrupted"
 """The text of the RuntimeError that DuckDB makes of what a signal handler raised."""
 
@@ -46,7 +45,7 @@ def execute(
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    _translated(lambda: con.execute(statement, parameters))
+    _interruptible(lambda: con.execute(statement, parameters))
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
@@ -55,7 +54,7 @@ def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, o
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    return _translated(lambda: _read(con, sql, parameters))
+    return _interruptible(lambda: _read(con, sql, parameters))
 
 
 def rows_of_any(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
@@ -98,8 +97,8 @@ def _raises_at_interrupt() -> bool:
     )
 
 
-def _translated(statement: Callable[[], T]) -> T:
-    """Run it, and call an interrupt one, whoever's it was."""
+def _interruptible(statement: Callable[[], T]) -> T:
+    """The result of a statement; any kind of interrupt is raised as KeyboardInterrupt."""
     try:
         return statement()
     except duckdb.InterruptException:
@@ -130,4 +129,4 @@ def _end_process() -> None:
         sys.stdout.flush()
     print_notice("Interrupted. The database did not stop this query, so the whole program ends.")
     spilling.remove()
-    os._exit(_EXIT_CODE)
+    os._exit(INTERRUPTED)

@@ -46,7 +46,7 @@ def preflight(
     rest = remainder(chosen, findings)
     reasons = [f.sentence for f in findings if f in rest.refusing or f.subject == LEFT_BEHIND]
     for finding in findings:
-        if finding.sentence not in reasons:  # these are the step's error, which is told anyway
+        if finding.sentence not in reasons:  # those become the step's error message
             log(finding.sentence)
     documents.write_document(
         document,

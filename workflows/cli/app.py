@@ -8,7 +8,7 @@ from cyclopts import App, CycloptsError
 from analysis import memory
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal, UnwritableError, printing
-from analysis.errors import BadInput, Problem
+from analysis.errors import INTERRUPTED, BadInput, Problem
 from analysis.store.storage.storage_errors import resource_error
 from steps.measurement.subprocesses import search_everywhere
 
@@ -87,7 +87,7 @@ def _run(argv: list[str]) -> int:
     except Problem as problem:
         return _fail(str(problem), problem.exit_code)
     except KeyboardInterrupt:
-        return _fail("Interrupted.", 130)
+        return _fail("Interrupted.", INTERRUPTED)
     except (OSError, MemoryError, ImportError, RuntimeError) as error:
         if (sentence := resource_error(error)) is None:
             raise

@@ -210,9 +210,8 @@ def _check_named(store: Store, run_id: str) -> None:
     try:
         check_run_id(run_id)
     except BadInput as problem:
-        with closing(database.connect(store, asking="", choice=selection.no_run)) as con:
-            found = database.query(con, "select run_id from runs order by started_at desc limit 3")["run_id"]
-        known = f"the latest are {', '.join(map(str, found))}" if len(found) else "the store has none yet"
+        latest = selection.last_begun(store.inventory(choice=selection.no_run).runs.values())
+        known = f"the latest are {', '.join(latest)}" if latest else "the store has none yet"
         raise BadInput(f"{problem}; {known}") from problem
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from analysis.addresses import shown_address
 from analysis.console.terminal import Terminal, Text
-from analysis.errors import Problem, Unsupported
+from analysis.errors import INTERRUPTED, Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.objects import Object
@@ -32,8 +32,6 @@ from workflows.template.benchmark import NAME
 
 PATIENCE_S: Final = 180.0
 """For the API server to answer again: the run switches the network on the way to it."""
-
-INTERRUPTED: Final = 130
 
 _TAIL_LINES: Final = 30
 _ARGO_LINE: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$|^null$")

@@ -60,12 +60,12 @@ def method_differences(a: RunGroup, b: RunGroup, method: Method, typed: Mapping[
     return found
 
 
-def provenance_differences(a: RunGroup, b: RunGroup, told: Collection[str]) -> list[Beside]:
-    """The facts on machines and versions that are not the same on both sides, without the options that are told."""
+def provenance_differences(a: RunGroup, b: RunGroup, named: Collection[str]) -> list[Beside]:
+    """The facts on machines and versions that differ between the sides, but for options that are named already."""
     sides = [[dict(_flat(one.provenance)) for one in group.runs] for group in (a, b)]
     names = dict.fromkeys(name for side in sides for one in side for name in one)
     found = [(name, *(_several(one.get(name) for one in side) for side in sides)) for name in names]
-    return [Beside("provenance", name, one, two) for name, one, two in found if one != two and name not in told]
+    return [Beside("provenance", name, one, two) for name, one, two in found if one != two and name not in named]
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, object]]:
