@@ -104,12 +104,10 @@ def compare(clock: Clock, store: Store, _run_id: str, _files: Files) -> str:
     """The comparison of the latest two runs of an environment, with their histories, and its page."""
     with clock.part("imports"):
         from analysis.report import contrast_page  # noqa: PLC0415 - timed
-        from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415 - timed
-        from steps.catalogue.options import NAMES, QUANTITIES, method  # noqa: PLC0415 - timed
+        from steps.settings.compared import COMPARED  # noqa: PLC0415 - timed
         from workflows.cli.compare import compare_in  # noqa: PLC0415 - timed
     with clock.part("asking"):
-        known = Compared(method, QUANTITIES, NAMES, any_method=False)
-        found, name = compare_in(store, f"{ENVIRONMENT}:latest~1", f"{ENVIRONMENT}:latest", known)
+        found, name = compare_in(store, f"{ENVIRONMENT}:latest~1", f"{ENVIRONMENT}:latest", COMPARED)
         html = contrast_page.render(found)
     return f"{name}, {len(html) / 1024:.0f} KiB"
 

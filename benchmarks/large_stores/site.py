@@ -131,12 +131,11 @@ def measured(what: str, folder: str) -> tuple[float, int]:
 def build(folder: str) -> dict[str, str | int]:
     """Bring the site in the store up to date."""
     from analysis import site  # noqa: PLC0415 - timed
-    from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415 - timed
     from analysis.store.store import Store  # noqa: PLC0415 - timed
-    from steps.catalogue.options import NAMES, QUANTITIES, method  # noqa: PLC0415 - timed
+    from steps.settings.compared import COMPARED  # noqa: PLC0415 - timed
 
     store = Store(folder)
-    written = site.write_site(store, store.files.below(site.FOLDER), Compared(method, QUANTITIES, NAMES))
+    written = site.write_site(store, store.files.below(site.FOLDER), COMPARED)
     return {"sentence": written.sentence, "peak_bytes": peak_bytes()}
 
 

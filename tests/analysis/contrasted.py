@@ -9,11 +9,10 @@ from typing import Any
 
 from analysis.sql import database
 from analysis.stats.contrasts.contrast import Contrast
-from analysis.stats.contrasts.figures import Compared
 from analysis.stats.contrasts.run_groups import list_runs, load_group, select
 from analysis.store.store import Store
 from analysis.summary.contrast.run_contrast import RunContrast, contrast_groups
-from steps.catalogue.options import NAMES, QUANTITIES, method
+from steps.settings.compared import COMPARED
 from tests.analysis import copies, synthetic
 from tests.analysis.synthetic import ENTRIES, Recipe
 
@@ -53,7 +52,7 @@ def compared(store: Store, a: str, b: str, *, any_method: bool = False) -> RunCo
     with database.connect(store, asking="") as con:
         listed = list_runs(con)
         sides = [load_group(con, text, select(text, listed)) for text in (a, b)]
-        return contrast_groups(con, sides[0], sides[1], Compared(method, QUANTITIES, NAMES, any_method=any_method))
+        return contrast_groups(con, sides[0], sides[1], replace(COMPARED, any_method=any_method))
 
 
 def one(

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from contextlib import closing
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -21,7 +22,7 @@ from analysis.store.index.selection import beside, no_run
 from analysis.store.store import Store
 from analysis.summary.contrast.markdown import to_markdown
 from analysis.summary.contrast.run_contrast import RunContrast, contrast_groups
-from steps.catalogue.options import NAMES, QUANTITIES, method
+from steps.settings.compared import COMPARED
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_store
 from workflows.cli.tables import contrast_table
@@ -54,7 +55,7 @@ def compare(
     memory.require()
     store = open_store(results, as_owner=as_owner)
     uncollected.collect_all(store, print_notice)
-    known = Compared(method, QUANTITIES, NAMES, any_method=any_method)
+    known = replace(COMPARED, any_method=any_method)
     found, name = database.with_sound_files(store, lambda: compare_in(store, a, b, known))
     page = store.location(f"{FOLDER}/{name}.html")
     store.files.put(f"{FOLDER}/{name}.html", contrast_page.render(found).encode())

@@ -10,8 +10,7 @@ from analysis.console.documents import Document, DocumentModel, grid_of, print_d
 from analysis.console.markdown import link, table
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
-from analysis.stats.contrasts.figures import Compared
-from steps.catalogue.options import NAMES, QUANTITIES, method
+from steps.settings.compared import COMPARED
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_site, open_store
 from workflows.flags.common import AsOwner, Format, Results
@@ -55,7 +54,7 @@ def write_site(
     files = elsewhere or store.files.below(site.FOLDER)
     for run in uncollected.collect_all(store, print_notice):
         print_notice(f"`{report_command(store.url, run.run_id)}` analyses it and writes its report.")
-    written = site.write_site(store, files, Compared(method, QUANTITIES, NAMES))
+    written = site.write_site(store, files, COMPARED)
     for notice in written.notices:
         print_notice(notice)
     print_document(_document(written, files.address("index.html")), format)

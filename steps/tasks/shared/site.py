@@ -1,7 +1,6 @@
 """The site of the whole store, brought up to date after a run's report where the deployment wants it."""
 
 from analysis.errors import Problem
-from steps.catalogue.options import NAMES, QUANTITIES, method
 from steps.settings import environment
 from steps.tasks.shared.step import log
 
@@ -17,14 +16,14 @@ def bring_up_to_date(results: str, place: str) -> None:
     import duckdb  # noqa: PLC0415
 
     from analysis import site  # noqa: PLC0415
-    from analysis.stats.contrasts.figures import Compared  # noqa: PLC0415
     from analysis.store.storage.object_storage import ObjectStorage  # noqa: PLC0415
     from analysis.store.store import Store  # noqa: PLC0415
+    from steps.settings.compared import COMPARED  # noqa: PLC0415
 
     store = Store(results)
     try:
         files = store.files.below(site.FOLDER) if place == environment.BESIDE else ObjectStorage(place)
-        written = site.write_site(store, files, Compared(method, QUANTITIES, NAMES))
+        written = site.write_site(store, files, COMPARED)
     except (Problem, duckdb.Error) as error:
         log(f"The site can't be brought up to date: {error}")
         return
