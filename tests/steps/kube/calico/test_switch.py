@@ -8,6 +8,7 @@ import pytest
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.client import MERGE
+from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
 from steps.cluster.kube.calico import restore
 from steps.cluster.kube.calico.inventory import kube_proxy
@@ -45,6 +46,33 @@ def test_switch_and_restore_every_dataplane(make: Any, dataplane: str) -> None: 
     assert len(calico.kube_proxy_pods) == 2
     put_back(calico)
     assert calico.settings() == before
+
+
+@pytest.mark.parametrize(
+    ("dataplane", "felix", "heeds"),
+    [
+        ("iptables", {}, False),
+        ("nftables", {}, True),
+        ("nftables", {"nftablesMode": "Enabled"}, False),
+    ],
+    ids=["kube-proxy's rules are no matter of Felix", "Felix follows its mode", "Felix is told its own mode"],
+)
+def test_return_of_kube_proxy_is_a_change_only_where_felix_may_restart_for_it(
+    dataplane: str,
+    felix: dict[str, str],
+    heeds: bool,  # noqa: FBT001
+) -> None:
+    calico = Calico(felix=felix, mode=dataplane)
+    switch(calico, "ebpf")
+    calico.store.advance(30)
+    switch(calico, dataplane)
+    standing = read_state(direct_client(calico.store)[0], to_switch=False)
+    found = standing.inventory
+    felix_at, proxy_at = (kube_proxy.written_at(each, FIELD_MANAGER) for each in (found.felix_default, found.kube_proxy))
+    assert felix_at is not None
+    assert proxy_at is not None
+    assert felix_at < proxy_at, "kube-proxy returns once Felix has left eBPF"
+    assert standing.changed_at == (proxy_at if heeds else felix_at)
 
 
 def test_second_configure_changes_nothing() -> None:

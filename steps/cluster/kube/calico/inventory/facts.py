@@ -122,6 +122,11 @@ class Facts:
         return self.nftables_follows_kube_proxy and (self.nftables_mode or "Auto").lower() == "auto"
 
     @property
+    def heeds_kube_proxy(self) -> bool:
+        """Whether Felix may restart when kube-proxy comes or goes: it looks for its IPVS interface and nftables table."""
+        return self.kube_proxy_mode != "iptables" and (self.kube_proxy_mode != "nftables" or self.follows_kube_proxy)
+
+    @property
     def silenced(self) -> str | None:
         """Felix's log level where it hides the lines that most signs come from; else None."""
         return self.log_level if (self.log_level or "").lower() in _QUIET_LEVELS else None

@@ -62,11 +62,11 @@ class ClusterState:
 
     @property
     def changed_at(self) -> datetime | None:
-        """When this program last changed a field that decides the dataplane, by the server's clock; None: never."""
+        """When this program last changed something by which Felix may restart, by the server's clock; None: never."""
         deciding = (
             self.inventory.felix_default,
             self.inventory.installation,
-            self.inventory.kube_proxy,
+            self.inventory.kube_proxy if self.facts.heeds_kube_proxy else None,
             self.inventory.kube_proxy_config,
         )
         times = [kube_proxy.written_at(each, FIELD_MANAGER) for each in deciding]
