@@ -44,7 +44,7 @@ _NO_MORE_FILES: Final = "Too many open files"
 MEMORY_LIMIT: Final = "640MB"
 """Above it DuckDB spills to disk: a report must be made in a pod of 1 GiB."""
 
-_KEPT: Final = "1MB"
+_KEPT: Final = "16MB"
 
 _COSTLY_OPTIMIZERS: Final = frozenset({"projection_placement"})
 """They make the planning of the views' joins of 150 columns four times as slow. DuckDB has it from version 2 on."""
@@ -75,12 +75,13 @@ def connect(
     """Open the store as it is now: views `runs`, `visits`, `trials`, `samples`, and those in `views/`.
 
     The views show whole runs only; the table `left_out` lists the others, and why. Times have a zone, UTC; fetch
-    them by `to_arrow_table()` or `df()`.
+    them by `to_arrow_table()`.
 
     Args:
         store: where the results are. An empty one gives the same views, without rows.
         run_id: a run that is to be reported: each of its files is compared with its digest.
-        asking: the SQL to come, of which each table is there. None: it is not known. Empty: any but of samples.
+        asking: the SQL to come, of which each table is there. None: it is not known. Empty: many queries of any table
+            but samples, so that a small one is read once, and not by each of them.
         choice: the runs that it is about; the views of visits, trials and samples may lack all others.
         verdicts: whether `runs` has them; without, they are null.
 
@@ -91,7 +92,7 @@ def connect(
         Unsupported: the store can't be read.
     """
     try:
-        return _opened(store, replace(_extent(asking, run_id), verdicts=verdicts), choice)
+        return _opened(store, replace(_extent(asking, run_id), verdicts=verdicts), choice, often=asking == "")
     except (duckdb.Error, pa.ArrowException, FileNotFoundError) as error:
         raise Unsupported(f"can't read {store.url}: {first_line_of_error(error)}; {_remedy(error)}") from error
 
@@ -132,7 +133,7 @@ def _remedy(error: Exception) -> str:
 
 
 @retry(retry=retry_if_exception_type((duckdb.IOException, FileNotFoundError)), stop=TRIES, reraise=True)
-def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
+def _opened(store: Store, extent: Extent, choice: Choice, *, often: bool) -> Connection:
     with contextlib.ExitStack() as stack:
         con = duckdb.connect(
             config={
@@ -140,7 +141,7 @@ def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
                 "temp_directory": spill_folder(),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
-                # what a query has freed goes back to the system, where the drawing of charts needs it next
+                # what a large query has freed goes back to the system, where the drawing of charts needs it next
                 "allocator_flush_threshold": _KEPT,
                 "allocator_bulk_deallocation_flush_threshold": _KEPT,
             }
@@ -151,7 +152,7 @@ def _opened(store: Store, extent: Extent, choice: Choice) -> Connection:
         inventory = store.inventory(
             extent.digested, extent.run_id, tables=extent.tables, choice=choice, verdicts=extent.verdicts
         )
-        table_views.create(con, store, inventory, sorted(extent.tables))
+        table_views.create(con, store, inventory, sorted(extent.tables), often=often)
         stack.pop_all()
     return con
 

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - the SQL is put together from names of the schema and quoted names of files
-"""The tables of a store in DuckDB: `runs` in memory, the other three as views of their files, and the derived views."""
+"""The tables of a store in DuckDB, of which those that are large stay in their files, and the derived views."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -25,6 +25,9 @@ _TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 2
 """What Python can have. A time outside of it, stored by mistake, is null: it must not end an analysis of other runs."""
 
 
+MOST_KEPT_ROWS: Final = 10_000
+"""So many trials take some 30 MB of memory."""
+
 _SHAPES: Final[dict[tuple[str, int], tuple[str, str]]] = {}
 """By table and version: the columns as they are selected, and a null of each one's type. DuckDB names the types."""
 
@@ -32,7 +35,9 @@ _PARSED: Final[dict[str, duckdb.Statement]] = {}
 """By its SQL, each statement that creates a derived view or macro; they are the same in every store."""
 
 
-def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, tables: Iterable[str]) -> None:
+def create(
+    con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, tables: Iterable[str], *, often: bool
+) -> None:
     """Create the tables and views of the runs that count, and the table `left_out` of the others.
 
     Args:
@@ -40,6 +45,7 @@ def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, t
         store: where the files are.
         inventory: the runs, and the files to read for them.
         tables: those of visits, trials and samples that were checked; there is no view of another.
+        often: whether many queries are to come, so that a small table is read once, and not by each of them.
     """
     execute(con, "set TimeZone = 'UTC'")
     con.register("left_out_now", left_out_table(inventory.left_out))
@@ -51,7 +57,9 @@ def create(con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, t
             migrated_relation(_complete(con, table, version, rows), table, version)
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
-        execute(con, f"create view {table} as {_shaped(con, table, stored)}")
+        kept = often and _rows(inventory.parts[table]) <= MOST_KEPT_ROWS
+        kind = f"table {table}" if kept else f"view {table} with (defer_binding)"
+        execute(con, f"create {kind} as {_shaped(con, table, stored)}")
     for statement in view_statements.statements():
         execute(con, _parsed(con, statement))
 
@@ -146,10 +154,18 @@ def _stored(
 def _add_alike(groups: list[list[StoredFile]], part: StoredFile) -> None:
     """Put a file into the group of those with the same columns, so that DuckDB need not open each to learn them."""
     for group in groups:
-        if group[0].version == part.version and group[0].schema == part.schema:
+        if group[0].version == part.version and _schema(group[0]) == _schema(part):
             group.append(part)
             return
     groups.append([part])
+
+
+def _rows(parts: Iterable[StoredFile]) -> int:
+    return sum(part.checked.rows for part in parts if part.checked)
+
+
+def _schema(part: StoredFile) -> pa.Schema | None:
+    return part.checked.schema if part.checked else None
 
 
 def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int, parts: list[StoredFile]) -> str:
@@ -167,8 +183,8 @@ def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int
     parquet = pyarrow.dataset.ParquetFileFormat()
     fragments = [
         parquet.make_fragment(path, files.filesystem)
-        if part.content is None
-        else parquet.make_fragment(pa.py_buffer(part.content))
+        if part.checked is None or part.checked.content is None
+        else parquet.make_fragment(pa.py_buffer(part.checked.content))
         for part, path in zip(parts, paths, strict=True)
     ]
     dataset = pyarrow.dataset.FileSystemDataset(fragments, arrow_schema(table, version), parquet)

@@ -152,6 +152,7 @@ def _pack(
     """
     checked = audit(files, entries, extent)
     bad = checked.faults.keys() | checked.gone
+    schemas = {name: one.schema for name, one in checked.sound.items()}
     environments = _environments(stock)
     kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
     for entry in sorted(entries, key=lambda entry: entry.run_id):
@@ -161,7 +162,7 @@ def _pack(
     for (version, _), found in kinds.items():
         # a FileNotFoundError: another process packed or rewrote one of them; the next write tries again
         with contextlib.suppress(FileNotFoundError):
-            packed += _write_pack(files, version, found, joined, checked.schemas)
+            packed += _write_pack(files, version, found, joined, schemas)
     for name in _replaced_rows(stock, packed):
         files.delete(name)
     if files.local:  # in a bucket a writer may just now name them in a new row; there the sweep takes them, later

@@ -337,7 +337,7 @@ def _scaled(row: dict[str, Any], slower: float) -> dict[str, Any]:
 
 def database(root: Path, *recipes: Recipe) -> duckdb.DuckDBPyConnection:
     """A store below `root` with these runs, opened."""
-    return connect(stored(root, *recipes))
+    return connect(stored(root, *recipes), asking="")
 
 
 def stored(root: Path, *recipes: Recipe) -> Store:

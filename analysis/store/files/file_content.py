@@ -41,11 +41,13 @@ class Footer:
 
     Attributes:
         schema: of the file.
+        rows: how many it has.
         first_run: the lower bound of the column run_id; None: unknown.
         last_run: its upper bound.
     """
 
     schema: pa.Schema
+    rows: int
     first_run: str | None
     last_run: str | None
 
@@ -93,6 +95,7 @@ def read_footer(footer: bytes, size: int) -> Footer:
         runs = [bounds for group in range(metadata.num_row_groups) if (bounds := _runs(metadata.row_group(group)))]
         return Footer(
             schema=metadata.schema.to_arrow_schema(),
+            rows=metadata.num_rows,
             first_run=min((first for first, _ in runs), default=None),
             last_run=max((last for _, last in runs), default=None),
         )

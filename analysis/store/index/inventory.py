@@ -1,7 +1,7 @@
 """Which rows of `runs/` count at one moment, and which files to read for them. Opens no file."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -15,6 +15,21 @@ from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, columns
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What is known of a sound file.
+
+    Attributes:
+        schema: its columns.
+        rows: how many it has.
+        content: all of it, where it was read whole from a bucket, so that a query need not read it again.
+    """
+
+    schema: pa.Schema
+    rows: int
+    content: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFile:
     """One file of a child table.
 
@@ -22,15 +37,13 @@ class StoredFile:
         name: with its folder.
         version: the schema version of its rows.
         only: the runs whose rows count; None: all of its rows do.
-        schema: its columns; None before it is checked.
-        content: all of it, where it is in memory already.
+        checked: what is known of it; None before it is checked.
     """
 
     name: str
     version: int
     only: tuple[str, ...] | None
-    schema: pa.Schema | None = None
-    content: bytes | None = field(default=None, repr=False)
+    checked: Checked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +64,10 @@ class Inventory:
     counting: frozenset[RunEntry]
     left_out: tuple[LeftOut, ...] = ()
 
-    def narrowed(
-        self, names: Collection[str], schemas: Mapping[str, pa.Schema], contents: Mapping[str, bytes]
-    ) -> "Inventory":
-        """The inventory with none but these files to read, each with its columns and perhaps its content."""
+    def narrowed(self, sound: Mapping[str, Checked]) -> "Inventory":
+        """The inventory with none but these files to read."""
         parts = {
-            table: tuple(
-                replace(file, schema=schemas[file.name], content=contents.get(file.name))
-                for file in files
-                if file.name in names
-            )
+            table: tuple(replace(file, checked=sound[file.name]) for file in files if file.name in sound)
             for table, files in self.parts.items()
         }
         return replace(self, parts=parts)

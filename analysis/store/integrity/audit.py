@@ -10,14 +10,13 @@ import io
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
-
-import pyarrow as pa
 
 from analysis.errors import DamagedFileError
 from analysis.store.files.file_content import FOOTER_END_BYTES, ContentError, check_schema, footer_length, read_footer
 from analysis.store.files.parquet import MOST_BYTES, NOT_AS_NAMED, readers
+from analysis.store.index.inventory import Checked
 from analysis.store.index.names import CHILDREN, digest_in, run_of_file
 from analysis.store.index.run_entries import RunEntry
 from analysis.store.storage.object_storage import ObjectStorage
@@ -39,15 +38,13 @@ class Audit:
 
     Attributes:
         faults: what is wrong, as clauses.
-        schemas: of sound files.
+        sound: the sound files.
         gone: the files that are not there.
-        contents: of files in a bucket that were read whole, so that a query need not read them again.
     """
 
     faults: Mapping[str, str]
-    schemas: Mapping[str, pa.Schema]
+    sound: Mapping[str, Checked]
     gone: frozenset[str]
-    contents: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,38 +88,29 @@ def audit(files: ObjectStorage, entries: Iterable[RunEntry], extent: Extent) -> 
                 wanted[child] = (entry.version, whole or wanted.get(child, (0, False))[1])
     with ThreadPoolExecutor(readers(files)) as pool:
         found = dict(zip(wanted, pool.map(lambda name: _check_file(files, name, *wanted[name]), wanted), strict=True))
-    sound = {name: one for name, one in found.items() if isinstance(one, _Sound)}
     return Audit(
         faults={name: one for name, one in found.items() if isinstance(one, str)},
-        schemas={name: one.schema for name, one in sound.items()},
+        sound=_kept({name: one for name, one in found.items() if isinstance(one, Checked)}),
         gone=frozenset(name for name, one in found.items() if one is None),
-        contents=_kept({name: one.content for name, one in sound.items() if one.content is not None}),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sound:
-    schema: pa.Schema
-    content: bytes | None = None
-
-
-def _kept(contents: Mapping[str, bytes]) -> dict[str, bytes]:
-    """As much of it as a report's memory has room for; a query reads the others again."""
+def _kept(sound: Mapping[str, Checked]) -> dict[str, Checked]:
+    """The same, with as much content as a report's memory has room for; a query reads the others again."""
     kept, total = {}, 0
-    for name, content in contents.items():
-        total += len(content)
-        if total <= _KEPT_BYTES:
-            kept[name] = content
+    for name, one in sound.items():
+        total += len(one.content or b"")
+        kept[name] = one if total <= _KEPT_BYTES else replace(one, content=None)
     return kept
 
 
-def _check_file(files: ObjectStorage, name: str, version: int, whole: bool) -> _Sound | str | None:  # noqa: FBT001 - by pool.map
+def _check_file(files: ObjectStorage, name: str, version: int, whole: bool) -> Checked | str | None:  # noqa: FBT001 - by pool.map
     """What is known of a sound file, or what is wrong with it; None: it is not there."""
     try:
         if whole and not files.local and name.partition("/")[0] in ALWAYS:  # each request costs a round trip
             content = files.read(name, MOST_BYTES)
-            return _Sound(_check(io.BytesIO(content), name, version, whole=True), content)
-        return _Sound(files.reading(name, lambda stream: _check(stream, name, version, whole=whole)))
+            return replace(_check(io.BytesIO(content), name, version, whole=True), content=content)
+        return files.reading(name, lambda stream: _check(stream, name, version, whole=whole))
     except FileNotFoundError:
         return None
     except DamagedFileError as damaged:
@@ -131,7 +119,7 @@ def _check_file(files: ObjectStorage, name: str, version: int, whole: bool) -> _
         return str(error)
 
 
-def _check(stream: BinaryIO, name: str, version: int, *, whole: bool) -> pa.Schema:
+def _check(stream: BinaryIO, name: str, version: int, *, whole: bool) -> Checked:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - _END_BYTES))
     end = stream.read()
@@ -152,4 +140,4 @@ def _check(stream: BinaryIO, name: str, version: int, *, whole: bool) -> pa.Sche
     run_id = run_of_file(file_name)
     if run_id and footer.first_run is not None and (footer.first_run, footer.last_run) != (run_id, run_id):
         raise ContentError(f"is damaged: it has rows of {footer.first_run}")
-    return footer.schema
+    return Checked(footer.schema, footer.rows)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from analysis.console.commands import report_command
 from analysis.errors import Unsupported
 from analysis.store.files.parquet import readable_runs
-from analysis.store.index.inventory import Found, Inventory, select_runs
+from analysis.store.index.inventory import Checked, Found, Inventory, select_runs
 from analysis.store.index.left_out import LeftOut
 from analysis.store.index.names import run_of_file
 from analysis.store.index.run_entries import RunEntry
@@ -79,7 +79,7 @@ def _checked(
     known: Mapping[str, str],
 ) -> Inventory | None:
     """The inventory with the files of the chosen runs, once they are checked; None: some were replaced meanwhile."""
-    faults, schemas, contents, done = dict(known), dict[str, pa.Schema](), dict[str, bytes](), set[RunEntry]()
+    faults, sound, done = dict(known), dict[str, Checked](), set[RunEntry]()
     while True:
         stock = select(faults)
         chosen = _chosen(stock, choice, extent.run_id)
@@ -87,11 +87,10 @@ def _checked(
         if checked.gone and list_runs(files) != listed:
             return None  # what is gone while no row has changed is lost
         faults |= {**checked.faults, **dict.fromkeys(sorted(checked.gone), "is not there")}
-        schemas |= checked.schemas
-        contents |= checked.contents
+        sound |= checked.sound
         if not checked.faults and not checked.gone:
-            names = {child for entry in chosen for child in entry.children} & schemas.keys()
-            return stock.narrowed(names, schemas, contents)
+            names = {child for entry in chosen for child in entry.children}
+            return stock.narrowed({name: one for name, one in sound.items() if name in names})
         done |= chosen  # without those at fault, the choice may be another
 
 
