@@ -6,12 +6,12 @@ ARG BASE=python:3.13.7-slim-trixie
 
 FROM ${BASE} AS packages
 COPY requirements.lock /
-# What no step imports goes: headers, tests, Arrow's Flight, a second client of Kubernetes, and pandas.
+# What no step imports goes: headers, tests, Arrow's Flight, and a second client of Kubernetes.
 # Compiled here, for the root file system is read-only later, and each pod would spend seconds on it.
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
       --require-hashes --only-binary=:all: --target /packages --requirement /requirements.lock \
     && cd /packages \
-    && rm -rf bin pandas pandas-* kubernetes/aio kubernetes/e2e_test pyarrow/include pyarrow/src \
+    && rm -rf bin kubernetes/aio kubernetes/e2e_test pyarrow/include pyarrow/src \
       pyarrow/libarrow_flight* pyarrow/_flight* \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && find . -type f \( -name '*.pyx' -o -name '*.pxi' -o -name '*.pyi' -o -name '*.a' \) -delete \

@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd  # noqa: F401 - Arrow imports it when it first makes an array: once here, not in each child
-
 from analysis.store.compaction import compact
 from analysis.store.store import Store
 from tests.analysis.stored import rows

@@ -179,7 +179,7 @@ def test_monitor_command_usage_errors(arguments: tuple[str, ...]) -> None:
 
 
 def test_measure_step_imports_no_heavy_package() -> None:
-    heavy = ("pyarrow", "duckdb", "altair", "scipy", "pandas", "kubernetes", "http.server", "hera")
+    heavy = ("pyarrow", "duckdb", "altair", "scipy", "kubernetes", "http.server", "hera")
     program = f"import sys, steps.measurement.trials; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.strip() == "[]"

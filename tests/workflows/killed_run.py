@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-import pandas as _pandas  # noqa: F401, ICN001 - pyarrow loads it when it first makes an array; here once, not in each run
-
-from analysis.store import store as _store  # noqa: F401 - likewise
+from analysis.store import store as _store  # noqa: F401 - loaded once here, and not in each run
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.collect import run_rows as _collect  # noqa: F401 - likewise
