@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,8 +100,7 @@ def write_index(gallery: Path) -> None:
 
 
 def _latest(store: Store) -> str:
-    with closing(database.connect(store, asking="")) as con:
-        (name,) = database.query(con, "select arg_max(run_id, started_at) as run_id from runs")["run_id"].to_pylist()
+    (name,) = database.run_sql(store, "select arg_max(run_id, started_at) as run_id from runs")["run_id"].to_pylist()
     if name is None:
         raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")
     return str(name)

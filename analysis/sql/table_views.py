@@ -57,9 +57,9 @@ def create(
             migrated_relation(_complete(con, table, version, rows), table, version)
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
-        kept = often and _rows(inventory.parts[table]) <= MOST_KEPT_ROWS
-        kind = f"table {table}" if kept else f"view {table} with (defer_binding)"
-        execute(con, f"create {kind} as {_shaped(con, table, stored)}")
+        rows = _shaped(con, table, stored)
+        if not (often and _rows(inventory.parts[table]) <= MOST_KEPT_ROWS and _is_kept(con, table, rows)):
+            execute(con, f"create view {table} with (defer_binding) as {rows}")
     for statement in view_statements.statements():
         execute(con, _parsed(con, statement))
 
@@ -158,6 +158,15 @@ def _add_alike(groups: list[list[StoredFile]], part: StoredFile) -> None:
             group.append(part)
             return
     groups.append([part])
+
+
+def _is_kept(con: duckdb.DuckDBPyConnection, table: str, rows: str) -> bool:
+    """Whether a table could be read into memory; else a file of it is damaged or gone, which a query may not need."""
+    try:
+        execute(con, f"create table {table} as {rows}")
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _rows(parts: Iterable[StoredFile]) -> int:

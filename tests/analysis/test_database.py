@@ -1,6 +1,7 @@
 """The views and questions over runs with a known truth."""
 
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from analysis.errors import BadInput, Unsupported
 from analysis.metrics import METRICS
-from analysis.sql import database
+from analysis.sql import database, table_views
 from analysis.sql.view_statements import VIEWS
 from analysis.store.schema import TABLES, arrow_schema
 from analysis.store.store import Store
@@ -227,6 +228,42 @@ def test_store_rewritten_during_a_query_is_an_error_and_can_be_reopened(tmp_path
     with pytest.raises(Unsupported, match="rewritten meanwhile; ask again"):
         database.query(con, "select * from trials")
     assert database.query(database.connect(store), "select * from trials").num_rows == len(rows["trials"])
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(1_000, True), (1, False)])
+def test_small_tables_are_read_once_for_many_queries(
+    rows: int,
+    kept: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(table_views, "MOST_KEPT_ROWS", rows)
+    store = synthetic.stored(tmp_path, LAB)
+    with database.connect(store, asking="") as con:
+        expected = query_rows(con, "select count(*) as n, max(received_bps) as most from trials")
+    with database.connect(store, asking="") as con:
+        shutil.rmtree(tmp_path / "trials")
+        if not kept:
+            with pytest.raises(database.ChangedStoreError):
+                query_rows(con, "from trials")
+            return
+        assert query_rows(con, "select count(*) as n, max(received_bps) as most from trials") == expected
+        assert query_rows(con, "select count(*) as n from usable_trials")[0]["n"] == expected[0]["n"]
+
+
+def test_report_is_made_again_where_a_writer_replaced_a_file(tmp_path: Path) -> None:
+    store = synthetic.stored(tmp_path, LAB)
+    asked = []
+
+    def read() -> list[dict[str, Any]]:
+        with database.connect(store, asking="select count(*) as n from visits") as con:
+            asked.append(con)
+            if len(asked) == 1:
+                raise database.ChangedStoreError("a file was replaced")
+            return query_rows(con, "select count(*) as n from visits")
+
+    assert database.with_sound_files(store, read)[0]["n"] > 0
+    assert len(asked) == 2
 
 
 def test_sql_statement_without_rows(con: database.Connection) -> None:

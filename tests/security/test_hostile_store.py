@@ -181,6 +181,15 @@ def test_file_that_cant_be_decoded_excludes_its_run(tmp_path: Path, capsys: pyte
     assert "Run run-b is left out: " in capsys.readouterr().err
 
 
+def test_sound_run_is_analysed_beside_a_file_that_cant_be_decoded(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    garbled(store, "run-b")
+    with database.connect(store, asking="") as con:
+        found = database.query(con, "select max(received_bps) as most from trials where run_id = 'run-a'")
+        assert found["most"].to_pylist() == [1e9]
+        assert database.query(con, "select count(*) as n from visits")["n"].to_pylist() == [3]
+
+
 @pytest.mark.parametrize("uid", ["uid-2", "UID-1", "uid-1 ", "", None])
 @pytest.mark.parametrize("parameters", ["{}", "{"])
 def test_run_of_another_workflow_is_kept(uid: str | None, parameters: str, tmp_path: Path) -> None:

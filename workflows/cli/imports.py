@@ -112,7 +112,7 @@ def _hint(found: importing.Imported, pattern: str) -> str:
 
 def _stored(store: Store, environment: str) -> dict[str, Mapping[str, Any]]:
     """What the imported runs of an environment recorded of their import, by run."""
-    with closing(database.connect(store, asking="")) as con:
+    with closing(database.connect(store, asking=_STORED)) as con:
         rows = database.query(con, _STORED, {"environment": environment}).to_pylist()
     found = {row["run_id"]: json.loads(row["parameters"] or "{}").get(IMPORTED) for row in rows}
     return {run_id: facts for run_id, facts in found.items() if isinstance(facts, dict)}
