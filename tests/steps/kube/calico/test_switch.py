@@ -68,7 +68,8 @@ def test_return_of_kube_proxy_is_a_change_only_where_felix_may_restart_for_it(
     switch(calico, dataplane)
     standing = read_state(direct_client(calico.store)[0], to_switch=False)
     found = standing.inventory
-    felix_at, proxy_at = (kube_proxy.written_at(each, FIELD_MANAGER) for each in (found.felix_default, found.kube_proxy))
+    felix_at = kube_proxy.written_at(found.felix_default, FIELD_MANAGER)
+    proxy_at = kube_proxy.written_at(found.kube_proxy, FIELD_MANAGER)
     assert felix_at is not None
     assert proxy_at is not None
     assert felix_at < proxy_at, "kube-proxy returns once Felix has left eBPF"
