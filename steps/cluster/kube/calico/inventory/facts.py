@@ -123,7 +123,7 @@ class Facts:
 
     @property
     def heeds_kube_proxy(self) -> bool:
-        """Whether Felix may restart when kube-proxy comes or goes, by whose IPVS interface and nftables table it goes."""
+        """Whether Felix may restart when kube-proxy comes or goes, whose rules it looks at."""
         return self.kube_proxy_mode != "iptables" and (self.kube_proxy_mode != "nftables" or self.follows_kube_proxy)
 
     @property
