@@ -39,9 +39,6 @@ order by table_name, ordinal_position
 TRIES: Final = stop_after_attempt(15)
 """A writer may just have replaced a file: then the store is opened again. Several writers may do so in a row."""
 
-AGAIN: Final = stop_after_attempt(3)
-"""The same for what takes long, such as a report."""
-
 _NO_MORE_FILES: Final = "Too many open files"
 
 MEMORY_LIMIT: Final = "640MB"
@@ -228,12 +225,12 @@ def query(con: Connection, sql: str, parameters: Mapping[str, object] | None = N
         raise BadInput(f"this SQL can't be answered: {str(error).strip()}") from error
 
 
-@retry(retry=retry_if_exception_type((ChangedStoreError, duckdb.IOException)), stop=AGAIN, reraise=True)
 def with_sound_files(store: Store, read: Callable[[], T]) -> T:
-    """The result of a function that opens the store and queries it; it is called again where a writer replaced a file.
+    """The result of a function that opens the store and queries it.
 
     A file can be what its name and its footer say, and yet fail to decode, and so would every query that reads it.
-    Then such files are looked for and left out, and the function is called again.
+    Then such files are looked for and left out, and the function is called again, as it is where a writer has replaced
+    a file.
 
     Raises:
         Exception: what the function raised, if no file is at fault.
@@ -241,7 +238,7 @@ def with_sound_files(store: Store, read: Callable[[], T]) -> T:
     try:
         return read()
     except (duckdb.Error, Problem) as error:
-        if not leave_out_more(store, error):
+        if not leave_out_more(store, error) and not isinstance(error, (ChangedStoreError, duckdb.IOException)):
             raise
     return read()
 

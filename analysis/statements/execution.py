@@ -6,11 +6,13 @@ thread, which waits for it, interrupts the connection at Ctrl-C. Where even that
 """
 
 import contextlib
+import functools
 import os
 import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final, TypeVar
@@ -23,6 +25,8 @@ from analysis.errors import INTERRUPTED
 from analysis.statements import spilling
 
 T = TypeVar("T")
+
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)  # see `_rows_of_many`
 
 STUBBORN_S: Final = 5
 """How long a statement may go on after Ctrl-C before the process ends."""
@@ -49,16 +53,16 @@ def execute(
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-    """The rows of a query of this program's own, which comes to an end; none for a statement without rows.
+    """The rows of a query of this program's own, which are few, and come to an end.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
-    return _interruptible(lambda: _read(con, sql, parameters))
+    return _interruptible(lambda: con.execute(sql, parameters).to_arrow_table())
 
 
 def rows_of_any(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-    """The rows of any query, also of one that has no end but Ctrl-C.
+    """The rows of any query, also of one that has no end but Ctrl-C; none for a statement without rows.
 
     It is run by a thread of its own, which takes a quarter of a millisecond more.
 
@@ -66,12 +70,13 @@ def rows_of_any(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[st
         KeyboardInterrupt: it was interrupted.
     """
     if not _raises_at_interrupt():
-        return rows_of(con, sql, parameters)
+        return _rows_of_many(con, sql, parameters)
     came: list[float] = []
     outcome: Future[pa.Table] = Future()
     earlier = signal.signal(signal.SIGINT, lambda *_: came.append(time.monotonic()))
     try:
-        threading.Thread(target=_fulfil, args=(outcome, lambda: rows_of(con, sql, parameters)), daemon=True).start()
+        read = functools.partial(_rows_of_many, con, sql, parameters)
+        threading.Thread(target=_fulfil, args=(outcome, read), daemon=True).start()
         while not outcome.done():
             with contextlib.suppress(TimeoutError):
                 outcome.exception(_LOOK_S)
@@ -84,9 +89,14 @@ def rows_of_any(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[st
     return outcome.result()
 
 
-def _read(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None) -> pa.Table:
-    relation = con.sql(sql, params=dict(parameters) if parameters else None)
-    return pa.table({}) if relation is None else relation.to_arrow_table()
+def _rows_of_many(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None) -> pa.Table:
+    """The rows without a copy of them, which takes two more bindings of the statement."""
+
+    def read() -> pa.Table:
+        relation = con.sql(sql, params=dict(parameters) if parameters else None)
+        return pa.table({}) if relation is None else relation.to_arrow_table()
+
+    return _interruptible(read)
 
 
 def _raises_at_interrupt() -> bool:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from analysis.site import names, plan
 from analysis.store.store import Store
 from tests.analysis import copies
 from tests.analysis.sites import build, change, files, fill, page, put, verdict
+from tests.ordinary import ROOT
 
 HOSTILE = "\"><script>alert(1)</script>/../../x'\u202e"
 
@@ -242,6 +245,15 @@ def test_manifest_that_is_none_ends_with_a_sentence(store: Store, site: Path, te
     (site / "site.json").write_text(text)
     with pytest.raises(Unsupported, match=r"site\.json can't be read.*delete the site's folder"):
         build(store, site)
+
+
+def test_program_that_refuses_a_manifest_says_no_more_than_why(store: Store, site: Path) -> None:
+    """An error may keep frames alive, and so a connection to DuckDB, of which DuckDB would print a page at the end."""
+    build(store, site)
+    (site / "site.json").write_text('{"pages": {"../../etc/passwd": "x"}}')
+    argv = [sys.executable, "-m", "workflows", "site", f"--results={store.url}", f"--site={site}"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
 
 
 def test_pages_of_others_are_not_replaced(store: Store, site: Path) -> None:
