@@ -99,6 +99,16 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a process of pytest-xdist end without taking Python down, once what was registered later is tidied up.
+
+    An error of pydantic's that a test expected may keep frames alive, beyond the reach of the garbage collector, and so
+    a connection that is closed: DuckDB's binding would print it.
+    """
+    if hasattr(config, "workerinput"):
+        atexit.register(os._exit, 0)
+
+
 def pytest_unconfigure() -> None:
     """Let nothing stay alive when the process ends: DuckDB's binding prints what does, after pytest's summary.
 
