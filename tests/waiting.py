@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], bool], seconds: float = 60, pause_s: float = 0.01) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60, pause_s: float = 0.03) -> None:
     """Wait until a condition is true.
 
     Args:

@@ -1,5 +1,6 @@
 """The command line. Ctrl-C ends it with a sentence even while it imports."""
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # The lab's sandbox starts this program with SIGINT blocked, until there is this handler.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    # Almost all that imports make stays: by default the garbage collector would look through it again and again.
+    gc.set_threshold(20_000)
     from workflows.cli.app import main
 
     sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.sql import database
+from analysis.stats.run import query_rows
 from analysis.store.files.parquet import content_digest, to_parquet
 from analysis.store.index.names import file_name
 from analysis.store.index.run_entries import FILES
@@ -62,7 +63,7 @@ def shown(store: Store) -> dict[str, tuple[str, str | None]]:
 
 def shown_in(con: database.Connection) -> dict[str, tuple[str, str | None]]:
     """What each run of a store is that is open, likewise."""
-    found = database.query(con, _SHOWN).to_pylist()
+    found = query_rows(con, _SHOWN)
     for run in found:
         assert not run["orphans"], run
         assert run["visits"] == 1, run

@@ -4,6 +4,7 @@ Everything imported here is loaded once, by the server that forks the steps.
 """
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -47,6 +48,7 @@ def run_step(start: StepStart) -> None:
     The step leads a session and a process group of its own: it can be stopped together with what it started, and Ctrl-C
     in a terminal does not reach it. It ends with the engine, even if the engine is killed.
     """
+    gc.freeze()  # what the server loaded: a collection would write into each page of it, and so copy it
     os.setsid()
     # Otherwise the server would not end with the engine while this step runs.
     os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]  # noqa: SLF001
