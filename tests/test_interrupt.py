@@ -68,7 +68,7 @@ class Run:
 
     def interrupt(self, when: Callable[["Run"], bool]) -> tuple[int, str, str]:
         """Send what Ctrl-C sends once this holds; the exit code, what was said, and what was said of trouble."""
-        until(lambda: when(self) or self.process.poll() is not None, PATIENCE_S, pause_s=0.002)
+        until(lambda: when(self) or self.process.poll() is not None, PATIENCE_S, pause_s=0.01)
         assert self.process.poll() is None, self.process.communicate()
         os.killpg(self.process.pid, signal.SIGINT)
         output, trouble = self.process.communicate(timeout=PATIENCE_S)

@@ -26,7 +26,7 @@ _TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 2
 
 
 MOST_KEPT_ROWS: Final = 10_000
-"""So many trials take some 30 MB of memory."""
+"""So many trials take some 15 MB of memory."""
 
 _SHAPES: Final[dict[tuple[str, int], tuple[str, str]]] = {}
 """By table and version: the columns as they are selected, and a null of each one's type. DuckDB names the types."""
