@@ -106,7 +106,7 @@ ENGINE: Final = of_run("-m workflows run", but="unshare --mount")
         pytest.param(BOX, "host network 1/", 0, id="the sandbox, in the first visit"),
         pytest.param(INIT, "visit 02", 1, id="the sandbox's first process, in the second visit"),
         pytest.param(ENGINE, "visit 02", 1, id="the engine, in the second visit"),
-        pytest.param(ENGINE, "collect: ", 2, id="the engine, when all is measured"),
+        pytest.param(ENGINE, "stuck", 2, id="the engine, when all is measured"),
     ],
 )
 def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run(
@@ -116,8 +116,9 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
     moment: str,
     measured: int,
 ) -> None:
+    held = stuck_in(tmp_path, "workflows.cli.tables.summary_table") if moment == "stuck" else {}
     with nothing_left_behind():
-        process = start_run(*TINY, "--rounds=2", f"--results={tmp_path}")
+        process = start_run(*TINY, "--rounds=2", f"--results={tmp_path}", env=held)
         output = read_until(process, moment)
         whom().kill()
         code, rest = finish(process)
@@ -126,7 +127,7 @@ def test_killed_sandbox_or_engine_is_reported_and_the_next_verb_collects_the_run
     assert "Traceback" not in output
     sentence = output.strip().splitlines()[-1]
     (run,) = (tmp_path / "raw").iterdir()
-    if moment == "collect: ":
+    if moment == "stuck":
         assert f"The run {run.name} is stored; its summary was interrupted by SIGKILL" in sentence
     else:
         assert f"What was measured is kept in {run}" in sentence
