@@ -96,7 +96,6 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         atexit.register(gc.unfreeze)
-        gc.set_threshold(20_000)
         gc.enable()
 
 

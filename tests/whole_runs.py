@@ -114,16 +114,13 @@ def nothing_left_behind() -> Iterator[None]:
         listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
         return set(listed.split())
 
-    def running() -> list[str]:
-        return [" ".join(p.info["cmdline"] or []) for p in machine.processes(MARK)]
-
     def left() -> tuple[list[str], set[str], set[int]]:
-        return running(), namespaces() - named, programs.look()
+        running = [" ".join(p.info["cmdline"] or []) for p in machine.processes(MARK)]
+        return running, namespaces() - named, programs.look()
 
     named, programs = namespaces(), machine.NewStrayPrograms()
     yield
     with suppress(AssertionError):
-        until(lambda: not running())
         until(lambda: not any(left()))
     assert left() == ([], set(), set())
 

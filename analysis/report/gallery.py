@@ -18,8 +18,9 @@ from analysis.console.notices import print_notice
 from analysis.console.terminal import printing
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.report import INTERACTIVE, REPORT
-from analysis.sql import database
 from analysis.store.index.names import is_run_id
+from analysis.store.index.selection import last_begun
+from analysis.store.integrity.audit import ALWAYS
 from analysis.store.store import Store
 from analysis.summary.run import stored
 from analysis.summary.run.markdown import to_markdown
@@ -100,10 +101,10 @@ def write_index(gallery: Path) -> None:
 
 
 def _latest(store: Store) -> str:
-    (name,) = database.run_sql(store, "select arg_max(run_id, started_at) as run_id from runs")["run_id"].to_pylist()
-    if name is None:
+    latest = last_begun(store.inventory(tables=ALWAYS).runs.values(), most=1)
+    if not latest:
         raise BadInput(f"The store {store.url} has no run yet: measure one with `make run`.")
-    return str(name)
+    return latest[0]
 
 
 def _take(picture: Picture, folder: Path) -> None:

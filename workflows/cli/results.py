@@ -68,7 +68,7 @@ def report_again(
             print_notice(one.sentence)
     else:
         collected = uncollected.collect_all(store, print_notice)
-        with closing(database.connect(store, asking="", choice=selection.latest_runs)) as con:
+        with closing(database.connect(store, asking=_LATEST, choice=selection.latest_runs)) as con:
             name = _latest(store, con)
 
     _check_takes_reports(store)

@@ -49,18 +49,18 @@ def test_switch_and_restore_every_dataplane(make: Any, dataplane: str) -> None: 
 
 
 @pytest.mark.parametrize(
-    ("dataplane", "felix", "heeds"),
+    ("dataplane", "felix", "watches"),
     [
         ("iptables", {}, False),
         ("nftables", {}, True),
         ("nftables", {"nftablesMode": "Enabled"}, False),
     ],
-    ids=["kube-proxy's rules are no matter of Felix", "Felix follows its mode", "Felix is told its own mode"],
+    ids=["iptables", "nftables, and Felix follows kube-proxy's mode", "nftables, set in FelixConfiguration"],
 )
 def test_return_of_kube_proxy_is_a_change_only_where_felix_may_restart_for_it(
     dataplane: str,
     felix: dict[str, str],
-    heeds: bool,  # noqa: FBT001
+    watches: bool,  # noqa: FBT001
 ) -> None:
     calico = Calico(felix=felix, mode=dataplane)
     switch(calico, "ebpf")
@@ -73,7 +73,7 @@ def test_return_of_kube_proxy_is_a_change_only_where_felix_may_restart_for_it(
     assert felix_at is not None
     assert proxy_at is not None
     assert felix_at < proxy_at, "kube-proxy returns once Felix has left eBPF"
-    assert standing.changed_at == (proxy_at if heeds else felix_at)
+    assert standing.changed_at == (proxy_at if watches else felix_at)
 
 
 def test_second_configure_changes_nothing() -> None:

@@ -122,9 +122,9 @@ class Facts:
         return self.nftables_follows_kube_proxy and (self.nftables_mode or "Auto").lower() == "auto"
 
     @property
-    def heeds_kube_proxy(self) -> bool:
-        """Whether Felix may restart when kube-proxy comes or goes, whose rules it looks at."""
-        return self.kube_proxy_mode != "iptables" and (self.kube_proxy_mode != "nftables" or self.follows_kube_proxy)
+    def watches_kube_proxy(self) -> bool:
+        """Whether Felix looks for what kube-proxy makes in its mode, and may restart when kube-proxy comes or goes."""
+        return self.follows_kube_proxy if self.kube_proxy_mode == "nftables" else self.kube_proxy_mode != "iptables"
 
     @property
     def silenced(self) -> str | None:

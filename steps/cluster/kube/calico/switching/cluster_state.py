@@ -66,7 +66,7 @@ class ClusterState:
         deciding = (
             self.inventory.felix_default,
             self.inventory.installation,
-            self.inventory.kube_proxy if self.facts.heeds_kube_proxy else None,
+            self.inventory.kube_proxy if self.facts.watches_kube_proxy else None,
             self.inventory.kube_proxy_config,
         )
         times = [kube_proxy.written_at(each, FIELD_MANAGER) for each in deciding]
