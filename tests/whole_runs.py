@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,11 +29,16 @@ MARK = f"STARTED_BY_TEST_{uuid.uuid4().hex}"
 
 _IPERF3 = """#!/bin/bash
 case " $* " in
-*" -c "*) exec {iperf3} -b 100M "$@" > >(exec sed 's/\\("target_bitrate":\\s*\\)100000000\\b/\\10/') ;;
+*" -c "*)
+  {iperf3} -b 100M "$@" | sed 's/\\("target_bitrate":\\s*\\)100000000\\b/\\10/'
+  exit "${{PIPESTATUS[0]}}" ;;
 *) exec {iperf3} "$@" ;;
 esac
 """
-"""It sends at 100 Mbit/s where no rate is asked for, and says nothing of it."""
+"""It sends at 100 Mbit/s where no rate is asked for, and says nothing of it.
+
+The shell waits for sed, whose output would be lost if it came after the program's end.
+"""
 
 _SITECUSTOMIZE = """
 import importlib.util, sys
@@ -96,13 +102,18 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> str:
-    """The output so far, up to and with the line that holds the text."""
+    """The output so far, up to and with the line that holds the text. A process that never prints it is killed."""
     assert process.stdout is not None
     lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if text in line:
-            return "".join(lines)
+    patience = threading.Timer(PATIENCE_S, process.kill)
+    patience.start()
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if text in line:
+                return "".join(lines)
+    finally:
+        patience.cancel()
     raise AssertionError(f"{text!r} never came:\n{''.join(lines)}")
 
 
