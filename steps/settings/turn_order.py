@@ -30,7 +30,7 @@ LAB_TRIALS_BETWEEN: Final = 5
 PATIENCE_S: Final = 300.0
 LAB_PATIENCE_S: Final = 30.0
 """How long the steps of a visit wait for those that have not started, longer than a proof may take, and the longest
-turn in addition."""
+turn in addition; and for the first word of the turns, while the dataplane is not proven."""
 
 _LEASE_S: Final = 60.0
 """Beyond the sending itself: a quiet machine, a busy server, counters that do not answer, a program that is killed."""
@@ -109,7 +109,12 @@ def patience_s(visit: Visit, omit_s: int, environment: str) -> float:
     """How long steps that have not started are waited for: longer than any turn, so that none is interrupted."""
     longest = max((lease_s(trial.program.lasts_s(trial.duration_s, omit_s)) for trial in visit.trials), default=0.0)
     change_s = scale_lease_s(environment) if has_scale_step(visit) else 0.0
-    return (LAB_PATIENCE_S if is_lab(environment) else PATIENCE_S) + max(longest, change_s)
+    return unproven_s(environment) + max(longest, change_s)
+
+
+def unproven_s(environment: str) -> float:
+    """How long the server of turns may be silent before the first turn: a switch may keep the network down so long."""
+    return LAB_PATIENCE_S if is_lab(environment) else PATIENCE_S
 
 
 def longest_s(visit: Visit, omit_s: int, idle_s: float, environment: str) -> float:

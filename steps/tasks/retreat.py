@@ -9,10 +9,11 @@ from analysis.errors import Problem
 from steps import documents
 from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
-from steps.domain import Visit
+from steps.domain import Change, Visit
 from steps.proof.wait import Impossible, judge
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
+from steps.tasks.shared.turns import refuse_turns
 
 
 @step("switch", deadline_s=1800, repeatable=True)
@@ -24,15 +25,24 @@ def retreat(
     It has no input artifact, for which its pod would wait while the cluster's network is broken.
     """
     chosen, planned = planned_visit(settings, visit)
-    kept = documents.Configure(visit=planned.visit, started_at=datetime.now(UTC))
+    cluster = connect_cluster(chosen.environment)
+    try:
+        changes = _leave(cluster, planned, document)
+        log(f"left {planned.dataplane}, which is not proven" if changes else "there was nothing to leave")
+    finally:
+        # settle may not have reached the server of turns, by which the measuring steps would wait on for many minutes
+        refuse_turns(cluster, planned, chosen, "its proof failed, and it was left")
+
+
+def _leave(cluster: Cluster, visit: Visit, document: Path) -> list[Change]:
+    """What was changed on the way back, which is kept, as is the reason why it failed."""
+    kept = documents.Configure(visit=visit.visit, started_at=datetime.now(UTC))
     began = time.monotonic()
     with kept_on_failure(document, kept):
-        cluster = connect_cluster(chosen.environment)
-        changes = cluster.retreat(planned, _impossible(cluster, planned))
-    documents.write_document(
-        document, kept.model_copy(update={"changes": tuple(changes), "switch_s": time.monotonic() - began})
-    )
-    log(f"left {planned.dataplane}, which is not proven" if changes else "there was nothing to leave")
+        changes = cluster.retreat(visit, _impossible(cluster, visit))
+    switch_s = time.monotonic() - began
+    documents.write_document(document, kept.model_copy(update={"changes": tuple(changes), "switch_s": switch_s}))
+    return changes
 
 
 def _impossible(cluster: Cluster, visit: Visit) -> str | None:

@@ -4,7 +4,6 @@ The measuring steps start meanwhile, and measure nothing before this step report
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -33,8 +32,8 @@ def settle(
     try:
         proven = _proven(cluster, planned, chosen, lambda found: _write(document, kept, found))
     except Problem as problem:
-        with suppress(Problem):  # they end without it too, later
-            refuse_turns(cluster, planned, chosen, str(problem))
+        # Tried once: the way back waits for this step, and refuses again when the network works.
+        refuse_turns(cluster, planned, chosen, str(problem), silent_s=0)
         raise
     log(f"{proven.proof.observed} proven in {proven.settle_s:.2f} s")
     open_turns(cluster, planned, chosen)

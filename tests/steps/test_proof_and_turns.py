@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +16,7 @@ from steps.measurement.monitors import monitor_http
 from steps.measurement.turns.turn_taker import Turn
 from steps.proof import wait
 from steps.settings import schedule, turn_order
-from steps.tasks import clear, configure, settle
+from steps.tasks import clear, configure, retreat, settle
 from steps.tasks.shared.turns import turns_of
 from tests.steps.builders import NODES, settings, sign
 
@@ -38,6 +39,7 @@ class Fake:
     def __init__(self, source: str | None, dataplane: str = "lab-iptables") -> None:
         self.source, self.dataplane = source, dataplane
         self.unready = ""
+        self.stuck = False
         self.calls: list[str] = []
         self.measured_nodes = NODES
 
@@ -72,6 +74,12 @@ class Fake:
         self.calls.append("configure")
         return []
 
+    def retreat(self, *_: object) -> list[Change]:
+        self.calls.append("retreat")
+        if self.stuck:
+            raise Problem("the API is away")
+        return []
+
     def clear(self, _visit: Visit) -> None:
         self.calls.append("clear")
 
@@ -84,7 +92,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     ready: queue.Queue[int] = queue.Queue()
     threading.Thread(target=monitor_http.serve, args=(0, ready.put), daemon=True).start()
     made = Fake(f"http://127.0.0.1:{ready.get(timeout=10)}/")
-    for task in (settle, clear, configure):
+    for task in (settle, retreat, clear, configure):
         monkeypatch.setattr(task, "connect_cluster", lambda _environment: cast("Cluster", made))
     return made
 
@@ -143,6 +151,36 @@ def test_measuring_steps_end_at_once_where_the_dataplane_is_not_proven(fake: Fak
         assert str(ended.get(timeout=10)).startswith("lab-iptables is not proven: node-a: ")
     run(clear.clear, tmp_path, "Succeeded")
     assert fake.calls[-2:] == ["observe after", "clear"]
+
+
+def test_way_back_refuses_turns_that_the_unproven_network_kept_settle_from_refusing(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.dataplane = "lab-ebpf"
+    ended = measure(fake)
+    with monkeypatch.context() as broken:
+        broken.setattr(fake, "source", f"unix:{tmp_path}/unreachable")
+        began_s = time.monotonic()
+        with pytest.raises(SystemExit):
+            settle.settle(CHOSEN.model_dump_json(), "01", tmp_path / "settle.json")
+        assert time.monotonic() - began_s < 10, "the way back waits for it"
+    with pytest.raises(queue.Empty):
+        ended.get(timeout=0.3)
+    retreat.retreat(CHOSEN.model_dump_json(), "01", tmp_path / "retreat.json")
+    for _ in MEASURING:
+        assert ended.get(timeout=10) == "lab-iptables is not proven: its proof failed, and it was left"
+    run(clear.clear, tmp_path, "Succeeded")
+    assert fake.calls[-2:] == ["observe after", "clear"]
+
+
+def test_way_back_that_fails_refuses_the_turns_too(fake: Fake, tmp_path: Path) -> None:
+    fake.stuck = True
+    ended = measure(fake)
+    with pytest.raises(SystemExit):
+        retreat.retreat(CHOSEN.model_dump_json(), "01", tmp_path / "retreat.json")
+    assert documents.read_document(tmp_path / "retreat.json", documents.Configure).error == "the API is away"
+    for _ in MEASURING:
+        assert str(ended.get(timeout=10)).startswith("lab-iptables is not proven: ")
 
 
 def test_measuring_steps_end_with_the_reason_where_a_server_does_not_start(fake: Fake, tmp_path: Path) -> None:

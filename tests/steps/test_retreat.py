@@ -31,6 +31,9 @@ class Cluster:
             raise Problem("prod: the API server can't be reached.")
         return self._signs
 
+    def turns(self, _visit: Visit) -> None:
+        return None
+
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         self.calls.append((visit.dataplane, reason))
         return [Change(what="back", command="kubectl patch")]

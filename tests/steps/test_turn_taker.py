@@ -45,7 +45,7 @@ def lab_source(tmp_path: Path) -> Iterator[str]:
 
 
 def taker(source: str | None, step: str, *, silent_s: float = 20.0, patience_s: float = 20.0) -> TurnTaker:
-    return TurnTaker(source, step, STEPS, patience_s, Programs(), lambda _line: None, silent_s)
+    return TurnTaker(source, step, STEPS, patience_s, Programs(), lambda _line: None, silent_s=silent_s)
 
 
 @pytest.mark.parametrize("kind", ["source", "lab_source"])
@@ -152,6 +152,34 @@ def test_vanished_server_ends_the_wait_in_a_sentence(tmp_path: Path) -> None:
         Problem, match=r"server of turns at unix:.* does not answer: .* for 0\.3 s: run the visit again"
     ):
         taker(f"unix:{place}", "pod-to-pod", silent_s=0.3).take(1, 30.0)
+
+
+def test_silence_is_borne_longer_before_the_first_turn_than_after_it(tmp_path: Path) -> None:
+    """A switch may keep the network down for as long as its proof may take."""
+    place = tmp_path / "turns"
+    own = TurnTaker(
+        f"unix:{place}",
+        "pod-to-pod",
+        ("pod-to-pod",),
+        20.0,
+        Programs(),
+        lambda _line: None,
+        silent_s=0.3,
+        unproven_s=20.0,
+    )
+    got: queue.Queue[object] = queue.Queue()
+    waiting = threading.Thread(target=lambda: got.put(own.take(1, 30.0)), daemon=True)
+    waiting.start()
+    with pytest.raises(queue.Empty):
+        got.get(timeout=1.0)
+    server = subprocess.Popen([sys.executable, "-m", "steps.measurement.turns.turns_http", str(place)])
+    try:
+        assert isinstance(got.get(timeout=20), Turn)
+    finally:
+        server.kill()
+        server.wait()
+    with pytest.raises(Problem, match=r"for 0\.3 s: run the visit again"):
+        own.take(2, 30.0)
 
 
 def test_stop_ends_the_wait_at_once(source: str) -> None:

@@ -16,7 +16,7 @@ from steps.measurement.subprocesses import Programs
 from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TRANSPORT_S, Answer, Request
 
 SILENT_S: Final = 60.0
-"""How long a server of turns may be silent before its clients give up."""
+"""How long a server of turns may be silent before its clients give up, once the visit's first turn was given."""
 
 _AGAIN_S: Final = 0.1
 
@@ -50,6 +50,8 @@ class TurnTaker:
         programs: which are not started while another step measures; when they are stopped, waiting ends.
         report: called with a line where steps are missing.
         silent_s: how long the server may be silent.
+        unproven_s: the same before the visit's first turn, when a switch may still keep the network down; None: no
+            longer than later.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class TurnTaker:
         patience_s: float,
         programs: Programs,
         report: Callable[[str], None],
+        *,
         silent_s: float = SILENT_S,
         needed: Sequence[str] = (),
+        unproven_s: float | None = None,
     ) -> None:
         self._source = source
         self._step = step
@@ -70,6 +74,7 @@ class TurnTaker:
         self.programs = programs
         self._report = report
         self._silent_s = silent_s
+        self._bearable_s = silent_s if unproven_s is None else unproven_s
         self._needed = tuple(needed)
         self._seen = 0
         self._missing: tuple[str, ...] = ()
@@ -128,13 +133,15 @@ class TurnTaker:
             try:
                 answer = ask(self._source or "", request, self._interrupt)
             except Problem as problem:
-                if time.monotonic() - heard_s > self._silent_s:
-                    raise Problem(f"{problem}, for {self._silent_s:g} s: run the visit again") from None
+                if time.monotonic() - heard_s > self._bearable_s:
+                    raise Problem(f"{problem}, for {self._bearable_s:g} s: run the visit again") from None
                 self.programs.stopped.wait(_AGAIN_S)
                 continue
             finally:
                 self.programs.interrupt = None
             heard_s = time.monotonic()
+            if answer.turn:
+                self._bearable_s = self._silent_s
             if answer.refusal:
                 raise Problem(answer.refusal)
             if answer.missing and answer.missing != self._missing:

@@ -1,20 +1,41 @@
 """How the steps of a visit take part in its turns."""
 
+from contextlib import suppress
+
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.measurement.subprocesses import Programs
-from steps.measurement.turns.turn_taker import TurnTaker
+from steps.measurement.turns.turn_taker import SILENT_S, TurnTaker
 from steps.settings import turn_order
 from steps.tasks.shared.step import log
 
 
 def turns_of(source: str | None, step: str, visit: Visit, settings: Settings) -> TurnTaker:
-    """The turns of one step of a visit."""
-    patience_s = turn_order.patience_s(visit, settings.omit_s, settings.environment)
+    """The turns of one step that waits for its own, however long the proof takes."""
+    return _taker(source, step, visit, settings, unproven_s=turn_order.unproven_s(settings.environment))
+
+
+def _taker(
+    source: str | None,
+    step: str,
+    visit: Visit,
+    settings: Settings,
+    *,
+    silent_s: float = SILENT_S,
+    unproven_s: float | None = None,
+) -> TurnTaker:
     return TurnTaker(
-        source, step, turn_order.all_steps(visit), patience_s, Programs(), log, needed=(turn_order.SETTLE,)
+        source,
+        step,
+        turn_order.all_steps(visit),
+        turn_order.patience_s(visit, settings.omit_s, settings.environment),
+        Programs(),
+        log,
+        silent_s=silent_s,
+        needed=(turn_order.SETTLE,),
+        unproven_s=unproven_s,
     )
 
 
@@ -31,7 +52,7 @@ def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
         raise Problem(
             "nothing can be measured, since the visit's servers did not start: the log of configure says why."
         )
-    turns, refusal = turns_of(source, turn_order.SETTLE, visit, settings), ""
+    turns, refusal = _taker(source, turn_order.SETTLE, visit, settings), ""
     try:
         cluster.await_servers()
     except Problem as problem:
@@ -39,11 +60,17 @@ def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
     turns.come(refusal)
 
 
-def refuse_turns(cluster: Cluster, visit: Visit, settings: Settings, reason: str) -> None:
-    """Let the measuring steps end, since the dataplane is not proven.
+def refuse_turns(cluster: Cluster, visit: Visit, settings: Settings, reason: str, silent_s: float = SILENT_S) -> None:
+    """Let the measuring steps end, since the dataplane is not proven. Refused twice, they end by the first reason.
 
-    Raises:
-        Problem: the server of turns does not answer.
+    Args:
+        cluster: whose server of turns is told.
+        visit: whose turns they are.
+        settings: of the run.
+        reason: why it is not proven.
+        silent_s: how long to try. Where nothing answers, the steps end without it too, but minutes later.
     """
-    if (source := cluster.turns(visit)) is not None:
-        turns_of(source, turn_order.SETTLE, visit, settings).come(f"{visit.dataplane} is not proven: {reason}")
+    with suppress(Problem):
+        if (source := cluster.turns(visit)) is not None:
+            taker = _taker(source, turn_order.SETTLE, visit, settings, silent_s=silent_s)
+            taker.come(f"{visit.dataplane} is not proven: {reason}")
