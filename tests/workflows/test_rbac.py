@@ -22,7 +22,7 @@ from steps.cluster.kube.api.permissions import (
     Role,
 )
 from steps.cluster.kube.calico.proof import observations, observe, readiness
-from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import connectivity, manifests
 from steps.cluster.kube.workloads.workload import Workload
@@ -101,7 +101,7 @@ def kube(calico: Calico, role: Role) -> KubernetesCluster:
     )
 
 
-def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
+def switching(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     """What preflight, snapshot, configure and restore do, and a restore after a run that is dead."""
     who = kube(calico, "switch")
     assert not [finding for finding in who.preflight(settings) if "may not" in finding.reason]
@@ -117,6 +117,7 @@ def switching(calico: Calico, settings: Settings, visit: Visit) -> None:
     who.retreat(visit, "it can't be had here")
     assert who.left()
     client, _transport = direct_client(calico.store)
+    curing(calico, client, read_state(client, to_switch=False), monkeypatch)
     put_workflow(calico, VARIABLES, phase="Failed")
     variables = {**VARIABLES, "ARGO_WORKFLOW_NAME": "run-2"}
     other = KubernetesCluster(
@@ -129,6 +130,15 @@ def _has_patch(verbs: set[str]) -> bool:
     return "patch" in verbs
 
 
+def curing(calico: Calico, client: Client, standing: ClusterState, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What every proof may do, the one after a restore too."""
+    monkeypatch.setattr(readiness, "nodes_without_rules", lambda _seen, _now: ("node-a",))
+    monkeypatch.setattr(readiness, "nodes_with_lost_interfaces", lambda _seen: ("node-a",))
+    later = calico.store.now() + timedelta(hours=1)
+    cures = observe._restart_agents(around(calico, client), standing, [], later)
+    assert [cure.looked_at for cure in cures] == ["cure", "cure"]
+
+
 def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the other steps do that ask the cluster."""
     who = kube(calico, "observe")
@@ -136,9 +146,7 @@ def observing(calico: Calico, settings: Settings, visit: Visit, monkeypatch: pyt
     client, _transport = direct_client(calico.store)
     standing = read_state(client, to_switch=False)
     observations.read_logs(client, standing, ["node-a", "node-b"])
-    monkeypatch.setattr(readiness, "nodes_without_rules", lambda _seen, _now: ("node-a",))
-    later = calico.store.now() + timedelta(hours=1)
-    assert observe._restart_kube_proxy(around(calico, client), standing, [], later)
+    curing(calico, client, standing, monkeypatch)
     workload = Workload(client, manifests.TRIALS)
     workload.ensure_services(trial_servers.service())
     container = manifests.Container("server", ("true",))
@@ -156,7 +164,11 @@ def test_rbac_roles_have_exactly_the_needed_permissions(role: Role, monkeypatch:
     used: set[Call] = set()
     clusters = (Calico(), Calico(group=V3_GROUP), Calico("operator", bootstraps=False), Calico("operator"))
     for calico in clusters:
-        (switching(calico, settings, visit) if role == "switch" else observing(calico, settings, visit, monkeypatch))
+        (
+            switching(calico, settings, visit, monkeypatch)
+            if role == "switch"
+            else observing(calico, settings, visit, monkeypatch)
+        )
         used |= {_call(request) for request in calico.store.requests}
     assert used == {_of(entry) for entry in PERMISSIONS if role in entry.roles}
 

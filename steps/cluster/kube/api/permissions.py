@@ -179,7 +179,7 @@ def _table() -> Iterator[Permission]:
     yield from _each("list delete", PODS, KUBE_SYSTEM, _BOTH)
     yield from _each("watch", PODS, KUBE_SYSTEM, _SWITCH)
     yield from _each("get", PODS, KUBE_SYSTEM, _BOTH, subresource="log")
-    yield from _each("list", PODS, CALICO_SYSTEM, _BOTH)
+    yield from _each("list delete", PODS, CALICO_SYSTEM, _BOTH)
     yield from _each("get", PODS, CALICO_SYSTEM, _BOTH, subresource="log")
     yield from _each("get", CONFIGMAPS, TIGERA_OPERATOR, _BOTH, (SERVICES_ENDPOINT,))
     yield from _each("create", CONFIGMAPS, TIGERA_OPERATOR, _SWITCH)

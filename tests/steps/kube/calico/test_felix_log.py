@@ -31,8 +31,53 @@ def test_felix_log_of_recorded_switches(name: str, node: str) -> None:
     assert current.in_bpf is (on_one[name[:2]] if node == "node-b" and name[:2] in on_one else name[:2] in EBPF)
     assert not current.gone
     assert current.restart_due is None
+    assert current.lost == {}
     starts = {"12": 2, "09": 1 if node == "node-a" else 0, "15": 1 if node == "node-a" else 4}.get(name[:2], 1)
     assert len(reading.starts(switch(name).changed_at)) == starts
+
+
+def interface(at: str, state: str, index: int, name: str = "vxlan.calico") -> bytes:
+    update = f'&intdataplane.ifaceStateUpdate{{Name:"{name}", State:"{state}", Index:{index}}}'
+    return line(at, 11324, f"Received interface update msg={update}")
+
+
+def test_felix_log_shows_an_interface_that_felix_takes_for_deleted() -> None:
+    """As recorded where BPF was switched on while the node was busy: the new device came before the old one's end."""
+    reading = [
+        line("10:00:00", 11324, "Felix starting up"),
+        interface("10:00:06", "up", 56),
+        interface("10:00:15.1", "down", 72),
+        interface("10:00:15.2", "up", 72),
+        interface("10:00:15.3", "down", 56),
+        interface("10:00:15.4", "", 56),
+    ]
+    current = read_felix_log(b"\n".join(reading)).current
+    assert current is not None
+    assert [(name, mark.text) for name, mark in current.lost.items()] == [
+        ("vxlan.calico", "it takes vxlan.calico, which is up as number 72, for deleted, as number 56 was")
+    ]
+    again = read_felix_log(b"\n".join([*reading, interface("10:00:16", "up", 72)])).current
+    assert again is not None
+    assert again.lost == {}
+    gone = read_felix_log(b"\n".join([*reading, interface("10:00:16", "", 72)])).current
+    assert gone is not None
+    assert gone.lost == {}
+
+
+@given(states=st.lists(st.tuples(st.sampled_from(["up", "down", ""]), st.integers(1, 3)), max_size=12))
+def test_felix_loses_no_interface_whose_ends_come_before_its_starts(states: list[tuple[str, int]]) -> None:
+    """Each device of a name ends before the next one of that name is up, or is the last one that was up."""
+    in_order, current_index = [], None
+    for state, index in states:
+        if current_index not in {None, index}:
+            in_order.append(("", current_index))
+        in_order.append((state, index))
+        current_index = None if state == "" else index
+    lines = [line("10:00:00", 11324, "Felix starting up")]
+    lines += [interface(f"10:00:{second:02}", state, number or 0) for second, (state, number) in enumerate(in_order, 1)]
+    current = read_felix_log(b"\n".join(lines)).current
+    assert current is not None
+    assert current.lost == {}
 
 
 def test_felix_log_shows_dsr_of_driver_and_programs() -> None:

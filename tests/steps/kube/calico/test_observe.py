@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -54,6 +55,30 @@ def test_observe_after_the_trials_waits_for_the_stability_window() -> None:
     assert cluster.state(cluster.observe("ebpf", "after")) == "proven"
     assert cluster.notices
     assert "45 s without a restart" in cluster.notices[0]
+
+
+def test_felix_that_lost_the_tunnel_is_started_again_on_that_node_alone() -> None:
+    """Without programs on vxlan.calico no other node is reached, and waiting changes nothing."""
+    cluster = Cluster(switch(EBPF))
+    log = cluster.store.logs["kube-system", "calico-node-node-a"]
+    pid = re.findall(r"\]\[(\d+)\] felix/", log[-1][1])[0]
+    for state, index in (("up", 72), ("", 56)):
+        at = log[-1][0]
+        text = f"{at:%Y-%m-%d %H:%M:%S}.000 [INFO][{pid}] felix/int_dataplane.go 2582: Received interface update "
+        update = f'msg=&intdataplane.ifaceStateUpdate{{Name:"vxlan.calico", State:"{state}", Index:{index}}}'
+        log.append((at, text + update))
+    found = cluster.observe("ebpf")
+    judgement = wait.judge(found, "ebpf", MEASURED)
+    assert isinstance(judgement, wait.Pending)
+    assert "node-a: Felix lost an interface: it takes vxlan.calico, which is up as number 72, for" in judgement.reason
+    (cure,) = [sign for sign in found if sign.looked_at == "cure"]
+    assert (cure.node, cure.seen.rpartition(": ")[2]) == (
+        "node-a",
+        "kubectl -n kube-system delete pod calico-node-node-a",
+    )
+    deleted = [r.name for r in cluster.store.requests if r.verb == "delete" and r.plural == "pods"]
+    assert deleted == ["calico-node-node-a"]
+    assert any("deleting its pod calico-node-node-a" in notice for notice in cluster.notices)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -30,6 +30,9 @@ _REFERENCED: Final = re.compile(r"^Chain became referenced.*\btable=\"(calico|fi
 """Printed for each new pod: the table of its chains is Felix's own in nftables, and the kernel's in iptables."""
 
 _HEALTH: Final = re.compile(r"^Overall health status changed: live=(?:true|false) ready=(true|false)")
+_INTERFACE: Final = re.compile(
+    r"^Received interface update\b.*\bName:\"(?P<name>[^\"]+)\", State:\"(?P<state>\w*)\", Index:(?P<index>\d+)"
+)
 _CHANGED: Final = re.compile(r"change DOES require Felix to restart\..*?key=\"(\w+)\" newValue=\"([^\"]*)\"")
 _STARTS: Final = ("Felix starting up", "Successfully loaded configuration")
 _FALLBACK: Final = "BPF dataplane mode enabled but not supported"
@@ -187,7 +190,15 @@ def _parse_progress(process: FelixProcess, mark: LogPosition, message: str) -> N
         process.use_nftables = referenced[1] == "calico"
     elif message.startswith("Completed first update to dataplane"):
         process.first_update = process.first_update or mark
-    elif health := _HEALTH.match(message):
+    elif interface := _INTERFACE.match(message):
+        _parse_interface(process, mark.at, interface["name"], interface["state"], int(interface["index"]))
+    else:
+        _parse_life(process, mark, message)
+
+
+def _parse_life(process: FelixProcess, mark: LogPosition, message: str) -> None:
+    """Parse whether it is ready, has to start again, or ends."""
+    if health := _HEALTH.match(message):
         process.ready = health[1] == "true"
         process.ready_at = mark.at if process.ready else None
     elif changed := _CHANGED.search(message):
@@ -196,3 +207,17 @@ def _parse_progress(process: FelixProcess, mark: LogPosition, message: str) -> N
         process.pending_settings["kube-proxy's mode"] = message.rpartition("current=")[2].partition(" ")[0] or "another"
     elif message.startswith("Exiting for config change"):
         process.leaving = process.leaving or mark
+
+
+def _parse_interface(process: FelixProcess, at: datetime, name: str, state: str, index: int) -> None:
+    """Parse that an interface is up, or, with an empty state, that it is gone."""
+    known = process.interfaces.get(name)
+    if state == "up":
+        process.interfaces[name] = index
+        process.lost.pop(name, None)
+    elif state == "" and known in {None, index}:
+        process.interfaces.pop(name, None)
+        process.lost.pop(name, None)
+    elif state == "":
+        seen = f"it takes {name}, which is up as number {known}, for deleted, as number {index} was"
+        process.lost[name] = LogPosition(at, seen)

@@ -1,7 +1,7 @@
 """The signs of a visit's dataplane on every node: by Felix's logs and the benchmark's probe pods."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,7 +33,7 @@ AFTER_S: Final = 75.0
 
 _POLL_S: Final = 1.0
 _YOUNG: Final = timedelta(seconds=30)
-"""The age below which a kube-proxy pod may not have written its rules yet."""
+"""The age below which an agent's pod may not have written its rules yet."""
 
 
 def observe(
@@ -48,7 +48,7 @@ def observe(
     """Observe once before the trials; after them, repeatedly until the time without a restart has passed.
 
     An incomplete switch and a permanent fallback are signs that agree with no dataplane. On a node without kube-proxy's
-    rules, kube-proxy's pod is deleted, which is a sign too.
+    rules, kube-proxy's pod is deleted, and calico-node's where Felix lost an interface; each is a sign too.
 
     Args:
         around: the client, the variables of the environment, and the callbacks.
@@ -108,7 +108,7 @@ def observe(
 
     if moment == "before":
         now, observations, found = once()
-        return [*found, *_restart_kube_proxy(around, standing, observations, now)]
+        return [*found, *_restart_agents(around, standing, observations, now)]
     # polled, since it is read from logs and waits for time to pass
     now, observations, found = poll(
         once,
@@ -147,23 +147,36 @@ def _is_final(found: Sequence[Sign]) -> bool:
     return not _waits(found) or any(sign.looked_at == FOR_GOOD for sign in found)
 
 
-def _restart_kube_proxy(
+def _restart_agents(
     around: Surroundings, standing: ClusterState, observations: Sequence[Observation], now: datetime
 ) -> list[Sign]:
-    """Delete kube-proxy's pod on each node without its rules."""
-    bare = readiness.nodes_without_rules(observations, now)
-    if not bare:
-        return []
+    """Delete kube-proxy's pod on each node without its rules, and calico-node's where Felix lost an interface."""
+    facts = standing.facts
     found = []
-    for pod in around.client.list(PODS, KUBE_SYSTEM, labels=standing.facts.kube_proxy_labels):
-        node = (pod.get("spec") or {}).get("nodeName")
+    if bare := readiness.nodes_without_rules(observations, now):
+        why = "Services do not answer: kube-proxy has no rules there"
+        found += _delete_pods(around, KUBE_SYSTEM, facts.kube_proxy_labels, dict.fromkeys(bare, why), now)
+    lost = readiness.nodes_with_lost_interfaces(observations)
+    if lost and facts.calico_namespace is not None:
+        whys = dict.fromkeys(lost, "Felix takes an interface for deleted that exists")
+        found += _delete_pods(around, facts.calico_namespace, facts.agent_labels, whys, now)
+    return found
+
+
+def _delete_pods(
+    around: Surroundings, namespace: str, labels: str, whys: Mapping[str, str], now: datetime
+) -> list[Sign]:
+    """Delete an agent's pod on each of these nodes, but not one that has only just started."""
+    found = []
+    for pod in around.client.list(PODS, namespace, labels=labels):
+        node = str((pod.get("spec") or {}).get("nodeName"))
         created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-        if node not in bare or pod["metadata"].get("deletionTimestamp") or now - created < _YOUNG:
+        if node not in whys or pod["metadata"].get("deletionTimestamp") or now - created < _YOUNG:
             continue
         name = pod["metadata"]["name"]
-        around.say(f"{node}: Services do not answer: kube-proxy has no rules there; deleting its pod {name}")
-        around.client.delete(PODS, name, KUBE_SYSTEM, uid=pod["metadata"]["uid"])
-        command = f"Services did not answer: kubectl -n {KUBE_SYSTEM} delete pod {name}"
+        around.say(f"{node}: {whys[node]}; deleting its pod {name}")
+        around.client.delete(PODS, name, namespace, uid=pod["metadata"]["uid"])
+        command = f"{whys[node]}: kubectl -n {namespace} delete pod {name}"
         found.append(Sign(moment="before", node=node, looked_at="cure", seen=command, at=now, indicates=None))
     return found
 

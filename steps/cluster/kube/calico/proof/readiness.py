@@ -197,6 +197,8 @@ def _unfinished(observation: Observation, current: FelixProcess) -> Iterator[str
         yield f"Felix can't read its configuration from the API server ({current.unconfigured.text})"
     elif current.updated_at is None and current.started_at is not None and not _ready_since(observation):
         yield "Felix has not completed its first update to the dataplane"
+    elif current.lost:
+        yield f"Felix lost an interface: {'; '.join(mark.text for mark in current.lost.values())}"
 
 
 def _started_at(observation: Observation) -> datetime | None:
@@ -266,6 +268,22 @@ def unswitched(
             else ["it could not be observed"]
         )
     ]
+
+
+def nodes_with_lost_interfaces(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """The nodes where Felix is done, and takes an interface for deleted that exists, so that it carries nothing.
+
+    Deleting the node's calico-node pod repairs that: a Felix that starts finds the interfaces that there are.
+    """
+    return tuple(
+        each.node
+        for each in observations
+        if (current := each.current) is not None
+        and current.lost
+        and current.updated_at is not None
+        and not current.gone
+        and current.restart_due is None
+    )
 
 
 def nodes_without_rules(observations: Sequence[Observation], now: datetime) -> tuple[str, ...]:
