@@ -24,6 +24,8 @@ class Objects:
         self.ownership: dict[Key, Ownership] = {}
         self.compacted = 0
         self.logs: dict[tuple[str, str], list[tuple[datetime, str]]] = {}
+        self.initializing: set[tuple[str, str]] = set()
+        """Pods whose containers have not started, by namespace and name."""
         self.after: Callable[[], None] = lambda: None
         self.down: set[str] = set()
         """Nodes whose kubelet does not answer: no log can be read there, and no pod ends unless it is forced to."""

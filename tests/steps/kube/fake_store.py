@@ -148,6 +148,10 @@ class Store(Objects):
             return answers.missing(("", "pods", namespace, name))
         if self._is_on_a_node_that_is_down(("", "pods", namespace, name)):
             return answers.refusal(500, "InternalError", "dial tcp 10.250.0.12:10250: connect: no route to host")
+        if (namespace, name) in self.initializing:
+            container = query.get("container", "main")
+            waits = f'container "{container}" in pod "{name}" is waiting to start: PodInitializing'
+            return answers.refusal(400, "BadRequest", waits)
         since = datetime.fromisoformat(query["sinceTime"]) if "sinceTime" in query else None
         lines = [entry for entry in self.logs.get((namespace, name), []) if since is None or entry[0] >= since]
         lines = lines[-int(query["tailLines"]) :] if "tailLines" in query else lines

@@ -157,6 +157,13 @@ def test_pod_log_since_a_time(api: Api) -> None:
     assert client.log("gone", BENCHMARK) == b""
 
 
+def test_log_of_a_container_that_has_not_started_is_empty(api: Api) -> None:
+    """As on a real cluster, whose API refuses it with status 400."""
+    api.store.put("", "pods", {"metadata": {"name": "a", "namespace": NAMESPACE}})
+    api.store.initializing.add((NAMESPACE, "a"))
+    assert api.client().log("a", BENCHMARK, container="calico-node") == b""
+
+
 def test_self_subject_access_review_for_each_name(api: Api) -> None:
     api.store.denied = lambda request: request.name == "b"
     both = Permission("get", CONFIGMAPS, KUBE_SYSTEM, frozenset({"switch"}), ("a", "b"))

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from steps.cluster.kube.api import encoding, permissions, watch
-from steps.cluster.kube.api.errors import ApiError
+from steps.cluster.kube.api.errors import BAD_REQUEST, ApiError
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, Permission, Resource
@@ -163,7 +163,7 @@ class Client:
         timestamps: bool = True,
         limit_bytes: int = 64 * 2**20,
     ) -> bytes:
-        """A container's log; empty if the pod does not exist.
+        """A container's log; empty if the pod does not exist, or the container has not started.
 
         Args:
             pod: its name.
@@ -181,7 +181,12 @@ class Client:
         if tail_lines is not None:
             query["tailLines"] = str(tail_lines)
         path = self._path(permissions.PODS, namespace, pod) + "/log" + encoding.query(query)
-        return self._transport.call("GET", path, f"the log of pod {pod}", missing=True) or b""
+        try:
+            return self._transport.call("GET", path, f"the log of pod {pod}", missing=True) or b""
+        except ApiError as error:
+            if error.status == BAD_REQUEST and "is waiting to start" in str(error):
+                return b""
+            raise
 
     def allows(self, permission: Permission) -> bool:
         """Whether this client has the permission, by SelfSubjectAccessReview."""

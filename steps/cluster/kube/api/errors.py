@@ -20,13 +20,14 @@ from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.denials import BETWEEN, Status, explain
 from steps.cluster.kube.api.identity import Identity
 
+BAD_REQUEST: Final = 400
 UNAUTHORISED: Final = 401
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 GONE: Final = 410
 TOO_MANY: Final = 429
 _REPEATABLE: Final = frozenset({TOO_MANY, 408, 500, 502, 503, 504})
-_REFUSALS: Final = 400
+_REFUSALS: Final = BAD_REQUEST
 
 NO_DRY_RUN: Final = "does not support dry run"
 """In the message of a refused dry run, where an admission webhook has side effects."""

@@ -81,6 +81,13 @@ def test_felix_that_lost_the_tunnel_is_started_again_on_that_node_alone() -> Non
     assert any("deleting its pod calico-node-node-a" in notice for notice in cluster.notices)
 
 
+def test_calico_node_that_is_only_being_started_is_waited_for() -> None:
+    cluster = Cluster(switch(EBPF))
+    cluster.store.initializing.add(("kube-system", "calico-node-node-a"))
+    judgement = wait.judge(cluster.observe("ebpf"), "ebpf", MEASURED)
+    assert isinstance(judgement, wait.Pending)
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_bpf_fallback_ends_the_wait_with_evidence(moment: Moment) -> None:
     cluster = Cluster(switch("08-node-b-kernel-too-old-falls-back"), after_s=5.0)
