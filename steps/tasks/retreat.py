@@ -25,18 +25,19 @@ def retreat(
     It has no input artifact, for which its pod would wait while the cluster's network is broken.
     """
     chosen, planned = planned_visit(settings, visit)
-    cluster = connect_cluster(chosen.environment)
+    kept = documents.Configure(visit=planned.visit, started_at=datetime.now(UTC))
+    with kept_on_failure(document, kept):
+        cluster = connect_cluster(chosen.environment)
     try:
-        changes = _leave(cluster, planned, document)
+        changes = _leave(cluster, planned, kept, document)
         log(f"left {planned.dataplane}, which is not proven" if changes else "there was nothing to leave")
     finally:
         # settle may not have reached the server of turns, by which the measuring steps would wait on for many minutes
         refuse_turns(cluster, planned, chosen, "its proof failed, and it was left")
 
 
-def _leave(cluster: Cluster, visit: Visit, document: Path) -> list[Change]:
+def _leave(cluster: Cluster, visit: Visit, kept: documents.Configure, document: Path) -> list[Change]:
     """What was changed on the way back, which is kept, as is the reason why it failed."""
-    kept = documents.Configure(visit=visit.visit, started_at=datetime.now(UTC))
     began = time.monotonic()
     with kept_on_failure(document, kept):
         changes = cluster.retreat(visit, _impossible(cluster, visit))

@@ -50,8 +50,8 @@ class TurnTaker:
         programs: which are not started while another step measures; when they are stopped, waiting ends.
         report: called with a line where steps are missing.
         silent_s: how long the server may be silent.
-        unproven_s: the same before the visit's first turn, when a switch may still keep the network down; None: no
-            longer than later.
+        unproven_s: the same before the visit's first turn, when a switch may still keep the network down, if that is
+            longer.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class TurnTaker:
         *,
         silent_s: float = SILENT_S,
         needed: Sequence[str] = (),
-        unproven_s: float | None = None,
+        unproven_s: float = 0.0,
     ) -> None:
         self._source = source
         self._step = step
@@ -74,7 +74,7 @@ class TurnTaker:
         self.programs = programs
         self._report = report
         self._silent_s = silent_s
-        self._bearable_s = silent_s if unproven_s is None else unproven_s
+        self._bearable_s = max(silent_s, unproven_s)
         self._needed = tuple(needed)
         self._seen = 0
         self._missing: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ def _taker(
     settings: Settings,
     *,
     silent_s: float = SILENT_S,
-    unproven_s: float | None = None,
+    unproven_s: float = 0.0,
 ) -> TurnTaker:
     return TurnTaker(
         source,
