@@ -64,7 +64,7 @@ def refuse_turns(cluster: Cluster, visit: Visit, settings: Settings, reason: str
     """Let the measuring steps end, since the dataplane is not proven. Refused twice, they end by the first reason.
 
     Args:
-        cluster: whose server of turns is told.
+        cluster: that has the server of turns.
         visit: whose turns they are.
         settings: of the run.
         reason: why it is not proven.

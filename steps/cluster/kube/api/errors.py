@@ -27,7 +27,7 @@ CONFLICT: Final = 409
 GONE: Final = 410
 TOO_MANY: Final = 429
 _REPEATABLE: Final = frozenset({TOO_MANY, 408, 500, 502, 503, 504})
-_REFUSALS: Final = BAD_REQUEST
+_REFUSALS: Final = 400
 
 NO_DRY_RUN: Final = "does not support dry run"
 """In the message of a refused dry run, where an admission webhook has side effects."""

@@ -1,7 +1,7 @@
 """The signs of a visit's dataplane on every node: by Felix's logs and the benchmark's probe pods."""
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -155,28 +155,28 @@ def _restart_agents(
     found = []
     if bare := readiness.nodes_without_rules(observations, now):
         why = "Services do not answer: kube-proxy has no rules there"
-        found += _delete_pods(around, KUBE_SYSTEM, facts.kube_proxy_labels, dict.fromkeys(bare, why), now)
+        found += _delete_pods(around, KUBE_SYSTEM, facts.kube_proxy_labels, bare, why, now)
     lost = readiness.nodes_with_lost_interfaces(observations)
     if lost and facts.calico_namespace is not None:
-        whys = dict.fromkeys(lost, "Felix takes an interface for deleted that exists")
-        found += _delete_pods(around, facts.calico_namespace, facts.agent_labels, whys, now)
+        why = "Felix takes an interface for deleted that exists"
+        found += _delete_pods(around, facts.calico_namespace, facts.agent_labels, lost, why, now)
     return found
 
 
 def _delete_pods(
-    around: Surroundings, namespace: str, labels: str, whys: Mapping[str, str], now: datetime
+    around: Surroundings, namespace: str, labels: str, nodes: Sequence[str], why: str, now: datetime
 ) -> list[Sign]:
     """Delete an agent's pod on each of these nodes, but not one that has only just started."""
     found = []
     for pod in around.client.list(PODS, namespace, labels=labels):
-        node = str((pod.get("spec") or {}).get("nodeName"))
+        node = (pod.get("spec") or {}).get("nodeName")
         created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-        if node not in whys or pod["metadata"].get("deletionTimestamp") or now - created < _YOUNG:
+        if node not in nodes or pod["metadata"].get("deletionTimestamp") or now - created < _YOUNG:
             continue
         name = pod["metadata"]["name"]
-        around.say(f"{node}: {whys[node]}; deleting its pod {name}")
+        around.say(f"{node}: {why}; deleting its pod {name}")
         around.client.delete(PODS, name, namespace, uid=pod["metadata"]["uid"])
-        command = f"{whys[node]}: kubectl -n {namespace} delete pod {name}"
+        command = f"{why}: kubectl -n {namespace} delete pod {name}"
         found.append(Sign(moment="before", node=node, looked_at="cure", seen=command, at=now, indicates=None))
     return found
 
