@@ -233,13 +233,15 @@ chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every faul
 chaos-table: $(RUN_READY) ## What the points of chaos came to so far, as Markdown, without a cluster: make chaos-table DOCUMENT=chaos.md
 	@$(call flagged,benchmarks.chaos.document,OUTCOMES DOCUMENT)
 
+# One version of a package for every Python, and for runs the one that the tests have tried.
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-annotate --no-header
+
 .PHONY: lock
 lock: $(DEV_READY) ## Pin the newest allowed packages with their hashes.
-	@for set in '' -dev; do \
-	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-annotate --no-header $${set:+--group dev} pyproject.toml --output-file requirements$$set.lock; done
-	@echo apache-otava==0.8.0 | $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-annotate --no-header - --output-file benchmarks/otava/requirements.lock
+	@$(COMPILE) --group dev pyproject.toml --output-file requirements-dev.lock
+	@$(COMPILE) --constraints requirements-dev.lock pyproject.toml --output-file requirements.lock
+	@echo apache-otava==0.8.0 | $(COMPILE) - --output-file benchmarks/otava/requirements.lock
 
 .PHONY: clean
 clean: ## Delete the virtual environment and all caches; results stay.
