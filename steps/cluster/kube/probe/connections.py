@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from steps.cluster.kube.probe.rest import ASK_S, Rest
+from steps.cluster.kube.probe.rest import ASK_S, WAIT_S, Rest
 
 EVERY_S: Final = 0.2
 GIVES_UP_S: Final = 1.0
@@ -104,7 +104,7 @@ async def try_connections(target: Target, result: TargetResult, rest: Rest) -> N
         await rest.awake.wait()
         began = time.monotonic()
         try:
-            await _try_once(target, rest)
+            await _try_once(target, rest, rest.messages.request, GIVES_UP_S)
             result.ok_at = now()
         except TimeoutError:
             result.fail("timed out")
@@ -114,20 +114,20 @@ async def try_connections(target: Target, result: TargetResult, rest: Rest) -> N
 
 
 async def ask_to_wake(target: Target, rest: Rest) -> None:
-    """Ask a server whether it still rests, as long as this probe rests, until cancelled."""
+    """Ask a server to tell when its rest ends, as long as this probe rests, until cancelled."""
     while True:
         await asyncio.sleep(ASK_S)
         if rest.now:
             with contextlib.suppress(OSError):
-                await _try_once(target, rest)
+                await _try_once(target, rest, rest.messages.wait, WAIT_S + GIVES_UP_S)
 
 
-async def _try_once(target: Target, rest: Rest) -> None:
-    async with asyncio.timeout(GIVES_UP_S):
+async def _try_once(target: Target, rest: Rest, request: bytes, timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
         reader, writer = await asyncio.open_connection(target.address, target.port)
         try:
             close_with_reset(writer)
-            writer.write(rest.messages.request)
+            writer.write(request)
             await _read_reply(reader, rest)
         finally:
             writer.close()

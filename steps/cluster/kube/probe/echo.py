@@ -53,7 +53,7 @@ async def serve_echo(port: int, rest: Rest, stack: contextlib.AsyncExitStack, ad
                 while True:
                     async with asyncio.timeout(DEAD_S):
                         request = await reader.readexactly(length)
-                    if (answer := rest.answer(request)) is None:
+                    if (answer := await rest.answer(request)) is None:
                         return
                     writer.write(answer)
                     await writer.drain()

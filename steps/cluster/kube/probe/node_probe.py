@@ -27,6 +27,9 @@ from steps.kernel_memory import held_bytes
 REPORT_S: Final = 1.0
 """The time between two lines."""
 
+_WOKEN_S: Final = 0.3
+"""From the end of a rest to the next line: enough for a connection to each target, and for the agents' answers."""
+
 _TIMEOUT_S: Final = 1.0
 _BAD: Final = 300
 _LONGEST: Final = 100
@@ -131,12 +134,25 @@ async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[object
         end = asyncio.ensure_future(until) if until is not None else None
         is_over = False
         while end is None or not end.done():
-            await asyncio.sleep(REPORT_S)
+            await until_due(rest)
             if not (is_over and rest.now):
                 is_over = rest.now and all(line.closed for line in held)
                 state = {"at": connections.now(), "node": spec.node, "host": host or None, "rests": rest.now}
                 answers = [asdict(each) for each in results]
                 report(json.dumps({**state, "answers": answers, "lines": [each.as_json() for each in held]}))
+
+
+async def until_due(rest: Rest) -> None:
+    """Wait until the next report is due; sooner where a rest ends, since whoever ended it waits for that report."""
+    if not rest.now:
+        await asyncio.sleep(REPORT_S)
+        return
+    try:
+        async with asyncio.timeout(REPORT_S):
+            await rest.awake.wait()
+    except TimeoutError:
+        return
+    await asyncio.sleep(_WOKEN_S)
 
 
 def _reset(counts: TargetResult | HeldConnection) -> None:

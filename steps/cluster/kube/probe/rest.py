@@ -1,11 +1,13 @@
 """When the probes of a node rest: between the proof before the trials and the one after them they must disturb nothing.
 
 A request lets the probes with an echo server rest; by their replies to all others their clients rest, too. Who rests
-sends nothing, except that a client asks once a second whether it may go on. A long-lived connection that awaits a reply
-stays open until the reply comes or the connection is dead, so that what a switch cost is known in the end.
+sends nothing, except that a client asks to be told when the rest ends, twice a minute. A long-lived connection that
+awaits a reply stays open until the reply comes or the connection is dead, so that what a switch cost is known in the
+end.
 """
 
 import asyncio
+import contextlib
 import hmac
 import socket
 from collections.abc import Callable
@@ -13,7 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 ASK_S: Final = 1.0
-"""The time between two questions of a client that rests."""
+"""The time between two questions of a client that rests, each of which is answered when the rest ends."""
+
+WAIT_S: Final = 30.0
+"""The longest time until the answer, since a connection may break without a word."""
 
 _TELL_S: Final = 2.0
 """The longest time for telling a server."""
@@ -24,18 +29,19 @@ class Messages:
     """The requests and replies of an echo server, all of one length.
 
     `rest` and `wake`: requests that begin and end the server's rest. While it rests, `rest` is its reply to all others.
+    `wait`: a request whose reply comes when the server does not rest, or after `WAIT_S`.
     """
 
     request: bytes
     reply: bytes
     rest: bytes
     wake: bytes
+    wait: bytes
 
     @classmethod
     def of(cls, token: str) -> "Messages":
         """The messages with this token."""
-        request, reply, rest, wake = (mark + token.encode() for mark in (b"?", b"!", b"-", b"+"))
-        return cls(request, reply, rest, wake)
+        return cls(*(mark + token.encode() for mark in (b"?", b"!", b"-", b"+", b"=")))
 
 
 class Rest:
@@ -59,13 +65,17 @@ class Rest:
         """Whether it rests now."""
         return not self.awake.is_set()
 
-    def answer(self, request: bytes) -> bytes | None:
-        """A server's reply to a request; None: the request is not one of these probes."""
+    async def answer(self, request: bytes) -> bytes | None:
+        """A server's reply to a request, when it is due; None: the request is not one of these probes."""
         own = self.messages
         if hmac.compare_digest(request, own.rest):
             self.awake.clear()
         elif hmac.compare_digest(request, own.wake):
             self._wake()
+        elif hmac.compare_digest(request, own.wait):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_S):
+                    await self.awake.wait()
         elif not hmac.compare_digest(request, own.request):
             return None
         return own.rest if self.now else own.reply

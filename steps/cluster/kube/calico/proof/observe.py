@@ -32,6 +32,8 @@ AFTER_S: Final = 75.0
 """How long the observation after the last trial waits for missing signs."""
 
 _POLL_S: Final = 1.0
+_FIRST_POLL_S: Final = 0.3
+"""After the trials most signs are there as soon as the probe pods have reported."""
 _YOUNG: Final = timedelta(seconds=30)
 """The age below which an agent's pod may not have written its rules yet."""
 
@@ -113,7 +115,8 @@ def observe(
     now, observations, found = poll(
         once,
         lambda result: _is_final(result[2]),
-        pause_s=_POLL_S,
+        pause_s=_FIRST_POLL_S,
+        longest_pause_s=_POLL_S,
         timeout_s=AFTER_S,
         sleep=around.sleep,
         again=lambda result: around.say(f"waiting: {_waits(result[2])[0]}"),
