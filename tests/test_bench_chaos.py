@@ -1,15 +1,15 @@
-"""The matrix of faults: which points are tried, how a fault is made and ended, and what is found after a run."""
+"""What is found after a run that a fault of the matrix struck."""
 
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.errors import BadInput, Problem
+from analysis.errors import BadInput
 from analysis.store.store import Store
-from benchmarks.chaos import commands, moments, runner
-from benchmarks.chaos.points import BY_NAME, FAULTS, Point
+from benchmarks.chaos import moments, runner
+from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import NotAsBeforeError, Runner
 from benchmarks.chaos.strikes import Strikes
 from steps.cluster.kube.adapter import KubernetesCluster
@@ -17,97 +17,10 @@ from tests.steps.kube.fake_api import NAMESPACE
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.test_adapter import OF_TEMPLATE, PREFLIGHT, kube, visit
 from tests.steps.kube.test_adapter import settings as chosen
-from tests.workflows.fake_argo import deployment, person
+from tests.workflows.fake_argo import person
 from tests.workflows.fake_run import RUN, UID, Status
 from workflows.deployment.user_client import UserClient
 from workflows.submission import submit
-
-GIVEN = {f.name: commands.Commands(start="begin {node}", end="end {node}") for f in FAULTS if f.means == "command"}
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("[kubelet-stoped]\nstart='a'\nend='b'", "commands for kubelet-stoped; they are taken for kubelet-stopped,"),
-        ("[terminate]\nstart='a'\nend='b'", "commands for terminate; they are taken for"),
-        ("[s3-away]\nstart='a'", "s3-away.end: Field required"),
-        ("[s3-away]\nstart='a'\nend=' '", "s3-away.end: it has no word"),
-        ("[s3-away]\nstart='a {host}'\nend='b'", "'host' is no placeholder: only {node} is"),
-        ("[s3-away]\nstart='a \"'\nend='b'", "No closing quotation"),
-        ("[s3-away]\nstart='a'\nend='b'\nlasts_s=0", "lasts_s: Input should be greater than 0"),
-        ("s3-away", "is no TOML"),
-    ],
-)
-def test_invalid_commands_are_refused_by_a_sentence(tmp_path: Path, text: str, says: str) -> None:
-    file = tmp_path / "faults.toml"
-    file.write_text(text)
-    with pytest.raises(BadInput, match=r"faults\.toml") as caught:
-        commands.read_commands(file)
-    assert says in str(caught.value)
-
-
-def test_failed_command_is_a_problem_that_shows_it() -> None:
-    commands.run("true {node}", "node-a")
-    with pytest.raises(Problem, match=r"`sh -c 'echo no \$0 >&2; exit 3' 'a node'` failed with exit code 3: no a node"):
-        commands.run("sh -c 'echo no $0 >&2; exit 3' {node}", "a node")
-    with pytest.raises(Problem, match="can't be started"):
-        commands.run("no-such-program", "n")
-
-
-def test_chaos_fault_without_its_means_is_named_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    strikes = Strikes(person(Calico().store), {"s3-away": GIVEN["s3-away"]})
-    assert strikes.left_out() == [
-        *(f"{f}: no command is given for it" for f in ("kubelet-stopped", "api-server-stopped", "etcd-stopped")),
-        "network-cut: no command is given for it",
-        "retry: `argo` is not on PATH",
-    ]
-    assert "s3-away" in {fault.name for fault in strikes.possible()}
-
-
-class Interrupted(BaseException):
-    """Ctrl-C while a fault lasts."""
-
-
-def interrupt(_seconds: float) -> None:
-    raise Interrupted
-
-
-def test_interrupted_chaos_fault_is_ended() -> None:
-    store = Calico().store
-    store.serve("apps", "v1", "deployments", "Deployment")
-    found = deployment("workflow-controller", "quay.io/argoproj/workflow-controller:v4.1.2")
-    found["spec"]["replicas"] = 2
-    store.put("apps", "deployments", found)
-    called: list[tuple[str, str]] = []
-    strikes = Strikes(person(store), GIVEN, sleep=interrupt, call=lambda text, node: called.append((text, node)))
-    run = Status().workflow()
-    for name in ("argo-stopped", "kubelet-stopped"):
-        with pytest.raises(Interrupted):
-            strikes.strike(BY_NAME[name], run, {"id": "x-1", "templateName": "settle"})
-    now = store.find("apps", "deployments", "argo", "workflow-controller")
-    assert now is not None
-    assert now["spec"]["replicas"] == 2
-    assert now["metadata"]["generation"] == 3, "it was scaled to 0 in between"
-    assert called == [("begin {node}", "node-a"), ("end {node}", "node-a")]
-
-
-@pytest.mark.parametrize("fault", ["kubelet-stopped", "network-cut"])
-@pytest.mark.parametrize(("renewed_after_s", "effect"), [(-3, True), (3, True), (20, False), (None, None)])
-def test_chaos_fault_that_silences_a_node_is_seen_by_its_lease(
-    fault: str,
-    renewed_after_s: int | None,
-    effect: bool | None,  # noqa: FBT001
-) -> None:
-    store = Calico().store
-    store.serve("coordination.k8s.io", "v1", "leases", "Lease")
-    if renewed_after_s is not None:
-        renewed = (store.now() + timedelta(seconds=renewed_after_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        name = {"name": "node-a", "namespace": "kube-node-lease"}
-        store.put("coordination.k8s.io", "leases", {"metadata": name, "spec": {"renewTime": renewed}})
-    strikes = Strikes(person(store), GIVEN, sleep=store.advance, call=lambda _text, _node: None)
-    run = Status().workflow()
-    assert strikes.strike(BY_NAME[fault], run, {"id": "x-1", "templateName": "settle"}) is effect
 
 
 def point(name: str, visit: int | None = None) -> Point:
@@ -176,7 +89,7 @@ class Cluster:
 
     def _put(self, phase: str, run: Status) -> None:
         status = {"phase": phase, "nodes": {**PREFLIGHT, **run.nodes}}
-        labels = {"workflows.argoproj.io/completed": "true" if phase == "Failed" else "false"}
+        labels = {"workflows.argoproj.io/completed": "false" if phase == "Running" else "true"}
         metadata = {"namespace": NAMESPACE, "name": RUN, "uid": UID, "labels": labels}
         self.calico.store.put("argoproj.io", "workflows", {"metadata": metadata, "spec": OF_TEMPLATE, "status": status})
 
@@ -205,7 +118,7 @@ class Cluster:
         self.looks += 1
         self.waited_s += seconds
         found = self.calico.store.find("argoproj.io", "workflows", NAMESPACE, RUN)
-        if found is None or found["status"]["phase"] == "Failed":
+        if found is None or found["status"]["phase"] != "Running":
             if self.guard and self.waited_s > 60:
                 kube(self.calico, {"ARGO_WORKFLOW_NAME": "guard"}).restore()
             return
@@ -321,6 +234,36 @@ def test_nothing_is_pressed_on_a_run_that_ended_before_its_point(
     found = cluster.runner.run(point(f"{fault}@clear.running", 1), 3)
     assert found.verdict == "not struck"
     assert cluster.pressed == 0
+
+
+def test_run_that_ends_in_the_delay_is_not_struck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, guard=False)
+    late = replace(point("terminate@configure.running", 1), delay_s=7.5)
+
+    def sleep(seconds: float) -> None:
+        if seconds == late.delay_s:
+            cluster._put("Failed", Status())
+        cluster._sleep(seconds)
+
+    cluster.runner._sleep = sleep
+    assert cluster.runner.run(late, 3).verdict == "not struck"
+    assert cluster.pressed == 0
+
+
+@pytest.mark.parametrize("fault", ["retry", "stop-twice"])
+def test_run_that_succeeds_despite_a_stop_is_not_taken_for_struck(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last pod was over; Argo refuses to retry what succeeded."""
+    cluster = Cluster(tmp_path, monkeypatch, guard=False)
+
+    def succeed(_found: object) -> None:
+        cluster._own().restore()
+        cluster._put("Succeeded", Status())
+
+    monkeypatch.setattr(cluster, "_end", succeed)
+    assert cluster.runner.run(point(f"{fault}@configure.running", 1), 3).verdict == "without effect"
+    assert cluster.pressed == 1
 
 
 def test_later_session_compares_with_the_objects_from_before_the_first_point(

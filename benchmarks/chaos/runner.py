@@ -105,7 +105,7 @@ class Runner:
         run = run_id(name, workflow["metadata"]["uid"])
         struck = _Struck() if node is None else self._strike(point, run, workflow, node, submitted)
         over = self._clock()
-        stuck = self._await_end(name) if node is None else self._end(point, name)
+        stuck, pressed = (self._await_end(name), True) if struck.at is None else self._end(point, name)
         end_s = self._clock() - over
         left, back_s = self._await_remains(objects)
         if back_s is None:
@@ -116,7 +116,7 @@ class Runner:
             seed=seed,
             run=name,
             struck_at=struck.at,
-            effect=struck.effect,
+            effect=struck.effect if pressed else False,
             changed=left.changed,
             lock=left.lock,
             left=left.left,
@@ -142,19 +142,26 @@ class Runner:
         return known
 
     def _strike(self, point: Point, run: str, workflow: Object, node: Object, submitted: float) -> _Struck:
-        """Wait for the point's delay, and make its fault."""
+        """Wait for the point's delay, and make its fault, unless the run is over by then."""
         name = workflow["metadata"]["name"]
         known = before_and_after.measured_until_now(self._store, run)
         self._sleep(point.delay_s)
         now = self._client.get(WORKFLOWS, name, BENCHMARK) or workflow
+        if status.has_ended(now):
+            return _Struck()
         at = moments.at_work(now)
         self._say(f"{point.name}: at {at}, {len(known)} trials measured")
         began = self._clock()
         effect = self._strikes.strike(BY_NAME[point.fault], now, node)
         return _Struck(at, effect, known, began - submitted, self._clock() - began)
 
-    def _end(self, point: Point, name: str) -> str | None:
-        """Wait for the end of a run that was struck, with what a person presses later; why it never came, if so."""
+    def _end(self, point: Point, name: str) -> tuple[str | None, bool]:
+        """Wait for the end of a run that was struck, with what a person presses later.
+
+        Returns:
+            Why it never came to its end, if so; and whether all was pressed: a run may be over before.
+        """
+        pressed = True
         if point.fault == "stop-twice":
             found = self._poll(
                 lambda: self._client.get(WORKFLOWS, name, BENCHMARK),
@@ -162,13 +169,15 @@ class Runner:
                 _LOOK_S,
                 LONGEST_RUN_S,
             )
-            if found is not None and moments.puts_back(found):
+            if pressed := found is not None and moments.puts_back(found):
                 self._strikes.stop(name)
         stuck = self._await_end(name)
         if point.fault == "retry" and stuck is None:
-            self._strikes.retry(name)
-            stuck = self._await_end(name)
-        return stuck
+            ended = self._client.get(WORKFLOWS, name, BENCHMARK)
+            if pressed := ended is not None and not status.has_succeeded(ended):
+                self._strikes.retry(name)
+                stuck = self._await_end(name)
+        return stuck, pressed
 
     def _put_back_by_hand(self) -> None:
         try:

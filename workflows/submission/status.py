@@ -56,6 +56,11 @@ def has_ended(workflow: Object) -> bool:
     return phase(workflow) in _ENDED
 
 
+def has_succeeded(workflow: Object) -> bool:
+    """Whether the run has ended without a failure, after which Argo retries nothing."""
+    return phase(workflow) == "Succeeded"
+
+
 def waits_for(workflow: Object) -> str:
     """Why a Pending run does not start, as a sentence; empty: unknown."""
     status = workflow.get("status") or {}
