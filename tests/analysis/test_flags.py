@@ -53,7 +53,7 @@ def opened(folder: Path, *changes: Change, recipe: Recipe = RECIPE) -> database.
             change(trial)
     store = Store(str(folder))
     store.write(recipe.run_id, rows)
-    return database.connect(store)
+    return database.connect(store, asking="")
 
 
 def every(number: int, flag: str) -> Change:
@@ -327,7 +327,7 @@ def test_change_sentence_counts_flagged_nights(tmp_path: Path) -> None:
         for trial in rows["trials"]:
             trial["flags"] = ["foreign-cpu"] if night.run_id in {"night-03", "night-10", "night-11"} else []
         store.write(night.run_id, rows)
-    summary = summarise(database.connect(store), "night-11")
+    summary = summarise(database.connect(store, asking=""), "night-11")
     (change,) = (c for c in summary.changes if c.metric == "received_bps" and c.status == "regression")
     assert (change.nights_before, change.nights_after, change.nights_flagged) == (9, 3, 3)
     assert change.estimate.endswith(MARKED)

@@ -68,7 +68,7 @@ def test_headline_comes_first_and_every_comparison_has_its_sentence(
     broken: tuple[Recipe, Path, str, Page],
 ) -> None:
     recipe, root, html, page = broken
-    summary = summarise(connect(Store(str(root))), recipe.run_id)
+    summary = summarise(connect(Store(str(root)), asking=""), recipe.run_id)
     assert (
         html.index("<h1")
         < html.index('<table class="answer"')
@@ -196,8 +196,9 @@ def test_earlier_runs_of_the_environment_make_a_trend_chart(environment: str, tm
 def test_changes_section_has_size_and_night(tmp_path: Path) -> None:
     recipe = Recipe(environment="tiger", trigger="nightly", rounds=4, cells=synthetic.QUICK[:3], entries=ENTRIES[:3])
     runs = synthetic.nights(30, {"gamma": (26, 0.85), "beta": (29, 0.6)}, recipe)
-    summary = summarise(synthetic.database(tmp_path, *runs), "night-29")
-    html = report.render(connect(Store(str(tmp_path))), "night-29", summary)
+    con = synthetic.database(tmp_path, *runs)
+    summary = summarise(con, "night-29")
+    html = report.render(con, "night-29", summary)
     page = Page(html)
     assert summary.alarm in page.text.replace("\u00a0", " ")
     assert (
