@@ -64,8 +64,9 @@ def public_path() -> Iterator[Path]:
 
 @pytest.fixture
 def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports have no drawings, of whose making a report mostly consists: for tests that look at something else."""
+    """Pages have no drawings, of whose making they mostly consist: for tests that look at something else."""
     monkeypatch.setattr("analysis.charts._specs", lambda *_: {})
+    monkeypatch.setattr("analysis.charts.drawing.run_contrasts.draw", lambda *_: ())
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,7 +15,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from analysis.errors import BadInput, Problem, Unsupported
 from analysis.sql import table_views, view_statements
 from analysis.sql.view_statements import VIEWS
-from analysis.statements.execution import execute, rows_of, rows_of_any
+from analysis.statements.execution import execute, rows_of_any
 from analysis.statements.spilling import spill_folder
 from analysis.store.files.file_content import first_line_of_error
 from analysis.store.index.left_out import LeftOut
@@ -46,8 +46,8 @@ MEMORY_LIMIT: Final = "640MB"
 
 _KEPT: Final = "16MB"
 
-_COSTLY_OPTIMIZERS: Final = frozenset({"projection_placement"})
-"""They make the planning of the views' joins of 150 columns four times as slow. DuckDB has it from version 2 on."""
+_COSTLY_OPTIMIZER: Final = "projection_placement"
+"""It makes the planning of the views' joins of 150 columns four times as slow. DuckDB has it from version 2 on."""
 
 
 class ChangedStoreError(Unsupported):
@@ -148,19 +148,14 @@ def _opened(store: Store, extent: Extent, choice: Choice, *, often: bool) -> Con
         )
         stack.callback(con.close)
         execute(con, "set parquet_metadata_cache = true")  # a file of the store never changes
-        execute(con, f"set disabled_optimizers = '{_costly_optimizers(con)}'")
+        with contextlib.suppress(duckdb.ParserException):  # of a DuckDB that does not have it
+            execute(con, f"set disabled_optimizers = '{_COSTLY_OPTIMIZER}'")
         inventory = store.inventory(
             extent.digested, extent.run_id, tables=extent.tables, choice=choice, verdicts=extent.verdicts
         )
         table_views.create(con, store, inventory, sorted(extent.tables), often=often)
         stack.pop_all()
     return con
-
-
-def _costly_optimizers(con: Connection) -> str:
-    """Those that this DuckDB has, as its option takes them."""
-    known = set(rows_of(con, "select name from duckdb_optimizers()")["name"].to_pylist())
-    return ",".join(sorted(_COSTLY_OPTIMIZERS & known))
 
 
 def left_out(con: Connection) -> list[LeftOut]:

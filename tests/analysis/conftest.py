@@ -22,3 +22,9 @@ def _closed_connections() -> Iterator[None]:
         yield
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def undrawn_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are made up to their drawing, which is empty: for tests that look at which there are, with what text."""
+    monkeypatch.setattr("analysis.charts.to_svg", lambda *_: "<svg/>")

@@ -3,6 +3,8 @@
 import ast
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -30,33 +32,48 @@ OF_VISITS = {"switching", "memory"}
 HERE = Path(charts.__file__).parent
 
 
-def opened(root: Path, *recipes: Recipe) -> Data:
+@contextmanager
+def opened(root: Path, *recipes: Recipe) -> Iterator[Data]:
+    """The first of these runs. The views are limited to it once, and not for each drawing, which takes longer."""
     con = synthetic.database(root, *recipes)
-    return Data(con, run.load_run(con, recipes[0].run_id), summarise(con, recipes[0].run_id).comparisons)
+    found = Data(con, run.load_run(con, recipes[0].run_id), summarise(con, recipes[0].run_id).comparisons)
+    with charts.narrowed(con, found.run.run_id):
+        yield found
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
     missing = frozenset({("beta", "pod-to-service")})
     recipe = Recipe(
         environment="prod", entries=(*ENTRIES, TWIN), fail=missing, references=True, cells=synthetic.LATENCY
     )
     earlier = Recipe(run_id="run-0", environment="prod", started_at=recipe.started_at.replace(day=2, month=2))
-    found = opened(tmp_path_factory.mktemp("store"), recipe, earlier)
     connects = (("pod-to-service", "connect", "forward"),)
     scaled = Recipe(entries=recipe.entries, cells=connects, rounds=3, scales=(Scale(0), Scale(10_000)))
     with synthetic.database(tmp_path_factory.mktemp("scales"), scaled) as con:
-        return replace(found, curves=summarise(con, scaled.run_id).curves)
+        curves = summarise(con, scaled.run_id).curves
+    with opened(tmp_path_factory.mktemp("store"), recipe, earlier) as found:
+        yield replace(found, curves=curves)
 
 
 @pytest.fixture(scope="module")
-def unmeasured(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    return opened(tmp_path_factory.mktemp("store"), Recipe(stop_after=0))
+def unmeasured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
+    with opened(tmp_path_factory.mktemp("store"), Recipe(stop_after=0)) as found:
+        yield found
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one-round", "two-rounds"])
-def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Data:
-    return opened(tmp_path_factory.mktemp("store"), Recipe(rounds=request.param, entries=ENTRIES[:2], between=1.5))
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
+    recipe = Recipe(rounds=request.param, entries=ENTRIES[:2], between=1.5)
+    with opened(tmp_path_factory.mktemp("store"), recipe) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def least(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
+    recipe = Recipe(rounds=1, entries=ENTRIES[:1], cells=synthetic.QUICK[:2])
+    with opened(tmp_path_factory.mktemp("store"), recipe) as found:
+        yield found
 
 
 def of_chart(chart: Chart) -> str:
@@ -143,12 +160,12 @@ def test_forest_draws_whatever_a_noisy_run_compares(change: float, data: Data) -
 
 
 def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:
-    data = opened(tmp_path, Recipe(environment="prod", broken={"beta": 2}, rounds=2))
     (chart,) = (each for each in ALL if of_chart(each) == "connections_broken")
-    frame = chart.frame(data)
-    texts = dict(zip(frame.column("dataplane").to_pylist(), frame.column("text").to_pylist(), strict=True))
-    assert texts == dict.fromkeys(("Alpha", "Gamma", "Delta + return"), "none of 8") | {"Beta": "4 of 8"}
-    assert len(charts.draw(chart, data).variants) == 2
+    with opened(tmp_path, Recipe(environment="prod", broken={"beta": 2}, rounds=2)) as data:
+        frame = chart.frame(data)
+        texts = dict(zip(frame.column("dataplane").to_pylist(), frame.column("text").to_pylist(), strict=True))
+        assert texts == dict.fromkeys(("Alpha", "Gamma", "Delta + return"), "none of 8") | {"Beta": "4 of 8"}
+        assert len(charts.draw(chart, data).variants) == 2
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
@@ -159,9 +176,8 @@ def test_charts_of_the_smallest_runs(chart: Chart, small: Data) -> None:
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
-def test_labels_of_the_least_run_are_figures_and_no_noise_of_floats(chart: Chart, tmp_path: Path) -> None:
+def test_labels_of_the_least_run_are_figures_and_no_noise_of_floats(chart: Chart, least: Data) -> None:
     """A path of a single trial does not deviate from its mean at all, and its axis says so."""
-    least = opened(tmp_path, Recipe(rounds=1, entries=ENTRIES[:1], cells=synthetic.QUICK[:2]))
     frame = chart.frame(least)
     if frame.num_rows:
         svg = to_svg(chart.draw(frame, WIDE).to_dict(format="vega-lite"), WIDE, "name", "A description")
@@ -224,10 +240,12 @@ def test_no_chart_code_names_a_dataplane(path: Path) -> None:
     assert not [(name, text) for text in texts for name in names if name.lower() in text.lower()]
 
 
-def test_views_are_unfiltered_again_after_drawing(data: Data) -> None:
-    before = run.query_rows(data.con, "select count(distinct run_id) as n from visit_means")
-    charts.draw_all(ALL[:1], data)
-    assert run.query_rows(data.con, "select count(distinct run_id) as n from visit_means") == before == [{"n": 2}]
+def test_views_are_unfiltered_again_after_drawing(tmp_path: Path) -> None:
+    recipe = Recipe(rounds=1, cells=synthetic.QUICK[:2])
+    with synthetic.database(tmp_path, recipe, replace(recipe, run_id="run-2")) as con:
+        before = run.query_rows(con, "select count(distinct run_id) as n from visit_means")
+        charts.draw_all(ALL[:1], Data(con, run.load_run(con, "run-2"), ()))
+        assert run.query_rows(con, "select count(distinct run_id) as n from visit_means") == before == [{"n": 2}]
 
 
 def test_chart_draws_a_user_supplied_frame() -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from analysis import charts, flags, metrics, report
-from analysis.charts import Chart, Data
+from analysis.charts import Chart, Data, Drawing
 from analysis.console.terminal import Terminal
 from analysis.domain import Scale
 from analysis.flags import FLAGS, KINDS, MARKED, NODE_FIELDS, Kind
@@ -53,7 +53,7 @@ def opened(folder: Path, *changes: Change, recipe: Recipe = RECIPE) -> database.
             change(trial)
     store = Store(str(folder))
     store.write(recipe.run_id, rows)
-    return database.connect(store)
+    return database.connect(store, asking="")
 
 
 def every(number: int, flag: str) -> Change:
@@ -203,12 +203,14 @@ def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Conne
 
 
 @pytest.fixture(scope="module")
-def flagged_data(flagged: database.Connection, tmp_path_factory: pytest.TempPathFactory) -> Data:
+def flagged_charts(flagged: database.Connection, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drawing]:
     summary = summarise(flagged, "run-1")
     scaled = replace(RECIPE, cells=synthetic.QUICK[6:], scales=(Scale(0), Scale(1000)))
     with opened(tmp_path_factory.mktemp("scaled"), every(1, "foreign-cpu"), recipe=scaled) as con:
         curves = summarise(con, "run-1").curves
-    return Data(flagged, run.load_run(flagged, "run-1"), summary.comparisons, summary.changes, curves)
+    data = Data(flagged, run.load_run(flagged, "run-1"), summary.comparisons, summary.changes, curves)
+    drawn = charts.draw_all([chart for chart in charts.catalogue() if chart.name not in OF_VISITS], data)
+    return {drawing.chart.name: drawing for drawing in drawn}
 
 
 @pytest.mark.parametrize("name", sorted({q.name for q in database.questions()} - QUESTIONS_OF_VISITS))
@@ -226,8 +228,8 @@ def test_query_of_values_counts_flagged_trials(
 
 
 @pytest.mark.parametrize("chart", [c for c in charts.catalogue() if c.name not in OF_VISITS])
-def test_chart_with_flagged_trials_has_a_mark_and_its_legend(chart: Chart, flagged_data: Data) -> None:
-    drawing = charts.draw(chart, flagged_data)
+def test_chart_with_flagged_trials_has_a_mark_and_its_legend(chart: Chart, flagged_charts: dict[str, Drawing]) -> None:
+    drawing = flagged_charts[chart.name]
     assert all(MARKED in variant for variant in drawing.variants)
     assert drawing.variants
     assert drawing.reading.endswith(flags.LEGEND)
@@ -325,7 +327,7 @@ def test_change_sentence_counts_flagged_nights(tmp_path: Path) -> None:
         for trial in rows["trials"]:
             trial["flags"] = ["foreign-cpu"] if night.run_id in {"night-03", "night-10", "night-11"} else []
         store.write(night.run_id, rows)
-    summary = summarise(database.connect(store), "night-11")
+    summary = summarise(database.connect(store, asking=""), "night-11")
     (change,) = (c for c in summary.changes if c.metric == "received_bps" and c.status == "regression")
     assert (change.nights_before, change.nights_after, change.nights_flagged) == (9, 3, 3)
     assert change.estimate.endswith(MARKED)

@@ -1,6 +1,7 @@
 """Changes over stored nights with a known truth: the nights compared, and the summary."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from analysis import metrics
-from analysis.sql.database import connect
+from analysis.sql.database import Connection, connect
 from analysis.stats import run
 from analysis.stats.nights import history
 from analysis.stats.nights.history import provenance_differences
@@ -41,8 +42,10 @@ CLUSTER = replace(SMALL, environment="tiger")
 CHANGING = [option for option in OPTIONS if option.changes_method and option.read]
 
 
-def summary_of(root: Path, recipes: list[Recipe]) -> Summary:
-    return summarise(synthetic.database(root, *recipes), recipes[-1].run_id)
+def summary_of(root: Path, recipes: list[Recipe], *again: Recipe) -> Summary:
+    """The summary of the last of these runs, some of which are stored again and then differ."""
+    synthetic.stored(root, *recipes)
+    return summarise(synthetic.database(root, *again), recipes[-1].run_id)
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +102,12 @@ def test_regression_fails_only_nightly_runs(trigger: str, tmp_path: Path) -> Non
 
 
 def test_regression_limit_comes_from_the_run(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    for recipe in nights(20, {"gamma": (16, 0.8)}, SMALL):
-        rows = synthetic.rows(recipe)
-        parameters = json.loads(rows["runs"][0]["parameters"]) | {"regression_limit_ratio": 0.5}
-        rows["runs"][0]["parameters"] = json.dumps(parameters)
-        store.write(recipe.run_id, rows)
-    summary = summarise(connect(store), "night-19")
+    recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
+    store, rows = synthetic.stored(tmp_path, *recipes), synthetic.rows(recipes[-1])
+    parameters = json.loads(rows["runs"][0]["parameters"]) | {"regression_limit_ratio": 0.5}
+    rows["runs"][0]["parameters"] = json.dumps(parameters)
+    store.write("night-19", rows)
+    summary = summarise(connect(store, asking=""), "night-19")
     assert {change.status for change in summary.changes} == {"small"}
     assert summary.history is not None
     assert summary.history.limit == 0.5
@@ -156,7 +158,12 @@ def names(root: Path, *others: Recipe, last: Recipe = SMALL) -> list[str]:
 def compared_with(store: Store, run_id: str) -> list[str]:
     """The runs with which one is compared, itself the last. They are found in the tables alone."""
     with connect(store) as con:
-        return list(history.comparable_runs(con, run.load_run(con, run_id), method))
+        return compared_in(con, run_id)
+
+
+def compared_in(con: Connection, run_id: str) -> list[str]:
+    """The same, of a store that is open."""
+    return list(history.comparable_runs(con, run.load_run(con, run_id), method))
 
 
 def test_history_is_of_the_same_environment_and_trigger(tmp_path: Path) -> None:
@@ -170,9 +177,8 @@ def test_history_is_of_the_same_environment_and_trigger(tmp_path: Path) -> None:
     assert names(tmp_path, *others) == ["earlier", "run-1"]
 
 
-@pytest.mark.parametrize(
-    ("parameter", "value", "compared"),
-    [
+def test_changed_method_starts_a_new_history(tmp_path: Path) -> None:
+    changes: list[tuple[str, object, bool]] = [
         ("duration_s", 2, False),
         ("services", 5, True),
         ("something_new", 1, False),
@@ -183,48 +189,53 @@ def test_history_is_of_the_same_environment_and_trigger(tmp_path: Path) -> None:
         ("regression_limit_ratio", 0.3, True),
         ("dataplanes", [{"name": "alpha"}], True),
         ("tools", [{"name": "tcp"}], True),
-    ],
-)
-def test_changed_method_starts_a_new_history(parameter: str, value: object, compared: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    ]
     store = Store(str(tmp_path))
     store.write("run-1", synthetic.rows(SMALL))
-    other: dict[str, Any] = synthetic.rows(
-        replace(SMALL, run_id="other", started_at=SMALL.started_at - timedelta(days=1))
-    )
-    parameters = json.loads(other["runs"][0]["parameters"]) | {parameter: value}
-    other["runs"][0]["parameters"] = json.dumps(parameters)
-    store.write("other", other)
-    assert ("other" in compared_with(store, "run-1")) == compared
+    for number, (parameter, value, _) in enumerate(changes):
+        put(store, f"other-{number}", {parameter: value}, started_at=SMALL.started_at - timedelta(days=1))
+    found = compared_with(store, "run-1")
+    for number, (parameter, value, compared) in enumerate(changes):
+        assert (f"other-{number}" in found) == compared, (parameter, value)
 
 
-def in_store(root: Path, name: str, options: str, *lacking: str, environment: str = "lab") -> Store:
-    """A run of these options, an hour older than `run-1`, without the options that did not exist when it was stored."""
-    settings = choose_settings(profile="quick", options=options, environment=environment).model_dump(mode="json")
-    started_at = SMALL.started_at - timedelta(hours=name != "run-1")
-    rows = synthetic.rows(replace(SMALL, run_id=name, started_at=started_at, rounds=1, cells=SMALL.cells[:1]))
-    rows["runs"][0]["environment"] = environment
-    parameters = json.loads(rows["runs"][0]["parameters"]) | settings
-    rows["runs"][0]["parameters"] = json.dumps({key: parameters[key] for key in parameters.keys() - {*lacking}})
-    store = Store(str(root))
-    store.write(name, rows)
-    return store
+def put(store: Store, name: str, parameters: Mapping[str, object], *lacking: str, **fields: Any) -> None:  # noqa: ANN401
+    """A run with parameters beside the usual, or without some of them; its row alone, for a history needs no more."""
+    (row,) = synthetic.rows(replace(SMALL, run_id=name, rounds=1, **fields))["runs"]
+    own = json.loads(row["parameters"]) | parameters
+    stored = {key: value for key, value in own.items() if key not in lacking}
+    store.write(name, {"runs": [row | {"parameters": json.dumps(stored)}]})
+
+
+@pytest.fixture(scope="module", params=["lab", "prod"])
+def of_options(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A run of the defaults; for each option an older one, without it, and one that chose otherwise."""
+    store = Store(str(tmp_path_factory.mktemp("options")))
+
+    def put_chosen(name: str, options: str, *lacking: str, hours: int = 0) -> None:
+        settings = choose_settings(profile="quick", options=options, environment=request.param)
+        started_at = SMALL.started_at + timedelta(hours=hours)
+        parameters = settings.model_dump(mode="json")
+        put(store, name, parameters, *lacking, environment=request.param, started_at=started_at)
+
+    put_chosen("defaults", "")
+    for option in CHANGING:
+        put_chosen(f"before-{option.name}", "", option.field, hours=-1)
+        put_chosen(f"chosen-{option.name}", f"{option.name}={another(option)}")
+    with connect(store) as con:
+        yield con
 
 
 @pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
-@pytest.mark.parametrize("environment", ["lab", "prod"])
-def test_history_counts_a_run_without_a_newer_option_as_its_default(
-    option: Option, environment: str, tmp_path: Path
+def test_history_counts_a_run_without_a_newer_option_as_its_default(option: Option, of_options: Connection) -> None:
+    assert f"before-{option.name}" in compared_in(of_options, "defaults")
+
+
+@pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
+def test_history_leaves_out_a_run_without_an_option_that_is_chosen_otherwise(
+    option: Option, of_options: Connection
 ) -> None:
-    in_store(tmp_path, "before", "", option.field, environment=environment)
-    store = in_store(tmp_path, "run-1", "", environment=environment)
-    assert compared_with(store, "run-1") == ["before", "run-1"]
-
-
-@pytest.mark.parametrize("option", CHANGING, ids=lambda option: option.name)
-def test_history_leaves_out_a_run_without_an_option_that_is_chosen_otherwise(option: Option, tmp_path: Path) -> None:
-    in_store(tmp_path, "before", "", option.field)
-    store = in_store(tmp_path, "run-1", f"{option.name}={another(option)}")
-    assert compared_with(store, "run-1") == ["run-1"]
+    assert compared_in(of_options, f"chosen-{option.name}") == [f"chosen-{option.name}"]
 
 
 def test_method_fingerprint_ignores_non_method_parameters() -> None:
@@ -241,13 +252,13 @@ def test_every_setting_and_outcome_that_is_stored_counts_as_the_method_only_if_a
     assert stored - NOT_METHOD <= {option.field for option in OPTIONS if option.changes_method}
 
 
-def test_history_is_limited_to_the_latest_quarter(tmp_path: Path) -> None:
+def test_history_is_limited_to_the_latest_quarter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert history.MOST_NIGHTS == 90
+    monkeypatch.setattr(history, "MOST_NIGHTS", 9)
     store = Store(str(tmp_path))
-    for recipe in nights(history.MOST_NIGHTS + 5, {}, replace(SMALL, rounds=1, cells=SMALL.cells[:1])):
-        rows = synthetic.rows(recipe) | {"visits": [], "trials": []}
-        store.write(recipe.run_id, rows)
-    found = compared_with(store, f"night-{history.MOST_NIGHTS + 4}")
-    assert (len(found), found[0], found[-1]) == (history.MOST_NIGHTS, "night-05", "night-94")
+    for recipe in nights(14, {}, SMALL):
+        put(store, recipe.run_id, {}, started_at=recipe.started_at)
+    assert compared_with(store, "night-13") == [f"night-{night:02}" for night in range(5, 14)]
 
 
 # Which figures.
@@ -289,17 +300,16 @@ def test_every_metric_has_a_history(environment: str, tmp_path: Path) -> None:
 
 def test_failed_trials_leave_a_gap_in_the_history(tmp_path: Path) -> None:
     recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
-    recipes[5] = replace(recipes[5], fail=frozenset({("gamma", "pod-to-pod")}))
-    recipes[17] = replace(recipes[17], unproven=frozenset({1, 2}))
-    summary = summary_of(tmp_path, recipes)
+    failed = replace(recipes[5], fail=frozenset({("gamma", "pod-to-pod")}))
+    summary = summary_of(tmp_path, recipes, failed, replace(recipes[17], unproven=frozenset({1, 2})))
     (change,) = (c for c in summary.regressions if (c.metric, c.topology) == ("received_bps", "pod-to-pod"))
     assert (change.run_id, change.nights_before, change.nights_after) == ("night-16", 15, 4)
 
 
 def test_series_not_measured_in_this_run_is_not_judged(tmp_path: Path) -> None:
     recipes = nights(20, {"gamma": (16, 0.8)}, SMALL)
-    recipes[-1] = replace(recipes[-1], fail=frozenset({("gamma", "pod-to-pod")}))
-    summary = summary_of(tmp_path, recipes)
+    failed = replace(recipes[-1], fail=frozenset({("gamma", "pod-to-pod")}))
+    summary = summary_of(tmp_path, recipes, failed)
     assert {change.topology for change in summary.regressions} == {"pod-to-service"}
 
 

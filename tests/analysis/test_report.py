@@ -53,13 +53,6 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path, str,
     return recipe, root, *page_of(root, recipe)
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Page:
-    """The report of a run in the lab, beside an earlier one on a cluster."""
-    other = replace(SMALL, run_id="run-5", environment="cluster-one", started_at=datetime(2026, 2, 1, tzinfo=UTC))
-    return page_of(tmp_path_factory.mktemp("lab"), SMALL, other)[1]
-
-
 def test_report_has_no_scripts_or_external_resources(broken: tuple[Recipe, Path, str, Page]) -> None:
     _, _, html, page = broken
     names = {tag for tag, _ in page.tags}
@@ -75,7 +68,7 @@ def test_headline_comes_first_and_every_comparison_has_its_sentence(
     broken: tuple[Recipe, Path, str, Page],
 ) -> None:
     recipe, root, html, page = broken
-    summary = summarise(connect(Store(str(root))), recipe.run_id)
+    summary = summarise(connect(Store(str(root)), asking=""), recipe.run_id)
     assert (
         html.index("<h1")
         < html.index('<table class="answer"')
@@ -141,8 +134,9 @@ def test_headings_tables_and_svg_are_accessible(broken: tuple[Recipe, Path, str,
 
 
 @pytest.mark.usefixtures("without_charts")
-def test_lab_values_are_labelled_as_such(tmp_path: Path, lab: Page) -> None:
-    _, cluster = page_of(tmp_path, replace(SMALL, environment="cluster-one"))
+def test_lab_values_are_labelled_as_such(tmp_path: Path) -> None:
+    _, lab = page_of(tmp_path / "lab", SMALL)
+    _, cluster = page_of(tmp_path / "cluster", replace(SMALL, environment="cluster-one"))
     for sentence in (
         "Lab figures: network namespaces on one machine",
         "must not be quoted as such",
@@ -162,6 +156,7 @@ def test_recorded_text_is_escaped_html(tmp_path: Path) -> None:
     assert "A processor <with brackets> & Co" in page.text
 
 
+@pytest.mark.usefixtures("undrawn_charts")
 def test_report_without_measurements(tmp_path: Path) -> None:
     _, page = page_of(tmp_path, Recipe(stop_after=0))
     assert "Nothing was measured, so there is no answer." in page.text
@@ -186,19 +181,24 @@ def test_size_of_quick_report_and_folding_of_thorough_report(tmp_path: Path) -> 
     assert thorough.count("<details>") >= 10
 
 
-def test_earlier_runs_make_a_trend_chart(tmp_path: Path, lab: Page) -> None:
+@pytest.mark.usefixtures("undrawn_charts")
+@pytest.mark.parametrize("environment", ["lab", "cluster-one"])
+def test_earlier_runs_of_the_environment_make_a_trend_chart(environment: str, tmp_path: Path) -> None:
     nights = [datetime(2026, 2, night, tzinfo=UTC) for night in range(20, 23)]
-    earlier = [replace(SMALL, run_id=f"run-{at.day}", seed=at.day, started_at=at) for at in nights]
+    earlier = [
+        replace(SMALL, run_id=f"run-{at.day}", seed=at.day, started_at=at, environment=environment) for at in nights
+    ]
     _, page = page_of(tmp_path, replace(SMALL, run_id="run-99"), *earlier)
-    assert "the trend begins with the second" not in page.text
-    assert "the trend begins with the second" in lab.text, "the other run is of another environment"
+    assert ("the trend begins with the second" in page.text) == (environment != SMALL.environment)
 
 
+@pytest.mark.usefixtures("undrawn_charts")
 def test_changes_section_has_size_and_night(tmp_path: Path) -> None:
     recipe = Recipe(environment="tiger", trigger="nightly", rounds=4, cells=synthetic.QUICK[:3], entries=ENTRIES[:3])
     runs = synthetic.nights(30, {"gamma": (26, 0.85), "beta": (29, 0.6)}, recipe)
-    summary = summarise(synthetic.database(tmp_path, *runs), "night-29")
-    html = report.render(connect(Store(str(tmp_path))), "night-29", summary)
+    con = synthetic.database(tmp_path, *runs)
+    summary = summarise(con, "night-29")
+    html = report.render(con, "night-29", summary)
     page = Page(html)
     assert summary.alarm in page.text.replace("\u00a0", " ")
     assert (

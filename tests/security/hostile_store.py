@@ -115,17 +115,17 @@ LEFT_OUT: Final[dict[str, tuple[Change, str]]] = {
         "names a file 'trials/run-a.0000000000000000.parquet' that can't be one of the run's",
     ),
     "files-many": (
-        column("runs", FILES, [f"trials/packed-{n}.{n:016x}.parquet" for n in range(100_000)]),
-        "names 100,000 files, and a run has one a table",
+        column("runs", FILES, [f"trials/packed-{n}.{n:016x}.parquet" for n in range(10_000)]),
+        "names 10,000 files, and a run has one a table",
     ),
     "columns-by-case": (column("trials", "Received_BPS", "fast", pa.string()), "has two columns of one name"),
     "type-of-runs": (column("runs", "environment", {"x": 1}, pa.struct([("x", pa.int64())])), "its column environment"),
     "rows-of-runs": (repeated("runs", 200_000), "has 200,000 rows in"),
     "rows-of-trials": (repeated("trials", 200_000), "has 200,000 rows in"),
     "rows-of-samples": (repeated("samples", 200_000), "has 200,000 rows in"),
-    "values-of-trials": (column("trials", "flags", [None] * 10**6), "has 3,000,000 values of one column in"),
+    "values-of-trials": (column("trials", "flags", [None] * 200_000), "has 600,000 values of one column in"),
     "bytes-compressed": (column("runs", "provenance", "x" * 2**24), "bytes when decompressed, more than"),
-    "bytes-repeated": (repeated("runs", 100, provenance="x" * 2**20), "bytes when decoded, from"),
+    "bytes-repeated": (repeated("runs", 40, provenance="x" * 2**20), "bytes when decoded, from"),
     "bytes-of-trials": (column("trials", "error", "x" * 2**24), "bytes when decompressed, more than"),
 }
 """Runs, by name, that can't be shown without harm; and a part of the reason that is given."""

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from analysis.stats.change_points.night_noise import Values, mean_variances
+from analysis.stats.change_points.night_noise import Values, mean_variances, middle
 from analysis.stats.change_points.partition import LEAST
 from analysis.stats.change_points.step_search import Cut, KeptNights
 from analysis.stats.estimates.intervals import t_quantile
@@ -115,7 +115,7 @@ def possible_starts(nights: KeptNights, cuts: Sequence[Cut], further: Sequence[C
 
 def _start(values: Values, variance: float, of_means: Values, against: float) -> _Start:
     """The mean of a level's nights without those that are far off: a few bad nights move it by more than its error."""
-    near = values[np.abs(values - np.median(values)) <= _FAR * math.sqrt(variance)]
+    near = values[np.abs(values - middle(values)) <= _FAR * math.sqrt(variance)]
     near = near if len(near) >= LEAST else values
     return _Start(float(near.mean()), math.sqrt(variance * float(of_means[len(near)])), len(near), against)
 

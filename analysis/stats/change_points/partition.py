@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from analysis.stats.change_points.night_noise import Values
+from analysis.stats.change_points.night_noise import Values, middle
 
 LEAST: Final = 2
 """The fewest nights of a level."""
@@ -43,7 +42,8 @@ def segment_starts(values: Values, penalty: float, least: int = LEAST) -> list[l
     cost = np.full((n + 1, n + 1, rows), np.inf)  # of a part from the first index to before the second
     for length in range(least, n + 1):
         half = length // 2  # deviations from the median sum up to the upper half less the lower
-        parted = np.partition(sliding_window_view(values, length, axis=1), half, axis=2)
+        parted = values.take(np.arange(n - length + 1)[:, None] + np.arange(length), axis=1)
+        parted.partition(half, axis=2)
         off = parted[:, :, length - half :].sum(axis=2) - parted[:, :, :half].sum(axis=2)
         cost[np.arange(n - length + 1), np.arange(length, n + 1)] = off.T
     best = np.full((n + 1, rows), np.inf)
@@ -89,7 +89,7 @@ def _settle(values: Values, starts: list[int]) -> Settled | None:
     """A segment of outliers alone joins its neighbour."""
     while True:
         parts = [values[one:two] for one, two in itertools.pairwise([*starts, len(values)])]
-        near = [np.abs(part - np.median(part)) <= ODD for part in parts]
+        near = [np.abs(part - middle(part)) <= ODD for part in parts]
         thin = next((i for i, kept in enumerate(near) if kept.sum() < max(LEAST, _MOSTLY * len(kept))), None)
         if thin is None:
             lengths = [int(kept.sum()) for kept in near]

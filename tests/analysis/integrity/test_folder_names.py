@@ -1,6 +1,7 @@
 """What the folders above a store are called means nothing: no name is a partition, and no letter a pattern."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,17 +71,22 @@ def test_verdict_leaves_trial_files_unchanged(name: str, tmp_path: Path) -> None
     store = Store(f"{tmp_path}/{name}")
     store.write(recipe.run_id, synthetic.rows(recipe))
     children = {path: path.read_bytes() for table in ("visits", "trials", "samples") for path in folder(store, table)}
-    stored = database.run_sql(store, "select * exclude (verdict) from runs").to_pylist()
-    trials = database.run_sql(store, "select * from trials order by trial").to_pylist()
-    assert "pod-to-pod" in {trial["topology"] for trial in trials}
     with database.connect(store) as con:
+        stored, trials = told(con)
         summary = summarise(con, recipe.run_id)
+    assert "pod-to-pod" in {trial["topology"] for trial in trials}
     verdict.store_summary(store, summary)
     assert {path: path.read_bytes() for t in ("visits", "trials", "samples") for path in folder(store, t)} == children
-    assert database.run_sql(store, "select * exclude (verdict) from runs").to_pylist() == stored
-    assert database.run_sql(store, "select * from trials order by trial").to_pylist() == trials
+    with database.connect(store) as con:
+        assert told(con) == [stored, trials]
     assert verdict.find_summary(store, recipe.run_id) == summary
     assert len(folder(store, "runs")) == 1
+
+
+def told(con: database.Connection) -> list[list[dict[str, Any]]]:
+    """The runs, but for their verdicts, and the trials."""
+    wanted = ("select * exclude (verdict) from runs", "select * from trials order by trial")
+    return [database.query(con, sql).to_pylist() for sql in wanted]
 
 
 def folder(store: Store, table: str) -> list[Path]:

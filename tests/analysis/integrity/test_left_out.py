@@ -20,6 +20,7 @@ from analysis.store.files.parquet import content_digest, to_parquet
 from analysis.store.index.left_out import SHOWN, LeftOut, sentences
 from analysis.store.index.names import CHILDREN, file_name
 from analysis.store.index.run_entries import FILES
+from analysis.store.integrity.audit import EVERY
 from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION
 from analysis.store.store import Store
 from tests.analysis.integrity.damage import (
@@ -38,8 +39,8 @@ OTHERS = {"run-a": ("x", None), "run-c": ("x", None)}
 
 
 def left_out(store: Store) -> list[LeftOut]:
-    with database.connect(store) as con:
-        return database.left_out(con)
+    """What the table `left_out` lists, without a database, which takes five times as long."""
+    return list(store.inventory(EVERY).left_out)
 
 
 @pytest.mark.parametrize("table", ["runs", *CHILDREN])
