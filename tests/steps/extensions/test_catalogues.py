@@ -114,7 +114,8 @@ def test_tool_is_one_file_and_one_entry(copied: Copy) -> None:
 LAB = (
     CHOSEN
     + """
-from steps.cluster.lab import LabCluster, capabilities
+from steps.cluster.lab import capabilities
+from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import traits
 capabilities.is_privileged = lambda: True
 found = LabCluster().preflight(choose_settings(seed_source=lambda: 1))
@@ -153,7 +154,7 @@ def test_two_dataplanes_of_the_lab_with_the_same_traits_are_refused_by_both_name
 
 PROVEN = """
 import json
-from steps.cluster.lab import LabCluster
+from steps.cluster.lab.adapter import LabCluster
 from tests.steps.lab.scripts import carry
 from tests.steps.lab.visits import proof_of, settings_of, visit_to
 
