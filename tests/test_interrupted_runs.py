@@ -55,8 +55,8 @@ def test_sigint_in_the_preflight(tmp_path: Path) -> None:
 def test_sigint_after_the_last_trial_loses_nothing(tmp_path: Path, step: str) -> None:
     """Whatever of the last steps had begun is done again on the way out."""
     with nothing_left_behind():
-        process = start_run(*FEW, EBPF, "--rounds=1", f"--results={tmp_path}")
-        read_until(process, "visits, about 0:00 left" if step == "collect: " else "collect: ")
+        process = start_run(*FEW, "--dataplanes=lab-iptables", "--rounds=1", f"--results={tmp_path}")
+        read_until(process, "visit, about 0:00 left" if step == "collect: " else "collect: ")
         os.killpg(process.pid, signal.SIGINT)
         code, printed = finish(process)
     assert code == 0, printed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.ordinary import AS_NOBODY, ROOT, environment
-from tests.whole_runs import PATIENCE_S, SHORT, finish, nothing_left_behind, rows, start_command
+from tests.whole_runs import PATIENCE_S, SHORT, finish, frugal, nothing_left_behind, rows, start_command
 
 pytestmark = [
     pytest.mark.lab,
@@ -18,13 +18,13 @@ pytestmark = [
 ]
 
 
-def start(*flags: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    return start_command(sys.executable, "-m", "workflows", "run", *flags, env=env, frugal=False)
+def start(*flags: str, env: dict[str, str] | None = None, full: bool = False) -> subprocess.Popen[str]:
+    return start_command(sys.executable, "-m", "workflows", "run", *flags, env=env, full=full)
 
 
 def test_run_of_all_four_lab_dataplanes(tmp_path: Path) -> None:
     with nothing_left_behind():
-        code, printed = finish(start(*SHORT, "--rounds=1", f"--results={tmp_path}"))
+        code, printed = finish(start(*SHORT, "--rounds=1", f"--results={tmp_path}", full=True))
     assert code == 0, printed
     visits = rows(tmp_path, "select * from visits order by visit")
     assert len(visits) == 4
@@ -81,7 +81,7 @@ def test_run_as_an_ordinary_user(ordinary_python: str) -> None:
             check=False,
             timeout=PATIENCE_S,
             cwd=ROOT,
-            env={**environment(), "HOME": folder},
+            env=frugal(environment() | {"HOME": folder}),
         )
         printed = done.stdout + done.stderr
         assert done.returncode == 0, printed

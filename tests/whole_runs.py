@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Undrawn:
         if name != "analysis.charts":
             return None
         sys.meta_path.remove(Undrawn)
+        from unittest.mock import MagicMock
+        sys.modules |= dict.fromkeys(("altair", "altair.utils", "altair.utils.schemapi"), MagicMock())
         spec = importlib.util.find_spec(name)
         load = spec.loader.exec_module
         def load_undrawn(module):
@@ -59,39 +61,44 @@ class Undrawn:
 
 sys.meta_path.insert(0, Undrawn)
 """
-"""As the fixture `without_charts`: reports have no drawings."""
+"""As the fixture `without_charts`: reports have no drawings, and nothing that would draw is loaded."""
 
 
 @functools.cache
-def _frugal() -> dict[str, str]:
-    """The environment of a run that costs little: at full speed, and with charts, each keeps two cores busy.
-
-    It is for tests of runs that look neither at figures nor at charts.
-    """
+def _stand_ins() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="frugal-runs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)  # a run may be another user's
     (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE)
     if real := shutil.which("iperf3"):
         (folder / "iperf3").write_text(_IPERF3.format(iperf3=real))
         (folder / "iperf3").chmod(0o755)
-    found = {name: [str(folder), *filter(None, [os.environ.get(name)])] for name in ("PATH", "PYTHONPATH")}
-    return {name: os.pathsep.join(folders) for name, folders in found.items()}
+    return folder
 
 
-def start_command(*argv: str, env: dict[str, str] | None = None, frugal: bool = True) -> subprocess.Popen[str]:
+def frugal(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a run that costs little: at full speed, and with charts, each keeps two cores busy.
+
+    It is for tests of runs that look neither at figures nor at charts.
+    """
+    first = str(_stand_ins())
+    return dict(env) | {name: os.pathsep.join(filter(None, [first, env.get(name)])) for name in ("PATH", "PYTHONPATH")}
+
+
+def start_command(*argv: str, env: dict[str, str] | None = None, full: bool = False) -> subprocess.Popen[str]:
     """Start it, with this environment beside the machine's.
 
     Args:
         argv: the command.
         env: variables of the environment.
-        frugal: whether its runs send slowly and draw no charts.
+        full: whether its runs send at full speed and draw charts.
     """
     return subprocess.Popen(
         argv,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, MARK: "", **(_frugal() if frugal else {}), **(env or {})},
+        env={**(os.environ if full else frugal(os.environ)), MARK: "", **(env or {})},
         start_new_session=True,
     )
 

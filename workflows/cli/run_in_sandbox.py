@@ -23,7 +23,7 @@ from workflows.local.execution.engine import Engine
 from workflows.local.semantics.nodes import UNSUCCESSFUL, WorkflowOutcome
 from workflows.template.benchmark import NAME, build_template
 
-PRELOADED = ("steps.measurement.trials", "steps.proof.wait", "steps.cluster.lab")
+PRELOADED = ("steps.measurement.trials", "steps.proof.wait", "steps.cluster.lab.adapter")
 """Imported once for all steps: what the steps between trials need. Only the last steps need charts and Parquet."""
 
 REFUSING = ("validate", "preflight")

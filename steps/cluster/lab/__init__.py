@@ -2,7 +2,3 @@
 
 It keeps nothing in memory: its state is in the kernel and in /run/lab of its sandbox.
 """
-
-from steps.cluster.lab.adapter import LabCluster
-
-__all__ = ["LabCluster"]

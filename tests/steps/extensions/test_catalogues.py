@@ -114,7 +114,8 @@ def test_tool_is_one_file_and_one_entry(copied: Copy) -> None:
 LAB = (
     CHOSEN
     + """
-from steps.cluster.lab import LabCluster, capabilities
+from steps.cluster.lab import capabilities
+from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import traits
 capabilities.is_privileged = lambda: True
 found = LabCluster().preflight(choose_settings(seed_source=lambda: 1))
@@ -151,6 +152,20 @@ def test_two_dataplanes_of_the_lab_with_the_same_traits_are_refused_by_both_name
     assert "lab-iptables" not in left_out
 
 
+PROVEN = """
+import json
+from steps.cluster.lab.adapter import LabCluster
+from tests.steps.lab.scripts import carry
+from tests.steps.lab.visits import proof_of, settings_of, visit_to
+
+new = carry("lab-renamed", 20)
+lab, visit = LabCluster(), visit_to("lab-nftables")
+lab.configure(visit, settings_of("lab-nftables"))
+neighbour = [proof_of(lab.observe(visit, moment), "lab-nftables") for moment in ("before", "after")]
+print(json.dumps([new, neighbour], default=str))
+"""
+
+
 @pytest.mark.lab
 @pytest.mark.skipif(os.geteuid() != 0, reason="a lab of the copy needs root")
 def test_guides_lab_dataplane_is_proven_in_a_visit_and_its_neighbour_is_not_taken_for_it(
@@ -158,14 +173,8 @@ def test_guides_lab_dataplane_is_proven_in_a_visit_and_its_neighbour_is_not_take
 ) -> None:
     copied.follow("A dataplane of the lab")
     copied.follow("A topology")
-    inside = (sys.executable, "-c", ENTER)
-    new = copied.run("import json\nfrom tests.steps.lab.scripts import carry\n" + _carry("lab-renamed"), inside)
+    new, neighbour = copied.run(PROVEN, (sys.executable, "-c", ENTER))
     assert new["before"] == new["after"] == {"state": "proven", "observed": "lab-renamed", "reason": None}
     assert min(new["rates"].values()) > 1
     assert "node-to-pod" in new["placements"]
-    old = copied.run("import json\nfrom tests.steps.lab.scripts import carry\n" + _carry("lab-nftables"), inside)
-    assert old["before"] == old["after"] == {"state": "proven", "observed": "lab-nftables", "reason": None}
-
-
-def _carry(arm: str) -> str:
-    return f"print(json.dumps(carry({arm!r}, 20), default=str))"
+    assert neighbour == [{"state": "proven", "observed": "lab-nftables", "reason": None}] * 2

@@ -49,7 +49,7 @@ def test_lab_refuses_a_factor_that_it_can_not_make(copied: Copy) -> None:
     refused = copied.run(
         CHOSEN
         + """
-from steps.cluster.lab import LabCluster
+from steps.cluster.lab.adapter import LabCluster
 def found(options):
     findings = LabCluster().preflight(choose_settings(profile="smoke", options=options))
     return [f.sentence for f in findings if f.subject == "mtu"]

@@ -20,7 +20,8 @@ from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY, SERVED
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.cluster.lab import LabCluster, capabilities, sandbox, servers, state
+from steps.cluster.lab import capabilities, sandbox, servers, state
+from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.evidence import counters
 from steps.cluster.lab.network import addresses, services, topology

@@ -11,7 +11,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from steps.cluster.lab import LabCluster, servers
+from steps.cluster.lab import servers
+from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.network import topology
 from steps.measurement.subprocesses import search_everywhere
 from tests.steps.lab import scripts

@@ -11,7 +11,8 @@ from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
-from steps.cluster.lab import LabCluster, capabilities, sandbox
+from steps.cluster.lab import capabilities, sandbox
+from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import traits
 from steps.cluster.lab.network import topology
 from steps.cluster.lab.network.programs import PACKAGES

@@ -8,7 +8,7 @@ from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.cluster.lab import LabCluster
+from steps.cluster.lab.adapter import LabCluster
 from steps.domain import Placement, Sign, Visit
 from steps.namespaces import command_in
 from steps.proof.evaluate import evaluate

@@ -17,7 +17,7 @@ from steps.cluster.kube.probe.report import HostProbe
 from steps.proof import evaluate
 from steps.proof.wait import WAITING, Impossible, Judgement, Pending, Proven
 from tests.steps.kube.calico.judgements import FALLBACK, LOST, answering, host, judge_switch
-from tests.steps.kube.recordings import NAMES, NODES, Switch, shifted, stamp, switch
+from tests.steps.kube.recordings import NAMES, NODES, Switch, shifted, spans, stamp, switch
 
 BROKEN = "07-back-kube-proxy-unparked-first-breaks-services"
 HALF_BROKEN = "09-back-from-mixed"
@@ -195,7 +195,7 @@ def changed(recorded: Switch, change: Callable[[str, Lines], Lines]) -> Switch:
     return replace(recorded, logs={node: change(node, lines) for node, lines in recorded.logs.items()})
 
 
-def without_each_line(recorded: Switch) -> Iterator[tuple[bytes, Judgement, Judgement]]:
+def without_each_line(recorded: Switch) -> Iterator[tuple[Lines, Judgement, Judgement]]:
     """Each line, and how the switch is judged without it: after a look from a pod on each node, and without one."""
     end = recorded.last_at + timedelta(seconds=readiness.STABLE_S + 1)
     looks: list[dict[str, HostProbe | None]] = [
@@ -205,8 +205,8 @@ def without_each_line(recorded: Switch) -> Iterator[tuple[bytes, Judgement, Judg
     for node in NODES:
         others = [[recorded.seen(other, end, hosts[other]) for other in NODES if other != node] for hosts in looks]
         lines, answers = recorded.logs[node], recorded.answers(node, end)
-        for missing in range(len(lines)):
-            reading = read_felix_log(b"\n".join(lines[:missing] + lines[missing + 1 :]))
+        for first, next_ in spans(lines):
+            reading = read_felix_log(b"\n".join(lines[:first] + lines[next_:]))
             looked, unlooked = (
                 judge_switch(
                     [Observation(node, reading, hosts[node], answers), *seen],
@@ -216,7 +216,7 @@ def without_each_line(recorded: Switch) -> Iterator[tuple[bytes, Judgement, Judg
                 )
                 for hosts, seen in zip(looks, others, strict=True)
             )
-            yield lines[missing], looked, unlooked
+            yield lines[first:next_], looked, unlooked
 
 
 @pytest.mark.parametrize("name", NAMES)
