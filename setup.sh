@@ -5,7 +5,8 @@
 # something is missing without which nothing works. What only a part needs is skipped with a sentence.
 set -euo pipefail
 purpose=$1 python=$2 venv=$3 lock=$4
-export PATH=$PATH:/usr/sbin:/sbin
+programs=$venv/programs # links, which `steps.measurement.subprocesses` finds before all else
+export PATH=$programs:$PATH:/usr/sbin:/sbin
 root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
 
 # program -> Debian package, as in steps/cluster/lab/network/namespaces.py
@@ -18,7 +19,7 @@ parts=()
 declare -A packages=() without=()
 part() { parts+=("$1") without[$1]=$2 packages[$1]=$3; }
 if [ "$root" = yes ]; then # nobody else may load eBPF programs, and nobody else is asked for what they need
-  part bpftool "the eBPF dataplanes are left out" "bpftool|linux-tools-common linux-tools-$(uname -r)"
+  part bpftool "the eBPF dataplanes are left out" "bpftool|linux-tools-common linux-tools-$(uname -r)|linux-tools-common linux-tools-generic"
   part tc "the eBPF dataplanes are left out" iproute2
 fi
 if [ "$purpose" = test ]; then
@@ -40,6 +41,17 @@ install() { # packages...; what apt-get says goes into $log
   if [ $updated = no ]; then apt-get update >"$log" 2>&1 || true; fi # one mirror of several may be away
   updated=yes
   DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" >>"$log" 2>&1
+}
+
+# Ubuntu's bpftool is a script that refuses to start that of another kernel, which works all the same, as in a container.
+link_bpftool() {
+  local found
+  found=$(compgen -G '/usr/lib/linux-tools/*/bpftool' | sort -V | tail -n 1)
+  if [ -n "$found" ] && "$found" version >/dev/null 2>&1; then
+    mkdir -p "$programs"
+    ln -sf "$found" "$programs/bpftool"
+    hash -r # bash remembers where the script is
+  fi
 }
 
 check_python() {
@@ -91,7 +103,9 @@ for name in "${lacking[@]+"${lacking[@]}"}"; do
   for choice in "${choices[@]}"; do
     echo "Installing: $choice"
     # shellcheck disable=SC2086 - a choice may be several packages
-    if install $choice && works "$name"; then break; fi
+    install $choice || continue
+    if [ "$name" = bpftool ] && ! works bpftool; then link_bpftool; fi
+    if works "$name"; then break; fi
   done
   if works "$name"; then
     rm -f "$log"

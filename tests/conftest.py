@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests import distribution
+from steps.measurement.subprocesses import search_everywhere
+from tests import distribution, lab_programs
 from tests.fuzz import inputs
 from tests.ordinary import find_python
 
@@ -101,11 +102,12 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let a process of pytest-xdist end without taking Python down, once what was registered later is tidied up.
+    """Find programs where a run does; end pytest-xdist's processes once what was registered later is tidied up.
 
-    An error of pydantic's that a test expected may keep frames alive, beyond the reach of the garbage collector, and so
-    a connection that is closed: DuckDB's binding would print it.
+    They do not take Python down: an error of pydantic's that a test expected may keep frames alive, beyond the reach of
+    the garbage collector, and so a connection that is closed: DuckDB's binding would print it.
     """
+    search_everywhere()
     if hasattr(config, "workerinput"):
         atexit.register(os._exit, 0)
 
@@ -116,6 +118,12 @@ def pytest_unconfigure() -> None:
     Hypothesis leaves a function among the collector's callbacks, and by it the modules that it knows.
     """
     gc.callbacks.clear()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a lab that this machine can't have."""
+    if item.get_closest_marker("lab") is not None and (lacking := lab_programs.lacking()):
+        pytest.skip(lacking)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -4,15 +4,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from steps.cluster.lab.network.programs import PACKAGES
+from steps.measurement.subprocesses import search_everywhere
 
 ROOT = Path(__file__).parents[1]
-TOOLS = ("bash", "cat", "chmod", "env", "mkdir", "mktemp", "rm", "sort", "tail", "uname")
+TOOLS = ("bash", "cat", "chmod", "env", "ln", "mkdir", "mktemp", "rm", "sort", "tail", "uname")
 OPTIONAL = {"bpftool", "tc"}
 """Of the lab's programs those that only a part needs."""
 
@@ -92,7 +94,7 @@ class Machine:
         self.put("id", f"#!/bin/bash\necho {self.uid}\n")
         text = (ROOT / "setup.sh").read_text()
         script = self.home / "setup.sh"
-        script.write_text(text.replace("export PATH=$PATH:/usr/sbin:/sbin\n", ""))
+        script.write_text(text.replace("$PATH:/usr/sbin:/sbin\n", "$PATH\n").replace("/usr/lib/", f"{self.home}/lib/"))
         assert script.read_text() != text
         has = {f"HAS_{re.sub('[^a-z0-9]', '_', name)}": " ".join(p) for name, p in self.packages.items()}
         own = {"PATH": str(self.bin), "BIN": str(self.bin), "CALLS": str(self.home / "calls"), "TMPDIR": str(self.home)}
@@ -195,6 +197,35 @@ def test_broken_bpftool_is_replaced_by_that_of_the_kernel(machine: Machine) -> N
     assert code == 0, printed
     assert installed(machine) >= {"linux-tools-common", f"linux-tools-{os.uname().release}"}
     assert "Skipped" not in printed
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_bpftool_of_another_kernel_is_linked_where_it_works(machine: Machine, works: bool) -> None:  # noqa: FBT001
+    """As in a container of Ubuntu on a kernel that is not Ubuntu's: the script in PATH refuses to start it."""
+    machine.put_all()
+    machine.put("bpftool", '#!/bin/bash\necho "WARNING: bpftool not found for this kernel" >&2; exit 2\n')
+    machine.refused = ("bpftool", f"linux-tools-{os.uname().release}")
+    machine.packages["linux-tools-generic"] = []
+    for version in ("6.8.0-31-generic", "6.8.0-151-generic"):
+        folder = machine.home / "lib" / "linux-tools" / version
+        folder.mkdir(parents=True)
+        (folder / "bpftool").write_text(f"#!/bin/bash\nexit {int(not (works and '151' in version))}\n")
+        (folder / "bpftool").chmod(0o755)
+    code, printed = machine.set_up("run")
+    assert code == 0, printed
+    linked = machine.home / "venv" / "programs" / "bpftool"
+    assert linked.exists() is works
+    assert ("Skipped: bpftool" in printed) is not works
+    if works:
+        assert linked.readlink().parent.name == "6.8.0-151-generic", "the newest"
+
+
+def test_linked_programs_are_found_before_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "programs=$venv/programs" in (ROOT / "setup.sh").read_text()
+    monkeypatch.setenv("PATH", "/usr/bin:/usr/sbin")
+    for _twice in range(2):
+        search_everywhere()
+        assert os.environ["PATH"] == f"{sys.prefix}/programs:/usr/bin:/usr/sbin:/sbin"
 
 
 def test_unavailable_chromium_is_skipped(machine: Machine) -> None:

@@ -5,10 +5,12 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Final, Self
 
@@ -29,11 +31,18 @@ OUTPUT_BYTES: Final = 16 * 1024 * 1024
 _ADMINISTRATORS: Final = ("/usr/sbin", "/sbin")
 """The folders of nft and tc on Debian, which are not in an ordinary user's PATH."""
 
+_LINKED: Final = str(Path(sys.prefix) / "programs")
+"""Where setup.sh links a program that a script in PATH would refuse to start."""
+
 
 def search_everywhere() -> None:
-    """Append the administrator's folders to PATH, for this process and all that it starts. Twice is once."""
+    """Add the folder of linked programs to PATH, before all others, and the administrator's after them. Twice is once.
+
+    For this process and all that it starts.
+    """
     known = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([*known, *(folder for folder in _ADMINISTRATORS if folder not in known)])
+    wanted = [_LINKED, *(folder for folder in known if folder != _LINKED), *_ADMINISTRATORS]
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys(wanted))
 
 
 @dataclass(frozen=True, slots=True)

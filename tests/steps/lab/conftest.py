@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from steps.cluster.lab.capabilities import is_privileged
-from steps.cluster.lab.network.programs import PACKAGES
+from tests import lab_programs
 from tests.ordinary import AS_NOBODY, ROOT, environment
 
 _PATIENCE_S = 600
@@ -63,8 +62,8 @@ def root_sandbox() -> Iterator[SandboxServer]:
     """Calls a function of `scripts.py` in a sandbox, as root."""
     if not is_privileged():
         pytest.skip("needs root, for network namespaces and eBPF")
-    if missing := [program for program in PACKAGES if shutil.which(program) is None]:
-        pytest.skip(f"needs {', '.join(missing)}: apt-get install {' '.join({PACKAGES[m] for m in missing})}")
+    if lacking := lab_programs.lacking():
+        pytest.skip(lacking)
     server = SandboxServer((), sys.executable)
     yield server
     server.stop()
