@@ -20,12 +20,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.errors import Problem
+from analysis.errors import DamagedFileError, Problem
 from analysis.store.files.parquet import (
     content_digest,
     read_runs,
     read_table,
     to_parquet,
+    undecodable,
 )
 from analysis.store.index.inventory import Inventory
 from analysis.store.index.names import CHILDREN, PACKED, file_name, is_packed, run_of_file
@@ -162,7 +163,7 @@ def _pack(
     for (version, _), found in kinds.items():
         # a FileNotFoundError: another process packed or rewrote one of them; the next write tries again
         with contextlib.suppress(FileNotFoundError):
-            packed += _write_pack(files, version, found, joined, schemas)
+            packed += _write_sound(files, version, found, joined, schemas)
     for name in _replaced_rows(stock, packed):
         files.delete(name)
     if files.local:  # in a bucket a writer may just now name them in a new row; there the sweep takes them, later
@@ -188,6 +189,22 @@ def _joinable(entries: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> 
             joined |= {t: pa.unify_schemas([joined.get(t, schema), schema], **PROMOTE) for t, schema in own.items()}
             chosen.append(entry)
     return chosen
+
+
+def _write_sound(
+    files: ObjectStorage,
+    version: int,
+    found: Sequence[RunEntry],
+    joined: Collection[str],
+    schemas: Mapping[str, pa.Schema],
+) -> list[RunEntry]:
+    """As `_write_pack`, without those with a file that can't be decoded to its end, which no audit tries."""
+    try:
+        return _write_pack(files, version, found, joined, schemas)
+    except DamagedFileError:
+        bad = undecodable(files, sorted({child for entry in found for child in entry.children if child in joined}))
+        sound = [entry for entry in found if bad.keys().isdisjoint(entry.children)]
+        return _write_pack(files, version, sound, joined, schemas) if bad and sound else []
 
 
 def _write_pack(

@@ -11,6 +11,7 @@ from analysis.store import compaction
 from analysis.store.storage import object_storage
 from analysis.store.store import Store
 from tests.analysis.stored import rows, shown, write_older
+from tests.security.hostile_store import plant, repeated
 
 
 @pytest.fixture
@@ -104,6 +105,17 @@ def test_run_is_stored_even_if_packing_fails(store: Store, monkeypatch: pytest.M
     monkeypatch.setattr("analysis.store.store.compact", refuse)
     store.write("run-a", rows("run-a", "x", verdict="{}"))
     assert shown(store) == {"run-a": ("x", "{}")}
+
+
+def test_run_that_decodes_to_too_much_prevents_no_packing(store: Store) -> None:
+    """Its footer is believable, so that only reading all of it tells."""
+    for run_id in ("run-a", "run-c"):
+        store.write(run_id, rows(run_id, "x"))
+    plant(store, "run-b", repeated("trials", 100_000))
+    assert pack(store) == 2
+    packed, planted = sorted(file.name for file in store.files.list("trials"))
+    assert packed.startswith("packed-2-runs-")
+    assert planted.startswith("run-b.")
 
 
 def test_packs_of_like_size_are_merged_without_their_samples(store: Store) -> None:
