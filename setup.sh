@@ -30,7 +30,8 @@ fi
 works() {
   case $1 in
     bpftool) bpftool version >/dev/null 2>&1 ;; # Ubuntu's may be a script that only says there is none for this kernel
-    chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+    chromium) # Ubuntu's may be a script that only names a snap
+      chromium --version || chromium-browser --version || google-chrome --version ;;
     clang) command -v clang && command -v llvm-strip && [ -e /usr/include/bpf/bpf_helpers.h ] ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1

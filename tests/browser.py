@@ -1,7 +1,7 @@
 """A real browser for tests of pages, and a server for them."""
 
+import functools
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from analysis.report.gallery import find_browser
 
-NEEDED = [
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
+NEEDED = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]
 """The marks of tests that start it."""
+
+cached_browser = functools.cache(find_browser)
 
 DARK = "--blink-settings=preferredColorScheme=0"
 LIGHT = "--blink-settings=preferredColorScheme=1"
@@ -58,9 +57,10 @@ def served(pages: Mapping[str, tuple[str, str | None]]) -> Iterator[str]:
 
 def browse(profile: Path, url: str, *options: str, size: tuple[int, int]) -> subprocess.CompletedProcess[str]:
     """Open a page in a window of this size; `profile` is the browser's own folder."""
-    assert BROWSER is not None
+    found = cached_browser()
+    assert found is not None
     quiet = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *quiet.split(), "--hide-scrollbars"]
+    command = [found, "--headless", "--no-sandbox", "--disable-gpu", *quiet.split(), "--hide-scrollbars"]
     command += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", "--enable-logging=stderr"]
     done = subprocess.run([*command, *options, url], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

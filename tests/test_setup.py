@@ -230,6 +230,7 @@ def test_linked_programs_are_found_before_all_others(monkeypatch: pytest.MonkeyP
 
 def test_unavailable_chromium_is_skipped(machine: Machine) -> None:
     machine.put_all("chromium")
+    machine.put("chromium-browser", "#!/bin/bash\necho 'requires the chromium snap' >&2; exit 1\n")
     machine.refused = ("chromium",)
     code, printed = machine.set_up("test")
     assert code == 0, printed

@@ -107,8 +107,16 @@ def _latest(store: Store) -> str:
     return latest[0]
 
 
+def find_browser() -> str | None:
+    """The path of a Chromium that starts; None: there is none. Ubuntu's may be a script that only names a snap."""
+    for path in filter(None, map(shutil.which, _BROWSERS)):
+        if subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
 def _take(picture: Picture, folder: Path) -> None:
-    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    browser = find_browser()
     if browser is None:
         raise Unsupported("There is no Chromium here to take pictures with: type `apt-get install chromium`.")
     width, height = picture.size

@@ -6,6 +6,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.browser import cached_browser
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _closed_connections() -> Iterator[None]:
@@ -28,3 +30,10 @@ def _closed_connections() -> Iterator[None]:
 def undrawn_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts are made up to their drawing, which is empty: for tests that look at which there are, with what text."""
     monkeypatch.setattr("analysis.charts.to_svg", lambda *_: "<svg/>")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> None:
+    """Skips a test where no browser starts."""
+    if cached_browser() is None:
+        pytest.skip("no Chromium that starts on this machine: apt-get install chromium")

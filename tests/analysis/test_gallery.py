@@ -66,6 +66,17 @@ def test_gallery_refuses_a_run_without_pages_or_that_is_not_there(store: Store, 
             gallery.write_entry(store, name, tmp_path / "lab")
 
 
+def test_browser_that_does_not_start_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ubuntu's script that only names a snap."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name, code in (("chromium-browser", 1), ("google-chrome", 0)):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (tmp_path / name).chmod(0o755)
+    assert gallery.find_browser() == str(tmp_path / "google-chrome")
+    (tmp_path / "google-chrome").unlink()
+    assert gallery.find_browser() is None
+
+
 def test_gallery_without_a_browser_names_the_remedy(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,16 +9,13 @@ from analysis.store.store import Store
 from tests.analysis import synthetic
 from tests.analysis.sites import build, change, fill, put, verdict
 from tests.analysis.synthetic import Recipe
-from tests.browser import BROWSER, DARK, LIGHT, browse, violations
+from tests.browser import DARK, LIGHT, NEEDED, browse, violations
 
 HOSTILE = "<img src=x onerror=\"document.title='run'\">"
 WIDE = (1280, 900)
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
+pytestmark = NEEDED
 
 MEASURE = """<script>addEventListener('load', () => {
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;

@@ -14,7 +14,7 @@ from steps.cluster.lab import capabilities, factors, kernel_support, sandbox
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.kernel_support import Refusal
 from steps.cluster.lab.mechanism import Mechanism, mechanisms
-from steps.cluster.lab.network.programs import PACKAGES, Job, run_one
+from steps.cluster.lab.network.programs import Job, package_of, run_one
 from steps.domain import Finding
 from steps.namespaces import path
 
@@ -60,7 +60,7 @@ def _absent(programs: Iterable[str]) -> list[str]:
 
 
 def _not_installed(missing: list[str]) -> Refusal:
-    packages = sorted({PACKAGES.get(program, program) for program in missing})
+    packages = sorted({package_of(program) for program in missing})
     verb = "is" if len(missing) == 1 else "are"
     return f"{', '.join(missing)} {verb} not installed", f"type `sudo apt-get install -y {' '.join(packages)}`"
 

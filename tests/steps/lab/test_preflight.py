@@ -1,5 +1,6 @@
 """What stands in the way is said at once, with what would mend it."""
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from steps.cluster.lab import capabilities, sandbox
 from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import traits
 from steps.cluster.lab.network import topology
-from steps.cluster.lab.network.programs import PACKAGES
+from steps.cluster.lab.network.programs import PACKAGES, package_of
 from steps.domain import Visit
 from tests.steps.lab.conftest import SandboxServer
 
@@ -78,6 +79,7 @@ def test_missing_program_affects_only_its_dataplanes(
     monkeypatch: pytest.MonkeyPatch, settings: Settings, missing: str, severity: str, subjects: set[str], sentence: str
 ) -> None:
     monkeypatch.setattr(capabilities, "is_privileged", lambda: True)
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "debian"})
     monkeypatch.setattr(shutil, "which", lambda program: None if program == missing else program)
     found = [f for f in LabCluster().preflight(settings) if "sandbox" not in f.reason]
     assert {(f.severity, f.subject) for f in found} == {(severity, subject) for subject in subjects}
@@ -104,12 +106,30 @@ def test_preflight_command_prints_installable_packages(root_sandbox: SandboxServ
     done = subprocess.run([*argv, "preflight"], text=True, capture_output=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert "skip: lab-ebpf: bpftool is not installed. Type `sudo apt-get install -y bpftool`." in lines
+    install = f"sudo apt-get install -y {package_of('bpftool')}"
+    assert f"skip: lab-ebpf: bpftool is not installed. Type `{install}`." in lines
     assert lines[-1] == "A run can go on here."
 
 
 def test_every_program_has_a_package() -> None:
     assert all(PACKAGES.values())
+
+
+@pytest.mark.parametrize(
+    ("system", "package"),
+    [
+        ({"ID": "debian"}, "bpftool"),
+        ({"ID": "ubuntu", "ID_LIKE": "debian"}, "linux-tools-common linux-tools-$(uname -r)"),
+        ({"ID": "linuxmint", "ID_LIKE": "ubuntu debian"}, "linux-tools-common linux-tools-$(uname -r)"),
+        ({}, "bpftool"),
+    ],
+)
+def test_bpftool_is_named_by_the_package_that_the_system_has(
+    system: dict[str, str], package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: system)
+    assert package_of("bpftool") == package
+    assert package_of("nft") == "nftables"
 
 
 def test_restore_outside_a_sandbox_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,14 +13,14 @@ from steps.cluster.lab import kernel_support
 from steps.cluster.lab.mechanism import Mechanism, Traits
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
-from steps.cluster.lab.network.programs import Job, output_or_none, run_all, run_one
+from steps.cluster.lab.network.programs import ON_UBUNTU, Job, output_or_none, run_all, run_one
 from steps.cluster.lab.network.services import LOAD_BALANCER, SERVICE_NETWORK, ServicePort
 from steps.cluster.lab.tables.ebpf import BATCH, PINNED, TABLES, entries, updates
 from steps.domain import Change
 
 OBJECT: Final = Path(__file__).resolve().parents[1] / "bpf" / "dataplane.bpf.o"
 _FITTING_BPFTOOL: Final = (
-    "install the one of this kernel, on Ubuntu by `sudo apt-get install -y linux-tools-common linux-tools-$(uname -r)`"
+    f"install the one of this kernel, on Ubuntu by `sudo apt-get install -y {ON_UBUNTU['bpftool']}`"
 )
 _MIN_KERNEL: Final = BY_NAME["lab-ebpf"].min_kernel
 _LOOPBACK: Final = "lo"

@@ -1,5 +1,6 @@
 """Run the programs that the lab needs, each in a network namespace, and name what is missing."""
 
+import platform
 import shlex
 import subprocess
 from collections.abc import Iterable
@@ -32,6 +33,19 @@ PACKAGES: Final = {
     "umount": "mount",
 }
 """The programs that the lab runs, and the Debian package of each."""
+
+ON_UBUNTU: Final = {"bpftool": "linux-tools-common linux-tools-$(uname -r)"}
+"""Those that Ubuntu has in other packages: bpftool in those of each kernel."""
+
+
+def package_of(program: str) -> str:
+    """What apt-get installs here to have a program, as a person types it."""
+    try:
+        system = platform.freedesktop_os_release()
+    except OSError:
+        system = {}
+    known = {system.get("ID"), *system.get("ID_LIKE", "").split()}
+    return (PACKAGES | ON_UBUNTU if "ubuntu" in known else PACKAGES).get(program, program)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +104,5 @@ def _run(job: Job) -> subprocess.CompletedProcess[str]:
     except FileNotFoundError:
         missing = job.full[0]
     if missing is not None:
-        raise Problem(f"{missing} is not installed: type `sudo apt-get install -y {PACKAGES.get(missing, missing)}`.")
+        raise Problem(f"{missing} is not installed: type `sudo apt-get install -y {package_of(missing)}`.")
     return done
