@@ -4,14 +4,14 @@ import functools
 import os
 import shutil
 
-from steps.cluster.lab.network.programs import PACKAGES
+from steps.cluster.lab.network.programs import PACKAGES, package_of
 
 
 @functools.cache
 def lacking() -> str | None:
-    """Why no such lab can be had here, for whoever skips a test; None: root may have one."""
+    """The reason for skipping tests of the lab: the programs that root misses; None: there is none."""
     missing = [program for program in PACKAGES if shutil.which(program) is None]
     if os.geteuid() != 0 or not missing:
         return None
-    packages = sorted({PACKAGES[program] for program in missing})
+    packages = sorted(map(package_of, missing))
     return f"needs {', '.join(missing)}: apt-get install {' '.join(packages)}"

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from math import log
 from typing import Final
 
@@ -161,9 +162,13 @@ def _pack(
             kinds[entry.version, environments[entry.run_id]].append(entry)
     packed: list[RunEntry] = []
     for (version, _), found in kinds.items():
+        write = partial(_write_pack, files, version, joined=joined, schemas=schemas)
         # a FileNotFoundError: another process packed or rewrote one of them; the next write tries again
         with contextlib.suppress(FileNotFoundError):
-            packed += _write_sound(files, version, found, joined, schemas)
+            try:
+                packed += write(found)
+            except DamagedFileError:
+                packed += write(_decodable(files, found, joined))
     for name in _replaced_rows(stock, packed):
         files.delete(name)
     if files.local:  # in a bucket a writer may just now name them in a new row; there the sweep takes them, later
@@ -191,20 +196,10 @@ def _joinable(entries: Sequence[RunEntry], schemas: Mapping[str, pa.Schema]) -> 
     return chosen
 
 
-def _write_sound(
-    files: ObjectStorage,
-    version: int,
-    found: Sequence[RunEntry],
-    joined: Collection[str],
-    schemas: Mapping[str, pa.Schema],
-) -> list[RunEntry]:
-    """As `_write_pack`, without those with a file that can't be decoded to its end, which no audit tries."""
-    try:
-        return _write_pack(files, version, found, joined, schemas)
-    except DamagedFileError:
-        bad = undecodable(files, sorted({child for entry in found for child in entry.children if child in joined}))
-        sound = [entry for entry in found if bad.keys().isdisjoint(entry.children)]
-        return _write_pack(files, version, sound, joined, schemas) if bad and sound else []
+def _decodable(files: ObjectStorage, found: Sequence[RunEntry], joined: Collection[str]) -> list[RunEntry]:
+    """Those of these runs whose files can be decoded to their end, which no audit tries."""
+    bad = undecodable(files, sorted({child for entry in found for child in entry.children if child in joined}))
+    return [entry for entry in found if bad.keys().isdisjoint(entry.children)]
 
 
 def _write_pack(
@@ -215,6 +210,8 @@ def _write_pack(
     schemas: Mapping[str, pa.Schema],
 ) -> list[RunEntry]:
     """Write a pack of those of these runs that can be joined, its row last; returns them."""
+    if not found:
+        return []
     rows_of = dict(read_runs(files, sorted({entry.name for entry in found})))
     entries = _joinable(found, {**schemas, **{name: rows.schema for name, rows in rows_of.items()}})
     stem = f"{PACKED}{len(entries)}-runs-v{version}"

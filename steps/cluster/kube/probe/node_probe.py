@@ -143,7 +143,7 @@ async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[object
 
 
 async def until_due(rest: Rest) -> None:
-    """Wait until the next report is due; sooner where a rest ends, since whoever ended it waits for that report."""
+    """Wait for the next report: a second, or less when a rest ends, since the step that ended it reads that report."""
     if not rest.now:
         await asyncio.sleep(REPORT_S)
         return

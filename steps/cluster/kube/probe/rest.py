@@ -1,9 +1,9 @@
 """When the probes of a node rest: between the proof before the trials and the one after them they must disturb nothing.
 
-A request lets the probes with an echo server rest; by their replies to all others their clients rest, too. Who rests
-sends nothing, except that a client asks to be told when the rest ends, twice a minute. A long-lived connection that
-awaits a reply stays open until the reply comes or the connection is dead, so that what a switch cost is known in the
-end.
+A request lets the probes with an echo server rest; by their replies to all others their clients rest, too. A probe
+that rests sends nothing, except that a client asks its server every half minute for a reply when the rest ends. A
+long-lived connection that awaits a reply stays open until the reply comes or the connection is dead, so that what a
+switch cost is known in the end.
 """
 
 import asyncio
