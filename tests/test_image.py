@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from steps.cluster.kube.workloads.manifests import USER
+from steps.tasks import run
 from steps.tasks.shared.pod import IMAGE
 from tests.ordinary import ROOT
 from tests.steps.builders import OF_RUN, RUN_ID, settings, write_run
@@ -133,24 +134,20 @@ exec "$@"
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the root read-only")
 def test_steps_write_only_to_tmp_on_a_read_only_root(tmp_path: Path) -> None:
     """The ones that load most: rows into the store, and the report with its charts."""
-    raw = tmp_path / "inputs" / "documents"
+    raw = tmp_path / "inputs" / "artifacts" / "documents"
     raw.mkdir(parents=True)
     write_run(raw, settings(options="rounds=2", dataplanes="lab-iptables,lab-ebpf"), RUN_ID)
     (tmp_path / "outputs" / "artifacts").mkdir(parents=True)
     (tmp_path / "none.json").write_text("[]")
     for step in ("collect", "report"):
-        runner = (
-            "import sys, hera.workflows.artifact as a; from hera.workflows._runner.util import _run; "
-            "a._DEFAULT_ARTIFACT_INPUT_DIRECTORY = '/tmp/work/inputs/'; _run()"
-        )
         done = subprocess.run(
             ["unshare", "--mount", "bash", "-c", READ_ONLY, "sh", str(tmp_path), str(ROOT),
-             sys.executable, "-c", runner, "-e", f"steps.tasks.{step}:{step}", "/tmp/work/none.json"],
+             sys.executable, "-m", run.MODULE, f"steps.tasks.{step}:{step}", "/tmp/work/none.json"],
             capture_output=True, text=True, check=False,
             env={"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1",
                  "BENCHMARK_ENVIRONMENT": "lab",
                  "BENCHMARK_RESULTS": "/tmp/work/store", "BENCHMARK_TERMINATION_LOG": "/tmp/last-words",
-                 "hera__outputs_directory": "/tmp/work/outputs", **OF_RUN},
+                 run.INPUTS_FOLDER: "/tmp/work/inputs", run.OUTPUTS_FOLDER: "/tmp/work/outputs", **OF_RUN},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert "<svg" in (tmp_path / "outputs" / "artifacts" / "report").read_text()

@@ -3,16 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import S3Artifact
-
 from analysis.errors import Problem
 from steps.catalogue.option_fields import shown_option
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
+from steps.tasks.shared.artifacts import Artifact
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import RUN_FOLDER, log, own_run_id
 
-_DOCUMENTS = S3Artifact(name="documents", key=RUN_FOLDER + "/", optional=True)
+_DOCUMENTS = Artifact("documents", RUN_FOLDER + "/", optional=True)
 
 
 # Not repeatable: Argo's Retry would go on with a repeatable task that a Stop failed, at once and before the visits.

@@ -7,13 +7,10 @@ at once that a Stop had failed. One of these steps at a time has the mutex, and 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
-
-from hera.workflows import Parameter
-from hera.workflows import models as m
-from hera.workflows.io import Output
 
 from analysis.errors import Problem
 from steps import documents
@@ -23,6 +20,7 @@ from steps.cluster.port import Cluster
 from steps.domain import Placement, Visit
 from steps.proof import scale
 from steps.settings import turn_order
+from steps.tasks.shared.artifacts import Outputs
 from steps.tasks.shared.measures import measures
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
@@ -34,18 +32,19 @@ UNSCALED: Final = "no"
 """The output `scaled` of a visit without a step that changes the scale."""
 
 
-class ConfigureResult(Output):
+@dataclass(frozen=True, kw_only=True)
+class ConfigureResult(Outputs):
     """The items of the loop over measuring steps, and whether the step that changes the scale has something to do."""
 
-    measures: Annotated[list[dict[str, str]], Parameter(name="measures")]
-    scaled: Annotated[str, Parameter(name="scaled")]
+    measures: list[dict[str, str]]
+    scaled: str
 
 
 @step(
     "switch",
     deadline_s=86_400,
     repeatable=True,
-    synchronization=m.Synchronization(mutexes=[m.Mutex(name=TURN)]),
+    fields={"synchronization": {"mutexes": [{"name": TURN}]}},
 )
 def configure(
     settings: str,

@@ -5,9 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
-from hera.workflows import Parameter, S3Artifact
-from hera.workflows.io import Output
-
 from analysis.errors import BadInput, Problem
 from steps import clock, documents
 from steps.catalogue.options import Settings
@@ -19,6 +16,7 @@ from steps.settings import environment
 from steps.settings.schedule import level_rounds
 from steps.settings.settings import load_settings
 from steps.tasks.preflight import level_outputs
+from steps.tasks.shared.artifacts import Artifact, Outputs
 from steps.tasks.shared.inputs import checked_tag
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import RUN_FOLDER, document, log, own_run_id
@@ -28,22 +26,23 @@ STOP: Final = "stop"
 """The output `next`: whether rounds follow."""
 
 
-class LookResult(Output):
+@dataclass(frozen=True, kw_only=True)
+class LookResult(Outputs):
     """What follows: `next`, and the visits, number and title of the next level. `reason`: why, as a sentence."""
 
     # the first one is what the UI shows without scrolling
-    reason: Annotated[str, Parameter(name="reason")]
-    next: Annotated[str, Parameter(name="next")]
-    visits: Annotated[list[dict[str, str]], Parameter(name="visits")]
-    level: Annotated[str, Parameter(name="level")]
-    title: Annotated[str, Parameter(name="title")]
+    reason: str
+    next: str
+    visits: list[dict[str, str]]
+    level: str
+    title: str
 
 
 @step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True)
 def look(
     settings: str,
     level: str,
-    raw: Annotated[Path | None, S3Artifact(name="raw", key=RUN_FOLDER + "/", optional=True)],
+    raw: Annotated[Path | None, Artifact("raw", RUN_FOLDER + "/", optional=True)],
     document: Annotated[Path, document(f"{RUN_FOLDER}/look-{checked_tag('level')}.json")],
 ) -> LookResult:
     """Compare what was measured so far; where that fails, the run goes on."""

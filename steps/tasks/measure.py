@@ -8,9 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from hera.workflows import Parameter, S3Artifact
-from hera.workflows import models as m
-
 from analysis.errors import BadInput, Problem
 from steps import documents
 from steps.catalogue.environments import is_lab
@@ -23,6 +20,7 @@ from steps.measurement.references import measure_references
 from steps.measurement.trials import measure_trials
 from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
+from steps.tasks.shared.artifacts import Artifact
 from steps.tasks.shared.inputs import checked_tag
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit, progress
@@ -46,12 +44,11 @@ def _patch() -> str:
     return f"{{{{={chosen}'{last[1]}'}}}}"
 
 
-def _on_the_client_node() -> m.Affinity:
+def _on_the_client_node() -> dict[str, object]:
     """By the node's name, since the label kubernetes.io/hostname may differ from it."""
-    name = m.NodeSelectorRequirement(key="metadata.name", operator="In", values=[checked_tag("client-node")])
-    term = m.NodeSelectorTerm(match_fields=[name])
-    required = m.NodeSelector(node_selector_terms=[term])
-    return m.Affinity(node_affinity=m.NodeAffinity(required_during_scheduling_ignored_during_execution=required))
+    name = {"key": "metadata.name", "operator": "In", "values": [checked_tag("client-node")]}
+    terms = {"nodeSelectorTerms": [{"matchFields": [name]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
 
 
 # The references and the client outside measure the node's own network, so their pods use it, without more privileges.
@@ -59,21 +56,23 @@ def _on_the_client_node() -> m.Affinity:
 @step(
     "measure",
     deadline_s=86_400,
-    # unlike the deadline, it also ends a pod that never starts
-    timeout=checked_tag("timeout"),
-    affinity=_on_the_client_node(),
-    tolerations=[m.Toleration(operator="Exists")],
-    pod_spec_patch=_patch(),
+    fields={
+        # unlike the deadline, it also ends a pod that never starts
+        "timeout": checked_tag("timeout"),
+        "affinity": _on_the_client_node(),
+        "tolerations": [{"operator": "Exists"}],
+        "podSpecPatch": _patch(),
+    },
 )
 def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     settings: str,
     visit: str,
     what: str,
-    client_node: Annotated[str, Parameter(name="client-node")],  # noqa: ARG001 - the pod's node
+    client_node: str,  # noqa: ARG001 - the pod's node
     network: str,  # noqa: ARG001 - the pod's network
     timeout: str,  # noqa: ARG001 - the pod's
     title: str,  # noqa: ARG001 - of the workflow's node
-    prepared: Annotated[Path, S3Artifact(name="prepared", key=VISIT_FOLDER + "/" + documents.PREPARE)],
+    prepared: Annotated[Path, Artifact("prepared", VISIT_FOLDER + "/" + documents.PREPARE)],
     document: Annotated[Path, document(f"{VISIT_FOLDER}/{checked_tag('what')}")],
 ) -> None:
     """Write a document for every trial into the folder; a failed trial does not fail the step."""

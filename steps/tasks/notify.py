@@ -1,13 +1,12 @@
 """The exit handler's last task: post the result to a configured address."""
 
-from typing import Annotated
-
-from hera.workflows import Parameter, SecretEnv
+from dataclasses import dataclass
 
 from analysis.errors import Problem
 from steps.catalogue.environments import is_lab
 from steps.settings import environment
-from steps.tasks.shared.pod import from_config_map, step
+from steps.tasks.shared.artifacts import Outputs
+from steps.tasks.shared.pod import FromConfigMap, FromSecret, step
 from steps.tasks.shared.step import log, own_run_id
 
 SECRET = "dataplane-benchmark-notify"  # noqa: S105 - its name
@@ -19,6 +18,13 @@ _REFUSED = "Failed"
 """The status of a step that reported its own failure; after any other its result is unknown."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NotifyResult(Outputs):
+    """What became of it, as a sentence."""
+
+    notification: str
+
+
 @step(
     "measure",
     deadline_s=300,
@@ -26,11 +32,11 @@ _REFUSED = "Failed"
     store=True,
     repeatable=True,
     env=(
-        SecretEnv(name=environment.NOTIFY_URL_OF_SECRET, secret_name=SECRET, secret_key="url", optional=True),  # noqa: S106 - its key
-        from_config_map(environment.NOTIFY_URL),
+        FromSecret(environment.NOTIFY_URL_OF_SECRET, SECRET, key="url"),
+        FromConfigMap(environment.NOTIFY_URL),
     ),
 )
-def notify(status: str, restored: str) -> Annotated[str, Parameter(name="notification")]:
+def notify(status: str, restored: str) -> NotifyResult:
     """Post the verdict as JSON. Fails only where the cluster was not restored, since the run must not look successful.
 
     The lab disappears with its sandbox, so it counts as restored.
@@ -52,7 +58,7 @@ def notify(status: str, restored: str) -> Annotated[str, Parameter(name="notific
             f"{left}, for restore ended as {restored}: see that step's message, then type `{command}`, or submit "
             "another run, which restores first."
         )
-    return sentence
+    return NotifyResult(notification=sentence)
 
 
 def _post(run_id: str, status: str, *, is_restored: bool) -> str:

@@ -1,11 +1,9 @@
 """Whether the run is possible here, and without what: all reasons at once, before anything is changed."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-
-from hera.workflows import Parameter
-from hera.workflows.io import Output
 
 from analysis.errors import Unsupported
 from steps import documents
@@ -15,17 +13,19 @@ from steps.domain import LEFT_BEHIND, PERMISSIONS, Change, Finding, Visit
 from steps.settings.remaining import remainder
 from steps.settings.schedule import level_rounds, level_title
 from steps.settings.settings import load_settings
+from steps.tasks.shared.artifacts import Outputs
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import RUN_FOLDER, document, log, node_title
 
 
-class PreflightResult(Output):
+@dataclass(frozen=True, kw_only=True)
+class PreflightResult(Outputs):
     """The settings without what is left out; and the first level of rounds, its visits being items of a loop."""
 
-    settings: Annotated[str, Parameter(name="settings")]
-    visits: Annotated[list[dict[str, str]], Parameter(name="visits")]
-    level: Annotated[str, Parameter(name="level")]
-    title: Annotated[str, Parameter(name="title")]
+    settings: str
+    visits: list[dict[str, str]]
+    level: str
+    title: str
 
 
 @step("switch", deadline_s=2700)  # with the time to put back what a dead run left

@@ -1,11 +1,9 @@
 """The run's verdict, stored beside its rows, and its report."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-
-from hera.workflows import NoneArchiveStrategy, Parameter, S3Artifact
-from hera.workflows.io import Output
 
 from analysis.console.sanitizing import strip_controls
 from steps.catalogue.options import method
@@ -13,21 +11,23 @@ from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
 from steps.tasks.shared import site
-from steps.tasks.shared.pod import from_config_map, step
+from steps.tasks.shared.artifacts import Artifact, Outputs
+from steps.tasks.shared.pod import FromConfigMap, step
 from steps.tasks.shared.step import RUN, log, own_run_id
 
 
-class ReportResult(Output):
+@dataclass(frozen=True, kw_only=True)
+class ReportResult(Outputs):
     """The result in a sentence, and the outcome: measured, measured-with-failures or nothing-measured.
 
     `regression`: what is worse than in earlier nights, as a sentence; empty if nothing is, or if the run is no nightly.
     `figures`: the key figures by name, as JSON, from which Argo makes its metrics.
     """
 
-    headline: Annotated[str, Parameter(name="headline")]
-    outcome: Annotated[str, Parameter(name="outcome")]
-    regression: Annotated[str, Parameter(name="regression")]
-    figures: Annotated[str, Parameter(name="figures")]
+    headline: str
+    outcome: str
+    regression: str
+    figures: str
 
 
 @step(
@@ -36,13 +36,10 @@ class ReportResult(Output):
     memory=LARGEST_STEP_MEMORY,
     store=True,
     repeatable=True,
-    env=[from_config_map(environment.SITE)],
+    env=(FromConfigMap(environment.SITE),),
 )
 def report(
-    document: Annotated[
-        Path,
-        S3Artifact(name="report", key=f"reports/{RUN}/report.html", archive=NoneArchiveStrategy(), output=True),
-    ],
+    document: Annotated[Path, Artifact("report", f"reports/{RUN}/report.html", output=True)],
 ) -> ReportResult:
     """Analyse the rows; write the report and its answer into the store, and the report as the artifact of the UI."""
     # imported here, since building the workflow imports this module and should not wait for charts

@@ -1,10 +1,9 @@
 """First task of a run: check and complete what the user chose. Argo does not check a submission by API."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, cast, get_args
-
-from hera.workflows import Parameter
 
 from analysis.errors import BadInput
 from analysis.formatting import count
@@ -16,6 +15,7 @@ from steps.run_documents import RunDocument, ShownArm, Trigger
 from steps.settings import environment
 from steps.settings.continued import stored_runs
 from steps.settings.settings import choose_settings
+from steps.tasks.shared.artifacts import Outputs
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import RUN_FOLDER, document, log, own_identity, own_run_id
 
@@ -30,6 +30,13 @@ def shown_arm(arm: str) -> ShownArm:
     return ShownArm(name=arm, title=title, colour=entry.colour, bpf=entry.bpf if entry.is_switched else None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ValidateResult(Outputs):
+    """The settings as JSON, for the following tasks."""
+
+    settings: str
+
+
 @step("measure", deadline_s=300, memory="1Gi", store=True)
 def validate(
     profile: str,
@@ -40,8 +47,8 @@ def validate(
     label: str,
     trigger: str,
     document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RUN)],
-) -> Annotated[str, Parameter(name="settings")]:
-    """Return the settings as JSON for the following tasks; fail with a sentence for each fault."""
+) -> ValidateResult:
+    """Complete the settings; fail with a sentence for each fault."""
     faults = [] if trigger in TRIGGERS else [f"unknown trigger {shown_option(trigger)}: {nearest(trigger, TRIGGERS)}"]
     try:
         settings = choose_settings(
@@ -70,4 +77,4 @@ def validate(
     )
     documents.write_document(document, run)
     log(f"{count(len(settings.dataplanes), 'dataplane')}, {count(settings.rounds, 'round')}, seed {settings.seed}")
-    return settings.model_dump_json()
+    return ValidateResult(settings=settings.model_dump_json())

@@ -1,18 +1,17 @@
 """Last task of a run; its status decides the workflow's. The report is written before."""
 
-from typing import Annotated
+from dataclasses import dataclass
 
-from hera.workflows import Parameter
-from hera.workflows.io import Output
-
+from steps.tasks.shared.artifacts import Outputs
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import fail, log
 
 
-class VerdictResult(Output):
+@dataclass(frozen=True, kw_only=True)
+class VerdictResult(Outputs):
     """The run's result in a sentence."""
 
-    verdict: Annotated[str, Parameter(name="verdict")]
+    verdict: str
 
 
 @step("measure", deadline_s=300)

@@ -30,7 +30,9 @@ def run_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
     monkeypatch.setattr("steps.tasks.measure.await_server", lambda *_: True)
     monitor = Monitor(node="node-a", side="client", source="http://10.0.0.1:5203/")
     places = tuple(placement(topology=topology, monitors=(monitor,)) for topology in ("node-to-node", "pod-to-service"))
-    documents.write_document(tmp_path / "inputs" / "prepared", documents.Prepare(visit=1, placements=places))
+    documents.write_document(
+        tmp_path / "inputs" / "artifacts" / "prepared", documents.Prepare(visit=1, placements=places)
+    )
 
     def run(name: str, inputs: dict[str, str]) -> Ended:
         return run_task(STEPS[name], inputs, tmp_path)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import hera.workflows.artifact as hera_artifact
-
 from tests.workflows import killed_run
+from tests.workflows.standing_in import inputs_folder, outputs_folder, standing_in
 
 NOTES: Final = "SWAPPED_STEPS_NOTES"
 """The variable that names the folder for the notes."""
@@ -22,18 +21,18 @@ def digests(place: Path) -> dict[str, str]:
 
 
 def _noting(name: str, step: Callable[..., None]) -> Callable[..., None]:
-    def stand_in(**inputs: str) -> None:
+    def stand_in(**inputs: object) -> None:
         step(**inputs)
-        outputs = Path(os.environ["hera__outputs_directory"]) / "artifacts"  # noqa: SIM112 - Hera's own
+        outputs = outputs_folder() / "artifacts"
         left = {name: digest for name, digest in digests(outputs).items() if name.startswith(("document", "prepared"))}
-        given = digests(Path(hera_artifact._DEFAULT_ARTIFACT_INPUT_DIRECTORY))
+        given = digests(inputs_folder() / "artifacts")
         note = {"step": name, "visit": inputs.get("visit", ""), "given": given, "left": left}
         (Path(os.environ[NOTES]) / f"{name}-{os.getpid()}.json").write_text(json.dumps(note))
 
-    return stand_in
+    return standing_in(stand_in, name)
 
 
-def __getattr__(name: str) -> Callable[..., None]:  # how Hera's runner finds a function
+def __getattr__(name: str) -> Callable[..., None]:
     if name.startswith("_"):
         raise AttributeError(name)
     return _noting(name, getattr(killed_run, name))

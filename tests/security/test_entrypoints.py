@@ -18,7 +18,7 @@ from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.ownership import workflow_record
 from steps.collect.run_rows import run_rows
 from steps.tasks.shared import inputs
-from steps.tasks.shared.inputs import INPUTS, REFUSED, input_names
+from steps.tasks.shared.inputs import INPUTS, REFUSED, require_checks
 from steps.tasks.shared.step import own_identity, run_id
 from tests.security.entrypoints import HOSTILE, MANIFEST, STEPS, TEMPLATES, VALID, Object, inputs_of, valid
 from tests.steps import builders
@@ -134,7 +134,7 @@ def test_input_without_a_check_can_not_be_declared() -> None:
     def task(settings: str, command: str) -> None: ...
 
     with pytest.raises(TypeError, match="input command of task has no entry in INPUTS"):
-        input_names(task)
+        require_checks(task)
 
 
 REACHING = ("clear", "configure", "measure", "preflight", "retreat", "settle", "snapshot")
@@ -177,8 +177,8 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_run_of_another_workflow_is_never_stored_over(name: str, stored: Path, tmp_path: Path) -> None:
     """Its documents may be given as the artifact of a workflow that anyone submits."""
     before = files(stored)
-    (tmp_path / "inputs").mkdir()
-    (tmp_path / "other").rename(tmp_path / "inputs" / "documents")
+    (tmp_path / "inputs" / "artifacts").mkdir(parents=True)
+    (tmp_path / "other").rename(tmp_path / "inputs" / "artifacts" / "documents")
     ended = run_task(STEPS[name], {"run-id": "night", "uid": UID}, tmp_path)
     assert ended.code == 1
     assert re.search(rf"run\.json is of run night-fedc.*, not of {RUN_ID}", ended.message)
@@ -198,7 +198,7 @@ def test_run_of_another_workflow_is_never_stored_over(name: str, stored: Path, t
     ids=str,
 )
 def test_step_without_an_identity_of_argos_ends(name: str, variables: dict[str, str], tmp_path: Path) -> None:
-    write_run(tmp_path / "inputs" / "documents", builders.settings(options="rounds=1"), RUN_ID)
+    write_run(tmp_path / "inputs" / "artifacts" / "documents", builders.settings(options="rounds=1"), RUN_ID)
     ended = run_task(STEPS[name], valid(name), tmp_path, variables)
     assert ended.code == 1
     assert "which is no workflow's" in ended.message

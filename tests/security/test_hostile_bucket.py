@@ -41,7 +41,7 @@ def files_of(run: Path) -> list[Path]:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """The documents of a complete run of two visits."""
-    folder = tmp_path / "inputs" / "documents"
+    folder = tmp_path / "inputs" / "artifacts" / "documents"
     write_run(folder, CHOSEN, RUN_ID)
     documents.write_document(folder / documents.RESTORE, documents.Restore(finished_at=AT))
     return folder
@@ -235,7 +235,7 @@ def test_no_step_that_may_use_the_api_reads_the_bucket() -> None:
 def test_hostile_placements_measure_nothing(
     run: Path, tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared = tmp_path / "inputs" / "prepared"
+    prepared = tmp_path / "inputs" / "artifacts" / "prepared"
     (run / "visit-01" / documents.PREPARE).rename(prepared)
     for function in ("measure_trials", "measure_references"):
         monkeypatch.setattr(f"steps.tasks.measure.{function}", lambda *_: pytest.fail("measured"))

@@ -25,7 +25,7 @@ VISITS = schedule.make_schedule(CHOSEN)
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """The documents of a run of which three of five rounds are measured, all visits alike."""
-    place = tmp_path / "inputs" / "raw"
+    place = tmp_path / "inputs" / "artifacts" / "raw"
     write_run(place, CHOSEN.model_copy(update={"rounds": 3}), RUN_ID)
     run = documents.read_document(place / documents.RUN, RunDocument)
     documents.write_document(place / documents.RUN, run.model_copy(update={"settings": CHOSEN}))

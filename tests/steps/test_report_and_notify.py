@@ -65,7 +65,7 @@ def test_report_step_updates_the_site_of_the_deployment(
 
 def test_notification_is_off_by_default(termination_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, " ")
-    assert notify.notify("Succeeded", "Succeeded") == notify.NO_ADDRESS
+    assert notify.notify("Succeeded", "Succeeded").notification == notify.NO_ADDRESS
     assert not termination_log.exists()
 
 
@@ -73,7 +73,7 @@ def test_notification_has_the_verdict(termination_log: Path, tmp_path: Path, mon
     result = stored(tmp_path)
     with Receiver().running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        assert notify.notify("Succeeded", "Succeeded") == "notified: the answer was 200"
+        assert notify.notify("Succeeded", "Succeeded").notification == "notified: the answer was 200"
     assert receiver.bodies[0]["headline"] == result.headline
     assert receiver.bodies[0]["report"].endswith(f"/store/reports/{RUN_ID}/report.html")
     assert not termination_log.exists()
@@ -84,7 +84,7 @@ def test_failed_notification_is_reported_but_no_failure(
 ) -> None:
     with Receiver(404).running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        sentence = notify.notify("Failed", "Succeeded")
+        sentence = notify.notify("Failed", "Succeeded").notification
     assert "it answered 404" in sentence
     assert sentence in capsys.readouterr().err
     assert receiver.bodies[0]["headline"] is None
@@ -113,7 +113,7 @@ def test_failed_restore_fails_the_workflow(
 
 def test_failed_lab_restore_gives_no_message(termination_log: Path) -> None:
     """A full disk fails the step that puts things back, for its record can't be kept; the lab goes with its sandbox."""
-    assert notify.notify("Failed", "Error") == notify.NO_ADDRESS
+    assert notify.notify("Failed", "Error").notification == notify.NO_ADDRESS
     assert not termination_log.exists()
 
 
@@ -133,7 +133,7 @@ def test_exit_handler_goes_on_with_any_notification_url(
     url: str, termination_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(environment.NOTIFY_URL, url)
-    sentence = notify.notify("Failed", "Succeeded")
+    sentence = notify.notify("Failed", "Succeeded").notification
     assert sentence.startswith("BENCHMARK_NOTIFY_URL is no address: ")
     printed = capsys.readouterr().err
     assert printed == f"{sentence}\n"
@@ -146,7 +146,7 @@ def test_exit_handler_goes_on_after_a_redirect_to_no_address(
 ) -> None:
     with Receiver(302, location="https://[::1/s3cret").running() as receiver:
         monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
-        sentence = notify.notify("Failed", "Succeeded")
+        sentence = notify.notify("Failed", "Succeeded").notification
     assert sentence.startswith("127.0.0.1 redirects to another address (302)")
     assert "s3cret" not in sentence
     assert not termination_log.exists()

@@ -28,6 +28,7 @@ from steps.tasks.preflight import level_outputs
 from steps.tasks.shared.measures import measures
 from steps.tasks.shared.step import RUN_FOLDER
 from tests.steps import builders
+from tests.workflows.standing_in import outputs_folder, standing_in
 from workflows.local.execution import engine as engines
 from workflows.local.execution.events import Event, NodeFinished, NodeStarted
 from workflows.template.benchmark import build_template
@@ -44,21 +45,17 @@ ARGUMENTS: Final = {
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
-def _outputs() -> Path:
-    return Path(os.environ["hera__outputs_directory"])  # noqa: SIM112 - Hera's own
-
-
 def _hand_on(**parameters: object) -> None:
     for name, value in parameters.items():
         text = value if isinstance(value, str) else json.dumps(value)
-        (_outputs() / "parameters" / name).write_text(text)
+        (outputs_folder() / "parameters" / name).write_text(text)
 
 
 def _preflight(settings: str, **_: object) -> None:
     chosen = Settings.model_validate_json(settings)
     visits = schedule.make_schedule(chosen)
     documents.write_document(
-        _outputs() / "artifacts" / "document",
+        outputs_folder() / "artifacts" / "document",
         documents.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits),
     )
     _hand_on(settings=settings, **level_outputs(chosen, 1, visits))
@@ -70,11 +67,11 @@ def _of_visit(name: str) -> Callable[..., None]:
     def stand_in(settings: str, visit: str, what: str = "", **_: object) -> None:
         chosen = Settings.model_validate_json(settings)
         going = schedule.make_schedule(chosen)[int(visit) - 1]
-        with tempfile.TemporaryDirectory(dir=_outputs()) as here:
+        with tempfile.TemporaryDirectory(dir=outputs_folder()) as here:
             builders.write_visit(Path(here), going, chosen)
-            (Path(here) / (what or f"{name}.json")).rename(_outputs() / "artifacts" / "document")
+            (Path(here) / (what or f"{name}.json")).rename(outputs_folder() / "artifacts" / "document")
             if name == "configure":
-                (Path(here) / documents.PREPARE).rename(_outputs() / "artifacts" / "prepared")
+                (Path(here) / documents.PREPARE).rename(outputs_folder() / "artifacts" / "prepared")
         if name == "configure":
             between_hosts = builders.placement(topology="node-to-node")
             places = {place.topology: place for place in (between_hosts, builders.placement())}
@@ -85,7 +82,7 @@ def _of_visit(name: str) -> Callable[..., None]:
 
 def _other(**_: object) -> None:
     for artifact in ("document", "report"):
-        (_outputs() / "artifacts" / artifact).write_text("{}")
+        (outputs_folder() / "artifacts" / artifact).write_text("{}")
     _hand_on(
         headline="h",
         outcome="measured",
@@ -101,12 +98,12 @@ def _other(**_: object) -> None:
     )
 
 
-def __getattr__(name: str) -> Callable[..., None]:  # how Hera's runner finds a function
+def __getattr__(name: str) -> Callable[..., None]:
     if name.startswith("_"):
         raise AttributeError(name)
-    if name == "preflight":
-        return _preflight
-    return _of_visit(name) if name in {"configure", "settle", "measure", "clear", "retreat"} else _other
+    of_visit = name in {"configure", "settle", "measure", "clear", "retreat"}
+    found = _preflight if name == "preflight" else _of_visit(name) if of_visit else _other
+    return standing_in(found, name)
 
 
 def workflow() -> dict[str, Any]:

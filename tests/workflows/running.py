@@ -21,7 +21,9 @@ def workflow(
     dag_fields: Mapping[str, Any] | None = None,
 ) -> WorkflowTemplate:
     """A workflow whose entrypoint `main` holds the tasks that a function adds; `others` adds templates before it."""
-    with WorkflowTemplate(name="toy", entrypoint="main", on_exit="bye" if exits else None, **(fields or {})) as built:
+    given = {**(fields or {})}
+    given["arguments"] = {"nodes": "", **given.get("arguments", {})}  # which every step has in its environment
+    with WorkflowTemplate(name="toy", entrypoint="main", on_exit="bye" if exits else None, **given) as built:
         if others is not None:
             others()
         with DAG(name="main", fail_fast=False, **(dag_fields or {})):

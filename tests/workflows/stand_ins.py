@@ -1,6 +1,6 @@
 """Steps that hand on what was recorded, in place of all steps of the benchmark: to see how its nodes follow each other.
 
-Run by Hera's own runner, one function for each template, found by the template's name.
+One for each template, found by the template's name.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.workflows import record
+from tests.workflows.standing_in import outputs_folder, standing_in
 
 RECORDING = "STAND_INS_RECORDING"
 """The variable that names the recording's file."""
@@ -21,17 +22,17 @@ def _made(template: str) -> Callable[..., None]:
         recording = json.loads(Path(os.environ[RECORDING]).read_text())
         if template in recording.get("failing", ()):
             sys.exit(f"{template} is to fail")
-        outputs = Path(os.environ["hera__outputs_directory"])  # noqa: SIM112 - Hera's own
-        given = {name: str(value) for name, value in inputs.items()}
+        outputs = outputs_folder()
+        given = {name.replace("_", "-"): value for name, value in inputs.items() if isinstance(value, str)}
         for name, value in record.outputs_of(recording, template, given).items():
             (outputs / "parameters" / name).write_text(value)
         for artifact in ("document", "prepared", "report"):
             (outputs / "artifacts" / artifact).write_text("{}")
 
-    return stand_in
+    return standing_in(stand_in, template)
 
 
-def __getattr__(name: str) -> Callable[..., None]:  # how Hera's runner finds a function
+def __getattr__(name: str) -> Callable[..., None]:
     if name.startswith("_"):
         raise AttributeError(name)
     return _made(name)

@@ -35,8 +35,8 @@ def test_local_engine_supports_the_whole_workflow() -> None:
 
 def test_tasks_of_a_run_in_order() -> None:
     assert list(tasks("benchmark")) == ["validate", "preflight", "snapshot", "rounds", "collect", "report", "verdict"]
-    assert list(tasks("rounds")) == ["visit", "next"]
-    assert list(tasks("next")) == ["look", "rounds"]
+    assert list(tasks("rounds")) == ["anchor", "visit", "look", "next"]
+    assert list(tasks("next")) == ["rounds"]
     assert (tasks("next")["rounds"]["template"], tasks("benchmark")["rounds"]["template"]) == ("rounds", "rounds")
     visit = ["configure", "settle", "retreat", "measure", "scale", "clear", "clear-again"]
     assert list(tasks("visit")) == visit
@@ -93,6 +93,15 @@ def _next_may_be_skipped(spec: Object) -> None:
     _task(spec, "rounds", "next")["when"] = "stop != stop"
 
 
+def _next_follows_the_visits_at_once(spec: Object) -> None:
+    """As up to 28 November 2026: after a Stop in a visit, Retry looked beside that visit, and the run never ended."""
+    _task(spec, "rounds", "next")["depends"] = "visit.Succeeded || visit.Failed || visit.Errored"
+
+
+def _look_waits_for_the_visits_alone(spec: Object) -> None:
+    _task(spec, "rounds", "look")["depends"] = "visit.Succeeded || visit.Failed || visit.Errored"
+
+
 def _collect_is_repeatable(spec: Object) -> None:
     _task(spec, "benchmark", "collect")["template"] = "recollect"
 
@@ -104,6 +113,11 @@ def _collect_is_repeatable(spec: Object) -> None:
         (_clear_waits_for_no_configure, "template visit, task clear comes after configure without waiting for it"),
         (_visit_begins_with_a_dag, "template rounds, task visit is a loop that begins with configure, a DAG"),
         (_next_may_be_skipped, "template rounds, task next may be skipped and follows the loop of visit"),
+        (
+            _next_follows_the_visits_at_once,
+            "template rounds, task next is a DAG and follows the loop of visit",
+        ),
+        (_look_waits_for_the_visits_alone, "template rounds, task look follows the loop of visit alone"),
         (_collect_is_repeatable, "template benchmark, task collect may be repeated and follows the loop of rounds"),
     ],
 )

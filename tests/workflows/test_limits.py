@@ -77,7 +77,7 @@ def _nodes(settings: Settings) -> Object:
         id_ = f"dataplane-benchmark-abcde-{number()}"
         document = {
             "name": "document",
-            "path": "/tmp/hera-outputs/artifacts/document",
+            "path": "/tmp/outputs/artifacts/document",
             "s3": {"key": f"raw/{template}"},
         }
         log = {"name": "main-logs", "s3": {"key": f"dataplane-benchmark-abcde/{id_}/main.log"}}
@@ -98,7 +98,7 @@ def _nodes(settings: Settings) -> Object:
         own = [visit for visit in visits if visit.round in level_rounds(settings, level)]
         rounds = f"dataplane-benchmark-abcde{'.rounds.next' * (level - 1)}.rounds"
         handed_on = {name: str(value) for name, value in level_outputs(settings, level, own).items()}
-        for name in ("", ".next", ".next.look"):
+        for name in ("", ".anchor", ".look", ".next"):
             node(rounds + name, name.rpartition(".")[2] or "rounds", handed_on)
         for visit, one in zip(own, expand_loop([item(visit) for visit in own]), strict=True):
             base = f"{rounds}.visit{one.suffix}"

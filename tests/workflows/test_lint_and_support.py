@@ -113,7 +113,7 @@ def test_lint_names_contradictions(broken: Broken, says: str) -> None:
 
 
 _SECRET: dict[str, Any] = {"name": "K", "valueFrom": {"secretKeyRef": {}}}
-_TAR: dict[str, Any] = {"name": "t", "path": "/tmp/hera-outputs/artifacts/t", "archive": {"tar": {}}}
+_TAR: dict[str, Any] = {"name": "t", "path": "/tmp/outputs/artifacts/t", "archive": {"tar": {}}}
 
 FOREIGN: list[tuple[Broken, str]] = [
     (lambda w: w["spec"].update(hooks={"exit": {}}), "spec/hooks is not supported"),
@@ -153,7 +153,10 @@ FOREIGN: list[tuple[Broken, str]] = [
     ),
     (lambda w: _template(w, "say").update(retryStrategy={"limit": "2"}), "retryStrategy/retryPolicy is missing"),
     (lambda w: _template(w, "say").update(retryStrategy={"retryPolicy": "OnError"}), "retryStrategy/limit is missing"),
-    (lambda w: _template(w, "say").update(timeout="5m"), "say/timeout is not supported without activeDeadlineSeconds"),
+    (
+        lambda w: (_template(w, "say").update(timeout="5m"), _template(w, "say").pop("activeDeadlineSeconds")),
+        "say/timeout is not supported without activeDeadlineSeconds",
+    ),
     (
         lambda w: _template(w, "say").update(podSpecPatch="{{=1}}"),
         "templates/say/podSpecPatch has {{=1}}, which is not supported: '1' is not a supported expression",
@@ -161,7 +164,7 @@ FOREIGN: list[tuple[Broken, str]] = [
     (lambda w: w["spec"].update(templateDefaults={}), "spec/templateDefaults is not supported"),
     (lambda w: w["spec"].update(archiveLogs=True), "spec/archiveLogs is not supported"),
     (lambda w: w["spec"].update(parallelism=1), "spec/parallelism is not supported"),
-    (lambda w: w["spec"]["arguments"]["parameters"][0].pop("value"), "arguments/parameters/p/value is missing"),
+    (lambda w: w["spec"]["arguments"]["parameters"][-1].pop("value"), "arguments/parameters/p/value is missing"),
     (lambda w: _task(w, "main", "b").update(withItems=["a"]), "tasks/b/withItems is not supported"),
     (lambda w: _task(w, "main", "b").update(dependencies=["a"]), "tasks/b/dependencies is not supported"),
     *(
@@ -199,8 +202,8 @@ FOREIGN: list[tuple[Broken, str]] = [
         "valueFrom/path is '/etc/passwd'",
     ),
     (
-        lambda w: _template(w, "say")["outputs"]["parameters"][0]["valueFrom"].update(path="/tmp/hera-outputs/../x"),
-        "valueFrom/path is '/tmp/hera-outputs/../x'",
+        lambda w: _template(w, "say")["outputs"]["parameters"][0]["valueFrom"].update(path="/tmp/outputs/../x"),
+        "valueFrom/path is '/tmp/outputs/../x'",
     ),
     (
         lambda w: _template(w, "say")["outputs"].update(artifacts=[_TAR]),

@@ -1,23 +1,14 @@
 """Templates that run themselves, by the local engine as on Argo."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from hera.workflows import DAG, Parameter, Task, script
-from hera.workflows.io import Output
+from hera.workflows import DAG, Parameter, Task
 
+from tests.workflows import toys as t
 from tests.workflows.running import phases, walk, workflow
 from workflows.local.execution.controller import MOST_DEPTH
 from workflows.local.semantics.lint import lint
-
-
-class Rest(Output):
-    rest: Annotated[str, Parameter(name="rest")]
-
-
-@script(constructor="runner", image="toy")
-def shorten(text: str) -> Rest:
-    return Rest(rest=text[1:])
 
 
 def counting(when: str) -> dict[str, Any]:
@@ -25,7 +16,7 @@ def counting(when: str) -> dict[str, Any]:
 
     def others() -> None:
         with DAG(name="again", fail_fast=False, inputs=[Parameter(name="text")]):
-            shorten(name="shorten", arguments={"text": "{{inputs.parameters.text}}"})
+            t.shorten(name="shorten", arguments={"text": "{{inputs.parameters.text}}"})
             rest = "{{tasks.shorten.outputs.parameters.rest}}"
             Task(name="again", template="again", arguments={"text": rest}, depends="shorten", when=when)
 

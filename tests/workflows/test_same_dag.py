@@ -130,8 +130,8 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
 
     expected = [
         "run", "run.validate", "run.preflight", "run.snapshot", "run.snapshot(0)",
-        "run.rounds", "run.rounds.visit", *visit(1), *visit(2),
-        "run.rounds.next", "run.rounds.next.look", "run.rounds.next.rounds",
+        "run.rounds", "run.rounds.anchor", "run.rounds.visit", *visit(1), *visit(2),
+        "run.rounds.look", "run.rounds.next", "run.rounds.next.rounds",
         "run.collect", "run.report", "run.report(0)", "run.verdict",
         "run.onExit", "run.onExit.restore", "run.onExit.restore(0)", "run.onExit.collect", "run.onExit.report",
         "run.onExit.notify", "run.onExit.notify(0)",

@@ -11,10 +11,12 @@ import pytest
 from hera.workflows import DAG, Parameter, Steps, Task
 from hera.workflows import models as m
 
+from tests.workflows import toy_steps as s
 from tests.workflows import toys as t
 from tests.workflows.running import phases, walk, workflow
 from workflows.local.execution.mutex import lock_path
 from workflows.local.semantics.nodes import WorkflowOutcome
+from workflows.template.scripts import add_step
 
 
 @dataclass(frozen=True)
@@ -322,9 +324,9 @@ def test_steps_follow_each_other_and_those_that_may_fail_decide_nothing(
 
     def others() -> None:
         with Steps(name="one-by-one"):
-            t.fail_if(name="first", arguments={"text": "first", "bad": bad}, continue_on=anyhow)
-            t.nothing(name="second", when="{{steps.first.status}} == Succeeded", continue_on=anyhow)
-            t.fail_if(name="last", arguments={"text": "last", "bad": bad})
+            add_step(s.fail_if, name="first", arguments={"text": "first", "bad": bad}, continue_on=anyhow)
+            add_step(s.nothing, name="second", when="{{steps.first.status}} == Succeeded", continue_on=anyhow)
+            add_step(s.fail_if, name="last", arguments={"text": "last", "bad": bad})
 
     outcome, _ = walk(workflow(lambda: Task(name="all", template="one-by-one"), others=others), tmp_path)
     assert outcome.phase == phase

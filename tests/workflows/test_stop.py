@@ -220,7 +220,7 @@ def test_stop_after_the_end_of_a_step(tmp_path: Path) -> None:
     arguments.write_text("[]")
 
     async def cross() -> int:
-        step = StepProcess(StepStart("nowhere:nothing", arguments, dict(os.environ), tmp_path / "stderr", tmp_path))
+        step = StepProcess(StepStart("nowhere:nothing", arguments, dict(os.environ), tmp_path / "stderr"))
         code = await step.wait()
         await step.stop(grace_s=0)
         return code

@@ -1,8 +1,8 @@
 """The WorkflowTemplate: what runs, in which order, on Argo and on one machine alike.
 
     validate -> preflight -> snapshot -> rounds -> collect -> report -> verdict
-    rounds:     each visit of this round, one after another -> next
-    next:       look -> rounds again, unless look says stop
+    rounds:     each visit of this round, one after another -> look -> next
+    next:       rounds again, unless look says stop
     visit:      configure -> settle
                 configure -> measure the host network and each topology, by turns
                 configure -> scale, which changes the scale between their turns, if there are several
@@ -27,7 +27,7 @@ Four are needed for Retry, which deletes failed pods and sets all nodes above th
   node that is set back without a dependent task is never processed again, and the run never ends.
 - What a loop runs begins with a pod. A visit that a Stop kept from beginning has no other failed pod, and would be
   skipped.
-- What follows such a loop is not repeatable. Its node exists already, so it would run before the loop.
+- What follows such a loop is a pod, and not repeatable. Its node would exist already, so it would run before the loop.
 - Nothing that follows such a loop in its DAG may be skipped. It would be the way up from a later failure to the visits,
   which are set back and never processed again.
 """
@@ -53,13 +53,13 @@ from steps.tasks.retreat import retreat
 from steps.tasks.scale import scale
 from steps.tasks.settle import settle
 from steps.tasks.shared.inputs import checked_tag
-from steps.tasks.shared.pod import unprivileged
 from steps.tasks.snapshot import snapshot
 from steps.tasks.validate import validate
 from steps.tasks.verdict import verdict
 from workflows.local.semantics.nodes import DISPLAY_NAME
 from workflows.template import metrics
 from workflows.template.form import FORM
+from workflows.template.scripts import add_step, add_task, unprivileged
 
 NAME = "dataplane-benchmark"
 
@@ -113,27 +113,29 @@ def _visit() -> DAG:
     with DAG(
         name="visit", inputs=_inputs("settings", "visit", "dataplane", "round", "title"), fail_fast=False
     ) as visit:
-        configure(name="configure", arguments=arguments)
-        settle(name="settle", arguments=arguments, depends="configure")
+        add_task(configure, name="configure", arguments=arguments)
+        add_task(settle, name="settle", arguments=arguments, depends="configure")
         # Where a node fell back from eBPF, pods can't reach each other across nodes until this is over.
-        retreat(name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
+        add_task(retreat, name="retreat", arguments=arguments, depends="configure && (settle.Failed || settle.Errored)")
         # The measuring steps start while the dataplane settles, and measure nothing before it has.
-        measure(
+        add_task(
+            measure,
             name="measure",
             with_param="{{tasks.configure.outputs.parameters.measures}}",
             arguments={**arguments, **_item("what", "title", "client-node", "network", "timeout")},
             depends="configure",
         )
-        scale(
+        add_task(
+            scale,
             name="scale",
             arguments=arguments,
             depends="configure",
             when=f"{{{{tasks.configure.outputs.parameters.scaled}}}} != {UNSCALED}",
         )
         cleared = {**arguments, "configured": "{{tasks.configure.status}}"}
-        clear(name="clear", arguments=cleared, depends=ENDED.format("configure"))
+        add_task(clear, name="clear", arguments=cleared, depends=ENDED.format("configure"))
         again = f"{_over('configure', 'measure', 'retreat')} && (clear.Failed || clear.Errored)"
-        clear(name="clear-again", arguments=cleared, depends=again)
+        add_task(clear, name="clear-again", arguments=cleared, depends=again)
     return visit
 
 
@@ -142,42 +144,41 @@ def _over(*tasks: str) -> str:
 
 
 def _next() -> DAG:
-    """A look at the figures, and the next rounds unless it says stop.
+    """The next rounds, unless look says stop.
 
     A DAG of its own, so that what follows it has no visit above it but by the rounds' own DAG: Argo's Retry of a later
     failure would set back the visits of the last round, which nothing then processes.
     """
-    with DAG(name="next", inputs=_inputs("settings", "level"), fail_fast=False) as following:
-        look(name="look", arguments={"settings": SETTINGS, "level": "{{inputs.parameters.level}}"})
-        found = {name: f"{{{{tasks.look.outputs.parameters.{name}}}}}" for name in ("visits", "level", "title")}
+    with DAG(name="next", inputs=_inputs("settings", "visits", "level", "title", "next"), fail_fast=False) as following:
         Task(
             name=ROUNDS,
             template=ROUNDS,
-            arguments={"settings": SETTINGS, **found},
-            depends="look",
-            when=f"{{{{tasks.look.outputs.parameters.next}}}} != {STOP}",
+            arguments={name: f"{{{{inputs.parameters.{name}}}}}" for name in ("settings", "visits", "level", "title")},
+            when=f"{{{{inputs.parameters.next}}}} != {STOP}",
         )
     return following
 
 
 def _rounds(visit: DAG, following: DAG) -> DAG:
-    """The visits of a round, one after another, and what follows them.
+    """The visits of a round, one after another, a look at the figures, and what follows them.
 
     It runs itself, as often as `steps.settings.schedule.MOST_LEVELS`, so that Argo draws a round when it is decided on.
     """
+    level = {"settings": SETTINGS, "level": "{{inputs.parameters.level}}"}
+    visited = f"({ENDED.format('visit')})"
     with DAG(
         name=ROUNDS, inputs=_inputs("settings", "visits", "level", "title"), parallelism=1, fail_fast=False
     ) as rounds:
+        # Never run: look is a child of it, too, since a Stop may leave it no other parent, and Retry refuses that
+        add_task(look, name="anchor", arguments=level, when="no == yes")
         visit(
             name="visit",
             with_param="{{inputs.parameters.visits}}",
             arguments={"settings": SETTINGS, **_item("visit", "dataplane", "round", "title")},
         )
-        following(
-            name="next",
-            arguments={"settings": SETTINGS, "level": "{{inputs.parameters.level}}"},
-            depends=ENDED.format("visit"),
-        )
+        add_task(look, name="look", arguments=level, depends=f"anchor && {visited}")
+        found = {name: f"{{{{tasks.look.outputs.parameters.{name}}}}}" for name in ("visits", "level", "title", "next")}
+        following(name="next", arguments={"settings": SETTINGS, **found}, depends=f"look && {visited}")
     return rounds
 
 
@@ -186,17 +187,18 @@ def _benchmark(rounds: DAG) -> None:
     settings = {"settings": "{{tasks.preflight.outputs.parameters.settings}}"}
     with DAG(name="benchmark", parallelism=1, fail_fast=False):
         form = {str(field.name): f"{{{{workflow.parameters.{field.name}}}}}" for field in FORM}
-        validate(name="validate", arguments=form)
+        add_task(validate, name="validate", arguments=form)
         validated = {"settings": "{{tasks.validate.outputs.parameters.settings}}"}
-        preflight(name="preflight", arguments=validated, depends="validate")
-        snapshot(name="snapshot", arguments=settings, depends="preflight")
+        add_task(preflight, name="preflight", arguments=validated, depends="validate")
+        add_task(snapshot, name="snapshot", arguments=settings, depends="preflight")
         first = {name: f"{{{{tasks.preflight.outputs.parameters.{name}}}}}" for name in ("visits", "level", "title")}
         rounds(name=ROUNDS, arguments={**settings, **first}, depends="snapshot")
         visited = f"({ENDED.format(ROUNDS)})"
         # Argo makes what follows a loop a child of its items' last pods, and Retry refuses a node without a parent
-        collect(name="collect", depends=f"snapshot && {visited}")
-        report(name="report", depends=f"snapshot && {visited} && collect")
-        verdict(
+        add_task(collect, name="collect", depends=f"snapshot && {visited}")
+        add_task(report, name="report", depends=f"snapshot && {visited} && collect")
+        add_task(
+            verdict,
             name="verdict",
             arguments={
                 name: f"{{{{tasks.report.outputs.parameters.{name}}}}}"
@@ -210,11 +212,13 @@ def _finish() -> None:
     """The exit handler. It collects again, since after a Stop the DAG's own collect never runs."""
     anyhow = m.ContinueOn(failed=True, error=True)
     with Steps(name="finish"):
-        restore(name="restore", continue_on=anyhow)
-        recollect(name="collect", when="{{workflow.status}} != Succeeded", continue_on=anyhow)
-        report(name="report", when="{{steps.collect.status}} == Succeeded", continue_on=anyhow)
+        add_step(restore, name="restore", continue_on=anyhow)
+        add_step(recollect, name="collect", when="{{workflow.status}} != Succeeded", continue_on=anyhow)
+        add_step(report, name="report", when="{{steps.collect.status}} == Succeeded", continue_on=anyhow)
         # Nothing else decides whether the exit handler failed, so it gets the status of restore.
-        notify(name="notify", arguments={"status": "{{workflow.status}}", "restored": "{{steps.restore.status}}"})
+        add_step(
+            notify, name="notify", arguments={"status": "{{workflow.status}}", "restored": "{{steps.restore.status}}"}
+        )
 
 
 class _Titled(WorkflowTemplate):

@@ -8,7 +8,8 @@ from steps.lease import PART, POD_NAME, POD_UID
 from steps.settings import environment
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
 from steps.tasks.notify import SECRET
-from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, unprivileged
+from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE
+from workflows.template.scripts import unprivileged
 
 Object = dict[str, Any]
 

@@ -8,6 +8,7 @@ from typing import Final
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.cluster.kube.workloads.manifests import LABEL, TRIALS, USER
 from steps.lease import PART
+from steps.tasks.run import MODULE
 from steps.tasks.shared.pod import ACCOUNTS, IMAGE
 from workflows.template import benchmark
 from workflows.template.guard import COMMAND
@@ -39,12 +40,11 @@ _MOUNTS: Final = r"^(/var)?/run/secrets(/|$)|^/etc/(ssl|pki)(/|$)|^/usr(/local)?
 
 
 def _entry_points() -> str:
-    """CEL's map from an account to the functions that its steps run, as Hera's runner names them."""
+    """CEL's map from an account to the functions that its steps run, as the arguments of their pods name them."""
     found: dict[str, list[str]] = defaultdict(list)
     for template in benchmark.build_template().to_dict()["spec"]["templates"]:
         if "script" in template:
-            arguments = template["script"]["args"]
-            found[template["serviceAccountName"]].append(arguments[arguments.index("-e") + 1])
+            found[template["serviceAccountName"]].append(template["script"]["args"][-1])
     return json.dumps({account: sorted(names) for account, names in sorted(found.items())})
 
 
@@ -104,9 +104,9 @@ def _commands() -> Iterable[Rule]:
         "&& has(c.command) && c.command.size() > 3 "
         "&& c.command[0] in ['/var/run/argo/argoexec', '/argo-bin/bin/argoexec'] && c.command[1] == 'emissary' "
         "&& c.command[c.command.size() - 2] == '--' && c.command[c.command.size() - 1] == 'python' "
-        "&& has(c.args) && c.args.size() == 5 && c.args[0] == '-m' && c.args[1] == 'hera.workflows.runner' "
-        "&& c.args[2] == '-e' && c.args[3] in variables.entry_points[object.spec.serviceAccountName] "
-        "&& c.args[4] == '/argo/staging/script' && !has(c.workingDir))",
+        f"&& has(c.args) && c.args.size() == 4 && c.args[0] == '-m' && c.args[1] == '{MODULE}' "
+        "&& c.args[2] in variables.entry_points[object.spec.serviceAccountName] "
+        "&& c.args[3] == '/argo/staging/script' && !has(c.workingDir))",
         "a step's pod runs a step of the benchmark, or the guard, under its own service account only",
     )
     yield Rule(
@@ -184,8 +184,8 @@ def _volumes() -> Iterable[Rule]:
 def _networks_and_tokens() -> Iterable[Rule]:
     yield Rule(
         "!has(object.spec.hostNetwork) || !object.spec.hostNetwork "
-        "|| (variables.step ? variables.own.all(c, has(c.args) && c.args.size() > 3 "
-        "&& c.args[3] == 'steps.tasks.measure:measure') "
+        "|| (variables.step ? variables.own.all(c, has(c.args) && c.args.size() > 2 "
+        "&& c.args[2] == 'steps.tasks.measure:measure') "
         f": variables.part in {cel_list(HOST_NETWORK)})",
         "only measuring steps and the pods that serve or probe them use the node's network",
     )

@@ -60,19 +60,19 @@ def checked_tag(name: str) -> str:
 
 
 def input_names(function: Callable[..., object]) -> dict[str, str]:
-    """The inputs of a task by their parameters: those that are texts; the others are artifacts.
-
-    Raises:
-        TypeError: one of them is not in INPUTS, so that nothing would check it.
-    """
-    names = {
+    """The inputs of a step by their parameters: those that are texts; the others are artifacts."""
+    return {
         parameter.name: parameter.name.replace("_", "-")
         for parameter in inspect.signature(function).parameters.values()
         if getattr(parameter.annotation, "__origin__", parameter.annotation) is str
     }
-    if unknown := sorted(set(names.values()) - INPUTS.keys()):
-        raise TypeError(f"input {unknown[0]} of {function.__name__} has no entry in INPUTS, so nothing would check it")
-    return names
+
+
+def require_checks(function: Callable[..., object]) -> None:
+    """Raise TypeError where an input of a step is not in INPUTS, so that nothing would check it."""
+    if unknown := sorted(set(input_names(function).values()) - INPUTS.keys()):
+        name = getattr(function, "__name__", function)
+        raise TypeError(f"input {unknown[0]} of {name} has no entry in INPUTS, so nothing would check it")
 
 
 def check_inputs(values: Mapping[str, object]) -> None:

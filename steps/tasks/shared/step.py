@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from hera.workflows import NoneArchiveStrategy, S3Artifact
-
 from analysis.console.notices import print_notice
 from analysis.console.sanitizing import sanitize_standard_error, strip_controls
 from analysis.errors import BadInput, Problem
@@ -23,7 +21,8 @@ from steps.domain import Visit
 from steps.settings import environment
 from steps.settings.schedule import find_visit, make_schedule
 from steps.settings.settings import load_settings
-from steps.tasks.shared.inputs import INPUTS, check_inputs, checked_tag, input_names
+from steps.tasks.shared.artifacts import Artifact
+from steps.tasks.shared.inputs import INPUTS, check_inputs, checked_tag, input_names, require_checks
 
 RUN = "{{workflow.name}}-{{workflow.uid}}"
 """The run's id. A workflow's name alone is not unique: a CronWorkflow's comes from the time, alike in two clusters."""
@@ -65,9 +64,9 @@ def own_run_id() -> str:
     return run_id(*own_identity())
 
 
-def document(key: str, name: str = "document") -> S3Artifact:
-    """The output artifact with a task's raw document. Argo stores it even where the task fails."""
-    return S3Artifact(name=name, key=key, archive=NoneArchiveStrategy(), output=True)
+def document(key: str, name: str = "document") -> Artifact:
+    """The output artifact with a task's raw document."""
+    return Artifact(name, key, output=True)
 
 
 def planned_visit(settings: str, visit: str) -> tuple[Settings, Visit]:
@@ -110,6 +109,7 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
     Raises:
         TypeError: an input has no check.
     """
+    require_checks(function)
     names, signature = input_names(function), inspect.signature(function)
 
     @functools.wraps(function)

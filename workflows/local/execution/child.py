@@ -1,4 +1,4 @@
-"""The process of a step: it isolates itself, then calls Hera's runner, as on Argo.
+"""The process of a step: it isolates itself, then runs the step as its pod on Argo does.
 
 Everything imported here is loaded once, by the server that forks the steps.
 """
@@ -14,10 +14,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Final
 
-import hera.workflows.artifact as hera_artifact
-from hera.workflows._runner.util import _run
-
 from analysis.console.sanitizing import sanitize_standard_error
+from steps.tasks import run
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -31,7 +29,6 @@ class StepStart:
     arguments: Path
     env: dict[str, str]
     stderr: Path
-    artifacts: Path
 
 
 def _redirect(path: Path, *descriptors: int) -> None:
@@ -59,11 +56,9 @@ def run_step(start: StepStart) -> None:
     _redirect(Path(os.devnull), 0, 1)
     _redirect(start.stderr, 2)
     sanitize_standard_error()
-    hera_artifact._DEFAULT_ARTIFACT_INPUT_DIRECTORY = f"{start.artifacts}/"  # noqa: SLF001 - a pod's is below /tmp
-    sys.argv = ["hera.workflows.runner", "-e", start.entrypoint, str(start.arguments)]
     code = 0
     try:
-        _run()
+        code = run.main([start.entrypoint, str(start.arguments)], start.env)
     except SystemExit as ended:
         if isinstance(ended.code, str):
             sys.stderr.write(f"{ended.code}\n")

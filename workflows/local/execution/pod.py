@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from analysis.errors import Problem
 from analysis.store.storage.storage_errors import resource_error
+from steps.tasks import run
 from workflows.local.execution.artifacts import ArtifactStore
 from workflows.local.execution.child import StepStart
 from workflows.local.execution.events import Event, NodeLog, NodeProgress
@@ -71,7 +72,7 @@ class Pod:
             node.phase, node.message = "Failed", refusal
             return
         try:
-            for directory in (self._outputs / "parameters", self._outputs / "artifacts", self._inputs):
+            for directory in (self._outputs / "parameters", self._outputs / "artifacts", self._inputs / "artifacts"):
                 directory.mkdir(parents=True)
             await self._fetch_inputs()
             code = await self._execute()
@@ -101,7 +102,8 @@ class Pod:
             **self._settings.env,
             **own,
             **self._settings.overrides,
-            "hera__outputs_directory": str(self._outputs),
+            run.INPUTS_FOLDER: str(self._inputs),
+            run.OUTPUTS_FOLDER: str(self._outputs),
             "BENCHMARK_TERMINATION_LOG": str(self._termination_log),
             "ARGO_PROGRESS_FILE": str(self._progress_file),
         }
@@ -110,7 +112,7 @@ class Pod:
         script = self._template["script"]
         arguments = self._home / "arguments.json"
         arguments.write_text(script["source"])
-        step = StepProcess(StepStart(script["args"][-1], arguments, self._environment(), self._stderr, self._inputs))
+        step = StepProcess(StepStart(script["args"][-1], arguments, self._environment(), self._stderr))
         shutdown = self._settings.shutdown
         shutdown.watch(step, in_exit_handler=self._in_exit_handler)
         watching = asyncio.create_task(self._watch())

@@ -1,4 +1,4 @@
-"""The process of a step, forked from a server that has Hera loaded."""
+"""The process of a step, forked from a server that has the steps loaded."""
 
 import asyncio
 import contextlib

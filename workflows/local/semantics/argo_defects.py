@@ -48,6 +48,9 @@ def unsafe_to_retry(workflow: Object) -> list[str]:
     after, and tasks that may be repeated. The controller looks again only at what an unfinished task names in its
     `depends`, and at that without asking what comes before it; and it ends no DAG in which a node is Running.
 
+    A Stop ends a DAG at once, before the results of its pods are known, and so before its last tasks have nodes. What
+    follows it then is no child of it: Retry sets back what is one, a DAG, and refuses a node without a parent.
+
     Args:
         workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. The exit handler is left out, which
             Retry begins anew.
@@ -73,15 +76,24 @@ def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Ob
             if other in loops or "retryStrategy" in runs[other]:
                 yield f"{where} {name} comes after {other} without waiting for it itself; name it in depends"
         for loop in sorted(loops & set(needs[name])):
-            is_next = not any(loop in needs[other] for other in before)
             if name in conditional:
                 yield f"{where} {name} may be skipped and follows the loop of {loop}; put it into a DAG of its own"
-            if is_next and "retryStrategy" in runs[name]:
-                yield f"{where} {name} may be repeated and follows the loop of {loop}, so that Retry begins it first"
+            if not any(loop in needs[other] for other in before):
+                alone = set(needs[name]) <= loops
+                yield from (f"{where} {name} {reason}" for reason in _unsafe_as_next(loop, runs[name], alone=alone))
     for loop in sorted(own):
         for first in runs[loop]["dag"]["tasks"]:
             if not condition_of(first) and "dag" in templates.get(first.get("template", ""), {}):
                 yield f"{where} {loop} is a loop that begins with {first['name']}, a DAG; let it begin with a pod"
+
+
+def _unsafe_as_next(loop: str, template: Object, *, alone: bool) -> Iterator[str]:
+    """Why a template can't run first after a loop; `alone`: it waits for nothing else."""
+    for field, what in (("retryStrategy", "may be repeated"), ("dag", "is a DAG")):
+        if field in template:
+            yield f"{what} and follows the loop of {loop}, so that Retry begins it first"
+    if alone:
+        yield f"follows the loop of {loop} alone, without a parent after a Stop; let it wait for an earlier task too"
 
 
 def _has_a_loop(name: str, templates: Mapping[str, Object], above: frozenset[str] = frozenset()) -> bool:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from analysis.errors import BadInput
+from steps.tasks import run as runner
 from workflows.local.semantics.conditions import parse_depends, when_holds
 from workflows.local.semantics.nodes import DISPLAY_NAME
 from workflows.local.semantics.tags import render_words
 
-INPUTS: Final = "/tmp/hera-inputs/artifacts"  # noqa: S108 - the paths in the template; here each step has its own
-OUTPUTS: Final = "/tmp/hera-outputs"  # noqa: S108
+INPUTS: Final = str(runner.POD.inputs)
+OUTPUTS: Final = str(runner.POD.outputs)
+"""The folders in the template; here each step has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,11 @@ def _number(value: object) -> str | None:
     return None if is_number else f"is {value!r}; only a whole number is supported"
 
 
-def _hera_runner(args: object) -> str | None:
+def _runner(args: object) -> str | None:
     match args:
-        case ["-m", "hera.workflows.runner", "-e", str(entrypoint)] if re.fullmatch(r"[\w.]+:\w+", entrypoint):
+        case ["-m", runner.MODULE, str(entrypoint)] if re.fullmatch(r"[\w.]+:\w+", entrypoint):
             return None
-    return f"is {args!r}; only steps of Hera's runner are supported (script with constructor='runner')"
+    return f"is {args!r}; only a step that {runner.MODULE} runs is supported"
 
 
 def _empty_directory(volume: object) -> str | None:
@@ -157,7 +159,7 @@ _POD: Final[Fields] = {
     },
     "script": {
         "command": _only(["python"]),
-        "args": Supported(_hera_runner),
+        "args": Supported(_runner),
         "source": _only("{{inputs.parameters}}"),
         "env": [{"name": _ANY, "value": _ANY, "valueFrom": _ANY}],
         "image": _NO_IMAGE,
