@@ -1,5 +1,6 @@
 """Steps small enough to see through, run in real processes as the benchmark's are."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -33,6 +34,23 @@ class Printed(Outputs):
 def say(text: str) -> Printed:
     sys.stdout.write("what a step prints is nowhere kept\n")
     return Printed(printed=text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed(Outputs):
+    items: list[str]
+
+
+@toy
+def listed(text: str) -> Listed:
+    return Listed(items=text.split(","))
+
+
+@toy
+def loaded(name: str) -> Listed:
+    """The modules that are loaded once one of them is."""
+    importlib.import_module(name)
+    return Listed(items=sorted(sys.modules))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,17 +86,23 @@ def _new_config_maps() -> tuple[Object, Object]:
 
 def _deleted_pods() -> tuple[Object, Object]:
     """RBAC knows no labels, and the names of pods are random."""
+    agents = sorted(f"{namespace}/{container}" for cni in CNIS for namespace, container in cni.agents().items())
     return build_policy(
         DELETIONS,
         [on("DELETE", "pods")],
         {"ours": BY_ACCOUNT},
-        {},
+        {
+            "daemons": "has(oldObject.metadata.ownerReferences) "
+            "? oldObject.metadata.ownerReferences.filter(o, o.kind == 'DaemonSet') : []",
+            "proxy": f"request.namespace == '{KUBE_SYSTEM}' && variables.daemons.exists(o, o.name == '{KUBE_PROXY}')",
+            "agent": "variables.daemons.size() > 0 && oldObject.spec.containers.exists(c, "
+            f"(request.namespace + '/' + c.name) in {cel_list(agents)})",
+            "own": f"request.namespace != '{KUBE_SYSTEM}' && {LABELLED.format('oldObject')}",
+        },
         [
             Rule(
-                f"request.namespace == '{KUBE_SYSTEM}' ? (has(oldObject.metadata.ownerReferences) "
-                f"&& oldObject.metadata.ownerReferences.exists(o, o.kind == 'DaemonSet' && o.name == '{KUBE_PROXY}')) "
-                f": ({LABELLED.format('oldObject')})",
-                "the benchmark's accounts delete its own pods and kube-proxy's, no other pod",
+                "variables.proxy || variables.agent || variables.own",
+                "the benchmark's accounts delete its own pods, kube-proxy's and the network plugin's agents, no others",
             )
         ],
     )

@@ -94,6 +94,14 @@ class Cni(Protocol[S]):
         """
         ...
 
+    @staticmethod
+    def agents() -> Mapping[str, str]:
+        """The namespaces in which the plugin's agents may run, each with the container that their pods have.
+
+        A pod of one of their DaemonSets may be deleted where the agent has to start again.
+        """
+        ...
+
     def stand(self, *, to_switch: bool) -> S:
         """Read the state of the cluster. `to_switch`: with what only the switching account may read."""
         ...

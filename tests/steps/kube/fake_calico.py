@@ -276,8 +276,11 @@ class Calico:
         return bool(spec.get("bpfEnabled")), spec.get("bpfExternalServiceMode"), spec.get("nftablesMode")
 
     def _pod(self, name: str, namespace: str, labels: Object, node: str) -> None:
-        meta = {"name": name, "namespace": namespace, "labels": labels}
-        self.store.put("", "pods", {"metadata": meta, "spec": {"nodeName": node}, "status": copied(_READY)})
+        daemon_set = labels["k8s-app"]  # both DaemonSets here have the name of their label, and of their container
+        owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": daemon_set, "uid": "1", "controller": True}
+        meta = {"name": name, "namespace": namespace, "labels": labels, "ownerReferences": [owner]}
+        spec = {"nodeName": node, "containers": [{"name": daemon_set}]}
+        self.store.put("", "pods", {"metadata": meta, "spec": spec, "status": copied(_READY)})
 
     def run_agent(self, node: str) -> None:
         """Have calico-node on a node too, as its DaemonSet does when the node joins."""

@@ -1,16 +1,17 @@
 """Calico as the network plugin of a cluster."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.api.permissions import CALICO_GROUPS
+from steps.cluster.kube.api.permissions import CALICO_GROUPS, CALICO_SYSTEM, KUBE_SYSTEM
 from steps.cluster.kube.calico import preflight, restore
 from steps.cluster.kube.calico.dataplanes import names
 from steps.cluster.kube.calico.inventory import provenance
+from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
 from steps.cluster.kube.calico.proof import observe, switch_cost
 from steps.cluster.kube.calico.switching import switch
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
@@ -37,6 +38,11 @@ class Calico:
     def written_fields() -> tuple[Field, ...]:
         """The fields that a switch of any cluster sets in objects that exist."""
         return written_fields()
+
+    @staticmethod
+    def agents() -> Mapping[str, str]:
+        """calico-node's namespaces by manifest and by operator; its DaemonSet may have another name, as with Canal."""
+        return {KUBE_SYSTEM: CALICO_NODE, CALICO_SYSTEM: CALICO_NODE}
 
     def stand(self, *, to_switch: bool) -> ClusterState:
         """Read the state of the cluster. `to_switch`: with what only the switching account may read."""
