@@ -40,12 +40,8 @@ class ConfigureResult(Outputs):
     scaled: str
 
 
-@step(
-    "switch",
-    deadline_s=86_400,
-    repeatable=True,
-    fields={"synchronization": {"mutexes": [{"name": TURN}]}},
-)
+# Not repeatable: one that waited for the mutex at a Stop would then have no pod, and Argo's Retry pass its visit over.
+@step("switch", deadline_s=86_400, fields={"synchronization": {"mutexes": [{"name": TURN}]}})
 def configure(
     settings: str,
     visit: str,

@@ -103,7 +103,7 @@ def every(*changes: Change) -> Change:
 
 
 def entry_point(function: str) -> Change:
-    return lambda pod: container(pod)["args"].__setitem__(3, function)
+    return lambda pod: container(pod)["args"].__setitem__(2, function)
 
 
 CONFIG_MAP = {"configMap": {"name": "evil"}}
@@ -148,7 +148,7 @@ STEP: dict[str, Change] = {
     "another program": lambda pod: container(pod)["command"].__setitem__(-1, "sh"),
     "another module": lambda pod: container(pod)["args"].__setitem__(1, "http.server"),
     "no step": entry_point("os:system"),
-    "another script": lambda pod: container(pod)["args"].__setitem__(4, "/tmp/x"),
+    "another script": lambda pod: container(pod)["args"].__setitem__(3, "/tmp/x"),
     "own second container": added("containers"),
     "own init container": added("initContainers"),
     "folder": main(workingDir="/tmp"),

@@ -119,7 +119,7 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
                 )
             )
         ]
-        tasks = ("configure", "configure(0)", "settle", "retreat", "measure", "scale")
+        tasks = ("configure", "settle", "retreat", "measure", "scale")
         return [
             visit,
             *(f"{visit}.{t}" for t in tasks),

@@ -25,8 +25,8 @@ Four are needed for Retry, which deletes failed pods and sets all nodes above th
 
 - Each task depends by name on every earlier task that is a loop over DAGs, or runs a DAG with one, or is repeatable. A
   node that is set back without a dependent task is never processed again, and the run never ends.
-- What a loop runs begins with a pod. A visit that a Stop kept from beginning has no other failed pod, and would be
-  skipped.
+- What a loop runs begins with a pod, and with none that both waits for a mutex and is repeatable, which has no pod
+  meanwhile. A visit that a Stop kept from beginning has no other failed pod, and would be skipped.
 - What follows such a loop is a pod, and not repeatable. Its node would exist already, so it would run before the loop.
 - Nothing that follows such a loop in its DAG may be skipped. It would be the way up from a later failure to the visits,
   which are set back and never processed again.
@@ -149,11 +149,14 @@ def _next() -> DAG:
     A DAG of its own, so that what follows it has no visit above it but by the rounds' own DAG: Argo's Retry of a later
     failure would set back the visits of the last round, which nothing then processes.
     """
-    with DAG(name="next", inputs=_inputs("settings", "visits", "level", "title", "next"), fail_fast=False) as following:
+    # none of its inputs is called title, by which Argo would show it
+    passed = {"visits": "visits", "level": "level", "title": "rounds-title"}
+    with DAG(name="next", inputs=_inputs("settings", *passed.values(), "next"), fail_fast=False) as following:
+        handed_on = {name: f"{{{{inputs.parameters.{given}}}}}" for name, given in passed.items()}
         Task(
             name=ROUNDS,
             template=ROUNDS,
-            arguments={name: f"{{{{inputs.parameters.{name}}}}}" for name in ("settings", "visits", "level", "title")},
+            arguments={"settings": SETTINGS, **handed_on},
             when=f"{{{{inputs.parameters.next}}}} != {STOP}",
         )
     return following
@@ -177,7 +180,8 @@ def _rounds(visit: DAG, following: DAG) -> DAG:
             arguments={"settings": SETTINGS, **_item("visit", "dataplane", "round", "title")},
         )
         add_task(look, name="look", arguments=level, depends=f"anchor && {visited}")
-        found = {name: f"{{{{tasks.look.outputs.parameters.{name}}}}}" for name in ("visits", "level", "title", "next")}
+        outputs = {"visits": "visits", "level": "level", "rounds-title": "title", "next": "next"}
+        found = {name: f"{{{{tasks.look.outputs.parameters.{output}}}}}" for name, output in outputs.items()}
         following(name="next", arguments={"settings": SETTINGS, **found}, depends=f"look && {visited}")
     return rounds
 

@@ -82,9 +82,17 @@ def _unsafe_to_retry(where: str, tasks: list[Object], templates: Mapping[str, Ob
                 alone = set(needs[name]) <= loops
                 yield from (f"{where} {name} {reason}" for reason in _unsafe_as_next(loop, runs[name], alone=alone))
     for loop in sorted(own):
-        for first in runs[loop]["dag"]["tasks"]:
-            if not condition_of(first) and "dag" in templates.get(first.get("template", ""), {}):
-                yield f"{where} {loop} is a loop that begins with {first['name']}, a DAG; let it begin with a pod"
+        for first in (task for task in runs[loop]["dag"]["tasks"] if not condition_of(task)):
+            for reason in _unsafe_as_first(templates.get(first.get("template", ""), {})):
+                yield f"{where} {loop} is a loop that begins with {first['name']}, {reason}"
+
+
+def _unsafe_as_first(template: Object) -> Iterator[str]:
+    """Why what a loop runs can't begin with a template."""
+    if "dag" in template:
+        yield "a DAG; let it begin with a pod"
+    if {"synchronization", "retryStrategy"} <= template.keys():
+        yield "which may be repeated and has no pod while it waits for its mutex; let it not be repeated"
 
 
 def _unsafe_as_next(loop: str, template: Object, *, alone: bool) -> Iterator[str]:
