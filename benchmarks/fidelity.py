@@ -1,7 +1,7 @@
 """Figures as they stand in the store against those of the bare programs in the same namespaces, interleaved.
 
-`python -m benchmarks.fidelity [PAIRS [PROTOCOL...]]`. Each pair is, in random order, one measuring step, run by Hera's
-runner in a process of its own as the engine runs it, and one iperf3 or sockperf started by nothing but `nsenter`. The
+`python -m benchmarks.fidelity [PAIRS [PROTOCOL...]]`. Each pair is, in random order, one measuring step, in a
+process of its own as the engine runs it, and one iperf3 or sockperf started by nothing but `nsenter`. The
 step's documents are collected into a store as those of a run are, and the figure is read from the store.
 """
 
@@ -32,13 +32,13 @@ from steps.namespaces import command_in
 from steps.run_documents import RunDocument, ShownArm
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
+from steps.tasks import run as run_step
 from steps.tools.failure import Failure
 from steps.tools.sockperf import report
 
 AIM_RATIO = 0.98
 PAIRS = 30
 DURATION_S = 2
-PREPARED = Path("/tmp/hera-inputs/artifacts/prepared")  # noqa: S108 - where Hera's runner finds an input artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Bench:
 
 
 def measure(bench: Bench, folder: Path) -> None:
-    """The workflow's measuring step, by Hera's runner, which writes its document where `collect` expects it."""
+    """The workflow's measuring step, as its pod runs it, with its document where `collect` expects it."""
     values = {
         "settings": bench.settings.model_dump_json(),
         "visit": "01",
@@ -116,14 +116,20 @@ def measure(bench: Bench, folder: Path) -> None:
         "timeout": "900s",
     }
     alone = bench.placement.model_copy(update={"turns": None})
-    documents.write_document(PREPARED, documents.Prepare(visit=1, placements=(alone,)))
     with tempfile.TemporaryDirectory() as name:
+        prepared = Path(name, "inputs", "artifacts", "prepared")
+        prepared.parent.mkdir(parents=True)
+        documents.write_document(prepared, documents.Prepare(visit=1, placements=(alone,)))
         arguments = Path(name, "arguments.json")
         arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in values.items()]))
         subprocess.run(
-            [sys.executable, "-m", "hera.workflows.runner", "-e", "steps.tasks.measure:measure", str(arguments)],
+            [sys.executable, "-m", run_step.MODULE, "steps.tasks.measure:measure", str(arguments)],
             check=True,
-            env={"hera__outputs_directory": name, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            env={
+                run_step.INPUTS_FOLDER: f"{name}/inputs",
+                run_step.OUTPUTS_FOLDER: f"{name}/outputs",
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            },
             stderr=subprocess.DEVNULL,
         )
         (document,) = Path(name).rglob(documents.trial_name(bench.trial.trial))
@@ -198,7 +204,6 @@ def compare(protocol: str, pairs: int) -> int:
                     measure(bench, results / "raw" / run_id)
         after = lab.observe(visit, "after")
         lab.restore()
-        PREPARED.unlink()
         for run_id in alone:
             keep(bench, results / "raw" / run_id, run_id, (before, after))
         kept = stored(program, results)
