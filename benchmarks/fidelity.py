@@ -123,7 +123,7 @@ def measure(bench: Bench, folder: Path) -> None:
         arguments = Path(name, "arguments.json")
         arguments.write_text(json.dumps([{"name": name, "value": value} for name, value in values.items()]))
         subprocess.run(
-            [sys.executable, "-m", run_step.MODULE, "steps.tasks.measure:measure", str(arguments)],
+            [sys.executable, *run_step.COMMAND, "steps.tasks.measure:measure", str(arguments)],
             check=True,
             env={
                 run_step.INPUTS_FOLDER: f"{name}/inputs",

@@ -142,7 +142,7 @@ def test_steps_write_only_to_tmp_on_a_read_only_root(tmp_path: Path) -> None:
     for step in ("collect", "report"):
         done = subprocess.run(
             ["unshare", "--mount", "bash", "-c", READ_ONLY, "sh", str(tmp_path), str(ROOT),
-             sys.executable, "-m", run.MODULE, f"steps.tasks.{step}:{step}", "/tmp/work/none.json"],
+             sys.executable, *run.COMMAND, f"steps.tasks.{step}:{step}", "/tmp/work/none.json"],
             capture_output=True, text=True, check=False,
             env={"PATH": os.environ["PATH"], "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1",
                  "BENCHMARK_ENVIRONMENT": "lab",

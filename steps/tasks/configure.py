@@ -40,7 +40,7 @@ class ConfigureResult(Outputs):
     scaled: str
 
 
-# Not repeatable: one that waited for the mutex at a Stop would then have no pod, and Argo's Retry pass its visit over.
+# Not repeatable: it would have no pod while it waits for the mutex, and Retry would skip its visit after a Stop.
 @step("switch", deadline_s=86_400, fields={"synchronization": {"mutexes": [{"name": TURN}]}})
 def configure(
     settings: str,

@@ -17,7 +17,7 @@ from steps.settings.schedule import level_rounds
 from steps.settings.settings import load_settings
 from steps.tasks.preflight import level_outputs
 from steps.tasks.shared.artifacts import Artifact, Outputs
-from steps.tasks.shared.inputs import checked_tag
+from steps.tasks.shared.inputs import BY_ITS_OWN, checked_tag
 from steps.tasks.shared.pod import step
 from steps.tasks.shared.step import RUN_FOLDER, document, log, own_run_id
 
@@ -48,7 +48,7 @@ def look(
     """Compare what was measured so far; where that fails, the run goes on."""
     chosen, number = load_settings(settings), int(level)
     if number > 1 and not level_rounds(chosen, number - 1):
-        raise BadInput(f"input level is {level}, and this run has fewer: submit the workflow by its own entrypoint.")
+        raise BadInput(f"input level is {level}, and this run has fewer: {BY_ITS_OWN}.")
     if raw is None:
         raise Problem("No document of this run was found, so there is nothing to look at.")
     run = documents.read_document(raw / documents.RUN, RunDocument)

@@ -5,7 +5,6 @@ at once in a visit.
 """
 
 import importlib
-import inspect
 import json
 import os
 import sys
@@ -17,18 +16,16 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import BadInput, Problem
-from steps.tasks.shared.artifacts import Artifact, Outputs
-from steps.tasks.shared.inputs import input_names
+from steps.tasks.shared.artifacts import Artifact, Outputs, artifacts_of
+from steps.tasks.shared.inputs import BY_ITS_OWN, input_names
 from steps.tasks.shared.step import fail
 
-MODULE: Final = "steps.tasks.run"
+COMMAND: Final = ("-m", "steps.tasks.run")
+"""The arguments of Python before the entrypoint and the file with the inputs."""
 
 INPUTS_FOLDER: Final = "BENCHMARK_INPUTS_FOLDER"
 OUTPUTS_FOLDER: Final = "BENCHMARK_OUTPUTS_FOLDER"
 """Variables with the folders of the artifacts and outputs, where they are not those of a pod."""
-
-
-_BY_ITS_OWN: Final = "submit the workflow by its own entrypoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ POD: Final = Folders(Path("/tmp/inputs"), Path("/tmp/outputs"))  # noqa: S108 - 
 
 
 def run(entrypoint: str, inputs: str, folders: Folders) -> int:
-    """Run a step; its exit code.
+    """Run a step; its exit code. A step that raises an exception leaves no output parameters.
 
     Args:
         entrypoint: `module:step`.
@@ -106,7 +103,7 @@ def _arguments(
 ) -> dict[str, object]:
     names = input_names(step)
     if missing := [name for name in names.values() if name not in given]:
-        raise BadInput(f"{entrypoint} needs input {', '.join(missing)}: {_BY_ITS_OWN}.")
+        raise BadInput(f"{entrypoint} needs input {', '.join(missing)}: {BY_ITS_OWN}.")
     arguments: dict[str, object] = {parameter: given[name] for parameter, name in names.items()}
     for parameter, artifact in artifacts_of(step).items():
         path = folders.artifact(artifact)
@@ -114,16 +111,6 @@ def _arguments(
             path.parent.mkdir(parents=True, exist_ok=True)
         arguments[parameter] = None if artifact.optional and not path.exists() else path
     return arguments
-
-
-def artifacts_of(step: Callable[..., object]) -> dict[str, Artifact]:
-    """The artifacts of a step, by the parameters that have them."""
-    return {
-        parameter.name: artifact
-        for parameter in inspect.signature(step).parameters.values()
-        for artifact in getattr(parameter.annotation, "__metadata__", ())
-        if isinstance(artifact, Artifact)
-    }
 
 
 def _write(path: Path, value: object) -> None:

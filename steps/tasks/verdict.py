@@ -27,5 +27,5 @@ def verdict(headline: str, outcome: str, regression: str) -> VerdictResult:
         log(headline)
         return VerdictResult(verdict=headline)
     fail(bad)
-    # Not an exception, with which the output would stay empty.
+    # Not an exception, which would leave no output.
     return VerdictResult(exit_code=1, verdict=bad)

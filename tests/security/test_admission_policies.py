@@ -358,6 +358,21 @@ def test_every_namespace_in_which_pods_may_be_deleted_has_some() -> None:
     assert rights - {BENCHMARK} == agents
 
 
+@pytest.mark.parametrize("name", ["configure", "measure-host"])
+def test_pods_of_a_run_that_began_before_an_upgrade_are_admitted(name: str) -> None:
+    """Their steps were run by Hera's runner; restore is one of them."""
+    assert not refused(changed(name, _by_heras_runner))
+    for place, word in ((1, "http.server"), (3, "os:system"), (4, "/tmp/x")):
+        pod = changed(name, _by_heras_runner)
+        container(pod)["args"][place] = word
+        assert refused(pod), (place, word)
+
+
+def _by_heras_runner(pod: Object) -> None:
+    *_, entrypoint, script = container(pod)["args"]
+    container(pod)["args"] = ["-m", "hera.workflows.runner", "-e", entrypoint, script]
+
+
 def test_policies_fail_closed() -> None:
     items = admission.build_admission()["items"]
     assert {item["spec"]["failurePolicy"] for item in items if item["kind"] == "ValidatingAdmissionPolicy"} == {"Fail"}

@@ -137,6 +137,13 @@ def test_input_without_a_check_can_not_be_declared() -> None:
         require_checks(task)
 
 
+def test_parameter_that_nothing_would_pass_can_not_be_declared() -> None:
+    def task(settings: str, count: int) -> None: ...
+
+    with pytest.raises(TypeError, match="parameter count of task is neither a text nor an Artifact"):
+        require_checks(task)
+
+
 REACHING = ("clear", "configure", "measure", "preflight", "retreat", "settle", "snapshot")
 
 CHECKED = [(name, each) for name in STEPS for each in inputs_of(TEMPLATES[name]) if INPUTS[each] is not inputs._TEXT]

@@ -87,7 +87,7 @@ def test_step_in_a_process_loads_no_hera(tmp_path: Path) -> None:
     inputs = tmp_path / "inputs.json"
     inputs.write_text(_given(name="steps.tasks.configure"))
     variables = {**os.environ, run.INPUTS_FOLDER: str(tmp_path / "i"), run.OUTPUTS_FOLDER: str(tmp_path / "o")}
-    command = [sys.executable, "-m", run.MODULE, f"{TOYS}:loaded", str(inputs)]
+    command = [sys.executable, *run.COMMAND, f"{TOYS}:loaded", str(inputs)]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     loaded = json.loads((tmp_path / "o/parameters/items").read_text())

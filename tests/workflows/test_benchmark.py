@@ -181,7 +181,7 @@ def test_shapes_in_which_argos_stop_is_lost_are_named(change: Callable[[Object],
 def test_clear_and_collect_tasks_run_whatever_failed() -> None:
     for dag, task, before in (
         ("visit", "clear", "configure"),
-        ("rounds", "next", "visit"),
+        ("rounds", "look", "visit"),
         ("benchmark", "collect", "rounds"),
     ):
         depends = str(tasks(dag)[task]["depends"])

@@ -29,9 +29,9 @@ OUTPUT_BYTES = 256 * 1024
 OBJECT_BYTES = 1024 * 1024
 SPEC = build_template().to_dict()["spec"]
 PODS = [template for template in SPEC["templates"] if "script" in template]
-REPEATABLE = {"configure", "retreat", "restore", "snapshot", "recollect", "report", "notify"}
+REPEATABLE = {"retreat", "restore", "snapshot", "recollect", "report", "notify"}
 ARMS = 5
-IN_A_VISIT = ("", ".configure", ".configure(0)", ".settle", ".retreat", ".measure", ".clear", ".clear-again")
+IN_A_VISIT = ("", ".configure", ".settle", ".retreat", ".measure", ".clear", ".clear-again")
 
 
 def largest() -> Settings:
@@ -98,8 +98,14 @@ def _nodes(settings: Settings) -> Object:
         own = [visit for visit in visits if visit.round in level_rounds(settings, level)]
         rounds = f"dataplane-benchmark-abcde{'.rounds.next' * (level - 1)}.rounds"
         handed_on = {name: str(value) for name, value in level_outputs(settings, level, own).items()}
-        for name in ("", ".anchor", ".look", ".next"):
-            node(rounds + name, name.rpartition(".")[2] or "rounds", handed_on)
+        level_number = {"level": handed_on["level"]}
+        for name, inputs in {
+            "": handed_on,
+            ".anchor": {},
+            ".look": level_number,
+            ".next": {**handed_on, "next": "rounds"},
+        }.items():
+            node(rounds + name, name.rpartition(".")[2] or "rounds", inputs)
         for visit, one in zip(own, expand_loop([item(visit) for visit in own]), strict=True):
             base = f"{rounds}.visit{one.suffix}"
             for name in IN_A_VISIT:

@@ -9,9 +9,12 @@ import pytest
 import yaml
 
 from steps.settings import environment
+from steps.tasks.shared.pod import Step
+from tests.workflows import toy_steps
 from tests.workflows import toys as t
 from tests.workflows.running import workflow
 from workflows.template import render
+from workflows.template.scripts import script_of
 
 CRDS = Path(__file__).parent / "crds"
 
@@ -103,3 +106,10 @@ def test_secret_address_of_notifications_precedes_the_config_map() -> None:
     sources = {variable["name"]: variable.get("valueFrom", {}) for variable in notify}
     assert "secretKeyRef" in sources[environment.NOTIFY_URL_OF_SECRET]
     assert "configMapKeyRef" in sources[environment.NOTIFY_URL]
+
+
+def test_field_that_no_template_has_is_refused() -> None:
+    """Such as a misspelled mutex."""
+    step = Step(toy_steps.say.function, "measure", 60, fields={"synchronisation": {"mutexes": [{"name": "m"}]}})
+    with pytest.raises(TypeError, match="step say has fields that no template of Argo's has: synchronisation"):
+        script_of(step)

@@ -103,6 +103,7 @@ def test_nodes_of_a_small_run(tmp_path: Path) -> None:
     outcome = walked(tmp_path, recording)
     assert outcome.phase == "Succeeded"
     assert settings.cells
+    assert [node.phase for node in outcome.nodes if node.name == "run.rounds.anchor"] == ["Skipped"]
 
     def visit(number: int) -> list[str]:
         going = make_schedule(settings)[number - 1]
@@ -200,4 +201,4 @@ def test_recording_keeps_the_order_of_nodes() -> None:
     (report,) = (node for node in kept["nodes"] if node["templateName"] == "report")
     assert report["outputs"]["headline"] == "eBPF gains 30 %."
     (group,) = (node for node in kept["nodes"] if node["type"] == "TaskGroup")
-    assert group["children"] == ["run.visit(0:visit:01)"]
+    assert group["children"] == ["run.rounds.visit(0:visit:01)"]

@@ -34,8 +34,8 @@ PATIENCE_S: Final = 180.0
 """For the API server to answer again: the run switches the network on the way to it."""
 
 _TAIL_LINES: Final = 30
-_ARGO_LINE: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$")
-"""Lines that Argo's executor (4.1) adds to a step's log."""
+_ARGO_LINE: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit status \d+$|^null$")
+"""Lines that Argo's executor (4.1), and Hera's runner in runs of earlier versions, add to a step's log."""
 
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 

@@ -1,7 +1,8 @@
 """A Workflow's status as events of the local engine, so that one display shows both."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, cast, get_args
 
 from steps.cluster.kube.api.objects import Object
@@ -70,8 +71,8 @@ class Translator:
         template = node.get("templateName") or ""
         if id_ not in self._started:
             self._started.add(id_)
-            items = _items(node, nodes.values()) if kind == "TaskGroup" else None
-            yield NodeStarted(id_, node["displayName"], template, kind, parent, _inputs(node), items)
+            items = _items(node, nodes) if kind == "TaskGroup" else None
+            yield NodeStarted(id_, node["displayName"], template, kind, parent, _values(node.get("inputs")), items)
         phase = node.get("phase") or "Pending"
         message = str(node.get("message") or "")
         if phase not in _ENDED:
@@ -94,21 +95,19 @@ class Translator:
             yield NodeProgress(id_, int(done), int(total))
 
 
-def _inputs(node: Object) -> dict[str, str]:
-    return {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or []}
+def _values(side: Object | None) -> dict[str, str]:
+    """The parameters of a node's inputs, or of its outputs."""
+    return {p["name"]: str(p.get("value") or "") for p in (side or {}).get("parameters") or []}
 
 
-def _items(group: Object, nodes: Iterable[Object]) -> int:
-    """How many items a loop has: Argo creates them one by one, but a task before it has the list as its output."""
-    name = f"{group.get('templateName')}s"
-    listed = (
-        str(parameter.get("value") or "")
-        for node in nodes
-        if node.get("boundaryID") == group.get("boundaryID")
-        for parameter in (node.get("outputs") or {}).get("parameters") or []
-        if parameter.get("name") == name
-    )
-    try:
-        return len(json.loads(next(listed, "")))
-    except (ValueError, TypeError):
-        return len(group.get("children") or [])
+def _items(group: Object, nodes: Mapping[str, Object]) -> int:
+    """How many items a loop has: Argo creates them one by one.
+
+    The list is an input of the DAG with the loop, or else an output of a task before it.
+    """
+    name, boundary = f"{group.get('templateName')}s", group.get("boundaryID")
+    outputs = (_values(node.get("outputs")) for node in nodes.values() if node.get("boundaryID") == boundary)
+    for values in (_values(nodes.get(str(boundary), {}).get("inputs")), *outputs):
+        with contextlib.suppress(ValueError, TypeError):
+            return len(json.loads(values.get(name, "")))
+    return len(group.get("children") or [])

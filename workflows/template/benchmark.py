@@ -13,7 +13,7 @@
 The verdict depends on the collected rows, never on the status of nodes: a failed trial is a row, and later visits go
 on. Where look itself fails, no round follows, and the visits that were due are rows that say so.
 
-Seven rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Three are needed for Stop:
+Eight rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo_defects`. Three are needed for Stop:
 
 - No loop is the last task of its DAG. On shutdown the controller walks down from a DAG's last tasks and panics at a
   loop's child that parallelism has kept from getting a node, and the exit handler never runs.
@@ -21,13 +21,16 @@ Seven rules about Argo 3.6 to 4.1 are checked by `workflows.local.semantics.argo
 - No template that a loop runs has a mutex, since its waiting items are such children. So `configure` has one, and
   `visit` has none.
 
-Four are needed for Retry, which deletes failed pods and sets all nodes above them back to Running:
+Five are needed for Retry, which deletes failed pods and sets all nodes above them back to Running:
 
 - Each task depends by name on every earlier task that is a loop over DAGs, or runs a DAG with one, or is repeatable. A
   node that is set back without a dependent task is never processed again, and the run never ends.
 - What a loop runs begins with a pod, and with none that both waits for a mutex and is repeatable, which has no pod
   meanwhile. A visit that a Stop kept from beginning has no other failed pod, and would be skipped.
-- What follows such a loop is a pod, and not repeatable. Its node would exist already, so it would run before the loop.
+- What follows such a loop is a pod, and not repeatable. If it were a DAG or repeatable, its node would exist already,
+  and it would run before the loop.
+- What follows such a loop also waits for an earlier task, which stays its parent after a Stop in the loop. Retry
+  refuses a node without one.
 - Nothing that follows such a loop in its DAG may be skipped. It would be the way up from a later failure to the visits,
   which are set back and never processed again.
 """
@@ -172,7 +175,7 @@ def _rounds(visit: DAG, following: DAG) -> DAG:
     with DAG(
         name=ROUNDS, inputs=_inputs("settings", "visits", "level", "title"), parallelism=1, fail_fast=False
     ) as rounds:
-        # Never run: look is a child of it, too, since a Stop may leave it no other parent, and Retry refuses that
+        # Never run; it stays the parent of look where a Stop ends the visits.
         add_task(look, name="anchor", arguments=level, when="no == yes")
         visit(
             name="visit",

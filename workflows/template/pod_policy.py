@@ -8,7 +8,7 @@ from typing import Final
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.cluster.kube.workloads.manifests import LABEL, TRIALS, USER
 from steps.lease import PART
-from steps.tasks.run import MODULE
+from steps.tasks import run
 from steps.tasks.shared.pod import ACCOUNTS, IMAGE
 from workflows.template import benchmark
 from workflows.template.guard import COMMAND
@@ -37,6 +37,10 @@ _HARMLESS: Final = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
 
 _MOUNTS: Final = r"^(/var)?/run/secrets(/|$)|^/etc/(ssl|pki)(/|$)|^/usr(/local)?/share/ca-certificates(/|$)"
 """Where a step's container may have files that Argo did not put there: tokens and certificates, never code."""
+
+
+_FORMER_RUNNER: Final = ("-m", "hera.workflows.runner", "-e")
+"""Of runs that began before an upgrade to this version, which must come to their end, restore included."""
 
 
 def _entry_points() -> str:
@@ -93,6 +97,12 @@ def _images() -> Iterable[Rule]:
     )
 
 
+def _begins_with(runner: tuple[str, ...]) -> str:
+    """CEL: a container's arguments are a runner's, an entrypoint and the file with the inputs."""
+    same = " && ".join(f"c.args[{n}] == '{word}'" for n, word in enumerate(runner))
+    return f"(c.args.size() == {len(runner) + 2} && {same})"
+
+
 def _commands() -> Iterable[Rule]:
     yield Rule(
         "variables.argo.all(c, has(c.command) && c.command.size() > 1 && c.command[0] == 'argoexec' "
@@ -104,9 +114,9 @@ def _commands() -> Iterable[Rule]:
         "&& has(c.command) && c.command.size() > 3 "
         "&& c.command[0] in ['/var/run/argo/argoexec', '/argo-bin/bin/argoexec'] && c.command[1] == 'emissary' "
         "&& c.command[c.command.size() - 2] == '--' && c.command[c.command.size() - 1] == 'python' "
-        f"&& has(c.args) && c.args.size() == 4 && c.args[0] == '-m' && c.args[1] == '{MODULE}' "
-        "&& c.args[2] in variables.entry_points[object.spec.serviceAccountName] "
-        "&& c.args[3] == '/argo/staging/script' && !has(c.workingDir))",
+        f"&& has(c.args) && ({' || '.join(map(_begins_with, (run.COMMAND, _FORMER_RUNNER)))}) "
+        "&& c.args[c.args.size() - 2] in variables.entry_points[object.spec.serviceAccountName] "
+        "&& c.args[c.args.size() - 1] == '/argo/staging/script' && !has(c.workingDir))",
         "a step's pod runs a step of the benchmark, or the guard, under its own service account only",
     )
     yield Rule(
@@ -185,7 +195,7 @@ def _networks_and_tokens() -> Iterable[Rule]:
     yield Rule(
         "!has(object.spec.hostNetwork) || !object.spec.hostNetwork "
         "|| (variables.step ? variables.own.all(c, has(c.args) && c.args.size() > 2 "
-        "&& c.args[2] == 'steps.tasks.measure:measure') "
+        "&& c.args[c.args.size() - 2] == 'steps.tasks.measure:measure') "
         f": variables.part in {cel_list(HOST_NETWORK)})",
         "only measuring steps and the pods that serve or probe them use the node's network",
     )

@@ -20,13 +20,10 @@ from hera.workflows import models as m
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS, USER
 from steps.settings import environment
-from steps.tasks import run as runner
-from steps.tasks.shared.artifacts import Artifact, Outputs
+from steps.tasks import run
+from steps.tasks.shared.artifacts import Artifact, Outputs, artifacts_of
 from steps.tasks.shared.inputs import input_names
 from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, FromConfigMap, Step, Variable
-
-RUNNER: Final = ("-m", runner.MODULE)
-"""The arguments of Python before the step's entrypoint; Argo adds the file with the inputs."""
 
 _EVERY: Final = (
     Env(name=environment.IMAGE, value=IMAGE),
@@ -60,15 +57,21 @@ def add_step(step: Step[..., Any], **fields: Any) -> None:  # noqa: ANN401 - Her
 
 @functools.cache
 def script_of(step: Step[..., Any]) -> Script:
-    """The template that runs a step."""
+    """The template that runs a step, whose last argument, the file with the inputs, Argo adds.
+
+    Raises:
+        TypeError: it has fields that are none of a template.
+    """
     function = step.function
     fields = m.Template.model_validate({"name": "", **step.fields})
+    if len(fields.model_fields_set) != len(step.fields) + 1:
+        raise TypeError(f"step {function.__name__} has fields that no template of Argo's has: {', '.join(step.fields)}")
     return Script(
         name=function.__name__.replace("_", "-"),
         image=IMAGE,
         image_pull_policy="IfNotPresent",
         command=["python"],
-        args=[*RUNNER, f"{function.__module__}:{function.__name__}"],
+        args=[*run.COMMAND, f"{function.__module__}:{function.__name__}"],
         source="{{inputs.parameters}}",
         add_cwd_to_sys_path=False,
         inputs=[*_inputs(step)],
@@ -96,7 +99,7 @@ def _variable(variable: Variable) -> ConfigMapEnv | SecretEnv:
 
 
 def _inputs(step: Step[..., Any]) -> list[Parameter | S3Artifact]:
-    artifacts = runner.artifacts_of(step).values()
+    artifacts = artifacts_of(step).values()
     return [
         *(Parameter(name=name) for name in input_names(step).values()),
         *(_artifact(artifact) for artifact in artifacts if not artifact.output),
@@ -107,8 +110,8 @@ def _outputs(step: Step[..., Any]) -> list[Parameter | S3Artifact]:
     returned = step.function.__annotations__.get("return")
     names = returned.names() if isinstance(returned, type) and issubclass(returned, Outputs) else ()
     return [
-        *(_artifact(artifact) for artifact in runner.artifacts_of(step).values() if artifact.output),
-        *(Parameter(name=name, value_from=m.ValueFrom(path=str(runner.POD.parameter(name)))) for name in names),
+        *(_artifact(artifact) for artifact in artifacts_of(step).values() if artifact.output),
+        *(Parameter(name=name, value_from=m.ValueFrom(path=str(run.POD.parameter(name)))) for name in names),
     ]
 
 
@@ -116,7 +119,7 @@ def _artifact(artifact: Artifact) -> S3Artifact:
     return S3Artifact(
         name=artifact.name,
         key=artifact.key,
-        path=str(runner.POD.artifact(artifact)),
+        path=str(run.POD.artifact(artifact)),
         archive=NoneArchiveStrategy() if artifact.output else None,
         optional=artifact.optional or None,
     )

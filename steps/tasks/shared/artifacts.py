@@ -1,5 +1,7 @@
 """The artifacts that a step reads and writes, and its output parameters."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 
@@ -32,4 +34,14 @@ class Outputs:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The names of the output parameters, in their order."""
-        return tuple(field.name for field in fields(cls) if field.name != "exit_code")
+        return tuple(field.name for field in fields(cls) if field not in fields(Outputs))
+
+
+def artifacts_of(step: Callable[..., object]) -> dict[str, Artifact]:
+    """The artifacts of a step, by the parameters that have them."""
+    return {
+        parameter.name: artifact
+        for parameter in inspect.signature(step).parameters.values()
+        for artifact in getattr(parameter.annotation, "__metadata__", ())
+        if isinstance(artifact, Artifact)
+    }

@@ -13,6 +13,10 @@ from typing import Final
 from analysis.errors import BadInput
 from steps.catalogue.option_fields import shown_option
 from steps.settings.settings import LONGEST_TEXT, load_settings
+from steps.tasks.shared.artifacts import artifacts_of
+
+BY_ITS_OWN: Final = "submit the workflow by its own entrypoint"
+"""What to do about inputs that no run of the template has."""
 
 REFUSED: Final = "refused"
 """What `checked_tag` inserts in place of an invalid value. It is valid in a key, but no visit, topology or node."""
@@ -68,11 +72,14 @@ def input_names(function: Callable[..., object]) -> dict[str, str]:
     }
 
 
-def require_checks(function: Callable[..., object]) -> None:
-    """Raise TypeError where an input of a step is not in INPUTS, so that nothing would check it."""
-    if unknown := sorted(set(input_names(function).values()) - INPUTS.keys()):
-        name = getattr(function, "__name__", function)
+def require_checks(step: Callable[..., object]) -> None:
+    """Raise TypeError where an input of a step has no entry in INPUTS, or a parameter is no input and no artifact."""
+    names, name = input_names(step), getattr(step, "__name__", step)
+    if unknown := sorted(set(names.values()) - INPUTS.keys()):
         raise TypeError(f"input {unknown[0]} of {name} has no entry in INPUTS, so nothing would check it")
+    known = names.keys() | artifacts_of(step).keys()
+    if others := [each for each in inspect.signature(step).parameters if each not in known]:
+        raise TypeError(f"parameter {others[0]} of {name} is neither a text nor an Artifact, so nothing would pass it")
 
 
 def check_inputs(values: Mapping[str, object]) -> None:
@@ -87,6 +94,6 @@ def check_inputs(values: Mapping[str, object]) -> None:
         if not isinstance(value, str) or re.fullmatch(INPUTS[name].pattern, value, re.ASCII) is None
     ]
     if faults:
-        raise BadInput("\n".join(f"{fault}: submit the workflow by its own entrypoint." for fault in faults))
+        raise BadInput("\n".join(f"{fault}: {BY_ITS_OWN}." for fault in faults))
     if "settings" in values:
         load_settings(str(values["settings"]))

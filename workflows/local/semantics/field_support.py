@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from analysis.errors import BadInput
-from steps.tasks import run as runner
+from steps.tasks import run
 from workflows.local.semantics.conditions import parse_depends, when_holds
 from workflows.local.semantics.nodes import DISPLAY_NAME
 from workflows.local.semantics.tags import render_words
 
-INPUTS: Final = str(runner.POD.inputs)
-OUTPUTS: Final = str(runner.POD.outputs)
+INPUTS: Final = str(run.POD.inputs)
+OUTPUTS: Final = str(run.POD.outputs)
 """The folders in the template; here each step has its own."""
 
 
@@ -81,9 +81,9 @@ def _number(value: object) -> str | None:
 
 def _runner(args: object) -> str | None:
     match args:
-        case ["-m", runner.MODULE, str(entrypoint)] if re.fullmatch(r"[\w.]+:\w+", entrypoint):
+        case [*words, str(entrypoint)] if words == [*run.COMMAND] and re.fullmatch(r"[\w.]+:\w+", entrypoint):
             return None
-    return f"is {args!r}; only a step that {runner.MODULE} runs is supported"
+    return f"is {args!r}; only a step that {run.COMMAND[-1]} runs is supported"
 
 
 def _empty_directory(volume: object) -> str | None:

@@ -89,17 +89,17 @@ def test_felix_that_lost_the_tunnel_is_started_again_on_that_node_alone() -> Non
         "kubectl -n kube-system delete pod calico-node-node-a",
     )
     assert deleted_pods(cluster) == ["calico-node-node-a"]
+    assert any("deleting its pod calico-node-node-a" in notice for notice in cluster.notices)
 
 
 def test_new_pods_do_not_wait_for_a_felix_that_lost_the_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waited for a minute and a half there, and no trial of the visit was measured."""
+    """The proof starts it again, beside them. They waited for a minute and a half, and nothing was measured."""
     monkeypatch.setattr(observe, "SWITCH_S", 0)
     cluster = Cluster(switch(EBPF), 40.0)
     lose_the_tunnel(cluster)
     standing, own = read_state(cluster.client, to_switch=False), around(cluster.calico, cluster.client)
-    with pytest.raises(Problem, match="Felix lost an interface"):
-        observe.await_switch(own, standing, MEASURED)
-    assert deleted_pods(cluster) == ["calico-node-node-a"]
+    observe.await_switch(own, standing, MEASURED)
+    assert not deleted_pods(cluster)
 
 
 @pytest.mark.parametrize("account", ["observe", "switch"])

@@ -127,8 +127,6 @@ def observe(
 def await_switch(around: Surroundings, standing: ClusterState, measured: Sequence[str]) -> None:
     """Wait until Felix on each measured node runs what the last switch made, so that new pods are made for it.
 
-    Where waiting changes nothing an agent's pod is deleted, as by `observe`.
-
     Raises:
         Problem: it does not in time; with the reason.
     """
@@ -137,7 +135,6 @@ def await_switch(around: Surroundings, standing: ClusterState, measured: Sequenc
     def look() -> list[str]:
         now = around.client.now()
         observations = read_observations(around.client, standing, probe_pods.latest_reports(around.client, places))
-        _restart_agents(around, standing, observations, now)
         return readiness.unswitched(observations, now, measured, standing.changed_at)
 
     left = poll(look, operator.not_, pause_s=_POLL_S, timeout_s=SWITCH_S, sleep=around.sleep)

@@ -256,14 +256,16 @@ def unswitched(
 ) -> list[str]:
     """Why new pods might get what the last switch replaces, each as a clause with its node.
 
-    This is less than a proof: Felix has started where it must, and has completed its first update.
+    This is less than a proof: Felix has started where it must, and has completed its first update. A Felix that lost an
+    interface is not waited for, since only the proof starts it again.
     """
+    lost = nodes_with_lost_interfaces(observations)
     return [
         f"{each.node}: {reason}"
         for each in observations
         if each.node in nodes
         for reason in (
-            [*_unfinished(each, each.current), *_unstable(each, now, changed_at, 0.0)]
+            [*(() if each.node in lost else _unfinished(each, each.current)), *_unstable(each, now, changed_at, 0.0)]
             if each.current is not None
             else ["it could not be observed"]
         )
