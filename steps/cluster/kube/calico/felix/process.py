@@ -119,6 +119,11 @@ class FelixProcess:
         return self.leaving is not None or self.panic is not None
 
     @property
+    def stays(self) -> bool:
+        """Whether it goes on running: it has not ended, and nothing that it saw makes it start again."""
+        return not self.gone and self.restart_due is None
+
+    @property
     def updated_at(self) -> datetime | None:
         """When the dataplane was first written: its first update, else when it became ready; None: unknown."""
         return self.first_update.at if self.first_update is not None else self.ready_at

@@ -280,11 +280,7 @@ def nodes_with_lost_interfaces(observations: Sequence[Observation]) -> tuple[str
     return tuple(
         each.node
         for each in observations
-        if (current := each.current) is not None
-        and current.lost
-        and current.updated_at is not None
-        and not current.gone
-        and current.restart_due is None
+        if (current := each.current) is not None and current.lost and current.updated_at is not None and current.stays
     )
 
 
@@ -297,7 +293,7 @@ def nodes_without_rules(observations: Sequence[Observation], now: datetime) -> t
     found = []
     for observation in observations:
         current = observation.current
-        if current is None or current.in_bpf is not False or current.gone or current.restart_due is not None:
+        if current is None or current.in_bpf is not False or not current.stays:
             continue
         host = observation.host
         if host is None or host.proxy_mode is None:

@@ -198,7 +198,7 @@ def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
 def _has_left_ebpf(log: bytes) -> bool:
     """Whether the last Felix process in this log is not in eBPF mode and has written its dataplane."""
     process = read_felix_log(log).current
-    if process is None or process.gone or process.restart_due:
+    if process is None or not process.stays:
         return False
     return process.in_bpf is False and process.updated_at is not None
 
@@ -211,7 +211,7 @@ def _runs_ebpf(log: bytes) -> bool | None:
     process = read_felix_log(log).current
     if process is None:
         return None
-    if process.gone or process.restart_due:
+    if not process.stays:
         return False
     if process.fallback is not None or (process.in_bpf and process.updated_at is not None):
         return True
