@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP
+from steps.tasks.shared.pod import ACCOUNTS
+from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_operator import Operator
 from tests.steps.kube.fake_patches import copied
 from tests.steps.kube.fake_store import Store
+from tests.workflows.policies import refusals
+from workflows.template.admission import DELETIONS
 
 Object = dict[str, Any]
 
@@ -67,6 +71,7 @@ class Calico:
         rollout_s: float = 0.0,
     ) -> None:
         self.store = Store()
+        self.store.admission = self._deletions
         self.store.stop_clock()
         self.group = group
         self.install = install
@@ -274,6 +279,15 @@ class Calico:
     def _felix_settings(self) -> tuple[object, ...]:
         spec = self.felix["spec"]
         return bool(spec.get("bpfEnabled")), spec.get("bpfExternalServiceMode"), spec.get("nftablesMode")
+
+    def _deletions(self, request: Request, _body: Any) -> str | None:  # noqa: ANN401 - JSON
+        """Why the admission policy refuses to delete a pod, which is deleted by the switching account."""
+        if request.plural != "pods" or request.verb != "delete":
+            return None
+        pod, user = self.store.find("", "pods", request.namespace, request.name), "system:serviceaccount:bench:"
+        found = refusals(DELETIONS, None, old=pod, user=user + ACCOUNTS["switch"], operation="DELETE",
+                         namespace=request.namespace) if pod else []  # fmt: skip
+        return f"denied: {found[0]}" if found else None
 
     def _pod(self, name: str, namespace: str, labels: Object, node: str) -> None:
         daemon_set = labels["k8s-app"]  # both DaemonSets here have the name of their label, and of their container

@@ -25,6 +25,7 @@ from steps.cluster.kube.api.permissions import (
     STATE,
     Permission,
 )
+from steps.cluster.kube.workloads.manifests import LABEL
 from tests.steps.kube.fake_api import NAMESPACE, Api, Fault
 from tests.steps.kube.fake_calico import Calico
 
@@ -36,7 +37,7 @@ def api() -> Iterator[Api]:
 
 
 def pod(name: str) -> dict[str, object]:
-    return {"metadata": {"name": name, "labels": {"app": "x"}}, "spec": {}}
+    return {"metadata": {"name": name, "labels": {"app": "x", LABEL: "server"}}, "spec": {}}
 
 
 def test_object_create_read_delete(api: Api) -> None:
