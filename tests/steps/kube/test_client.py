@@ -25,7 +25,7 @@ from steps.cluster.kube.api.permissions import (
     STATE,
     Permission,
 )
-from steps.cluster.kube.workloads.manifests import LABEL
+from steps.cluster.kube.workloads.manifests import NAME, NAMED
 from tests.steps.kube.fake_api import NAMESPACE, Api, Fault
 from tests.steps.kube.fake_calico import Calico
 
@@ -37,7 +37,7 @@ def api() -> Iterator[Api]:
 
 
 def pod(name: str) -> dict[str, object]:
-    return {"metadata": {"name": name, "labels": {"app": "x", LABEL: "server"}}, "spec": {}}
+    return {"metadata": {"name": name, "labels": {"app": "x", NAME: NAMED}}, "spec": {"containers": []}}
 
 
 def test_object_create_read_delete(api: Api) -> None:
