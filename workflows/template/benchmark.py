@@ -78,6 +78,9 @@ VISIT = "{{inputs.parameters.visit}}"
 DEADLINE_S = 48 * 3600
 """Enough for the longest run, 24 h of sending with its switches. After it a run is stopped and restored."""
 
+_FROM_LOOK = {"visits": "visits", "level": "level", "rounds-title": "title", "next": "next"}
+"""The inputs of `next` by the outputs of `look`. None is called title, by which Argo would show `next` itself."""
+
 TITLE = "workflows.argoproj.io/title"
 DESCRIPTION = "workflows.argoproj.io/description"
 
@@ -152,10 +155,8 @@ def _next() -> DAG:
     A DAG of its own, so that what follows it has no visit above it but by the rounds' own DAG: Argo's Retry of a later
     failure would set back the visits of the last round, which nothing then processes.
     """
-    # none of its inputs is called title, by which Argo would show it
-    passed = {"visits": "visits", "level": "level", "title": "rounds-title"}
-    with DAG(name="next", inputs=_inputs("settings", *passed.values(), "next"), fail_fast=False) as following:
-        handed_on = {name: f"{{{{inputs.parameters.{given}}}}}" for name, given in passed.items()}
+    with DAG(name="next", inputs=_inputs("settings", *_FROM_LOOK), fail_fast=False) as following:
+        handed_on = {name: f"{{{{inputs.parameters.{given}}}}}" for given, name in _FROM_LOOK.items() if name != "next"}
         Task(
             name=ROUNDS,
             template=ROUNDS,
@@ -183,8 +184,7 @@ def _rounds(visit: DAG, following: DAG) -> DAG:
             arguments={"settings": SETTINGS, **_item("visit", "dataplane", "round", "title")},
         )
         add_task(look, name="look", arguments=level, depends=f"anchor && {visited}")
-        outputs = {"visits": "visits", "level": "level", "rounds-title": "title", "next": "next"}
-        found = {name: f"{{{{tasks.look.outputs.parameters.{output}}}}}" for name, output in outputs.items()}
+        found = {given: f"{{{{tasks.look.outputs.parameters.{name}}}}}" for given, name in _FROM_LOOK.items()}
         following(name="next", arguments={"settings": SETTINGS, **found}, depends=f"look && {visited}")
     return rounds
 
