@@ -92,9 +92,7 @@ def _parse(text: str, entrypoint: str) -> dict[str, str]:
     try:
         found = TypeAdapter(list[_Input] | None).validate_json(text.strip() or "null")
     except ValidationError:
-        raise BadInput(
-            f"the inputs of {entrypoint} can't be read: submit the workflow by its own entrypoint."
-        ) from None
+        raise BadInput(f"the inputs of {entrypoint} can't be read: {BY_ITS_OWN}.") from None
     return {each.name: each.value for each in found or ()}
 
 
