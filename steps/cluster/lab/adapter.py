@@ -52,7 +52,7 @@ class LabCluster:
         }
 
     def await_turn(self, visit: Visit, settings: Settings) -> None:
-        """Nothing: visits follow one another."""
+        """Nothing: here each visit begins when the one before it is over."""
         del visit, settings
 
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:
