@@ -9,6 +9,7 @@ import pytest
 from analysis.errors import BadInput
 from analysis.store.store import Store
 from benchmarks.chaos import moments, runner
+from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import NotAsBeforeError, Runner
 from benchmarks.chaos.strikes import Strikes
@@ -83,6 +84,11 @@ class Cluster:
             clock=lambda: self.waited_s,
         )
 
+    def run(self, alone: Point) -> Outcome:
+        """The outcome of a point that has a run of its own."""
+        (found,) = self.runner.run([alone], 3)
+        return found
+
     def _create(self, *_given: object) -> str:
         self._put("Running", Status())
         return RUN
@@ -142,7 +148,7 @@ def test_chaos_finds_what_a_run_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster = Cluster(tmp_path, monkeypatch, guard=guard)
-    found = cluster.runner.run(point(f"{fault}@configure.written", 1), 3)
+    found = cluster.run(point(f"{fault}@configure.written", 1))
     assert found.struck_at == "configure"
     assert cluster.looks >= 3, "it waited until the switch had written"
     assert cluster.calico.settings() == cluster.before, "what the bar missed is put back for the next point"
@@ -184,20 +190,20 @@ def test_chaos_waits_for_the_run_of_a_session_that_was_broken_off(
 
     monkeypatch.setattr(submit, "create_run", create)
     cluster.runner._sleep = time_passes
-    assert cluster.runner.run(point("stop@configure.written", 1), 3).misses == []
+    assert cluster.run(point("stop@configure.written", 1)).misses == []
     assert made == [ends_at + 1], "it was submitted when the other had ended"
     monkeypatch.setattr(runner, "LONGEST_RUN_S", 50.0)
     ends_at = -1
     cluster.calico.store.put("argoproj.io", "workflows", {"metadata": metadata, "spec": {}, "status": {}})
     with pytest.raises(NotAsBeforeError, match="run before is at work for more than 50 s: stop it"):
-        cluster.runner.run(point("stop@configure.written", 1), 3)
+        cluster.run(point("stop@configure.written", 1))
 
 
 def test_chaos_tries_no_point_on_a_locked_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(tmp_path, monkeypatch, guard=False)
     kube(cluster.calico).configure_for_user("ebpf")
     with pytest.raises(NotAsBeforeError, match=r"the first point: lock of .*`make restore ENVIRONMENT=prod`"):
-        cluster.runner.run(point("stop@configure.running", 1), 3)
+        cluster.run(point("stop@configure.running", 1))
 
 
 def test_pods_are_left_where_they_are_ours_and_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +222,29 @@ def test_pods_are_left_where_they_are_ours_and_at_work(tmp_path: Path, monkeypat
         meta = {"name": name, "namespace": NAMESPACE, "labels": own}
         cluster.calico.store.put("", "pods", {"metadata": meta, "spec": {}, "status": {"phase": phase}})
     with pytest.raises(NotAsBeforeError, match=r"before the first point: Pod step; Pod trial\. Put"):
-        cluster.runner.run(point("stop@configure.running", 1), 3)
+        cluster.run(point("stop@configure.running", 1))
+
+
+def test_points_of_one_run_are_judged_together_but_for_one_that_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, guard=True)
+    first, last = point("pod-deleted@configure.running", 1), point("stop@configure.written", 2)
+    status_of = cluster._put
+
+    def put(phase: str, run: Status) -> None:
+        if phase == "Running" and cluster.looks > 1:
+            run.node("b", "preflight", phase="Succeeded")
+            run.node("c", "configure", inputs={"visit": "02"})
+        status_of(phase, run)
+
+    monkeypatch.setattr(cluster, "_put", put)
+    found = cluster.runner.run([first, point("pod-deleted@preflight.running"), last], 3)
+    assert [(one.point, one.beside) for one in found] == [(first.name, (last.name,)), (last.name, (first.name,))]
+    assert [one.misses for one in found] == [[], []]
+    assert {one.run for one in found} == {RUN}
+    assert sum(one.took_s or 0 for one in found) == pytest.approx(cluster.waited_s)
+    assert cluster.pressed == 1
 
 
 @pytest.mark.parametrize("fault", ["retry", "stop-twice"])
@@ -231,7 +259,7 @@ def test_nothing_is_pressed_on_a_run_that_ended_before_its_point(
         cluster._sleep(seconds)
 
     cluster.runner._sleep = end_is_seen
-    found = cluster.runner.run(point(f"{fault}@clear.running", 1), 3)
+    found = cluster.run(point(f"{fault}@clear.running", 1))
     assert found.verdict == "not struck"
     assert cluster.pressed == 0
 
@@ -246,7 +274,7 @@ def test_run_that_ends_in_the_delay_is_not_struck(tmp_path: Path, monkeypatch: p
         cluster._sleep(seconds)
 
     cluster.runner._sleep = sleep
-    assert cluster.runner.run(late, 3).verdict == "not struck"
+    assert cluster.run(late).verdict == "not struck"
     assert cluster.pressed == 0
 
 
@@ -262,7 +290,7 @@ def test_run_that_succeeds_despite_a_stop_is_not_taken_for_struck(
         cluster._put("Succeeded", Status())
 
     monkeypatch.setattr(cluster, "_end", succeed)
-    assert cluster.runner.run(point(f"{fault}@configure.running", 1), 3).verdict == "without effect"
+    assert cluster.run(point(f"{fault}@configure.running", 1)).verdict == "without effect"
     assert cluster.pressed == 1
 
 
@@ -270,12 +298,12 @@ def test_later_session_compares_with_the_objects_from_before_the_first_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Cluster(tmp_path, monkeypatch, guard=True)
-    assert first.runner.run(point("stop@configure.written", 1), 3).misses == []
+    assert first.run(point("stop@configure.written", 1)).misses == []
     second = Cluster(tmp_path, monkeypatch, guard=True, calico=first.calico)
     second.calico.felix["spec"]["bpfLogLevel"] = "Debug"  # as the first would have been left
     changed = r"first point: FelixConfiguration default\. Put .* delete .*before\.json"
     with pytest.raises(NotAsBeforeError, match=changed):
-        second.runner.run(point("stop@settle.running", 1), 3)
+        second.run(point("stop@settle.running", 1))
     (tmp_path / "before.json").write_text("[")
     with pytest.raises(BadInput, match=r"before\.json can't be read .*: delete it"):
-        second.runner.run(point("stop@settle.running", 1), 3)
+        second.run(point("stop@settle.running", 1))

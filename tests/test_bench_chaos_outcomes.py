@@ -138,17 +138,17 @@ def test_next_session_goes_on_with_the_points_that_are_left() -> None:
     said: list[str] = []
     now = 0.0
 
-    def try_one(tried: Point) -> Outcome:
+    def try_run(tried: tuple[Point, ...]) -> list[Outcome]:
         nonlocal now
         now += 100.0
-        return of(tried.name, took_s=100.0, changed=("x",) if tried == wanted[0] else ())
+        return [of(one.name, took_s=100.0, changed=("x",) if one == wanted[0] else ()) for one in tried]
 
     def one_session(longest_s: float | None, *, again: bool = False) -> list[str]:
         before = dict(judged)
         left = session.left(wanted, judged, again=again)
         session.try_points(
-            left,
-            try_one,
+            points.together(left, 1),
+            try_run,
             lambda found: judged.update({found.point: found}),
             said.append,
             longest_s=longest_s,
@@ -167,15 +167,35 @@ def test_next_session_goes_on_with_the_points_that_are_left() -> None:
 def test_outcome_is_kept_before_the_next_point_begins() -> None:
     kept: list[Outcome] = []
 
-    def try_one(tried: Point) -> Outcome:
+    def try_run(tried: tuple[Point, ...]) -> list[Outcome]:
         if kept:
             raise NotAsBeforeError("prod is not as before.")
-        return of(tried.name)
+        return [of(one.name) for one in tried]
 
-    both = [point("stop@settle.running"), point("stop@settle.ended")]
+    both = [(point("stop@settle.running"),), (point("stop@settle.ended"),)]
     with pytest.raises(NotAsBeforeError):
-        session.try_points(both, try_one, kept.append, lambda _said: None, longest_s=None, clock=lambda: 0.0)
+        session.try_points(both, try_run, kept.append, lambda _said: None, longest_s=None, clock=lambda: 0.0)
     assert [found.point for found in kept] == ["stop@settle.running"]
+
+
+def test_points_of_a_run_that_tell_nothing_together_are_tried_alone() -> None:
+    passed, missed, good = (point(f"s3-away@{moment}") for moment in ("validate.ended", "look.running", "notify.ended"))
+    tried: list[tuple[str, ...]] = []
+    kept: list[Outcome] = []
+
+    def try_run(group: tuple[Point, ...]) -> list[Outcome]:
+        tried.append(tuple(one.name for one in group))
+        if len(group) == 1:
+            return [of(group[0].name)]
+        return [of(missed.name, lost=1), of(good.name)]
+
+    session.try_points(
+        [(passed, missed, good)], try_run, kept.append, lambda _said: None, longest_s=None, clock=lambda: 0.0
+    )
+    assert tried[1:] == [(passed.name,), (missed.name,)]
+    assert [(one.point, one.is_kept) for one in kept] == [
+        (missed.name, False), (good.name, True), (passed.name, True), (missed.name, True),
+    ]  # fmt: skip
 
 
 def visits_of(asked: SubmitFlags) -> tuple[Visit, ...]:
@@ -185,16 +205,24 @@ def visits_of(asked: SubmitFlags) -> tuple[Visit, ...]:
 def test_run_of_a_point_is_the_shortest_that_comes_to_it() -> None:
     shape = Shape(("iptables", "nftables", "ebpf"), "pod-to-service")
     for each in points.draw(STEPS, FAULTS, shape.visits, 3):
-        asked = runs.run_of(each, shape, 3)
+        asked = runs.run_of([each], shape, 3)
         visits = visits_of(asked)
         assert len(visits) == (each.visit or 1), each.name
-        assert asked == runs.run_of(each, shape, 3), "the same seed has the same run"
+        assert asked == runs.run_of([each], shape, 3), "the same seed has the same run"
         assert has_scale_step(visits[0]) == (each.step == runs.SCALED), each.name
         assert len(visits[0].trials) >= 2, "so that a fault may strike between two trials"
+
+
+def test_run_of_several_points_comes_to_each_of_them() -> None:
+    shape = Shape(("iptables", "nftables", "ebpf"), "pod-to-service")
+    for group in points.together(points.draw(STEPS, FAULTS, shape.visits, 3), 4):
+        visits = visits_of(runs.run_of(group, shape, 3))
+        assert len(visits) == max(each.visit or 1 for each in group)
+        assert has_scale_step(visits[0]) == any(each.step == runs.SCALED for each in group)
 
 
 def test_runs_of_several_rounds_are_whole() -> None:
     shape = Shape(("iptables", "nftables", "ebpf", "ebpf-dsr"), rounds=4)
     drawn = points.chosen(points.draw(STEPS, FAULTS, shape.visits, 1), "stop@*")
-    assert {len(visits_of(runs.run_of(each, shape, 1))) for each in drawn} == {16} == {shape.visits}
+    assert {len(visits_of(runs.run_of([each], shape, 1))) for each in drawn} == {16} == {shape.visits}
     assert max(each.visit or 0 for each in drawn) > 8

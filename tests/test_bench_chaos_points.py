@@ -48,3 +48,25 @@ def test_chaos_point_is_the_same_whichever_others_are_tried() -> None:
     assert all(every[point.name] == point for point in few)
     only = points.chosen(few, "terminate@*.written")
     assert {point.name for point in only} == {"terminate@configure.written", "terminate@restore.written"}
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32), most=st.integers(1, 6), count=st.integers(1, 300))
+def test_points_of_a_run_are_in_its_order_and_the_last_alone_may_end_it(seed: int, most: int, count: int) -> None:
+    wanted = points.draw(STEPS, FAULTS, 2, seed)[:count]
+    groups = points.together(wanted, most)
+    assert sorted(p.name for group in groups for p in group) == sorted(p.name for p in wanted)
+    assert max(map(len, groups)) <= most
+    for group in groups:
+        stages = [point.stage for point in group]
+        assert stages == sorted(set(stages))
+        assert not any(BY_NAME[point.fault].ends for point in group[:-1])
+    if most == 1:
+        assert groups == [(point,) for point in wanted]
+
+
+def test_stages_are_in_the_order_of_a_run() -> None:
+    at = {
+        step.name: points.Point("stop", step.name, "running", 1 if step.in_visit else None, 0.0).stage for step in STEPS
+    }
+    assert at["snapshot"] < at["configure"] == at["clear"] < at["look"] < at["collect"] == at["verdict"] < at["restore"]

@@ -1,7 +1,7 @@
 """`make chaos` as a program: sessions that go on, the table whatever ends one, and exit codes."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +25,7 @@ class Session:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.outcomes = folder / "chaos.jsonl"
         self.tried: list[str] = []
+        self.runs = 0
         self.fails: Callable[[int], None] = lambda _number: None
         self.outcome = {"struck_at": "settle", "back_s": 1.0, "took_s": 60.0}
         client = person(Calico().store, NAMESPACE)
@@ -39,13 +40,15 @@ class Session:
         fields = given[3]
         assert callable(fields)
 
-        def run(point: Point, seed: int) -> Outcome:
-            form: Mapping[str, str] = fields(point)
+        def run(group: Sequence[Point], seed: int) -> list[Outcome]:
+            form: Mapping[str, str] = fields(group)
             assert form["profile"] == "smoke"
             assert form["topologies"] == "pod-to-service"
             self.fails(len(self.tried))
-            self.tried.append(point.name)
-            return Outcome.model_validate({"point": point.name, "seed": seed, "run": "r", **self.outcome})
+            self.tried += [point.name for point in group]
+            self.runs += 1
+            common = {"seed": seed, "run": "r", **self.outcome}
+            return [Outcome.model_validate({"point": point.name, **common}) for point in group]
 
         return SimpleNamespace(run=run)
 
@@ -74,6 +77,12 @@ def test_same_command_goes_on_where_it_stopped(one_session: Session, capsys: pyt
     assert "3 of 5 points are judged; 2 points left, about 2 min." in capsys.readouterr().err
     assert one_session(points=3, seed=2) == 0
     assert len(one_session.tried) == 8, "another seed has other points"
+
+
+def test_points_of_one_run_when_that_is_asked(one_session: Session) -> None:
+    assert one_session(points=30, together=4) == 0
+    assert len(set(one_session.tried)) == 30
+    assert one_session.runs < 30
 
 
 def test_missed_points_are_tried_again_when_that_is_asked(one_session: Session) -> None:
@@ -122,11 +131,12 @@ def test_flags_of_the_command_line_reach_the_program(
         seen.append(flags)
         return 0
 
-    argv = ["--points=7", "--only=stop@*", "--rounds=4", "--minutes=60", "--again=true", "--dataplanes=ebpf"]
+    argv = ["--points=7", "--only=stop@*", "--rounds=4", "--minutes=60", "--again=true", "--together=4"]
     monkeypatch.setattr(sys, "argv", ["chaos", *argv])
     assert program.exit_code(take) == 0
     (flags,) = seen
     assert (flags.points, flags.only, flags.rounds, flags.minutes, flags.again) == (7, "stop@*", 4, 60.0, True)
+    assert flags.together == 4
     monkeypatch.setattr(sys, "argv", ["chaos", "--points=many"])
     assert program.exit_code(take) == 2
     assert "points" in capsys.readouterr().err.lower()

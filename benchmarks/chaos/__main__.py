@@ -52,6 +52,7 @@ class Flags:
         outcomes: the file that outcomes are added to.
         minutes: how long this session lasts; 0: until no point is left.
         again: try those points again that missed the bar, or that their run did not come to.
+        together: the most points of one run.
         dataplanes: of which each run has as many as its point needs, or all.
         topologies: that each visit measures.
         rounds: of every run; 0: the shortest run that comes to the point.
@@ -67,6 +68,7 @@ class Flags:
     outcomes: Path = Path("chaos.jsonl")
     minutes: float = 0.0
     again: bool = False
+    together: int = 1
     dataplanes: str = "ebpf,ebpf-dsr"
     topologies: str = "pod-to-service"
     rounds: int = 0
@@ -99,7 +101,7 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
         client,
         Store(flags.results or settings.results),
         strikes,
-        lambda point: runs.run_of(point, shape, flags.seed).form("submitted"),
+        lambda group: runs.run_of(group, shape, flags.seed).form("submitted"),
         before.path_of(flags.outcomes),
         KubernetesCluster(use_deployment(client.context), at_prompt=True).restore_for_user,
         print_notice,
@@ -113,8 +115,8 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     print_notice(f"{len(judged)} of {len(wanted)} points are judged; {tables.time_left(len(todo), judged.values())}")
     try:
         session.try_points(
-            todo,
-            lambda point: runner.run(point, flags.seed),
+            points.together(todo, flags.together),
+            lambda group: runner.run(group, flags.seed),
             keep,
             lambda sentence: print(sentence, flush=True),
             longest_s=flags.minutes * _MINUTE_S or None,

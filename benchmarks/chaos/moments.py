@@ -26,6 +26,11 @@ def is_at_work(workflow: Object, point: Point) -> bool:
     return any(node.get("phase") in {"Pending", "Running"} for node in _of_step(workflow, point))
 
 
+def is_over(node: Object) -> bool:
+    """Whether a step has ended."""
+    return node.get("phase") in _OVER
+
+
 def puts_back(workflow: Object) -> bool:
     """Whether the exit handler is putting the cluster back."""
     return "restore" in at_work(workflow).split(", ")
@@ -53,7 +58,7 @@ def _of_step(workflow: Object, point: Point) -> list[Object]:
 
 def _has_come(node: Object, point: Point, *, written: bool) -> bool:
     phase = node.get("phase") or "Pending"
-    if phase in _OVER:
+    if is_over(node):
         return True  # the moment was missed by a look; as near to it as can be
     if point.part == "created":
         return True

@@ -33,10 +33,11 @@ class Outcome(StrictModel):
         store: why the store can't be read; None: it can.
         back_s: from the end of the fault and of the run until all was as before; None: it never was.
         stuck: why the run did not come to its end, as a clause; None: it did.
-        moment_s: from the submission to the fault, its delay included.
+        beside: the other points of the same run, for which all of this but the fault's own is the same.
+        moment_s: from the submission, or the fault before in that run, to the fault, its delay included.
         fault_s: the fault itself.
         end_s: from there to the end of the run.
-        took_s: all of it, with what is looked at before and after.
+        took_s: all of it, with what is looked at before and after; where there are others beside it, its share.
     """
 
     point: str
@@ -52,6 +53,7 @@ class Outcome(StrictModel):
     store: str | None = None
     back_s: Seconds | None = None
     stuck: str | None = None
+    beside: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     moment_s: Seconds | None = None
     fault_s: Seconds | None = None
     end_s: Seconds | None = None

@@ -23,6 +23,16 @@ _MORE: Final[Mapping[str, tuple[Part, ...]]] = {
 _AFTER_A_FAILURE: Final = frozenset({"retreat", "recollect"})
 """Steps that no run has unless another step has failed before."""
 
+_BEFORE, _VISITS, _BETWEEN, _AFTER, _AT_EXIT = range(5)
+_STAGES: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("validate", "preflight", "snapshot"), _BEFORE),
+    **dict.fromkeys(("configure", "settle", "measure", "scale", "clear"), _VISITS),
+    "look": _BETWEEN,
+    **dict.fromkeys(("collect", "report", "verdict"), _AFTER),
+    **dict.fromkeys(("restore", "notify"), _AT_EXIT),
+}
+"""The parts of a run in their order. A fault that lasts is over before the next part but one begins."""
+
 _LONGEST_DELAY_S: Final[Mapping[Part, float]] = {
     "created": 2.0,
     "running": 10.0,
@@ -44,6 +54,7 @@ class Fault:
         steps: where it applies; None: everywhere.
         needs_pod: whether it strikes a step's pod, which has gone where the step has ended.
         silences: whether the node's kubelet can't renew its Lease meanwhile, by which the effect is seen.
+        ends: whether the run ends by it, so that no other fault can follow.
     """
 
     name: str
@@ -53,6 +64,7 @@ class Fault:
     steps: frozenset[str] | None = None
     needs_pod: bool = False
     silences: bool = False
+    ends: bool = False
 
     def strikes(self, step: str, part: Part) -> bool:
         """Whether it applies to this part of this step."""
@@ -73,16 +85,17 @@ FAULTS: Final = (
         steps=frozenset({"configure", "settle", "restore"}),
         silences=True,
     ),
-    Fault("terminate", "Terminate is pressed", "api"),
-    Fault("delete", "the workflow is deleted", "api"),
-    Fault("stop", "Stop is pressed", "api"),
+    Fault("terminate", "Terminate is pressed", "api", ends=True),
+    Fault("delete", "the workflow is deleted", "api", ends=True),
+    Fault("stop", "Stop is pressed", "api", ends=True),
     Fault(
         "stop-twice",
         "Stop is pressed, and again while the exit handler puts the cluster back",
         "api",
         steps=frozenset({"configure", "settle", "measure", "clear"}),
+        ends=True,
     ),
-    Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo"),
+    Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo", ends=True),
 )
 BY_NAME: Final = {fault.name: fault for fault in FAULTS}
 
@@ -114,6 +127,11 @@ class Point:
     def name(self) -> str:
         """Such as `terminate@configure.written`."""
         return f"{self.fault}@{self.step}.{self.part}"
+
+    @property
+    def stage(self) -> tuple[int, int]:
+        """When a run comes to it, among the stages that may each have a point of one run."""
+        return (_STAGES[self.step], self.visit or 0)
 
 
 def steps_of(template: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -155,6 +173,27 @@ def draw(steps: Sequence[Step], faults: Sequence[Fault], visits: int, seed: int)
             used.update((fault, step.name))
             points.append(_point(fault, step, parts[pair][turn], visits, seed))
     return points
+
+
+def together(points: Iterable[Point], most: int) -> list[tuple[Point, ...]]:
+    """The points of each run, in the order in which the run comes to them.
+
+    Args:
+        points: in the order in which they are wanted.
+        most: the most points of a run: one in each stage of it, and the last may end it.
+    """
+    groups: list[list[Point]] = []
+    for point in points:
+        open_ = (each for each in groups if len(each) < most and _fits(point, each))
+        if (group := next(open_, None)) is None:
+            groups.append(group := [])
+        group.append(point)
+    return [tuple(sorted(group, key=lambda point: point.stage)) for group in groups]
+
+
+def _fits(point: Point, others: Sequence[Point]) -> bool:
+    run = sorted([*others, point], key=lambda each: each.stage)
+    return len({each.stage for each in run}) == len(run) and not any(BY_NAME[each.fault].ends for each in run[:-1])
 
 
 def chosen(points: Iterable[Point], only: str) -> list[Point]:

@@ -1,7 +1,7 @@
-"""One point of the matrix: a run is submitted, struck at the moment, and what it leaves is compared with before."""
+"""One run of the matrix: it is submitted, struck at its moments, and what it leaves is compared with before."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -44,6 +44,7 @@ class _Struck:
     `at`: the steps at work; None: none was made. `effect`: as the strike says. `known`: the trials measured before it.
     """
 
+    point: Point
     at: str | None = None
     effect: bool | None = None
     known: Trials = frozenset()
@@ -58,7 +59,7 @@ class Runner:
         client: of the cluster, with the patience for an API server that is away.
         store: of its runs.
         strikes: makes the faults.
-        fields: of the form, for the run of a point.
+        fields: of the form, for the run of these points.
         objects: the file of the objects from before the first point; written then.
         put_back: restores the cluster as a user does, where a run has missed the bar.
         say: called with a sentence for what goes on.
@@ -71,7 +72,7 @@ class Runner:
         client: UserClient,
         store: Store,
         strikes: Strikes,
-        fields: Callable[[Point], Mapping[str, str]],
+        fields: Callable[[Sequence[Point]], Mapping[str, str]],
         objects: Path,
         put_back: Callable[[], object],
         say: Callable[[str], None],
@@ -89,8 +90,14 @@ class Runner:
         self._sleep = sleep
         self._clock = clock
 
-    def run(self, point: Point, seed: int) -> Outcome:
-        """Try a point.
+    def run(self, points: Sequence[Point], seed: int) -> list[Outcome]:
+        """Try the points of one run; the outcome of each.
+
+        Where there are several, one whose moment the run had passed, or did not come to, has none: it tells nothing.
+
+        Args:
+            points: in the order in which the run comes to them; only the last may end it.
+            seed: of the order in which they were drawn.
 
         Raises:
             NotAsBeforeError: the cluster is held, has objects of an earlier run, or is not as before the first point.
@@ -98,38 +105,55 @@ class Runner:
         """
         began = self._clock()
         objects = self._objects_before()
-        submitted = self._clock()
-        name = submit.create_run(self._client, self._fields(point))
-        self._say(f"{point.name}: run {name}")
-        workflow, node = self._await_moment(name, point, objects)
-        run = run_id(name, workflow["metadata"]["uid"])
-        struck = _Struck() if node is None else self._strike(point, run, workflow, node, submitted)
+        name = submit.create_run(self._client, self._fields(points))
+        self._say(f"{', '.join(point.name for point in points)}: run {name}")
+        run, struck = self._strike_all(name, points, objects)
         over = self._clock()
-        stuck, pressed = (self._await_end(name), True) if struck.at is None else self._end(point, name)
+        last = struck[-1]
+        stuck, pressed = (self._await_end(name), True) if last.at is None else self._end(last.point, name)
         end_s = self._clock() - over
         left, back_s = self._await_remains(objects)
         if back_s is None:
             self._put_back_by_hand()
         rows, unreadable = before_and_after.stored(self._store, run)
-        return Outcome(
-            point=point.name,
-            seed=seed,
-            run=name,
-            struck_at=struck.at,
-            effect=struck.effect if pressed else False,
-            changed=left.changed,
-            lock=left.lock,
-            left=left.left,
-            measured=len(rows),
-            lost=len(struck.known - rows),
-            store=unreadable,
-            back_s=back_s,
-            stuck=stuck,
-            moment_s=struck.moment_s,
-            fault_s=struck.fault_s,
-            end_s=end_s,
-            took_s=self._clock() - began,
-        )
+        told = struck if len(points) == 1 else [one for one in struck if one.at is not None]
+        return [
+            Outcome(
+                point=one.point.name,
+                seed=seed,
+                run=name,
+                struck_at=one.at,
+                effect=one.effect if pressed or one is not last else False,
+                changed=left.changed,
+                lock=left.lock,
+                left=left.left,
+                measured=len(rows),
+                lost=len(one.known - rows),
+                store=unreadable,
+                back_s=back_s,
+                stuck=stuck,
+                beside=tuple(other.point.name for other in told if other is not one),
+                moment_s=one.moment_s,
+                fault_s=one.fault_s,
+                end_s=end_s,
+                took_s=(self._clock() - began) / len(told),
+            )
+            for one in told
+        ]
+
+    def _strike_all(self, name: str, points: Sequence[Point], objects: Objects) -> tuple[str, list[_Struck]]:
+        """The run's id, and what was struck: at least one, and no more once the run has ended."""
+        struck: list[_Struck] = []
+        run, since = "", self._clock()
+        for point in points:
+            workflow, node = self._await_moment(name, point, objects, passed=bool(struck))
+            run = run_id(name, workflow["metadata"]["uid"])
+            found = _Struck(point) if node is None else self._strike(point, run, workflow, node, since)
+            since = self._clock()
+            struck.append(found)
+            if status.has_ended(workflow):
+                break
+        return run, struck
 
     def _objects_before(self) -> Objects:
         """The objects from before the first point, which are there again; when nothing of a run is left."""
@@ -141,19 +165,19 @@ class Runner:
             before.write(self._objects, known)
         return known
 
-    def _strike(self, point: Point, run: str, workflow: Object, node: Object, submitted: float) -> _Struck:
+    def _strike(self, point: Point, run: str, workflow: Object, node: Object, since: float) -> _Struck:
         """Wait for the point's delay, and make its fault, unless the run is over by then."""
         name = workflow["metadata"]["name"]
         known = before_and_after.measured_until_now(self._store, run)
         self._sleep(point.delay_s)
         now = self._client.get(WORKFLOWS, name, BENCHMARK) or workflow
         if status.has_ended(now):
-            return _Struck()
+            return _Struck(point)
         at = moments.at_work(now)
         self._say(f"{point.name}: at {at}, {len(known)} trials measured")
         began = self._clock()
         effect = self._strikes.strike(BY_NAME[point.fault], now, node)
-        return _Struck(at, effect, known, began - submitted, self._clock() - began)
+        return _Struck(point, at, effect, known, began - since, self._clock() - began)
 
     def _end(self, point: Point, name: str) -> tuple[str | None, bool]:
         """Wait for the end of a run that was struck, with what a person presses later.
@@ -205,8 +229,11 @@ class Runner:
                 f"`{self._client.restore_command}`, and go on with the same command.{meant}"
             )
 
-    def _await_moment(self, name: str, point: Point, objects: Objects) -> tuple[Object, Object | None]:
-        """The workflow, and the node of the point's step when the run has come to it; None: the run ended before."""
+    def _await_moment(self, name: str, point: Point, objects: Objects, *, passed: bool) -> tuple[Object, Object | None]:
+        """The workflow, and the node of the point's step when the run has come to it; None: the run ended before.
+
+        `passed`: a fault was made before, during which the run may have passed the moment; then there is no node.
+        """
         at_start: Objects | None = None
 
         def look() -> tuple[Object, Object | None]:
@@ -221,6 +248,8 @@ class Runner:
                 written = now != at_start or (point.step == "configure" and now != objects)
             return workflow, moments.node_of(workflow, point, written=written)
 
+        if passed and (first := look())[1] is not None and moments.is_over(first[1]):
+            return first[0], None
         return self._poll(
             look, lambda found: found[1] is not None or status.has_ended(found[0]), _LOOK_S, LONGEST_RUN_S
         )

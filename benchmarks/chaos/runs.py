@@ -40,17 +40,18 @@ def whole_run(shape: Shape) -> SubmitFlags:
     return _flags(shape, shape.dataplanes, services="", seed="")
 
 
-def run_of(point: Point, shape: Shape, seed: int) -> SubmitFlags:
-    """The run of a point; the same for the same seed.
+def run_of(points: Sequence[Point], shape: Shape, seed: int) -> SubmitFlags:
+    """The run of a point, or of several; the same for the same seed.
 
     A point outside of visits needs one visit, since the cluster is switched from the first on; one in a later visit
     needs those before it, which are in other dataplanes.
     """
-    own = random.Random(f"{seed} run of {point.name}")  # noqa: S311 - a choice, not a secret
+    names = " ".join(point.name for point in points)
+    own = random.Random(f"{seed} run of {names}")  # noqa: S311 - a choice, not a secret
     chosen: Sequence[str] = shape.dataplanes
     if not shape.rounds:
-        chosen = own.sample(shape.dataplanes, point.visit or 1)
-    services = _SCALES if point.step == SCALED else ""
+        chosen = own.sample(shape.dataplanes, max(point.visit or 1 for point in points))
+    services = _SCALES if any(point.step == SCALED for point in points) else ""
     return _flags(shape, chosen, services=services, seed=str(own.randrange(2**32)))
 
 

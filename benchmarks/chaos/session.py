@@ -19,31 +19,46 @@ def left(points: Iterable[Point], judged: Mapping[str, Outcome], *, again: bool)
 
 
 def try_points(
-    points: Sequence[Point],
-    try_one: Callable[[Point], Outcome],
+    groups: Sequence[tuple[Point, ...]],
+    try_run: Callable[[tuple[Point, ...]], list[Outcome]],
     keep: Callable[[Outcome], None],
     say: Callable[[str], None],
     *,
     longest_s: float | None,
     clock: Callable[[], float],
 ) -> None:
-    """Try points one after another; no point begins that would not end in time by those before it.
+    """Try the points of one run after another; no run begins that would not end in time by those before it.
+
+    Where several points of a run miss the bar, or the run did not come to one of them, each is tried alone.
 
     Args:
-        points: in their order.
-        try_one: tries one.
+        groups: the points of each run, in their order.
+        try_run: tries the points of one run; without an outcome for one that tells nothing.
         keep: called with each outcome at once.
         say: called with a sentence for each outcome.
         longest_s: how long the session lasts; None: until there is no point left.
         clock: in seconds.
     """
-    began = clock()
+    began, longest = clock(), 0.0
     found: list[Outcome] = []
-    for done, point in enumerate(points):
-        longest = max((one.took_s or 0.0 for one in found), default=0.0)
-        if longest_s is not None and clock() - began + longest > longest_s:
-            say(f"The session is over: {tables.time_left(len(points) - done, found)}")
+    waiting = list(groups)
+    while waiting:
+        begins = clock()
+        if longest_s is not None and begins - began + longest > longest_s:
+            say(f"The session is over: {tables.time_left(sum(map(len, waiting)), found)}")
             return
-        found.append(try_one(point))
-        keep(found[-1])
-        say(f"{point.name}: {found[-1].verdict}; {tables.time_left(len(points) - done - 1, found)}")
+        group = waiting.pop(0)
+        judged = {outcome.point: outcome for outcome in try_run(group)}
+        longest = max(longest, clock() - begins)
+        found += judged.values()
+        for outcome in judged.values():
+            keep(outcome)
+        alone = [point for point in group if len(group) > 1 and _is_open(judged.get(point.name))]
+        waiting = [*((point,) for point in alone), *waiting]
+        for outcome in judged.values():
+            say(f"{outcome.point}: {outcome.verdict}; {tables.time_left(sum(map(len, waiting)), found)}")
+
+
+def _is_open(outcome: Outcome | None) -> bool:
+    """Whether a point of several is yet to be tried alone."""
+    return outcome is None or bool(outcome.misses)

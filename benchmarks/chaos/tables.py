@@ -10,7 +10,19 @@ from benchmarks.chaos import outcomes
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import BY_NAME
 
-_HEADS: Final = ("point", "struck at", "objects", "lock", "left", "measured", "lost", "store", "back after, s", "bar")
+_HEADS: Final = (
+    "point",
+    "struck at",
+    "objects",
+    "lock",
+    "left",
+    "measured",
+    "lost",
+    "store",
+    "back after, s",
+    "beside",
+    "bar",
+)
 _NONE: Final = "–"
 
 _PARTS: Final[tuple[tuple[str, Callable[[Outcome], float | None]], ...]] = (
@@ -160,5 +172,6 @@ def _cells(outcome: Outcome) -> list[str]:
         str(outcome.lost),
         outcome.store or "readable",
         "never" if outcome.back_s is None else f"{outcome.back_s:.0f}",
+        ", ".join(outcome.beside) or _NONE,
         outcome.verdict,
     ]

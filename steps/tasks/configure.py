@@ -1,7 +1,7 @@
 """Switch to a visit's dataplane, start the servers of its trials, and list the measuring steps and where each runs.
 
 Argo begins a visit beside the one before it, so that this step's pod is up when that one ends; and Retry begins all
-visits at once that a Stop had failed. One of these steps at a time has the mutex, and waits until the visit before it is
+visits at once that a Stop had failed. One of these steps at a time has the mutex. It waits until the visit before it is
 over.
 """
 
