@@ -81,6 +81,10 @@ class Cluster(Protocol):
         """
         ...
 
+    def await_switch(self, visit: Visit) -> None:
+        """Wait until the nodes run what configure made, as far as new pods need it."""
+        ...
+
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Start servers and Service for the visit's topologies and the node-to-node canary, beside the proof.
 

@@ -91,9 +91,11 @@ def _prepare(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> 
     """
     try:
         with _cleared_on_failure(cluster, visit):
+            cluster.await_switch(visit)
+            first = None if _is_counted_by_servers(visit) else _first_scale(cluster, visit, settings)
             placements = tuple(cluster.prepare(visit, settings))
             log(f"servers for {len(placements)} topologies are started")
-            first = _first_scale(cluster, visit, settings)
+            first = first or _first_scale(cluster, visit, settings)
         kept = documents.Prepare(visit=visit.visit, placements=placements, scale=first)
     except Problem as problem:
         log(f"nothing can be measured: {problem}")
@@ -112,6 +114,14 @@ def _cleared_on_failure(cluster: Cluster, visit: Visit) -> Iterator[None]:
         with suppress(Problem):
             cluster.clear(visit)
         raise
+
+
+def _is_counted_by_servers(visit: Visit) -> bool:
+    """Whether agents count the visit's first scale only where its servers run, as policies that select these.
+
+    Otherwise it is counted before, since kube-proxy's count waits for what the start of servers changes.
+    """
+    return bool(visit.trials) and visit.trials[0].scale.policies > 0
 
 
 def _first_scale(cluster: Cluster, visit: Visit, settings: Settings) -> documents.ScaleChange | None:

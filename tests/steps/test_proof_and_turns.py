@@ -10,6 +10,7 @@ import pytest
 
 from analysis.errors import Problem
 from steps import documents
+from steps.catalogue.factors import Scale
 from steps.cluster.port import Cluster
 from steps.domain import Change, Moment, Placement, ScaleSign, Sign, SwitchCost, Visit
 from steps.measurement.monitors import monitor_http
@@ -65,6 +66,7 @@ class Fake:
             raise Problem(self.unready)
 
     def count_scale(self, *_: object) -> list[ScaleSign]:
+        self.calls.append("count scale")
         return []
 
     def await_turn(self, *_: object) -> None:
@@ -83,7 +85,11 @@ class Fake:
     def clear(self, _visit: Visit) -> None:
         self.calls.append("clear")
 
+    def await_switch(self, *_: object) -> None:
+        self.calls.append("await switch")
+
     def prepare(self, *_: object) -> list[Placement]:
+        self.calls.append("prepare")
         raise Problem("server: InvalidImageName")
 
 
@@ -200,7 +206,8 @@ def test_visit_without_servers_is_proven_but_fails_and_is_cleared_without_waitin
         CHOSEN.model_dump_json(), "01", tmp_path / documents.CONFIGURE, tmp_path / documents.PREPARE
     )
     assert (configured.measures, configured.scaled) == ([], configure.UNSCALED)
-    assert fake.calls == ["await turn", "configure", "clear"], "half of the servers would keep the visit waiting"
+    before = ["await turn", "configure", "await switch", "count scale", "prepare"]
+    assert fake.calls == [*before, "clear"], "half of the servers would keep the visit waiting"
     assert documents.read_document(tmp_path / documents.CONFIGURE, documents.Configure).error is None
     prepared = documents.read_document(tmp_path / documents.PREPARE, documents.Prepare)
     assert prepared.error == "server: InvalidImageName"
@@ -211,6 +218,21 @@ def test_visit_without_servers_is_proven_but_fails_and_is_cleared_without_waitin
     assert settled.proof.state == "proven"
     run(clear.clear, tmp_path, "Succeeded")
     assert fake.calls[-1] == "clear"
+
+
+@pytest.mark.parametrize("policies", [0, 5])
+def test_policies_are_counted_where_servers_run_and_services_before_they_start(
+    fake: Fake, policies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = CHOSEN.model_copy(update={"scales": (Scale(services=3, policies=policies),)})
+    assert schedule.make_schedule(chosen)[0].trials[0].scale.policies == policies
+    monkeypatch.setattr(fake, "prepare", lambda *_: fake.calls.append("prepare") or ())
+    configure.configure(chosen.model_dump_json(), "01", tmp_path / documents.CONFIGURE, tmp_path / documents.PREPARE)
+    last = ["prepare", "count scale"] if policies else ["count scale", "prepare"]
+    assert fake.calls == ["await turn", "configure", "await switch", *last]
+    prepared = documents.read_document(tmp_path / documents.PREPARE, documents.Prepare)
+    assert prepared.scale is not None
+    assert prepared.scale.error is None
 
 
 @pytest.mark.parametrize("configured", ["Failed", "Error"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from steps.cluster.kube.workloads import connectivity, probe_pods
-from steps.cluster.kube.workloads.manifests import LABEL, TRIALS, USER
+from steps.cluster.kube.workloads.manifests import LABEL, NODE_MONITORS, TRIALS, USER
 from steps.lease import PART
 from steps.tasks import run
 from steps.tasks.shared.pod import ACCOUNTS, IMAGE
@@ -23,7 +23,14 @@ EXECUTORS: Final = "executor"
 EXECUTOR: Final = "quay.io/argoproj/argoexec"
 """The repository of Argo's executor, unless a deployment names another."""
 
-HOST_NETWORK: Final = (TRIALS, probe_pods.PART, connectivity.REACH, connectivity.CHECK, connectivity.OUTSIDE)
+HOST_NETWORK: Final = (
+    TRIALS,
+    NODE_MONITORS,
+    probe_pods.PART,
+    connectivity.REACH,
+    connectivity.CHECK,
+    connectivity.OUTSIDE,
+)
 """The parts of the benchmark with pods in the node's network: their traffic, or their probe of it, begins there."""
 
 _ARGO: Final = ("init", "wait", "supervisor")

@@ -219,13 +219,27 @@ class KubernetesCluster:
         """Let everything that observes rest until the next observation, so that it disturbs no trial."""
         probe_pods.rest(self._client)
 
+    def await_switch(self, visit: Visit) -> None:
+        """Wait until the measured nodes run what the switch made, as far as new pods need it.
+
+        Raises:
+            Problem: the visit's switch was reversed, or another run holds the cluster.
+        """
+        self._cni.await_switch(self._standing_of(visit), self.measured_nodes, visit)
+
     def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
         """Create servers and Service for the visit's topologies and for the node-to-node canary."""
+        standing = self._standing_of(visit)
+        return trial_servers.prepare(
+            self._client, standing, self.measured_nodes, visit, settings, variables=self._variables
+        )
+
+    def _standing_of(self, visit: Visit) -> Standing:
+        """The state of the cluster now, which this run has switched for this visit."""
         self._refuse_others()
-        standing, measured = self._standing, self.measured_nodes
+        standing = self._standing
         self._refuse_reversed(standing, visit)
-        self._cni.await_switch(standing, measured, visit)
-        return trial_servers.prepare(self._client, standing, measured, visit, settings, variables=self._variables)
+        return standing
 
     def turns(self, visit: Visit) -> str | None:
         """The server of the visit's turns; None: there is none, or not yet."""

@@ -8,7 +8,7 @@ from analysis.errors import Problem, Unsupported
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError
-from steps.cluster.kube.servers import placements, trial_servers
+from steps.cluster.kube.servers import monitors, placements, trial_servers
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.measurement import client_network
@@ -60,14 +60,14 @@ def test_server_readiness_probe() -> None:
         ("pod-to-pod", {"server-host", "server"}),
         ("pod-to-service", {"server-host", "server"}),
         ("pod-to-pod-same-node", {"server-host", "server-near"}),
-        ("external-to-nodeport", {"server-host", "server", "monitor-host-0", "monitor-host-1"}),
+        ("external-to-nodeport", {"server-host", "server"}),
     ],
 )
 def test_each_topology_has_only_its_servers_and_monitors(topology: str, wanted: set[str]) -> None:
     made = {p["metadata"]["name"]: p for p in trial_servers.manifests((BY_NAME[topology],), PLACES, "image:1")}
     assert set(made) == wanted | {"monitor-0", "monitor-1"}
     for name, pod in made.items():
-        assert pod["spec"]["hostNetwork"] is (name.startswith(("server-host", "monitor-host")))
+        assert pod["spec"]["hostNetwork"] is name.startswith("server-host")
 
 
 def test_placements_are_complete() -> None:
@@ -95,8 +95,9 @@ def test_placements_are_complete() -> None:
     assert outside.ports == {"iperf3": ports["iperf3-tcp"], "tcp_connect": ports["connect"]}
     assert ports["iperf3-udp"] == ports["iperf3-tcp"]
     assert outside.nat_monitor is not None
-    (token,) = {pod["spec"]["containers"][0]["command"][-1] for name, pod in pods.items() if name.startswith("monitor")}
-    assert len(token) == 32
+    tokens = {monitors.token_of(pod) for name, pod in pods.items() if name.startswith("monitor")}
+    assert [len(token) for token in tokens] == [32, 32], "the visit's, and that of the monitors that stay"
+    token = monitors.token_of(pods["monitor-host-0"])
     assert outside.nat_monitor.source == f"http://{pods['monitor-host-0']['status']['podIP']}:5203/{token}"
     others = [placement for name, placement in found.items() if name != "external-to-nodeport"]
     assert {(p.client_node, *p.ports.values(), p.nat_monitor) for p in others} == {("node-a", 5201, 5202, None)}
@@ -152,6 +153,30 @@ def test_each_visit_gets_new_pods_and_the_same_service() -> None:
     assert first["pod-to-service"].address == second["pod-to-service"].address
 
 
+def test_monitors_on_nodes_stay_for_all_visits_and_go_with_the_run() -> None:
+    bench = Bench()
+
+    def on_nodes() -> dict[str, str]:
+        there = bench.kubelet.pods().items()
+        return {name: pod["metadata"]["uid"] for name, pod in there if name.startswith("monitor-host")}
+
+    first = bench.prepare("external-to-nodeport")["external-to-nodeport"]
+    uids = on_nodes()
+    assert len(uids) == 2
+    assert all(pod["spec"]["hostNetwork"] for name, pod in bench.kubelet.pods().items() if name in uids)
+    trial_servers.clear(bench.client)
+    bench.prepare("pod-to-pod")
+    second = bench.prepare("external-to-nodeport")["external-to-nodeport"]
+    assert on_nodes() == uids
+    assert second.monitors == first.monitors
+    assert second.turns != first.turns
+    bench.store.take("", "pods", NAMESPACE, "monitor-host-1")
+    bench.prepare("external-to-nodeport")
+    assert on_nodes().keys() == uids.keys()
+    trial_servers.clear_all(bench.client)
+    assert bench.kubelet.pods() == {}
+
+
 def test_server_of_turns_is_the_visits_own_and_in_reach_of_every_client() -> None:
     bench = Bench()
     own = visit("pod-to-pod", "external-to-nodeport")
@@ -189,7 +214,7 @@ def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
         trial_servers.clear(bench.client)
         assert set(bench.kubelet.pods()) == {
             "theirs",
-            *(f"look-{kind}-{n}" for kind in ("host", "pod") for n in (0, 1)),
+            *(f"{name}-{n}" for name in ("look-host", "look-pod", "monitor-host") for n in (0, 1)),
         }
         services = {"look-0", "look-1", "trials", "trials-local-nodeport", "trials-load-balancer", "turns"}
         assert set(bench.kubelet.services()) == services

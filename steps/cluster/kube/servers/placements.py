@@ -9,6 +9,7 @@ from steps.catalogue.tools import served
 from steps.catalogue.topologies import Target, Topology
 from steps.cluster.kube.api.nodes import ClusterNode, url_host
 from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.servers import monitors
 from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.domain import Monitor, Placement
@@ -43,7 +44,7 @@ class VisitServers:
         outside: the node of the client outside, if there is one.
         uplinks: the interface with each node's address, and its MTU, where they are known.
         tools: whose servers run.
-        token: of the monitors.
+        token: of the server of turns.
     """
 
     places: Sequence[Site]
@@ -68,17 +69,17 @@ class VisitServers:
         if topology.target in {"nodeport", LOCAL}:
             ports = node_ports(self.others.get(topology.target, self.service), self.tools)
         # a client outside can't reach the pod network, so it reads the counters at the nodes' own addresses
-        kind = "monitor-host" if from_outside else "monitor"
+        kind = monitors.ON_NODE if from_outside else monitors.MONITOR
         source = {place.node: self._monitor(f"{kind}-{index}") for index, place in enumerate(self.places)}
         nat = Monitor(node=near.node, side="nat", source=source[near.node])
         at_server = nat.model_copy(update={"node": far.node, "side": "server", "source": source[far.node]})
-        monitors: tuple[Monitor, ...] = (nat.model_copy(update={"side": "client"}), at_server)
+        counting: tuple[Monitor, ...] = (nat.model_copy(update={"side": "client"}), at_server)
         if topology.server == "outside":
-            monitors = monitors[:1]
+            counting = counting[:1]
         elif topology.same_node:
-            monitors = (nat.model_copy(update={"side": "both"}),)
+            counting = (nat.model_copy(update={"side": "both"}),)
         elif from_outside:
-            monitors = (nat, at_server) if topology.through_node else (at_server,)
+            counting = (nat, at_server) if topology.through_node else (at_server,)
         return Placement(
             topology=topology.name,
             client_node=self.outside.name if from_outside and self.outside is not None else near.node,
@@ -89,7 +90,7 @@ class VisitServers:
             # the monitor is a pod there like the server, except for a client outside
             server_interface=None if to_node or topology.needs_outside else "eth0",
             server_mtu_bytes=far_mtu_bytes if to_node else None,
-            monitors=monitors,
+            monitors=counting,
             nat_monitor=nat if topology.through_node else None,
             nat_interface=uplink if topology.through_node else None,
             gate_foreign_cpu=True,
@@ -117,7 +118,8 @@ class VisitServers:
         return address
 
     def _monitor(self, name: str) -> str:
-        return f"http://{url_host(pods.ip(self.pods[name]))}:{MONITOR_PORT}/{self.token}"
+        pod = self.pods[name]
+        return f"http://{url_host(pods.ip(pod))}:{MONITOR_PORT}/{monitors.token_of(pod)}"
 
 
 def turns_url(service: Object, token: str, node_address: str | None = None) -> str:

@@ -15,7 +15,7 @@ from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS, SERVICES
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.scale import capacity, programming_pods
-from steps.cluster.kube.servers import outside_client, trial_servers
+from steps.cluster.kube.servers import monitors, outside_client, trial_servers
 from steps.cluster.kube.servers.placements import BALANCED
 from steps.cluster.kube.workloads import admission, connectivity, probe_pods, step_pods
 from steps.cluster.kube.workloads import manifests as pods
@@ -139,6 +139,7 @@ def _pods_of_a_visit(
     step = pods.Container("step", ("true",), requests=pods.STEP_REQUESTS)
     return [
         *trial_servers.manifests(paths, places, image),
+        *(monitors.on_nodes(places, image) if any(path.client == "outside" for path in paths) else []),
         *(make(f"step-{name}", node=places[0].node, containers=[step]) for name in steps),
         *(
             make(f"{probe_pods.PART}-{kind}-{index}", node=place.node, containers=[pods.Container("probe", ("true",))])

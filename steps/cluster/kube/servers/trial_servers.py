@@ -15,7 +15,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.cni import Standing
 from steps.cluster.kube.scale import programming_pods
-from steps.cluster.kube.servers import outside_client
+from steps.cluster.kube.servers import monitors, outside_client
 from steps.cluster.kube.servers.placements import (
     ALWAYS,
     BALANCED,
@@ -33,7 +33,13 @@ from steps.cluster.kube.servers.placements import (
 )
 from steps.cluster.kube.workloads import connectivity, probe_pods, step_pods
 from steps.cluster.kube.workloads import manifests as pods
-from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, SERVER_MEMORY_LIMIT, TRIALS, Container
+from steps.cluster.kube.workloads.manifests import (
+    LONGEST_RUN_S,
+    NODE_MONITORS,
+    SERVER_MEMORY_LIMIT,
+    TRIALS,
+    Container,
+)
 from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Placement, Visit
 from steps.measurement.first_contact import MOST_SERVICES, reach_s
@@ -68,8 +74,8 @@ def prepare(
 ) -> list[Placement]:
     """Create servers and their Service for the visit's topologies and the canary, and wait until all have addresses.
 
-    Each visit gets new pods, whose interfaces, connections and MTU are those of the present dataplane. Their programs
-    start while the clients' pods do; `await_ready` waits for them.
+    Each visit gets new pods, whose interfaces, connections and MTU are those of the present dataplane; only monitors
+    in the nodes' own networks stay. Programs start while the clients' pods do; `await_ready` waits for them.
 
     Raises:
         Unsupported: no image, or no client outside.
@@ -96,7 +102,9 @@ def prepare(
     token = secrets.token_hex(16)
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None else None
     made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit, beyond)
-    named = {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made, is_up=pods.has_address)}
+    from_outside = any(topology.client == "outside" for topology in wanted)
+    stays = monitors.ensure_on_nodes(client, places, image) if from_outside else {}
+    named = stays | {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made, is_up=pods.has_address)}
     services = workload.services()
     if BALANCED in others:
         services[f"{SERVICE}-{BALANCED}"] = await_address(client, TRIALS, f"{SERVICE}-{BALANCED}")
@@ -123,7 +131,7 @@ def turns(client: Client, visit: Visit) -> str | None:
     pod = _turns_pod(workload)
     if pod is None or _visit_of(pod) != str(visit.visit):
         return None
-    token = pod["spec"]["containers"][0]["command"][-1]
+    token = monitors.token_of(pod)
     service = workload.services().get(TURNS)
     return None if service is None else turns_url(service, token)
 
@@ -150,7 +158,8 @@ def await_ready(client: Client) -> None:
     Raises:
         Problem: one is not ready in time, or can't be; with the reason.
     """
-    Workload(client, TRIALS).await_ready()
+    for part in (TRIALS, NODE_MONITORS):
+        Workload(client, part).await_ready()
 
 
 def _uplinks(client: Client, places: Sequence[probe_pods.Site]) -> dict[str, Uplink]:
@@ -171,7 +180,7 @@ def deadline_s(visit: Visit, settings: Settings) -> int:
 
 
 def clear(client: Client) -> None:
-    """Delete the pods that the trials needed. Their Services, and the cluster's scale, stay for the next visit.
+    """Delete the pods of one visit. Their Services, the nodes' monitors and the cluster's scale stay for the next.
 
     Safe to run twice, and waits for nothing: the next visit does.
     """
@@ -182,7 +191,7 @@ def clear(client: Client) -> None:
 def clear_all(client: Client) -> None:
     """Delete everything that prepare, observe and preflight created, except the cluster's scale, and wait for it."""
     checks = (connectivity.REACH, connectivity.CHECK, connectivity.OUTSIDE)
-    parts = (TRIALS, probe_pods.PART, probe_pods.ADDED, *checks, *programming_pods.PARTS)
+    parts = (TRIALS, NODE_MONITORS, probe_pods.PART, probe_pods.ADDED, *checks, *programming_pods.PARTS)
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(lambda part: Workload(client, part).delete(), parts))
 
@@ -246,7 +255,7 @@ def manifests(
     visit: int = 0,
     outside: probe_pods.Site | None = None,
 ) -> list[Object]:
-    """The pods: a server for each kind of network with a container for each tool, and the monitors of both nodes.
+    """The pods: a server for each kind of network with a container for each tool, and monitors of both nodes.
 
     `token`: that the monitors demand; empty: none, for a dry run. `visit`: the number of the visit that they serve.
     `outside`: the node outside of the cluster's network, whose server is left out where there is none.
@@ -263,15 +272,10 @@ def manifests(
         servers = [_server(tool, place.address if on_host else None) for tool in tools]
         labels = _SERVES if name == SERVER else {}
         made.append(pod(name, node=place.node, containers=servers, host_network=on_host, labels=labels))
-    argv = ("python", "-m", "steps.measurement.monitors.monitor_http", "serve", str(MONITOR_PORT), token)
-    monitor = [Container("monitor", argv, MONITOR_PORT)]
-    from_outside = any(topology.client == "outside" for topology in wanted)
     for index, place in enumerate(places):
-        name = f"monitor-{index}"
+        name = f"{monitors.MONITOR}-{index}"
         labels = {**_SERVES_TURNS, _VISIT: str(visit)} if name == _TURNS_POD else {}
-        made.append(pod(name, node=place.node, containers=monitor, labels=labels))
-        if from_outside:
-            made.append(pod(f"monitor-host-{index}", node=place.node, containers=monitor, host_network=True))
+        made.append(pod(name, node=place.node, containers=[monitors.container(token)], labels=labels))
     return sorted(made, key=lambda each: each["metadata"]["name"] == _TURNS_POD)  # last: see `await_ready`
 
 

@@ -23,6 +23,9 @@ LABEL: Final = PART_LABEL
 TRIALS: Final = "trials"
 """The part that serves the trials. Its pods are younger than the proof."""
 
+NODE_MONITORS: Final = "node-monitors"
+"""The part of the monitors in the nodes' own networks. No switch changes those, so they stay for all visits."""
+
 USER: Final = 65532
 REQUESTS: Final = {"cpu": "10m", "memory": "32Mi"}
 STEP_REQUESTS: Final = {"cpu": "50m", "memory": "64Mi"}
