@@ -1,7 +1,8 @@
 """The guard: a CronJob of Kubernetes' own that puts the cluster back where a run died before it could.
 
-It isn't Argo's, whose controller may be what died. With nothing to do it ends within a second; while a run holds the
-lock, one pod stays and looks, so that no container starts during its trials. `python -m steps.tasks.guard`.
+It isn't Argo's, whose controller may be what died. With nothing to do it ends within a second, after it has looked for
+pods and Services of a run that died before it held the lock; while a run holds it, one pod stays and looks, so that no
+container starts during its trials. `python -m steps.tasks.guard`.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import Final
 from steps.lease import DAY, POD_NAME, RENEWAL_S
 from steps.tasks.guarding import guard_metrics
 from steps.tasks.guarding.guard_look import Api, Look, LookError, PodApi, look
+from steps.tasks.guarding.guard_sweep import sweep
 
 LOOK_S: Final = 10.0
 """Between two looks while a run holds the lock."""
@@ -64,9 +66,23 @@ def watch(
             _push(api, variables, found)
         if found.state == "left" or (found.state == "person" and _is_due(api, found, variables)):
             return act(found, variables)
-        if found.state != "run" or clock() - began >= STAY_S:
+        if found.state != "run":
+            return _sweep(api)
+        if clock() - began >= STAY_S:
             return 0
         sleep(LOOK_S)
+
+
+def _sweep(api: Api) -> int:
+    """Delete what a run left that died before it held the lock; the exit code."""
+    try:
+        swept = sweep(api)
+    except LookError as error:
+        _say(str(error))
+        return 1
+    if swept:
+        _say(f"deleted what a run had left that never held the cluster: {', '.join(swept)}")
+    return 0
 
 
 def _is_due(api: Api, found: Look, variables: Mapping[str, str]) -> bool:

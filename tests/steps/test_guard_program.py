@@ -31,7 +31,7 @@ def test_idle_guard_imports_the_standard_library_alone() -> None:
     own = [name for name in loaded if name.startswith("steps")]
     assert own == [
         "steps", "steps.lease", "steps.tasks", "steps.tasks.guard", "steps.tasks.guarding",
-        "steps.tasks.guarding.guard_look", "steps.tasks.guarding.guard_metrics",
+        "steps.tasks.guarding.guard_look", "steps.tasks.guarding.guard_metrics", "steps.tasks.guarding.guard_sweep",
     ]  # fmt: skip
 
 
@@ -125,6 +125,9 @@ def test_lost_api_server_ends_the_pod_for_one_elsewhere(capsys: pytest.CaptureFi
 
         def patch(self, path: str, body: dict[str, object]) -> None:
             raise AssertionError(path, body)
+
+        def delete(self, path: str, uid: str) -> None:
+            raise AssertionError(path, uid)
 
     slept: list[float] = []
     assert guard.watch(Lost(), {}, lambda *_: 0, slept.append) == 1

@@ -226,7 +226,12 @@ def test_policies_are_counted_where_servers_run_and_services_before_they_start(
 ) -> None:
     chosen = CHOSEN.model_copy(update={"scales": (Scale(services=3, policies=policies),)})
     assert schedule.make_schedule(chosen)[0].trials[0].scale.policies == policies
-    monkeypatch.setattr(fake, "prepare", lambda *_: fake.calls.append("prepare") or ())
+
+    def prepare(*_: object) -> list[Placement]:
+        fake.calls.append("prepare")
+        return []
+
+    monkeypatch.setattr(fake, "prepare", prepare)
     configure.configure(chosen.model_dump_json(), "01", tmp_path / documents.CONFIGURE, tmp_path / documents.PREPARE)
     last = ["prepare", "count scale"] if policies else ["count scale", "prepare"]
     assert fake.calls == ["await turn", "configure", "await switch", *last]

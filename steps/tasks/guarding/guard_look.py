@@ -24,7 +24,7 @@ _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _CONNECT_S: Final = 3.0
 _TIMEOUT_S: Final = 10.0
 _LARGEST_ANSWER_BYTES: Final = 64 * 2**20
-_NOT_FOUND: Final = 404
+_NOT_FOUND, _CONFLICT = 404, 409
 
 LOCK: Final = "/api/v1/namespaces/kube-system/configmaps/dataplane-benchmark"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
@@ -56,6 +56,10 @@ class Api(Protocol):
 
     def patch(self, path: str, body: Object) -> None:
         """A merge patch. Raises LookError."""
+        ...
+
+    def delete(self, path: str, uid: str) -> None:
+        """Delete an object of this uid, if there still is one. Raises LookError."""
         ...
 
 
@@ -117,6 +121,12 @@ class PodApi:
         kind = {"Content-Type": "application/merge-patch+json", "Accept": "application/json"}
         self._call("PATCH", f"{path}?fieldManager=dataplane-benchmark", kind, json.dumps(body))
 
+    def delete(self, path: str, uid: str) -> None:
+        """Delete an object of this uid, if there still is one."""
+        options = {"gracePeriodSeconds": 1, "preconditions": {"uid": uid}}
+        kind = {"Content-Type": "application/json", "Accept": "application/json"}
+        self._call("DELETE", path, kind, json.dumps(options))
+
     def _call(self, method: str, path: str, headers: dict[str, str], body: str | None = None) -> Object | None:
         try:
             # read for each call, since the kubelet renews it
@@ -128,7 +138,8 @@ class PodApi:
             connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             text = answer.read(_LARGEST_ANSWER_BYTES)
-            refused = answer.status not in {200, 201, _NOT_FOUND}
+            gone = {_CONFLICT} if method == "DELETE" else set()  # it has another uid
+            refused = answer.status not in {200, 201, 202, _NOT_FOUND} | gone
             if not refused:
                 self.now = parsedate_to_datetime(answer.headers["Date"])
             found: Object | None = json.loads(text) if answer.status != _NOT_FOUND else None
@@ -178,7 +189,7 @@ def look(api: Api) -> Look:
         return Look("person", held_s, str(owner.get("person")))
     if namespace != api.namespace:
         return Look("elsewhere", held_s, f"workflow {namespace}/{name}")
-    alive = _runs(api, name, uid) and _renewed(api, name, renewed_at, found["metadata"]["uid"])
+    alive = runs(api, name, uid) and _renewed(api, name, renewed_at, found["metadata"]["uid"])
     return Look("run" if alive else "left", held_s, name)
 
 
@@ -195,7 +206,7 @@ def _renewed(api: Api, name: str, renewed_at: datetime, lock_uid: str) -> bool:
     return True
 
 
-def _runs(api: Api, name: str, uid: object) -> bool:
+def runs(api: Api, name: str, uid: object) -> bool:
     """Whether Argo's record has the workflow as one that has not ended."""
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{api.namespace}/workflows/{quote(name, safe='')}"
     found = api.get(path, _METADATA)

@@ -38,6 +38,10 @@ class StoreApi:
     def patch(self, path: str, body: Object) -> None:
         assert self.store.handle("PATCH", path, json.dumps(body).encode(), "application/merge-patch+json").status == 200
 
+    def delete(self, path: str, uid: str) -> None:
+        body = json.dumps({"preconditions": {"uid": uid}}).encode()
+        assert self.store.handle("DELETE", path, body, "application/json").status in {200, 404, 409}
+
 
 def switched(dataplane: str = "ebpf") -> tuple[Calico, Object]:
     """A cluster that a running workflow has switched; and its settings from before."""

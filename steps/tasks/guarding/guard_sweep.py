@@ -1,0 +1,49 @@
+"""The guard's sweep: pods and Services of a run that died before it held the lock, such as in its preflight.
+
+What a run leaves that held the lock is put back with the cluster. By the standard library alone, as the look is.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+from steps.lease import PART, PART_LABEL
+from steps.tasks.guarding.guard_look import Api, runs
+
+Object = dict[str, Any]
+
+_DEPLOYED: Final = "deployment"
+_SELECTOR: Final = quote(
+    f"app.kubernetes.io/name=dataplane-benchmark,{PART_LABEL},{PART_LABEL} notin ({PART},{_DEPLOYED})", safe=""
+)
+"""Of all parts of runs; the pods of steps are no part, and stay with their logs."""
+
+_METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json"
+
+
+def sweep(api: Api) -> list[str]:
+    """Delete what belongs to workflows that have ended or are gone; the names, such as `pods check-0`.
+
+    Raises:
+        LookError: the API server can't be asked, or refuses.
+    """
+    dead: dict[str, bool] = {}
+    swept = []
+    for plural in ("pods", "services"):
+        path = f"/api/v1/namespaces/{api.namespace}/{plural}"
+        for found in (api.get(f"{path}?labelSelector={_SELECTOR}", _METADATA) or {}).get("items") or []:
+            metadata = found["metadata"]
+            owners = list(_workflows(metadata))
+            for name, uid in owners:
+                dead.setdefault(uid, not runs(api, name, uid))
+            if owners and all(dead[uid] for _, uid in owners) and not metadata.get("deletionTimestamp"):
+                api.delete(f"{path}/{quote(metadata['name'], safe='')}", metadata["uid"])
+                swept.append(f"{plural} {metadata['name']}")
+    return swept
+
+
+def _workflows(metadata: Object) -> Iterator[tuple[str, str]]:
+    """The workflows that an object belongs to, by name and uid."""
+    for owner in metadata.get("ownerReferences") or []:
+        if owner.get("kind") == "Workflow" and isinstance(owner.get("name"), str):
+            yield owner["name"], str(owner.get("uid"))
