@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
-from benchmarks.chaos import moments, runner
+from benchmarks.chaos import before_and_after, moments, runner
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import NotAsBeforeError, Runner
@@ -197,6 +197,21 @@ def test_chaos_waits_for_the_run_of_a_session_that_was_broken_off(
     cluster.calico.store.put("argoproj.io", "workflows", {"metadata": metadata, "spec": {}, "status": {}})
     with pytest.raises(NotAsBeforeError, match="run before is at work for more than 50 s: stop it"):
         cluster.run(point("stop@configure.written", 1))
+
+
+def test_node_that_is_not_ready_yet_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, guard=True)
+    read, refusals = before_and_after.objects, iter(range(2))
+
+    def objects(client: UserClient) -> dict[str, Any]:
+        if cluster.pressed and next(refusals, None) is not None:
+            raise Unsupported("two nodes are needed, and 1 of 2 is ready")
+        return read(client)
+
+    monkeypatch.setattr(before_and_after, "objects", objects)
+    found = cluster.run(point("stop@configure.written", 1))
+    assert found.misses == []
+    assert next(refusals, None) is None
 
 
 def test_chaos_tries_no_point_on_a_locked_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from analysis.errors import Problem
+from analysis.errors import Problem, Unsupported
 from analysis.store.store import Store
 from benchmarks.chaos import before, before_and_after, moments
 from benchmarks.chaos.before import Objects
@@ -270,9 +270,14 @@ class Runner:
     def _await_remains(self, objects: Objects | None) -> tuple[Remains, float | None]:
         """What is left when nothing is, or at last; and after how many seconds nothing was."""
         began = self._clock()
-        found = self._poll(
-            lambda: before_and_after.remains(self._client, objects), lambda found: found.nothing, _PAUSE_S, _GIVE_UP_S
-        )
+
+        def look() -> Remains:
+            try:
+                return before_and_after.remains(self._client, objects)
+            except Unsupported as problem:  # such as a node that is not ready yet
+                return Remains((str(problem),), None, ())
+
+        found = self._poll(look, lambda found: found.nothing, _PAUSE_S, _GIVE_UP_S)
         return found, self._clock() - began if found.nothing else None
 
     def _poll(self, look: Callable[[], T], done: Callable[[T], bool], pause_s: float, timeout_s: float) -> T:
