@@ -32,7 +32,7 @@ class Cluster(Protocol):
         ...
 
     def await_turn(self, visit: Visit, settings: Settings) -> None:
-        """Wait until the visit before is over, where Argo begins this one beside it."""
+        """Wait while another visit of this run is measured, as where Argo's Retry begins several at once."""
         ...
 
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:

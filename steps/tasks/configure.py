@@ -1,8 +1,7 @@
 """Switch to a visit's dataplane, start the servers of its trials, and list the measuring steps and where each runs.
 
-Argo begins a visit beside the one before it, so that this step's pod is up when that one ends; and Retry begins all
-visits at once that a Stop had failed. One of these steps at a time has the mutex. It waits until the visit before it is
-over.
+Within a run it never waits for its turn, since visits begin one after another. Argo's Retry, however, begins all visits
+at once that a Stop had failed. One of these steps at a time has the mutex, and waits until the visit before it is over.
 """
 
 import time
@@ -70,12 +69,10 @@ def configure(
 
 def _switch(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> None:
     """Switch to the visit's dataplane."""
+    log(f"switching to {visit.dataplane}")
     kept = documents.Configure(visit=visit.visit, started_at=datetime.now(UTC))
     with kept_on_failure(path, kept):
         cluster.await_turn(visit, settings)
-    log(f"switching to {visit.dataplane}")
-    kept = kept.model_copy(update={"started_at": datetime.now(UTC)})
-    with kept_on_failure(path, kept):
         began = time.monotonic()
         changes = cluster.configure(visit, settings)
         switch_s = time.monotonic() - began

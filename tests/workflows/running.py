@@ -41,7 +41,6 @@ def walk(
     listener: Callable[[Engine, Event], None] | None = None,
     env: Mapping[str, str] | None = None,
     grace_s: float = 2.0,
-    parallelism: int | None = None,
 ) -> tuple[WorkflowOutcome, list[Event]]:
     """The outcome and all events. The listener gets the engine too, so that it can stop it."""
     events: list[Event] = []
@@ -51,17 +50,7 @@ def walk(
         if listener is not None:
             listener(engine, event)
 
-    engine = Engine(
-        built,
-        arguments or {},
-        str(results),
-        "run",
-        listen,
-        env,
-        locks=results,
-        grace_s=grace_s,
-        parallelism=parallelism,
-    )
+    engine = Engine(built, arguments or {}, str(results), "run", listen, env, locks=results, grace_s=grace_s)
     return engine.run(), events
 
 

@@ -109,17 +109,6 @@ def test_remaining_time_follows_plan_then_measured_times() -> None:
     assert 0.0 < progress.ratio(60.0) < 1.0
 
 
-def test_time_in_which_a_visit_waits_for_another_is_not_its_own() -> None:
-    progress = RunProgress(100.0, expected_visits=4)
-    first, second = _visit(1), _visit(2)
-    for event in [*START, *first[:-1], *second[:-1]]:
-        progress.note(event, 0.0)
-    assert progress.left_s(10.0) == pytest.approx(4 * 25 - 10), "one of them waits"
-    progress.note(first[-1], 20.0)
-    progress.note(second[-1], 50.0)
-    assert [line.took_s for line in progress.done] == [20.0, 30.0]
-
-
 def test_display_expects_no_visit_after_the_last_look() -> None:
     progress = RunProgress(100.0, expected_visits=20)
     for event in [*START, *_visit(1)]:

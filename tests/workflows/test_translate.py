@@ -47,18 +47,6 @@ def test_workflow_status_becomes_local_engine_events() -> None:
     assert last[-1] == WorkflowFinished("Failed", "Stopped with strategy 'Stop'", 60.0)
 
 
-def test_visit_lasts_from_the_end_of_the_one_that_it_waited_for() -> None:
-    state, first = begun()
-    group = state.nodes[first]["boundaryID"]
-    second = state.node("visit(1:visit:02)", "visit", "DAG", boundary=group)
-    state.end(first, "Succeeded")
-    state.end(second, "Succeeded")
-    state.nodes[first] |= {"startedAt": "2026-11-28T02:00:00Z", "finishedAt": "2026-11-28T02:01:00Z"}
-    state.nodes[second] |= {"startedAt": "2026-11-28T02:00:00Z", "finishedAt": "2026-11-28T02:01:50Z"}
-    ended = {e.node: e.duration_s for e in Translator().events(state.workflow()) if isinstance(e, NodeFinished)}
-    assert (ended[first], ended[second]) == (60.0, 50.0)
-
-
 def test_waiting_is_reported_once() -> None:
     translator, waiting = Translator(), Status("Pending", "Waiting for argo/Mutex/x lock").workflow()
     assert [type(e) for e in translator.events(waiting)] == [WorkflowWaiting]

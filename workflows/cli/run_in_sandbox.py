@@ -101,7 +101,6 @@ def _walk(flags: RunFlags, settings: Settings, console: Terminal) -> tuple[Workf
         preload=PRELOADED,
         uid=os.environ.pop(environment.WORKFLOW_UID, ""),
         run_folder=RUN_FOLDER,
-        parallelism=1,  # a step is up at once here, and the lab has no pods by which the end of a visit is seen
     )
 
     def stop(number: int, _frame: FrameType | None) -> None:

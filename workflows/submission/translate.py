@@ -81,7 +81,7 @@ class Translator:
         self._finished.add(id_)
         # A DAG or loop fails because of its children, which have the message.
         own = status.failure_sentence(message) if kind in {"Pod", "Skipped"} or not node.get("children") else ""
-        yield NodeFinished(id_, cast("Phase", phase), own, _duration_s(node, nodes))
+        yield NodeFinished(id_, cast("Phase", phase), own, status.duration_s(node))
 
     def _progress(self, id_: str, node: Object, kind: Kind, message: str) -> Iterator[Event]:
         if kind != "Pod":
@@ -93,20 +93,6 @@ class Translator:
         if slash and done.isdigit() and total.isdigit() and int(total) > 1 and self._logged.get(id_) != done:
             self._logged[id_] = done
             yield NodeProgress(id_, int(done), int(total))
-
-
-def _duration_s(node: Object, nodes: Mapping[str, Object]) -> float:
-    """Of a node; of a visit, without the time in which its first step waited for the visit before."""
-    before = [
-        other.get("finishedAt") or ""
-        for other in nodes.values()
-        if node.get("type") == other.get("type") == "DAG"
-        and other.get("boundaryID") == node.get("boundaryID")
-        and other.get("templateName") == node.get("templateName")
-        and (other.get("startedAt") or "~") <= (node.get("startedAt") or "")
-        and (other.get("finishedAt") or "~") < (node.get("finishedAt") or "")
-    ]
-    return status.duration_s({**node, "startedAt": max([node.get("startedAt") or "", *before])})
 
 
 def _values(side: Object | None) -> dict[str, str]:

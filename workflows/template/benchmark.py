@@ -2,7 +2,6 @@
 
     validate -> preflight -> snapshot -> rounds -> collect -> report -> verdict
     rounds:     each visit of this round, one after another -> look -> next
-                configure of the next visit is up and waits while one is measured
     next:       rounds again, unless look says stop
     visit:      configure -> settle
                 configure -> measure the host network and each topology, by turns
@@ -78,9 +77,6 @@ VISIT = "{{inputs.parameters.visit}}"
 
 DEADLINE_S = 48 * 3600
 """Enough for the longest run, 24 h of sending with its switches. After it a run is stopped and restored."""
-
-VISITS_BEGUN = 2
-"""Of a round at a time: the one that is measured, and the next one, whose `configure` waits for it."""
 
 _FROM_LOOK = {"visits": "visits", "level": "level", "rounds-title": "title", "next": "next"}
 """The inputs of `next` by the outputs of `look`. None is called title, by which Argo would show `next` itself."""
@@ -171,19 +167,14 @@ def _next() -> DAG:
 
 
 def _rounds(visit: DAG, following: DAG) -> DAG:
-    """The visits of a round, a look at the figures, and what follows them.
-
-    The next visit begins beside one that is measured, so that its first pod is up and waits when its turn comes.
+    """The visits of a round, one after another, a look at the figures, and what follows them.
 
     It runs itself, as often as `steps.settings.schedule.MOST_LEVELS`, so that Argo draws a round when it is decided on.
     """
     level = {"settings": SETTINGS, "level": "{{inputs.parameters.level}}"}
     visited = f"({ENDED.format('visit')})"
     with DAG(
-        name=ROUNDS,
-        inputs=_inputs("settings", "visits", "level", "title"),
-        parallelism=VISITS_BEGUN,
-        fail_fast=False,
+        name=ROUNDS, inputs=_inputs("settings", "visits", "level", "title"), parallelism=1, fail_fast=False
     ) as rounds:
         # Never run; it stays the parent of look where a Stop ends the visits.
         add_task(look, name="anchor", arguments=level, when="no == yes")

@@ -22,7 +22,7 @@ from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.restoration import LeftBehind, Restoration
 from steps.cluster.kube.scale import cluster_scale
 from steps.cluster.kube.servers import other_visits, trial_servers
-from steps.cluster.kube.workloads import manifests, probe_pods, step_pods
+from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Change, Finding, Moment, Placement, ScaleSign, Sign, SwitchCost, Trial, Visit
@@ -117,8 +117,8 @@ class KubernetesCluster:
         return lock.take_lock(self._client, self._owner, taken, self._client.now()).snapshot
 
     def await_turn(self, visit: Visit, settings: Settings) -> None:
-        """Wait until the visit before is over: Argo begins the next one beside it, and Retry all at once."""
-        other_visits.await_end(self._client, visit, settings, self._variables, self._say)
+        """Wait while another visit of this run is measured, as after Argo's Retry."""
+        other_visits.await_end(self._client, visit, settings, self._variables, self._say, self._sleep)
 
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:
         """Switch to the visit's dataplane. A second call changes nothing; one after a crash finishes the first.
@@ -246,9 +246,8 @@ class KubernetesCluster:
         return trial_servers.turns(self._client, visit)
 
     def await_servers(self) -> None:
-        """Wait until the servers and monitors of the visit are ready, and the pods of this run's steps have started."""
+        """Wait until the servers and monitors of the visit are ready."""
         trial_servers.await_ready(self._client)
-        step_pods.await_started(self._client, self._variables)
 
     def clear(self, visit: Visit) -> None:
         """Delete what the trials needed, but not what another visit needs by now. Safe to run twice."""

@@ -52,7 +52,7 @@ class LabCluster:
         }
 
     def await_turn(self, visit: Visit, settings: Settings) -> None:
-        """Nothing: here each visit begins when the one before it is over."""
+        """Nothing: visits follow one another."""
         del visit, settings
 
     def configure(self, visit: Visit, settings: Settings) -> list[Change]:

@@ -50,11 +50,6 @@ class ProgressLine:
         return (sum(done for done, _ in own), sum(total for _, total in own)) if own else None
 
     @property
-    def took_s(self) -> float:
-        """The duration of a visit, without its wait for the one before; 0 until it ends."""
-        return 0.0 if self.ended_s is None else self.ended_s - self.began_s
-
-    @property
     def title(self) -> str:
         """Which visit: `visit 3  lab-ebpf  round 1`; empty outside of visits."""
         if self.visit is None:
@@ -145,8 +140,6 @@ class RunProgress:
             line.failure = event.message
         if event.node in self.visits:
             line.phase, line.ended_s = event.phase, now_s
-            for other in self.visits.values():  # Argo begins the next one beside this one, for which it waits
-                other.began_s = now_s if other.ended_s is None else other.began_s
         elif event.node in self._rounds:
             self.expected_visits = len(self.visits)
 
@@ -170,10 +163,10 @@ class RunProgress:
             return self.expected_s
         if not self.expected_visits:
             return None if self.expected_s is None else max(0.0, self.expected_s - self.spent_s(now_s))
-        ended_s = [line.took_s for line in self.done]
+        ended_s = [line.ended_s - line.began_s for line in self.visits.values() if line.ended_s is not None]
         known_s = [*ended_s, *([] if self.expected_s is None else [self.expected_s / self.expected_visits])]
         if not known_s:
             return None
         each_s = sum(known_s) / len(known_s)
-        inside_s = max((min(each_s, now_s - v.began_s) for v in self.visits.values() if v.ended_s is None), default=0.0)
+        inside_s = sum(min(each_s, now_s - line.began_s) for line in self.visits.values() if line.ended_s is None)
         return max(0.0, (self.expected_visits - len(ended_s)) * each_s - inside_s)

@@ -109,11 +109,12 @@ class TerminalDisplay:
 
     @staticmethod
     def _ended_visit(line: ProgressLine) -> RenderableType:
+        took_s = (line.ended_s or line.began_s) - line.began_s
         text = Text(no_wrap=True, overflow="ellipsis")
         good = line.phase not in UNSUCCESSFUL
         text.append("✓ " if good else "✗ ", "green" if good else "red")
         text.append(f"{line.title}  ")
-        text.append(f"{line.took_s:.1f} s  ", "dim")
+        text.append(f"{took_s:.1f} s  ", "dim")
         text.append(line.rate if good or line.failure is None else line.failure, "" if good else "red")
         return text
 

@@ -44,20 +44,12 @@ class _Call:
 class Controller:
     """Runs templates. `nodes` has every node that has started, in order."""
 
-    def __init__(
-        self,
-        spec: Mapping[str, Any],
-        pods: PodSettings,
-        known: Scope,
-        locks: Path | None,
-        parallelism: int | None = None,
-    ) -> None:
+    def __init__(self, spec: Mapping[str, Any], pods: PodSettings, known: Scope, locks: Path | None) -> None:
         self.nodes: dict[str, NodeStatus] = {}
         self._templates: dict[str, Template] = {t["name"]: t for t in spec["templates"]}
         self._pods = pods
         self._known = dict(known)
         self._locks = locks
-        self._parallelism = parallelism
         self._in_exit_handler = False
 
     def enter_exit_handler(self, known: Scope) -> None:
@@ -158,7 +150,7 @@ class Controller:
         return self._end(node, node.phase, node.message)
 
     async def _dag(self, template: Template, node: NodeStatus, known: Scope) -> NodeStatus:
-        dag = DagState(template, node, known, self._parallelism)
+        dag = DagState(template, node, known)
         async with asyncio.TaskGroup() as running:
             for task in dag.tasks:
                 running.create_task(self._task(dag, task))

@@ -67,7 +67,6 @@ class Engine:
         locks: Path | None = None,
         uid: str = "",
         run_folder: str = "",
-        parallelism: int | None = None,
     ) -> None:
         """Check everything, and start the server that will fork the steps; nothing is written yet.
 
@@ -83,7 +82,6 @@ class Engine:
             locks: the directory of the mutexes' files; None: the machine's /tmp.
             uid: of the run; empty: a random one.
             run_folder: a prefix in the results, with tags of the workflow; it is marked as active during the run.
-            parallelism: the most tasks at a time of a DAG that limits them itself; None: as many as it allows.
 
         Raises:
             BadInput: the template is not supported or contradicts itself, or an argument is unknown.
@@ -103,7 +101,6 @@ class Engine:
         self._listener = listener
         self._env = dict(env or {})
         self._locks = locks
-        self._parallelism = parallelism
         self._shutdown = Shutdown(grace_s)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener_error: Exception | None = None
@@ -166,7 +163,7 @@ class Engine:
                     lambda: self._shutdown.strategy is not None,
                     self._locks,
                 ) as held:
-                    controller = Controller(self._spec, pods, known, self._locks, self._parallelism)
+                    controller = Controller(self._spec, pods, known, self._locks)
                     began = time.monotonic()
                     self._emit(WorkflowStarted(self.name, self.uid))
                     phase, message = await self._walk(controller) if held else ("Failed", self._stopped())

@@ -24,16 +24,13 @@ class DagState:
         nodes: of the tasks that have ended.
     """
 
-    def __init__(
-        self, template: Mapping[str, Any], node: NodeStatus, known: Scope, parallelism: int | None = None
-    ) -> None:
-        own: int | None = template.get("parallelism")
+    def __init__(self, template: Mapping[str, Any], node: NodeStatus, known: Scope) -> None:
         self.node = node
         self.known = known
         self.tasks: list[Task] = template["dag"]["tasks"]
         self.depends = {task["name"]: condition_of(task) for task in self.tasks}
         self.needs = {name: tasks_in(tree) for name, tree in self.depends.items()}
-        self.slots = asyncio.Semaphore(min(own, parallelism or own)) if own else None
+        self.slots = asyncio.Semaphore(template["parallelism"]) if template.get("parallelism") else None
         self.ended = {name: asyncio.Event() for name in self.depends}
         self.nodes: dict[str, NodeStatus] = {}
 

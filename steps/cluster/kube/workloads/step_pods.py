@@ -1,7 +1,6 @@
 """The pods that Argo created for the steps of this run: what was added to them, and their requests."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.client import Client
@@ -14,32 +13,11 @@ from steps.cluster.kube.workloads.manifests import STEP_REQUESTS
 from steps.domain import Finding
 from steps.lease import RUN_LABEL
 
-STARTED_S: Final = 20.0
-"""How long trials wait for pods of their run that are about to start. One that can't start is no reason to wait on."""
-
-
-def labels_of_run(variables: Mapping[str, str]) -> str:
-    """Selects the pods of the workflow that this process is a step of; empty if it is no step."""
-    name = variables.get(WORKFLOW_NAME, "")
-    return f"{RUN_LABEL}={name}" if name else ""
-
 
 def pods_of_run(client: Client, variables: Mapping[str, str]) -> list[Object]:
     """The pods of the workflow that this process is a step of; none if it is no step."""
-    labels = labels_of_run(variables)
-    return client.list(PODS, BENCHMARK, labels=labels) if labels else []
-
-
-def await_started(client: Client, variables: Mapping[str, str], timeout_s: float = STARTED_S) -> None:
-    """Wait until no pod of this run is about to start, which would disturb a trial, or until the timeout."""
-    if labels := labels_of_run(variables):
-        client.until(
-            PODS,
-            BENCHMARK,
-            lambda pods: all((pod.get("status") or {}).get("phase") not in {None, "Pending"} for pod in pods),
-            timeout_s,
-            labels=labels,
-        )
+    name = variables.get(WORKFLOW_NAME, "")
+    return client.list(PODS, BENCHMARK, labels=f"{RUN_LABEL}={name}") if name else []
 
 
 def altered_pods(found: Iterable[Object]) -> dict[str, list[str]]:
