@@ -96,8 +96,8 @@ class Cluster(Protocol):
         """The server of the visit's turns, as in its placements; None: there is none, or not yet."""
         ...
 
-    def await_servers(self) -> None:
-        """Wait until all that prepare started serves."""
+    def await_servers(self, visit: Visit) -> None:
+        """Wait until all serves that prepare started for the visit."""
         ...
 
     def clear(self, visit: Visit) -> None:

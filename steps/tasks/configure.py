@@ -89,7 +89,7 @@ def _prepare(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> 
     try:
         with _cleared_on_failure(cluster, visit):
             cluster.await_switch(visit)
-            first = None if _is_counted_by_servers(visit) else _first_scale(cluster, visit, settings)
+            first = None if _counts_only_with_servers(visit) else _first_scale(cluster, visit, settings)
             placements = tuple(cluster.prepare(visit, settings))
             log(f"servers for {len(placements)} topologies are started")
             first = first or _first_scale(cluster, visit, settings)
@@ -113,7 +113,7 @@ def _cleared_on_failure(cluster: Cluster, visit: Visit) -> Iterator[None]:
         raise
 
 
-def _is_counted_by_servers(visit: Visit) -> bool:
+def _counts_only_with_servers(visit: Visit) -> bool:
     """Whether agents count the visit's first scale only where its servers run, as policies that select these.
 
     Otherwise it is counted before, since kube-proxy's count waits for what the start of servers changes.

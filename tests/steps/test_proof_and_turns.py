@@ -61,7 +61,7 @@ class Fake:
     def turns(self, _visit: Visit) -> str | None:
         return self.source
 
-    def await_servers(self) -> None:
+    def await_servers(self, _visit: Visit) -> None:
         if self.unready:
             raise Problem(self.unready)
 

@@ -245,9 +245,9 @@ class KubernetesCluster:
         """The server of the visit's turns; None: there is none, or not yet."""
         return trial_servers.turns(self._client, visit)
 
-    def await_servers(self) -> None:
+    def await_servers(self, visit: Visit) -> None:
         """Wait until the servers and monitors of the visit are ready."""
-        trial_servers.await_ready(self._client)
+        trial_servers.await_ready(self._client, visit)
 
     def clear(self, visit: Visit) -> None:
         """Delete what the trials needed, but not what another visit needs by now. Safe to run twice."""

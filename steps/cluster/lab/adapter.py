@@ -176,8 +176,9 @@ class LabCluster:
         del visit
         return LAB_TURNS if sandbox.is_inside() and servers.are_running() else None
 
-    def await_servers(self) -> None:
+    def await_servers(self, visit: Visit) -> None:
         """Nothing: prepare has waited for them."""
+        del visit
 
     def clear(self, visit: Visit) -> None:
         """End the servers, and everything else in the lab's namespaces."""

@@ -54,7 +54,7 @@ def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
         )
     turns, refusal = _taker(source, turn_order.SETTLE, visit, settings), ""
     try:
-        cluster.await_servers()
+        cluster.await_servers(visit)
     except Problem as problem:
         log(refusal := str(problem))
     turns.come(refusal)

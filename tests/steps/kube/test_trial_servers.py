@@ -259,7 +259,7 @@ def test_programs_of_servers_may_start_beside_their_clients() -> None:
         Workload(bench.client, "trials").await_ready(0.1)
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     bench.store.put("", "pods", server | {"status": server["status"] | ready})
-    trial_servers.await_ready(bench.client)
+    trial_servers.await_ready(bench.client, visit("pod-to-pod"))
 
 
 def test_server_of_turns_is_made_last_so_that_whoever_sees_it_can_wait_for_all() -> None:

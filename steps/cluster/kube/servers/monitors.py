@@ -7,6 +7,7 @@ from typing import Final
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads import manifests as pods
+from steps.cluster.kube.workloads import owned
 from steps.cluster.kube.workloads.manifests import LONGEST_RUN_S, NODE_MONITORS, Container
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.cluster.kube.workloads.workload import Workload
@@ -51,6 +52,7 @@ def ensure_on_nodes(client: Client, places: Sequence[Site], image: str) -> dict[
         Problem: one can't start; with the reason.
     """
     workload = Workload(client, NODE_MONITORS)
-    token = min((token_of(pod) for pod in workload.pods().values()), default=secrets.token_hex(16))
+    own = [token_of(pod) for pod in workload.pods().values() if owned.is_own(client, pod)]
+    token = min(own, default=secrets.token_hex(16))
     found = workload.ensure_pods(on_nodes(places, image, token), is_up=pods.has_address)
     return {pod["metadata"]["name"]: pod for pod in found}

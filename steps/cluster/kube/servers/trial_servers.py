@@ -102,8 +102,7 @@ def prepare(
     token = secrets.token_hex(16)
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None else None
     made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit, beyond)
-    from_outside = any(topology.client == "outside" for topology in wanted)
-    stays = monitors.ensure_on_nodes(client, places, image) if from_outside else {}
+    stays = monitors.ensure_on_nodes(client, places, image) if _from_outside(wanted) else {}
     named = stays | {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made, is_up=pods.has_address)}
     services = workload.services()
     if BALANCED in others:
@@ -152,14 +151,18 @@ def _visit_of(pod: Object) -> str | None:
     return label
 
 
-def await_ready(client: Client) -> None:
-    """Wait until the servers and monitors are ready that are there, all of which are once there is a server of turns.
+def await_ready(client: Client, visit: Visit) -> None:
+    """Wait until the servers and monitors of a visit are ready, all of which are there once there is one of turns.
 
     Raises:
         Problem: one is not ready in time, or can't be; with the reason.
     """
-    for part in (TRIALS, NODE_MONITORS):
+    for part in (TRIALS, *((NODE_MONITORS,) if _from_outside(needed_topologies(visit)) else ())):
         Workload(client, part).await_ready()
+
+
+def _from_outside(wanted: Sequence[Topology]) -> bool:
+    return any(topology.client == "outside" for topology in wanted)
 
 
 def _uplinks(client: Client, places: Sequence[probe_pods.Site]) -> dict[str, Uplink]:
