@@ -106,6 +106,24 @@ def test_chaos_document_begins_with_what_failed() -> None:
     assert [line.split(" | ")[0][2:] for line in every.splitlines()[4:]] == [late.point, mended.point, KEPT.point]
 
 
+def test_what_points_miss_only_together_is_not_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "chaos.jsonl"
+    first, second = "s3-away@look.running", "stop@verdict.running"
+    beside = {first: (second,), second: (first,)}
+    for name, others in beside.items():
+        outcomes.append(file, of(name, run="both", lost=1, beside=others))
+    for name in beside:
+        outcomes.append(file, of(name, run=f"alone at {name}"))
+    assert document.show(document.Flags(outcomes=file)) == 1
+    printed = capsys.readouterr().out
+    assert (
+        "Missed together, and kept alone: s3-away@look.running, stop@verdict.running (run both): 1 measured rows"
+        in printed
+    )
+    outcomes.append(file, of(second, lost=1))
+    assert outcomes.missed_together(outcomes.read(file)) == [], "it is missed alone, too"
+
+
 def test_chaos_summary_says_what_a_point_takes() -> None:
     timed = [
         of("stop@a.running", moment_s=10.0, fault_s=0.0, end_s=30.0, took_s=50.0),

@@ -95,8 +95,8 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     settings = submit.checked_settings(client, runs.whole_run(shape))
     wanted = _wanted(flags, strikes, shape.visits)
     names = {point.name for point in wanted}
-    kept = outcomes.latest(outcomes.read(flags.outcomes)).values()
-    judged = {one.point: one for one in kept if one.seed == flags.seed and one.point in names}
+    tried = [one for one in outcomes.read(flags.outcomes) if one.seed == flags.seed and one.point in names]
+    judged = {one.point: one for one in tried}
     runner = Runner(
         client,
         Store(flags.results or settings.results),
@@ -109,6 +109,7 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
 
     def keep(found: Outcome) -> None:
         outcomes.append(flags.outcomes, found)
+        tried.append(found)
         judged[found.point] = found
 
     todo = session.left(wanted, judged, again=flags.again)
@@ -124,8 +125,8 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
         )
     finally:
         found = list(judged.values())
-        print("\n".join([*tables.points(found), "", *tables.summary(found, strikes.left_out())]))
-    return int(any(outcome.misses for outcome in judged.values()))
+        print("\n".join([*tables.points(found), "", *tables.summary(found, strikes.left_out(), tried)]))
+    return int(any(outcome.misses for outcome in judged.values()) or bool(outcomes.missed_together(tried)))
 
 
 def _wanted(flags: Flags, strikes: Strikes, visits: int) -> list[Point]:

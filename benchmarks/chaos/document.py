@@ -52,7 +52,8 @@ def show(flags: Flags = _DEFAULTS) -> int:
             flags.document.write_text(text, encoding="utf-8")
         except OSError as error:
             raise BadInput(f"{flags.document} can't be written: {error.strerror}.") from None
-    return int(any(outcome.misses for outcome in outcomes.latest(found).values()))
+    missed = any(outcome.misses for outcome in outcomes.latest(found).values())
+    return int(missed or bool(outcomes.missed_together(found)))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,10 @@ def is_at_work(workflow: Object, point: Point) -> bool:
     return any(node.get("phase") in {"Pending", "Running"} for node in _of_step(workflow, point))
 
 
-def is_over(node: Object) -> bool:
-    """Whether a step has ended."""
-    return node.get("phase") in _OVER
+def has_passed(workflow: Object, point: Point) -> bool:
+    """Whether the point's step has ended, all nodes of it."""
+    nodes = _of_step(workflow, point)
+    return bool(nodes) and all(node.get("phase") in _OVER for node in nodes)
 
 
 def puts_back(workflow: Object) -> bool:
@@ -58,7 +59,7 @@ def _of_step(workflow: Object, point: Point) -> list[Object]:
 
 def _has_come(node: Object, point: Point, *, written: bool) -> bool:
     phase = node.get("phase") or "Pending"
-    if is_over(node):
+    if phase in _OVER:
         return True  # the moment was missed by a look; as near to it as can be
     if point.part == "created":
         return True

@@ -121,6 +121,14 @@ def latest(found: Iterable[Outcome]) -> dict[tuple[str, int], Outcome]:
     return {(outcome.point, outcome.seed): outcome for outcome in found}
 
 
+def missed_together(found: Iterable[Outcome]) -> list[Outcome]:
+    """Those that missed the bar beside others of their run, while each of these kept it alone, one of each run."""
+    found = list(found)
+    kept = {outcome.point for outcome in latest(found).values() if outcome.is_kept}
+    missed = {one.run: one for one in found if one.beside and one.misses and {one.point, *one.beside} <= kept}
+    return list(missed.values())
+
+
 def _read(line: str) -> Outcome | None:
     """The outcome of a line; None: the process was killed while it wrote it."""
     try:

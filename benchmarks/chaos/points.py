@@ -31,7 +31,7 @@ _STAGES: Final[Mapping[str, int]] = {
     **dict.fromkeys(("collect", "report", "verdict"), _AFTER),
     **dict.fromkeys(("restore", "notify"), _AT_EXIT),
 }
-"""The parts of a run in their order. A fault that lasts is over before the next part but one begins."""
+"""The parts of a run in their order. While a fault lasts, a run may pass the next one's moment."""
 
 _LONGEST_DELAY_S: Final[Mapping[Part, float]] = {
     "created": 2.0,

@@ -151,8 +151,8 @@ class Runner:
             found = _Struck(point) if node is None else self._strike(point, run, workflow, node, since)
             since = self._clock()
             struck.append(found)
-            if status.has_ended(workflow):
-                break
+            if node is None and not moments.has_passed(workflow, point):
+                break  # the run has ended, or hangs
         return run, struck
 
     def _objects_before(self) -> Objects:
@@ -248,8 +248,8 @@ class Runner:
                 written = now != at_start or (point.step == "configure" and now != objects)
             return workflow, moments.node_of(workflow, point, written=written)
 
-        if passed and (first := look())[1] is not None and moments.is_over(first[1]):
-            return first[0], None
+        if passed and moments.has_passed(first := look()[0], point):
+            return first, None
         return self._poll(
             look, lambda found: found[1] is not None or status.has_ended(found[0]), _LOOK_S, LONGEST_RUN_S
         )

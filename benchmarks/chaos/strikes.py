@@ -81,7 +81,10 @@ class Strikes:
         if fault.means == "command":
             return self._by_command(fault, self._machine(name, node))
         if fault.name == "pod-deleted":
-            self._client.delete(PODS, status.pod_name(name, node), BENCHMARK, grace_s=0)
+            pod = status.pod_name(name, node)
+            if self._client.get(PODS, pod, BENCHMARK) is None:
+                return False  # Argo has not made it yet, or its node is gone
+            self._client.delete(PODS, pod, BENCHMARK, grace_s=0)
         elif fault.name == "argo-stopped":
             self._without_controller(fault.lasts_s)
         elif fault.name == "delete":
