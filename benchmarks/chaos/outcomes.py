@@ -125,8 +125,11 @@ def missed_together(found: Iterable[Outcome]) -> list[Outcome]:
     """Those that missed the bar beside others of their run, while each of these kept it alone, one of each run."""
     found = list(found)
     kept = {outcome.point for outcome in latest(found).values() if outcome.is_kept}
-    missed = {one.run: one for one in found if one.beside and one.misses and {one.point, *one.beside} <= kept}
-    return list(missed.values())
+    first: dict[str, Outcome] = {}
+    for one in found:
+        if one.beside and one.misses and {one.point, *one.beside} <= kept:
+            first.setdefault(one.run, one)
+    return list(first.values())
 
 
 def _read(line: str) -> Outcome | None:
