@@ -148,6 +148,15 @@ def test_table_is_printed_without_a_cluster(tmp_path: Path, capsys: pytest.Captu
         document.show(document.Flags(outcomes=file, document=tmp_path / "nowhere" / "chaos.md"))
 
 
+def test_document_of_the_repository_is_that_of_its_outcomes() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    found = outcomes.read(docs / "chaos" / "outcomes.jsonl")
+    assert found
+    assert (docs / "chaos.md").read_text() == tables.document(found, [step.name for step in STEPS]), (
+        "make chaos-table OUTCOMES=docs/chaos/outcomes.jsonl DOCUMENT=docs/chaos.md"
+    )
+
+
 def test_next_session_goes_on_with_the_points_that_are_left() -> None:
     wanted = [point(f"stop@{step.name}.running") for step in STEPS[:5]]
     judged: dict[str, Outcome] = {}

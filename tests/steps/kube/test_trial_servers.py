@@ -8,8 +8,8 @@ from analysis.errors import Problem, Unsupported
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError
-from steps.cluster.kube.servers import monitors, placements, trial_servers
-from steps.cluster.kube.workloads import probe_pods
+from steps.cluster.kube.servers import placements, trial_servers
+from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.measurement import client_network
 from tests.steps.kube import fake_kubelet
@@ -95,9 +95,9 @@ def test_placements_are_complete() -> None:
     assert outside.ports == {"iperf3": ports["iperf3-tcp"], "tcp_connect": ports["connect"]}
     assert ports["iperf3-udp"] == ports["iperf3-tcp"]
     assert outside.nat_monitor is not None
-    tokens = {monitors.token_of(pod) for name, pod in pods.items() if name.startswith("monitor")}
-    assert [len(token) for token in tokens] == [32, 32], "the visit's, and that of the monitors that stay"
-    token = monitors.token_of(pods["monitor-host-0"])
+    tokens = {manifests.token_of(pod) for name, pod in pods.items() if name.startswith("monitor")}
+    assert [len(token or "") for token in tokens] == [32, 32], "the visit's, and that of the monitors that stay"
+    token = manifests.token_of(pods["monitor-host-0"])
     assert outside.nat_monitor.source == f"http://{pods['monitor-host-0']['status']['podIP']}:5203/{token}"
     others = [placement for name, placement in found.items() if name != "external-to-nodeport"]
     assert {(p.client_node, *p.ports.values(), p.nat_monitor) for p in others} == {("node-a", 5201, 5202, None)}

@@ -60,7 +60,7 @@ def start(client: Client, sites: Sequence[Site], image: str) -> Bench:
         Problem: one does not run; with the reason.
     """
     workload = Workload(client, PROGRAMMING)
-    token = next((each for each in map(_token, workload.pods().values()) if each), None) or secrets.token_hex(16)
+    token = next((each for each in map(pods.token_of, workload.pods().values()) if each), None) or secrets.token_hex(16)
     made = {pod["metadata"]["name"]: pods.ip(pod) for pod in workload.ensure_pods(manifests(sites, image, token))}
     numbers = range(len(sites))
     return Bench(
@@ -94,11 +94,3 @@ def starting_pod(site: Site, image: str, echo: str, token: str, name: str) -> Ob
 
 def _name(kind: str, index: int) -> str:
     return f"{PROGRAMMING}-{kind}-{index}"
-
-
-def _token(pod: Object) -> str | None:
-    """The token of a pod that exists; None: it has none."""
-    try:
-        return str(pod["spec"]["containers"][0]["command"][-1])
-    except (KeyError, IndexError, TypeError):
-        return None

@@ -24,11 +24,6 @@ def container(token: str) -> Container:
     return Container(MONITOR, argv, MONITOR_PORT)
 
 
-def token_of(monitor: Object) -> str:
-    """What a monitor demands of its clients, by its command."""
-    return str(monitor["spec"]["containers"][0]["command"][-1])
-
-
 def on_nodes(places: Sequence[Site], image: str, token: str = "") -> list[Object]:
     """The monitors in the nodes' own networks, which a client outside can reach."""
     return [
@@ -52,7 +47,7 @@ def ensure_on_nodes(client: Client, places: Sequence[Site], image: str) -> dict[
         Problem: one can't start; with the reason.
     """
     workload = Workload(client, NODE_MONITORS)
-    own = [token_of(pod) for pod in workload.pods().values() if owned.is_own(client, pod)]
-    token = min(own, default=secrets.token_hex(16))
+    own = (pods.token_of(pod) for pod in workload.pods().values() if owned.is_own(client, pod))
+    token = next(filter(None, own), None) or secrets.token_hex(16)
     found = workload.ensure_pods(on_nodes(places, image, token), is_up=pods.has_address)
     return {pod["metadata"]["name"]: pod for pod in found}

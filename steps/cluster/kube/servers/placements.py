@@ -119,7 +119,7 @@ class VisitServers:
 
     def _monitor(self, name: str) -> str:
         pod = self.pods[name]
-        return f"http://{url_host(pods.ip(pod))}:{MONITOR_PORT}/{monitors.token_of(pod)}"
+        return f"http://{url_host(pods.ip(pod))}:{MONITOR_PORT}/{pods.token_of(pod)}"
 
 
 def turns_url(service: Object, token: str, node_address: str | None = None) -> str:

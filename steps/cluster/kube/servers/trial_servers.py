@@ -130,9 +130,8 @@ def turns(client: Client, visit: Visit) -> str | None:
     pod = _turns_pod(workload)
     if pod is None or _visit_of(pod) != str(visit.visit):
         return None
-    token = monitors.token_of(pod)
-    service = workload.services().get(TURNS)
-    return None if service is None else turns_url(service, token)
+    token, service = pods.token_of(pod), workload.services().get(TURNS)
+    return None if service is None or token is None else turns_url(service, token)
 
 
 def serve_another(client: Client, visit: Visit) -> bool:

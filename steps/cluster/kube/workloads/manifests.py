@@ -167,6 +167,14 @@ def ip(found: Object) -> str:
     return str(found["status"]["podIP"])
 
 
+def token_of(found: Object) -> str | None:
+    """The token that a pod demands of its clients, the last word of its command; None: it has none."""
+    try:
+        return str(found["spec"]["containers"][0]["command"][-1])
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
 def is_unscheduled(found: Object) -> bool:
     """Whether a pod has no node yet."""
     return not (found.get("spec") or {}).get("nodeName") and (found.get("status") or {}).get("phase") in {
