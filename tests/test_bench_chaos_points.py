@@ -65,6 +65,12 @@ def test_points_of_a_run_are_in_its_order_and_the_last_alone_may_end_it(seed: in
         assert groups == [(point,) for point in wanted]
 
 
+def test_last_step_is_struck_before_it_is_over() -> None:
+    drawn = points.draw(STEPS, FAULTS, 2, 1)
+    assert max(point.delay_s for point in drawn if point.step == "notify") <= 1.0
+    assert max(point.delay_s for point in drawn) > 5.0
+
+
 def test_stages_are_in_the_order_of_a_run() -> None:
     at = {
         step.name: points.Point("stop", step.name, "running", 1 if step.in_visit else None, 0.0).stage for step in STEPS

@@ -4,6 +4,7 @@ A step has parts, which are seen by the API: its node is there and its pod not y
 the switch, or measured a trial; it has ended, and the next step has not begun.
 """
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,10 @@ _MORE: Final[Mapping[str, tuple[Part, ...]]] = {
 }
 _AFTER_A_FAILURE: Final = frozenset({"retreat", "recollect"})
 """Steps that no run has unless another step has failed before."""
+
+_LAST: Final = "notify"
+_LAST_DELAY_S: Final = 1.0
+"""The last step takes some seconds, after which nothing is left to strike."""
 
 _BEFORE, _VISITS, _BETWEEN, _AFTER, _AT_EXIT = range(5)
 _STAGES: Final[Mapping[str, int]] = {
@@ -204,4 +209,5 @@ def chosen(points: Iterable[Point], only: str) -> list[Point]:
 def _point(fault: str, step: Step, part: Part, visits: int, seed: int) -> Point:
     own = random.Random(f"{seed} {fault}@{step.name}.{part}")  # noqa: S311 - a moment, not a secret
     visit = own.randint(1, visits) if step.in_visit else None
-    return Point(fault, step.name, part, visit, round(own.uniform(0, _LONGEST_DELAY_S[part]), 1))
+    longest_s = min(_LONGEST_DELAY_S[part], _LAST_DELAY_S if step.name == _LAST else math.inf)
+    return Point(fault, step.name, part, visit, round(own.uniform(0, longest_s), 1))
