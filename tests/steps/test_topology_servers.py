@@ -7,7 +7,7 @@ import pytest
 
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, End, Target, Topology
 from steps.cluster.kube.api.nodes import ClusterNode
-from steps.cluster.kube.servers import trial_servers
+from steps.cluster.kube.servers import monitors, trial_servers
 from steps.cluster.kube.servers.placements import VisitServers
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.lab import servers
@@ -71,9 +71,8 @@ def test_lab_has_a_server_behind_the_target(topology: Topology) -> None:
 
 @pytest.mark.parametrize("topology", [t for t in EVERY if t.target != "own-service"], ids=lambda t: t.name)
 def test_cluster_has_a_server_behind_the_target(topology: Topology) -> None:
-    made = {
-        pod["metadata"]["name"]: pod for pod in trial_servers.manifests([topology], PLACES, "image:1", outside=BEYOND)
-    }
+    of_visit = trial_servers.manifests([topology], PLACES, "image:1", outside=BEYOND)
+    made = {pod["metadata"]["name"]: pod for pod in (*of_visit, *monitors.on_nodes(PLACES, "image:1"))}
     address_of = {place.node: place.address for place in (*PLACES, BEYOND)}
     there = {
         name: {**pod, "status": {"podIP": address_of[_node(pod)] if pod["spec"]["hostNetwork"] else f"10.244.0.{i}"}}
@@ -102,7 +101,8 @@ def test_services_of_targets_differ_in_what_makes_the_path() -> None:
     )
     names = {each["metadata"]["name"] for each in (trial_servers.service(), *made.values())}
     assert len(names) == 3
-    pods = {pod["metadata"]["name"]: pod for pod in trial_servers.manifests(wanted, PLACES, "image:1")}
+    made_pods = (*trial_servers.manifests(wanted, PLACES, "image:1"), *monitors.on_nodes(PLACES, "image:1"))
+    pods = {pod["metadata"]["name"]: pod for pod in made_pods}
     there = {name: {**pod, "status": {"podIP": "10.244.0.1"}} for name, pod in pods.items()}
     local, balanced = (_placed(topology, there) for topology in wanted)
     assert (local.address, local.ports["iperf3"]) == (PLACES[-1].address, 30002), "where the backend is"

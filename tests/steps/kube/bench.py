@@ -11,7 +11,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
-from steps.cluster.kube.servers import trial_servers
+from steps.cluster.kube.servers import monitors, trial_servers
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.domain import Placement, Visit
 from tests.steps.builders import trial
@@ -89,6 +89,7 @@ def every_pod() -> list[Object]:
     }
     made = probe_pods.manifests(PLACES, services, "image:1", TOKEN)
     made += connectivity.check_manifests(PLACES, "image:1", 5201, TOKEN)
+    made += monitors.on_nodes(PLACES, "image:1", TOKEN)
     for count in range(3):
         for names in combinations(TOPOLOGIES, count):
             made += trial_servers.manifests(names, PLACES, "image:1")
