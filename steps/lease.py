@@ -27,6 +27,9 @@ PART_LABEL: Final = "dataplane-benchmark/part"
 PART: Final = "guard"
 """The value of that label on the guard's pods."""
 
+DEPLOYED_PART: Final = "deployment"
+"""The value of that label on everything that a deployment creates."""
+
 POD_NAME: Final = "BENCHMARK_GUARD_POD"
 POD_UID: Final = "BENCHMARK_GUARD_UID"
 """Variables of the guard's pod: which one it is."""

@@ -126,7 +126,7 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     finally:
         found = list(judged.values())
         print("\n".join([*tables.points(found), "", *tables.summary(found, strikes.left_out(), tried)]))
-    return int(any(outcome.misses for outcome in judged.values()) or bool(outcomes.missed_together(tried)))
+    return int(outcomes.misses_bar(tried))
 
 
 def _wanted(flags: Flags, strikes: Strikes, visits: int) -> list[Point]:

@@ -52,8 +52,7 @@ def show(flags: Flags = _DEFAULTS) -> int:
             flags.document.write_text(text, encoding="utf-8")
         except OSError as error:
             raise BadInput(f"{flags.document} can't be written: {error.strerror}.") from None
-    missed = any(outcome.misses for outcome in outcomes.latest(found).values())
-    return int(missed or bool(outcomes.missed_together(found)))
+    return int(outcomes.misses_bar(found))
 
 
 if __name__ == "__main__":

@@ -132,6 +132,12 @@ def missed_together(found: Iterable[Outcome]) -> list[Outcome]:
     return list(first.values())
 
 
+def misses_bar(found: Iterable[Outcome]) -> bool:
+    """Whether a point misses the bar, or several did together."""
+    found = list(found)
+    return any(outcome.misses for outcome in latest(found).values()) or bool(missed_together(found))
+
+
 def _read(line: str) -> Outcome | None:
     """The outcome of a line; None: the process was killed while it wrote it."""
     try:

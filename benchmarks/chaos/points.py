@@ -4,7 +4,6 @@ A step has parts, which are seen by the API: its node is there and its pod not y
 the switch, or measured a trial; it has ended, and the next step has not begun.
 """
 
-import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +35,7 @@ _STAGES: Final[Mapping[str, int]] = {
     **dict.fromkeys(("collect", "report", "verdict"), _AFTER),
     **dict.fromkeys(("restore", "notify"), _AT_EXIT),
 }
-"""The parts of a run in their order. While a fault lasts, a run may pass the next one's moment."""
+"""The stages of a run in their order. While a fault lasts, a run may pass the next one's moment."""
 
 _LONGEST_DELAY_S: Final[Mapping[Part, float]] = {
     "created": 2.0,
@@ -209,5 +208,5 @@ def chosen(points: Iterable[Point], only: str) -> list[Point]:
 def _point(fault: str, step: Step, part: Part, visits: int, seed: int) -> Point:
     own = random.Random(f"{seed} {fault}@{step.name}.{part}")  # noqa: S311 - a moment, not a secret
     visit = own.randint(1, visits) if step.in_visit else None
-    longest_s = min(_LONGEST_DELAY_S[part], _LAST_DELAY_S if step.name == _LAST else math.inf)
+    longest_s = _LAST_DELAY_S if step.name == _LAST else _LONGEST_DELAY_S[part]
     return Point(fault, step.name, part, visit, round(own.uniform(0, longest_s), 1))

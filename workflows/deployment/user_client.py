@@ -15,6 +15,7 @@ from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.objects import Object, resource_version
 from steps.cluster.kube.api.permissions import Resource
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
+from steps.lease import DEPLOYED_PART
 
 Change = Literal["created", "changed", "unchanged"]
 
@@ -41,7 +42,7 @@ POLICY_BINDINGS: Final = Resource(
     _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"
 )
 
-PART: Final = "deployment"
+PART: Final = DEPLOYED_PART
 """The value of the label LABEL on everything that a deployment creates."""
 
 SELECTOR: Final = f"{NAME}={NAMED},{LABEL}={PART}"

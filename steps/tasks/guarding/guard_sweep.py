@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from steps.lease import PART, PART_LABEL
+from steps.lease import DEPLOYED_PART, PART, PART_LABEL
 from steps.tasks.guarding.guard_look import Api, runs
 
 Object = dict[str, Any]
 
-_DEPLOYED: Final = "deployment"
 _SELECTOR: Final = quote(
-    f"app.kubernetes.io/name=dataplane-benchmark,{PART_LABEL},{PART_LABEL} notin ({PART},{_DEPLOYED})", safe=""
+    f"app.kubernetes.io/name=dataplane-benchmark,{PART_LABEL},{PART_LABEL} notin ({PART},{DEPLOYED_PART})", safe=""
 )
 """Of all parts of runs; the pods of steps are no part, and stay with their logs."""
 
@@ -33,17 +32,17 @@ def sweep(api: Api) -> list[str]:
         path = f"/api/v1/namespaces/{api.namespace}/{plural}"
         for found in (api.get(f"{path}?labelSelector={_SELECTOR}", _METADATA) or {}).get("items") or []:
             metadata = found["metadata"]
-            owners = list(_workflows(metadata))
-            for name, uid in owners:
-                dead.setdefault(uid, not runs(api, name, uid))
-            if owners and all(dead[uid] for _, uid in owners) and not metadata.get("deletionTimestamp"):
+            owners = dict(_workflows(metadata))
+            for uid in owners.keys() - dead.keys():
+                dead[uid] = not runs(api, owners[uid], uid)
+            if owners and all(dead[uid] for uid in owners) and not metadata.get("deletionTimestamp"):
                 api.delete(f"{path}/{quote(metadata['name'], safe='')}", metadata["uid"])
                 swept.append(f"{plural} {metadata['name']}")
     return swept
 
 
 def _workflows(metadata: Object) -> Iterator[tuple[str, str]]:
-    """The workflows that an object belongs to, by name and uid."""
+    """The workflows that an object belongs to, by uid and name."""
     for owner in metadata.get("ownerReferences") or []:
         if owner.get("kind") == "Workflow" and isinstance(owner.get("name"), str):
-            yield owner["name"], str(owner.get("uid"))
+            yield str(owner.get("uid")), owner["name"]

@@ -64,7 +64,10 @@ def test_pods_and_services_of_a_run_that_ended_or_is_gone_are_deleted(calico: Ca
 
 def test_those_of_a_run_at_work_stay(calico: Calico) -> None:
     put_workflow(calico, phase="Running")
+    before = len(calico.store.requests)
     assert sweep(StoreApi(calico)) == []
+    asked = [one.plural for one in calico.store.requests[before:]]
+    assert asked == ["pods", "workflows", "services"], "once about a workflow"
     assert left(calico) == KEPT | OF_RUN
 
 

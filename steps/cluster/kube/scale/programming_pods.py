@@ -60,7 +60,7 @@ def start(client: Client, sites: Sequence[Site], image: str) -> Bench:
         Problem: one does not run; with the reason.
     """
     workload = Workload(client, PROGRAMMING)
-    token = next((each for each in map(pods.token_of, workload.pods().values()) if each), None) or secrets.token_hex(16)
+    token = next(filter(None, map(pods.token_of, workload.pods().values())), None) or secrets.token_hex(16)
     made = {pod["metadata"]["name"]: pods.ip(pod) for pod in workload.ensure_pods(manifests(sites, image, token))}
     numbers = range(len(sites))
     return Bench(

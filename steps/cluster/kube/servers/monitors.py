@@ -1,9 +1,10 @@
 """The monitors of both nodes: pods that serve a node's counters, and in each visit one that gives its turns."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from steps.catalogue.topologies import Topology
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads import manifests as pods
@@ -38,6 +39,11 @@ def on_nodes(places: Sequence[Site], image: str, token: str = "") -> list[Object
         )
         for index, place in enumerate(places)
     ]
+
+
+def are_needed_on_nodes(wanted: Iterable[Topology]) -> bool:
+    """Whether one of these topologies has a client outside."""
+    return any(topology.client == "outside" for topology in wanted)
 
 
 def ensure_on_nodes(client: Client, places: Sequence[Site], image: str) -> dict[str, Object]:

@@ -139,7 +139,7 @@ def _pods_of_a_visit(
     step = pods.Container("step", ("true",), requests=pods.STEP_REQUESTS)
     return [
         *trial_servers.manifests(paths, places, image),
-        *(monitors.on_nodes(places, image) if any(path.client == "outside" for path in paths) else []),
+        *(monitors.on_nodes(places, image) if monitors.are_needed_on_nodes(paths) else []),
         *(make(f"step-{name}", node=places[0].node, containers=[step]) for name in steps),
         *(
             make(f"{probe_pods.PART}-{kind}-{index}", node=place.node, containers=[pods.Container("probe", ("true",))])

@@ -102,7 +102,7 @@ def prepare(
     token = secrets.token_hex(16)
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None else None
     made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit, beyond)
-    stays = monitors.ensure_on_nodes(client, places, image) if _from_outside(wanted) else {}
+    stays = monitors.ensure_on_nodes(client, places, image) if monitors.are_needed_on_nodes(wanted) else {}
     named = stays | {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made, is_up=pods.has_address)}
     services = workload.services()
     if BALANCED in others:
@@ -156,12 +156,9 @@ def await_ready(client: Client, visit: Visit) -> None:
     Raises:
         Problem: one is not ready in time, or can't be; with the reason.
     """
-    for part in (TRIALS, *((NODE_MONITORS,) if _from_outside(needed_topologies(visit)) else ())):
-        Workload(client, part).await_ready()
-
-
-def _from_outside(wanted: Sequence[Topology]) -> bool:
-    return any(topology.client == "outside" for topology in wanted)
+    Workload(client, TRIALS).await_ready()
+    if monitors.are_needed_on_nodes(needed_topologies(visit)):
+        Workload(client, NODE_MONITORS).await_ready()
 
 
 def _uplinks(client: Client, places: Sequence[probe_pods.Site]) -> dict[str, Uplink]:
