@@ -4,7 +4,7 @@ All measuring steps of a visit run at the same time and take turns.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,14 +22,14 @@ from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
 from steps.tasks.shared.artifacts import Artifact
 from steps.tasks.shared.inputs import checked_tag
-from steps.tasks.shared.pod import step
+from steps.tasks.shared.pod import NODE_NETWORK, step
 from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit, progress
 from steps.tasks.shared.turns import turns_of
 
 Network = Literal["node", "outside", "pod"]
 
-NETWORKS: dict[Network, dict[str, object]] = {
-    "node": {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"},
+NETWORKS: dict[Network, Mapping[str, object]] = {
+    "node": NODE_NETWORK,
     # a node that Calico doesn't manage can't reach the cluster's own name servers
     "outside": {"hostNetwork": True, "dnsPolicy": "Default"},
     "pod": {"hostNetwork": False, "dnsPolicy": "ClusterFirst"},

@@ -223,9 +223,19 @@ def test_step_runs_under_its_own_account_only(name: str, function: str) -> None:
     assert refused(changed(name, entry_point(function)))
 
 
-@pytest.mark.parametrize("name", ["configure", "preflight", "collect"])
-def test_only_measuring_steps_use_the_node_network(name: str) -> None:
-    assert refused(changed(name, spec(hostNetwork=True)))
+def on_node(step: str) -> Change:
+    return every(entry_point(f"steps.tasks.{step}:{step}"), spec(hostNetwork=True))
+
+
+@pytest.mark.parametrize("step", ["configure", "preflight", "restore", "retreat", "scale", "snapshot"])
+def test_steps_that_call_the_api_server_use_the_node_network(step: str) -> None:
+    assert refused(changed("configure", on_node(step))) == []
+
+
+@pytest.mark.parametrize("step", ["collect", "look", "report", "validate", "verdict"])
+def test_other_steps_do_not_use_the_node_network(step: str) -> None:
+    assert refused(changed("collect", entry_point(f"steps.tasks.{step}:{step}"))) == []
+    assert refused(changed("collect", on_node(step)))
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -258,7 +268,6 @@ GUARD: dict[str, Change] = {
     "second container": added("containers"),
     "init container": added("initContainers"),
     "hook": main(lifecycle={"postStart": {"exec": {"command": ["sh"]}}}),
-    "network of the node": spec(hostNetwork=True),
     "code": volume("/benchmark/steps", **CONFIG_MAP),
     **{f"account {name}": spec(serviceAccountName=ACCOUNTS[name]) for name in ("observe", "measure")},
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """The definition of the process: sound, walkable, and of the shape that its documentation draws."""
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from steps.catalogue.profiles import PROFILES
+from steps.tasks.shared.pod import ACCOUNTS
 from workflows.local.semantics.argo_defects import unsafe_to_retry, unsafe_to_stop
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.step_groups import as_dags
@@ -61,6 +63,15 @@ def test_switch_holds_a_mutex_since_argos_retry_heeds_no_parallelism() -> None:
     (lock,) = TEMPLATES["configure"]["synchronization"]["mutexes"]
     (workflows,) = SPEC["synchronization"]["mutexes"]
     assert lock["name"] != workflows["name"], "a run would wait for itself"
+
+
+def test_steps_that_may_call_the_api_server_are_in_the_nodes_own_network() -> None:
+    by_account: dict[str, set[bool]] = {}
+    for template in build_template().to_dict()["spec"]["templates"]:
+        if "script" in template and template["name"] != "measure":
+            patch = json.loads(template.get("podSpecPatch", "{}"))
+            by_account.setdefault(template["serviceAccountName"], set()).add(patch.get("hostNetwork", False))
+    assert by_account == {ACCOUNTS["switch"]: {True}, ACCOUNTS["observe"]: {True}, ACCOUNTS["measure"]: {False}}
 
 
 def test_argos_retry_ends_and_passes_no_visit_over() -> None:

@@ -52,6 +52,11 @@ def test_guard_is_placed_where_other_pods_are_not(taint: tuple[str, str]) -> Non
     assert tolerated(*taint) is not None
 
 
+def test_guard_needs_no_network_plugin() -> None:
+    assert POD["hostNetwork"], "a half-made switch may keep every other pod from starting"
+    assert POD["dnsPolicy"] == "ClusterFirstWithHostNet", "the address that is notified may be a Service"
+
+
 def test_guard_is_bound_to_no_node_and_pulls_no_other_image() -> None:
     assert not {"nodeName", "nodeSelector", "affinity", "topologySpreadConstraints"} & set(POD)
     (container,) = POD["containers"]

@@ -8,7 +8,7 @@ from steps.lease import PART, POD_NAME, POD_UID
 from steps.settings import environment
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
 from steps.tasks.notify import SECRET
-from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE
+from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, NODE_NETWORK
 from workflows.template.scripts import unprivileged
 
 Object = dict[str, Any]
@@ -76,6 +76,7 @@ def _pod() -> Object:
     control_plane = {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}
     return {
         "serviceAccountName": ACCOUNTS["switch"],
+        **NODE_NETWORK,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 5,
         "enableServiceLinks": False,

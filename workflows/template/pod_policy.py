@@ -59,6 +59,17 @@ def _entry_points() -> str:
     return json.dumps({account: sorted(names) for account, names in sorted(found.items())})
 
 
+def _on_nodes() -> tuple[str, ...]:
+    """The functions of the steps whose pods may be in the node's network."""
+    return tuple(
+        sorted(
+            template["script"]["args"][-1]
+            for template in benchmark.build_template().to_dict()["spec"]["templates"]
+            if "hostNetwork" in template.get("podSpecPatch", "")
+        )
+    )
+
+
 def _guard() -> str:
     """Whether it is a pod of the guard: the switching account's, with one container and the guard's command."""
     return (
@@ -201,10 +212,10 @@ def _volumes() -> Iterable[Rule]:
 def _networks_and_tokens() -> Iterable[Rule]:
     yield Rule(
         "!has(object.spec.hostNetwork) || !object.spec.hostNetwork "
-        "|| (variables.step ? variables.own.all(c, has(c.args) && c.args.size() > 2 "
-        "&& c.args[c.args.size() - 2] == 'steps.tasks.measure:measure') "
+        "|| (variables.step ? variables.guard || variables.own.all(c, has(c.args) && c.args.size() > 2 "
+        f"&& c.args[c.args.size() - 2] in {cel_list(_on_nodes())}) "
         f": variables.part in {cel_list(HOST_NETWORK)})",
-        "only measuring steps and the pods that serve or probe them use the node's network",
+        "only the guard, steps that measure or call the API server, and servers and probes use the node's network",
     )
     yield Rule(
         "variables.step || (has(object.spec.automountServiceAccountToken) "

@@ -1,6 +1,7 @@
 """A step as Hera's script template: its image, account, inputs and outputs, and what its pod may do."""
 
 import functools
+import json
 from typing import Any, Final
 
 from hera.workflows import (
@@ -23,7 +24,7 @@ from steps.settings import environment
 from steps.tasks import run
 from steps.tasks.shared.artifacts import Artifact, Outputs, artifacts_of
 from steps.tasks.shared.inputs import input_names
-from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, FromConfigMap, Step, Variable
+from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, NODE_NETWORK, FromConfigMap, Step, Variable
 
 _EVERY: Final = (
     Env(name=environment.IMAGE, value=IMAGE),
@@ -63,8 +64,9 @@ def script_of(step: Step[..., Any]) -> Script:
         TypeError: it has fields that are none of a template.
     """
     function = step.function
-    fields = m.Template.model_validate({"name": "", **step.fields})
-    if len(fields.model_fields_set) != len(step.fields) + 1:
+    own = {**step.fields, **({"podSpecPatch": json.dumps(NODE_NETWORK)} if step.on_node else {})}
+    fields = m.Template.model_validate({"name": "", **own})
+    if len(fields.model_fields_set) != len(own) + 1:
         raise TypeError(f"step {function.__name__} has fields that no template of Argo's has: {', '.join(step.fields)}")
     return Script(
         name=function.__name__.replace("_", "-"),

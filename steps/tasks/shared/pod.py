@@ -32,6 +32,10 @@ ACCOUNTS: Final[dict[Account, str]] = {
 """switch may patch Calico; observe may read, and run the trials' pods; measure has no access to the API."""
 
 
+NODE_NETWORK: Final[Mapping[str, object]] = {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+"""What a pod in its node's own network has in its specification."""
+
+
 @dataclass(frozen=True, slots=True)
 class FromConfigMap:
     """A variable that the deployment's ConfigMap may set. Each is named: a whole ConfigMap could set any variable."""
@@ -86,6 +90,14 @@ class Step(Generic[P, R]):
     def __wrapped__(self) -> Callable[P, R]:
         """The function, by whose signature the step has inputs and artifacts."""
         return self.function
+
+    @property
+    def on_node(self) -> bool:
+        """Whether its pod is in the node's own network, as of all steps that may call the cluster's API.
+
+        The network of pods is what they change and prove. They start where the network plugin is down, and sooner.
+        """
+        return self.account != "measure"
 
     @property
     def variables(self) -> tuple[Variable, ...]:

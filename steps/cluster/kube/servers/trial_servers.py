@@ -183,8 +183,9 @@ def clear(client: Client) -> None:
 
     Safe to run twice, and waits for nothing: the next visit does.
     """
-    for part in (TRIALS, connectivity.REACH, *programming_pods.PARTS):
-        Workload(client, part).delete(keep_services=True, wait=False)
+    parts = (TRIALS, connectivity.REACH, *programming_pods.PARTS)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(lambda part: Workload(client, part).delete(keep_services=True, wait=False), parts))
 
 
 def clear_all(client: Client) -> None:

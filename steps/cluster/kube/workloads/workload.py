@@ -136,12 +136,9 @@ class Workload:
         return not is_going and owned.is_own(self._client, found) and not comparison.pod_differences(found, wanted)
 
     def _remove(self, found: Sequence[Object], *, wait: bool = True) -> None:
-        uids = set()
-        for each in found:
-            meta = each["metadata"]
-            uids.add(meta["uid"])
-            with suppress(ConflictError):  # the name has a new pod by now
-                self._client.delete(PODS, meta["name"], BENCHMARK, grace_s=_GRACE_S, uid=meta["uid"])
+        uids = {each["metadata"]["uid"] for each in found}
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._delete_pod, found))
         if not uids or not wait:
             return
         if not (self._are_gone(uids, _SOON_S) or self._forget_lost(uids) or self._are_gone(uids, GONE_S - _SOON_S)):
@@ -150,6 +147,11 @@ class Workload:
                 f"{self._client.where}: pods are still there {GONE_S:.0f} s after they were deleted ({names}): "
                 f"check `kubectl -n {self._client.namespace} get pods -o wide`; a node may not answer."
             )
+
+    def _delete_pod(self, pod: Object) -> None:
+        meta = pod["metadata"]
+        with suppress(ConflictError):  # the name has a new pod by now
+            self._client.delete(PODS, meta["name"], BENCHMARK, grace_s=_GRACE_S, uid=meta["uid"])
 
     def _are_gone(self, uids: set[str], timeout_s: float) -> bool:
         """Wait until none of these pods exists; False after the timeout."""

@@ -34,6 +34,8 @@ AFTER_S: Final = 75.0
 _POLL_S: Final = 1.0
 _FIRST_POLL_S: Final = 0.3
 """After the trials most signs are there as soon as the probe pods have reported."""
+_AFTER_POLL_S: Final = 0.5
+"""No trial is disturbed any more, and the next visit waits."""
 _YOUNG: Final = timedelta(seconds=30)
 """The age below which an agent's pod may not have written its rules yet."""
 
@@ -116,7 +118,7 @@ def observe(
         once,
         lambda result: _is_final(result[2]),
         pause_s=_FIRST_POLL_S,
-        longest_pause_s=_POLL_S,
+        longest_pause_s=_AFTER_POLL_S,
         timeout_s=AFTER_S,
         sleep=around.sleep,
         again=lambda result: around.say(f"waiting: {_waits(result[2])[0]}"),
