@@ -165,9 +165,13 @@ class Scales(StrictModel):
 
 
 class Prepare(StrictModel):
-    """prepare.json: where the trials find their servers. `scale`: the visit's first; None: in older documents."""
+    """prepare.json: where the trials find their servers.
+
+    `scale`: the visit's first. `prepared_at`: when the servers were there. None: in older documents.
+    """
 
     visit: int
+    prepared_at: Instant | None = None
     scale: ScaleChange | None = None
     placements: Annotated[tuple[Placement, ...], Field(max_length=100, fail_fast=True)] = ()
     error: str | None = None

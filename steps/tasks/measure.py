@@ -23,7 +23,7 @@ from steps.settings import turn_order
 from steps.tasks.shared.artifacts import Artifact
 from steps.tasks.shared.inputs import checked_tag
 from steps.tasks.shared.pod import NODE_NETWORK, step
-from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit, progress
+from steps.tasks.shared.step import RUN_FOLDER, VISIT_FOLDER, document, log, planned_visit, progress
 from steps.tasks.shared.turns import turns_of
 
 Network = Literal["node", "outside", "pod"]
@@ -73,15 +73,18 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     timeout: str,  # noqa: ARG001 - the pod's
     title: str,  # noqa: ARG001 - of the workflow's node
     prepared: Annotated[Path, Artifact("prepared", VISIT_FOLDER + "/" + documents.PREPARE)],
+    restored: Annotated[Path | None, Artifact("restored", RUN_FOLDER + "/" + documents.RESTORE, optional=True)],
     document: Annotated[Path, document(f"{VISIT_FOLDER}/{checked_tag('what')}")],
 ) -> None:
     """Write a document for every trial into the folder; a failed trial does not fail the step."""
     chosen, planned = planned_visit(settings, visit)
     if what not in turn_order.steps(planned):
         raise BadInput(f"input what is {what!r}, which visit {planned.visit} does not measure")
-    place = placement_of(documents.read_document(prepared, documents.Prepare).placements, what)
+    servers = documents.read_document(prepared, documents.Prepare)
+    place = placement_of(servers.placements, what)
     client_network.check_place(place, chosen.environment)
     document.mkdir(parents=True, exist_ok=True)
+    _refuse_put_back(servers, restored)
     turns = turns_of(place.turns, what, planned, chosen)
     with turns.programs.stoppable():
         if not is_lab(chosen.environment):
@@ -102,6 +105,28 @@ def _measure(what: str, place: Placement, planned: Visit, chosen: Settings, docu
         turns.leave()
         return
     measure_trials(place, trials, chosen, document, log, progress, turns=turns)
+
+
+def _refuse_put_back(servers: documents.Prepare, restored: Path | None) -> None:
+    """Refuse a visit whose servers went when the run ended before: Argo's Retry repeats this step, and not `configure`.
+
+    It would wait for them for minutes, as while a switch keeps the network down.
+
+    Raises:
+        Problem: the run was put back after the servers were there.
+    """
+    if restored is None or servers.prepared_at is None:
+        return
+    try:
+        ended_at = documents.read_document(restored, documents.Restore).finished_at
+    except Problem as problem:  # it costs no trial
+        log(str(problem))
+        return
+    if ended_at > servers.prepared_at:
+        raise Problem(
+            f"the servers of visit {servers.visit} went when the run was put back at {ended_at:%H:%M:%S} UTC, and "
+            "Argo's Retry makes no switch again that had been made: submit a run that measures it."
+        )
 
 
 def placement_of(placements: Iterable[Placement], what: str) -> Placement:

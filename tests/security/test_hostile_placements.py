@@ -38,7 +38,7 @@ def run_step(folder: Path, what: str, document: object) -> None:
     file = folder / "prepare.json"
     file.write_text(json.dumps(document))
     chosen = settings(topologies="pod-to-service").model_dump_json()
-    measure(chosen, "01", what, "node-a", "pod", "60s", "title", file, folder / "raw")
+    measure(chosen, "01", what, "node-a", "pod", "60s", "title", file, None, folder / "raw")
 
 
 @pytest.fixture
