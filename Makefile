@@ -26,7 +26,7 @@ OTHERS_restore := NAMESPACE IMAGE
 
 # What each target takes: flags of its verb, and behind | what reaches it in another way.
 TAKES := $(foreach verb,$(VERBS),$(verb):$(call taken,$(verb)) | $(OTHERS_$(verb));) image:| IMAGE BASE; \
-  chaos:CONTEXT NAMESPACE DATAPLANES TOPOLOGIES ROUNDS SEED RESULTS | POINTS FAULTS ONLY OUTCOMES MINUTES AGAIN TOGETHER; \
+  chaos:CONTEXT NAMESPACE DATAPLANES TOPOLOGIES ROUNDS SEED RESULTS | POINTS FAULTS ONLY OUTCOMES MINUTES AGAIN TOGETHER RETRIED; \
   chaos-table:| OUTCOMES DOCUMENT; bench-guard:CONTEXT NAMESPACE | MINUTES PAIRS; test:| PYTEST; \
   gallery:RUN RESULTS | ENTRY; fuzz:| FUZZ_INPUTS PYTEST; bench-sensitivity:| FLAGS; bench-cpu:| FLAGS;
 
@@ -227,7 +227,7 @@ bench-guard: $(RUN_READY) ## What the guard of a cluster costs a day, in CPU sec
 
 .PHONY: chaos
 chaos: $(RUN_READY) ## Strike runs on a real cluster at every step by every fault: make chaos KUBECONFIG=/somewhere FAULTS=faults.toml MINUTES=60
-	@$(call flagged,benchmarks.chaos,CONTEXT NAMESPACE DATAPLANES TOPOLOGIES ROUNDS SEED RESULTS POINTS FAULTS ONLY OUTCOMES MINUTES AGAIN TOGETHER)
+	@$(call flagged,benchmarks.chaos,CONTEXT NAMESPACE DATAPLANES TOPOLOGIES ROUNDS SEED RESULTS POINTS FAULTS ONLY OUTCOMES MINUTES AGAIN TOGETHER RETRIED)
 
 .PHONY: chaos-table
 chaos-table: $(RUN_READY) ## What the points of chaos came to so far, as Markdown, without a cluster: make chaos-table DOCUMENT=chaos.md

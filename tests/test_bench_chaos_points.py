@@ -65,6 +65,31 @@ def test_points_of_a_run_are_in_its_order_and_the_last_alone_may_end_it(seed: in
         assert groups == [(point,) for point in wanted]
 
 
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32), most=st.integers(1, 30), count=st.integers(1, 300))
+def test_points_of_a_run_that_is_retried_follow_what_retry_begins_again(seed: int, most: int, count: int) -> None:
+    wanted = points.draw(STEPS, FAULTS, 4, seed)[:count]
+    groups = points.together(wanted, most, retried=True)
+    assert sorted(p.name for group in groups for p in group) == sorted(p.name for p in wanted)
+    assert max(map(len, groups)) <= most
+    for group in groups:
+        assert [point.place for point in group] == sorted({point.place for point in group})
+        visits = [point.visit for point in group if point.visit is not None]
+        assert len(visits) == len(set(visits)), "Retry does not go on with a visit"
+        assert [point for leg in points.legs(group) for point in leg] == list(group)
+        for leg in points.legs(group):
+            assert not any(BY_NAME[point.fault].ends for point in leg[:-1])
+            assert len({point.stage for point in leg}) == len(leg)
+        for leg in points.legs(group)[:-1]:
+            assert BY_NAME[leg[-1].fault].retried
+
+
+def test_stops_of_a_long_run_strike_few_runs() -> None:
+    stops = points.chosen(points.draw(STEPS, FAULTS, 16, 1), "stop@*")[:20]
+    assert max(len(group) for group in points.together(stops, 20, retried=True)) >= 10
+    assert max(len(group) for group in points.together(stops, 20)) == 1
+
+
 def test_last_step_is_struck_before_it_is_over() -> None:
     drawn = points.draw(STEPS, FAULTS, 2, 1)
     assert max(point.delay_s for point in drawn if point.step == "notify") <= 1.0

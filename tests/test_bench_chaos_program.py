@@ -131,12 +131,20 @@ def test_flags_of_the_command_line_reach_the_program(
         seen.append(flags)
         return 0
 
-    argv = ["--points=7", "--only=stop@*", "--rounds=4", "--minutes=60", "--again=true", "--together=4"]
+    argv = [
+        "--points=7",
+        "--only=stop@*",
+        "--rounds=4",
+        "--minutes=60",
+        "--again=true",
+        "--together=4",
+        "--retried=true",
+    ]
     monkeypatch.setattr(sys, "argv", ["chaos", *argv])
     assert program.exit_code(take) == 0
     (flags,) = seen
     assert (flags.points, flags.only, flags.rounds, flags.minutes, flags.again) == (7, "stop@*", 4, 60.0, True)
-    assert flags.together == 4
+    assert (flags.together, flags.retried) == (4, True)
     monkeypatch.setattr(sys, "argv", ["chaos", "--points=many"])
     assert program.exit_code(take) == 2
     assert "points" in capsys.readouterr().err.lower()

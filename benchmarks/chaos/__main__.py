@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from analysis.console.notices import print_notice
 from analysis.console.terminal import printing
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from benchmarks import program
 from benchmarks.chaos import before, commands, outcomes, points, runs, session, tables
@@ -23,7 +23,7 @@ from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import Runner
 from benchmarks.chaos.runs import Shape
-from benchmarks.chaos.strikes import Strikes
+from benchmarks.chaos.strikes import ARGO, Strikes
 from steps.catalogue.option_fields import items
 from steps.cluster.kube.adapter import KubernetesCluster
 from workflows.deployment.deployed import use_deployment
@@ -53,6 +53,7 @@ class Flags:
         minutes: how long this session lasts; 0: until no point is left.
         again: try those points again that missed the bar, or that their run did not come to.
         together: the most points of one run.
+        retried: a run that a Stop ended is retried, and struck again.
         dataplanes: of which each run has as many as its point needs, or all.
         topologies: that each visit measures.
         rounds: of every run; 0: the shortest run that comes to the point.
@@ -69,6 +70,7 @@ class Flags:
     minutes: float = 0.0
     again: bool = False
     together: int = 1
+    retried: bool = False
     dataplanes: str = "ebpf,ebpf-dsr"
     topologies: str = "pod-to-service"
     rounds: int = 0
@@ -93,6 +95,8 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     strikes = Strikes(client, commands.read_commands(flags.faults))
     shape = Shape(tuple(items(flags.dataplanes)), flags.topologies, flags.rounds)
     settings = submit.checked_settings(client, runs.whole_run(shape))
+    if flags.retried:
+        require_retry(strikes)
     wanted = _wanted(flags, strikes, shape.visits)
     names = {point.name for point in wanted}
     tried = [one for one in outcomes.read(flags.outcomes) if one.seed == flags.seed and one.point in names]
@@ -116,7 +120,7 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     print_notice(f"{len(judged)} of {len(wanted)} points are judged; {tables.time_left(len(todo), judged.values())}")
     try:
         session.try_points(
-            points.together(todo, flags.together),
+            points.together(todo, flags.together, retried=flags.retried),
             lambda group: runner.run(group, flags.seed),
             keep,
             lambda sentence: print(sentence, flush=True),
@@ -127,6 +131,16 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
         found = list(judged.values())
         print("\n".join([*tables.points(found), "", *tables.summary(found, strikes.left_out(), tried)]))
     return int(outcomes.misses_bar(tried))
+
+
+def require_retry(strikes: Strikes) -> None:
+    """Make sure that a run can be retried.
+
+    Raises:
+        Unsupported: Argo's program is not here.
+    """
+    if not strikes.can_retry:
+        raise Unsupported(f"RETRIED needs `{ARGO}` on PATH, which makes a Retry.")
 
 
 def _wanted(flags: Flags, strikes: Strikes, visits: int) -> list[Point]:

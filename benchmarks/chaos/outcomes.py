@@ -33,7 +33,8 @@ class Outcome(StrictModel):
         store: why the store can't be read; None: it can.
         back_s: from the end of the fault and of the run until all was as before; None: it never was.
         stuck: why the run did not come to its end, as a clause; None: it did.
-        beside: the other points of the same run, for which all of this but the fault's own is the same.
+        beside: the other points that struck the same run before its end, before a Retry too. For those after it all of
+            this but the fault's own is the same.
         moment_s: from the submission, or the fault before in that run, to the fault, its delay included.
         fault_s: the fault itself.
         end_s: from there to the end of the run.

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 Part = Literal["created", "running", "written", "progressed", "ended"]
@@ -37,6 +38,10 @@ _STAGES: Final[Mapping[str, int]] = {
 }
 """The stages of a run in their order. While a fault lasts, a run may pass the next one's moment."""
 
+_STEPS: Final = tuple(_STAGES)
+_PARTS: Final[tuple[Part, ...]] = ("created", "running", "written", "progressed", "ended")
+"""Steps and their parts in the order of a run."""
+
 _LONGEST_DELAY_S: Final[Mapping[Part, float]] = {
     "created": 2.0,
     "running": 10.0,
@@ -59,6 +64,7 @@ class Fault:
         needs_pod: whether it strikes a step's pod, which has gone where the step has ended.
         silences: whether the node's kubelet can't renew its Lease meanwhile, by which the effect is seen.
         ends: whether the run ends by it, so that no other fault can follow.
+        retried: whether Argo's Retry begins such a run again at the step that was struck.
     """
 
     name: str
@@ -69,6 +75,7 @@ class Fault:
     needs_pod: bool = False
     silences: bool = False
     ends: bool = False
+    retried: bool = False
 
     def strikes(self, step: str, part: Part) -> bool:
         """Whether it applies to this part of this step."""
@@ -91,13 +98,14 @@ FAULTS: Final = (
     ),
     Fault("terminate", "Terminate is pressed", "api", ends=True),
     Fault("delete", "the workflow is deleted", "api", ends=True),
-    Fault("stop", "Stop is pressed", "api", ends=True),
+    Fault("stop", "Stop is pressed", "api", ends=True, retried=True),
     Fault(
         "stop-twice",
         "Stop is pressed, and again while the exit handler puts the cluster back",
         "api",
         steps=frozenset({"configure", "settle", "measure", "clear"}),
         ends=True,
+        retried=True,
     ),
     Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo", ends=True),
 )
@@ -136,6 +144,11 @@ class Point:
     def stage(self) -> tuple[int, int]:
         """When a run comes to it, among the stages that may each have a point of one run."""
         return (_STAGES[self.step], self.visit or 0)
+
+    @property
+    def place(self) -> tuple[tuple[int, int], int, int]:
+        """The same, with the place of its step and part in that stage."""
+        return (self.stage, _STEPS.index(self.step), _PARTS.index(self.part))
 
 
 def steps_of(template: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -179,25 +192,46 @@ def draw(steps: Sequence[Step], faults: Sequence[Fault], visits: int, seed: int)
     return points
 
 
-def together(points: Iterable[Point], most: int) -> list[tuple[Point, ...]]:
+def together(points: Iterable[Point], most: int, *, retried: bool = False) -> list[tuple[Point, ...]]:
     """The points of each run, in the order in which the run comes to them.
 
     Args:
         points: in the order in which they are wanted.
         most: the most points of a run: one in each stage of it, and the last may end it.
+        retried: a run that a Stop ended is retried. It may be struck by several, also in one stage outside of visits:
+            Retry repeats the step, but does not go on with the visit.
     """
     groups: list[list[Point]] = []
     for point in points:
-        open_ = (each for each in groups if len(each) < most and _fits(point, each))
+        open_ = (each for each in groups if len(each) < most and _fits(point, each, retried=retried))
         if (group := next(open_, None)) is None:
             groups.append(group := [])
         group.append(point)
-    return [tuple(sorted(group, key=lambda point: point.stage)) for group in groups]
+    return [tuple(sorted(group, key=lambda point: point.place)) for group in groups]
 
 
-def _fits(point: Point, others: Sequence[Point]) -> bool:
-    run = sorted([*others, point], key=lambda each: each.stage)
-    return len({each.stage for each in run}) == len(run) and not any(BY_NAME[each.fault].ends for each in run[:-1])
+def legs(points: Sequence[Point]) -> list[tuple[Point, ...]]:
+    """The points of one run by how often it is begun: each but the last leg ends with a point that ends the run."""
+    found: list[list[Point]] = [[]]
+    for point in points:
+        found[-1].append(point)
+        if BY_NAME[point.fault].ends:
+            found.append([])
+    return [tuple(leg) for leg in found if leg]
+
+
+def _fits(point: Point, others: Sequence[Point], *, retried: bool) -> bool:
+    run = sorted([*others, point], key=lambda each: each.place)
+    return all(_may_follow(one, next_, retried=retried) for one, next_ in pairwise(run))
+
+
+def _may_follow(point: Point, next_: Point, *, retried: bool) -> bool:
+    """Whether a run that this point struck comes to the next one."""
+    fault = BY_NAME[point.fault]
+    goes_on = retried and fault.retried
+    if fault.ends and not goes_on:
+        return False
+    return point.stage != next_.stage or (goes_on and point.visit is None and point.place != next_.place)
 
 
 def chosen(points: Iterable[Point], only: str) -> list[Point]:

@@ -12,7 +12,7 @@ from benchmarks.chaos import before, before_and_after, moments
 from benchmarks.chaos.before import Objects
 from benchmarks.chaos.before_and_after import Remains, Trials
 from benchmarks.chaos.outcomes import Outcome
-from benchmarks.chaos.points import BY_NAME, Point
+from benchmarks.chaos.points import BY_NAME, Point, legs
 from benchmarks.chaos.strikes import Strikes
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
 from steps.polling import poll
@@ -96,7 +96,7 @@ class Runner:
         Where there are several, one whose moment the run had passed, or did not come to, has none: it tells nothing.
 
         Args:
-            points: in the order in which the run comes to them; only the last may end it.
+            points: in the order in which the run comes to them. A run that one ends before the last is retried.
             seed: of the order in which they were drawn.
 
         Raises:
@@ -107,6 +107,31 @@ class Runner:
         objects = self._objects_before()
         name = submit.create_run(self._client, self._fields(points))
         self._say(f"{', '.join(point.name for point in points)}: run {name}")
+        found: list[Outcome] = []
+        for leg in legs(points):
+            if found and (found[-1].misses or not self._goes_on(name)):
+                break  # the next ones are tried alone
+            judged = self._run_leg(name, leg, objects, seed, began, alone=len(points) == 1)
+            before_it = tuple(one.point for one in found)
+            found += [one.model_copy(update={"beside": (*before_it, *one.beside)}) for one in judged]
+            if not judged:
+                break
+            began = self._clock()
+        return found
+
+    def _goes_on(self, name: str) -> bool:
+        """Press Retry on a run that a Stop ended; whether there was something to retry."""
+        ended = self._client.get(WORKFLOWS, name, BENCHMARK)
+        if ended is None or status.has_succeeded(ended):
+            return False
+        self._say(f"run {name} is retried")
+        self._strikes.retry(name)
+        return True
+
+    def _run_leg(
+        self, name: str, points: Sequence[Point], objects: Objects, seed: int, began: float, *, alone: bool
+    ) -> list[Outcome]:
+        """Strike a run, from where it was begun until it has ended; the outcomes, or none where it came to no point."""
         run, struck = self._strike_all(name, points, objects)
         over = self._clock()
         last = struck[-1]
@@ -116,7 +141,7 @@ class Runner:
         if back_s is None:
             self._put_back_by_hand()
         rows, unreadable = before_and_after.stored(self._store, run)
-        told = struck if len(points) == 1 else [one for one in struck if one.at is not None]
+        told = struck if alone else [one for one in struck if one.at is not None]
         return [
             Outcome(
                 point=one.point.name,

@@ -114,10 +114,15 @@ class Strikes:
         if done.returncode:
             raise Problem(f"`{' '.join(argv)}` failed: {(done.stderr or done.stdout).strip()[-500:]}")
 
+    @property
+    def can_retry(self) -> bool:
+        """Whether Argo's program is here."""
+        return shutil.which(ARGO) is not None
+
     def _has(self, fault: Fault) -> bool:
         if fault.means == "command":
             return fault.name in self._given
-        return fault.means == "api" or shutil.which(ARGO) is not None
+        return fault.means == "api" or self.can_retry
 
     def _machine(self, workflow_name: str, node: Object) -> str:
         """The node of a step's pod; where it has none yet, or no more, the node of another pod, or any node."""

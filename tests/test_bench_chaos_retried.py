@@ -1,0 +1,76 @@
+"""A run that a Stop of the matrix ended is retried, and struck again."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.errors import Unsupported
+from benchmarks.chaos import __main__ as chaos
+from tests.test_bench_chaos import Cluster, point
+from tests.workflows.fake_run import RUN, Status
+
+FIRST, SECOND = point("stop@configure.written", 1), point("stop@configure.running", 2)
+
+
+class Retried(Cluster):
+    """A cluster whose run comes to its second visit when it is retried."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(folder, monkeypatch, guard=True)
+        self.retries: list[str] = []
+        monkeypatch.setattr(self.runner._strikes, "retry", self._retry)
+
+    def _retry(self, name: str) -> None:
+        self.retries.append(name)
+        self._put("Running", Status())
+
+    def _put(self, phase: str, run: Status) -> None:
+        if phase == "Running" and self.retries:
+            run.node("a", "configure", phase="Failed", inputs={"visit": "01"})
+            run.node("b", "configure", inputs={"visit": "02"})
+        super()._put(phase, run)
+
+
+def test_run_that_a_stop_ended_is_retried_and_struck_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Retried(tmp_path, monkeypatch)
+    found = cluster.runner.run([FIRST, SECOND], 3)
+    assert [(one.point, one.beside) for one in found] == [(FIRST.name, ()), (SECOND.name, (FIRST.name,))]
+    assert [(one.verdict, one.struck_at) for one in found] == [("kept", "configure")] * 2
+    assert cluster.retries == [RUN]
+    assert cluster.pressed == 2
+    assert sum(one.took_s or 0 for one in found) == pytest.approx(cluster.waited_s)
+
+
+def test_run_that_succeeds_despite_a_stop_is_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Retried(tmp_path, monkeypatch)
+
+    def succeed(_found: object) -> None:
+        cluster._own().restore()
+        cluster._put("Succeeded", Status())
+
+    monkeypatch.setattr(cluster, "_end", succeed)
+    assert [one.point for one in cluster.runner.run([FIRST, SECOND], 3)] == [FIRST.name]
+    assert cluster.retries == []
+
+
+def test_run_that_left_something_is_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Retried(tmp_path, monkeypatch)
+    cluster.guard = False
+
+    def die(_found: dict[str, Any]) -> None:
+        cluster._put("Failed", Status())
+
+    monkeypatch.setattr(cluster, "_end", die)
+    (found,) = cluster.runner.run([FIRST, SECOND], 3)
+    assert found.misses == ["objects differ", "not as before within 180 s"]
+    assert cluster.retries == []
+
+
+def test_retry_needs_argos_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(tmp_path, monkeypatch, guard=True)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    assert not cluster.runner._strikes.can_retry
+    with pytest.raises(Unsupported, match="RETRIED needs `argo` on PATH"):
+        chaos.require_retry(cluster.runner._strikes)
