@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 
 from analysis.errors import Problem
+from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.calico.proof import observe, switch_cost
 from steps.cluster.kube.calico.switching.cluster_state import read_state
@@ -54,6 +56,31 @@ def test_observe_after_the_trials_waits_for_the_stability_window() -> None:
     assert cluster.state(cluster.observe("ebpf", "after")) == "proven"
     assert cluster.notices
     assert "45 s without a restart" in cluster.notices[0]
+
+
+def test_felix_logs_are_not_read_before_the_woken_probes_have_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(switch(EBPF), after_s=100.0)
+    cluster.observe("ebpf")
+    real, stale = probe_pods.latest_reports, iter(range(3))
+
+    def read() -> int:
+        return sum(r.name == "calico-node-node-a" and r.sub == "log" for r in cluster.store.requests)
+
+    before = read()
+
+    def latest(client: Client, sites: Sequence[probe_pods.Site]) -> dict[str, probe_pods.NodeReport]:
+        reports = real(client, sites)
+        if next(stale, None) is None:
+            return reports
+        assert read() == before
+        past = timedelta(seconds=60)
+        return {n: replace(r, host=r.host and replace(r.host, at=r.host.at - past)) for n, r in reports.items()}
+
+    monkeypatch.setattr(probe_pods, "latest_reports", latest)
+    assert cluster.state(cluster.observe("ebpf", "after")) == "proven"
+    assert next(stale, None) is None
+    assert read() > before
+    assert cluster.notices == [], "nothing was waited for with all signs read"
 
 
 def test_calico_node_that_is_only_being_started_is_waited_for() -> None:

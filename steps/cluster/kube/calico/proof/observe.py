@@ -36,6 +36,10 @@ _FIRST_POLL_S: Final = 0.3
 """After the trials most signs are there as soon as the probe pods have reported."""
 _AFTER_POLL_S: Final = 0.5
 """No trial is disturbed any more, and the next visit waits."""
+_WAKE_S: Final = 3.0
+_WAKE_POLL_S: Final = 0.2
+"""How long woken probes may take to look at their nodes: before that, Felix's logs are read in vain."""
+
 _YOUNG: Final = timedelta(seconds=30)
 """The age below which an agent's pod may not have written its rules yet."""
 
@@ -88,9 +92,12 @@ def observe(
         probe_pods.add_interfaces(client, new, manifests.image(around.variables))
         return look()
 
+    def latest() -> dict[str, probe_pods.NodeReport]:
+        return probe_pods.latest_reports(client, places)
+
     def look() -> tuple[datetime, Sequence[Observation], Sequence[Sign]]:
         now = client.now()
-        reports = probe_pods.latest_reports(client, places)
+        reports = latest()
         observations = read_observations(client, standing, reports)
         cost = cost_signs(reports, now) if moment == "before" else []
         return (
@@ -113,6 +120,13 @@ def observe(
     if moment == "before":
         now, observations, found = once()
         return [*found, *_restart_agents(around, standing, observations, now)]
+    poll(
+        lambda: all(readiness.is_fresh(report.host, client.now()) for report in latest().values()),
+        operator.truth,
+        pause_s=_WAKE_POLL_S,
+        timeout_s=_WAKE_S,
+        sleep=around.sleep,
+    )
     # polled, since it is read from logs and waits for time to pass
     now, observations, found = poll(
         once,

@@ -12,6 +12,7 @@ from typing import Final
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.cluster.kube.calico.felix.process import FelixProcess
 from steps.cluster.kube.calico.proof.signs import Observation, node_signs
+from steps.cluster.kube.probe.report import HostProbe
 from steps.domain import Moment, Sign
 from steps.proof.wait import FOR_GOOD, WAITING
 
@@ -178,7 +179,7 @@ def _pending(observation: Observation, now: datetime, changed_at: datetime | Non
         yield "it could not be observed: " + (
             "; ".join(observation.missed) or "no log and no report of a probe pod there"
         )
-    if host is not None and now - host.at > timedelta(seconds=FRESH_S):
+    if host is not None and not is_fresh(host, now):
         yield f"the last report of its probe pod is {(now - host.at).total_seconds():.0f} s old"
     if host is not None and host.felix_ready is False:
         yield "Felix reports that it is not ready"
@@ -186,6 +187,11 @@ def _pending(observation: Observation, now: datetime, changed_at: datetime | Non
         yield "Felix answered its readiness probe before, and no longer does"
     yield from _unstable(observation, now, changed_at, stable_s)
     yield from _unanswered(observation, now)
+
+
+def is_fresh(host: HostProbe | None, now: datetime) -> bool:
+    """Whether a probe's look at its node still describes the present state."""
+    return host is not None and now - host.at <= timedelta(seconds=FRESH_S)
 
 
 def _unfinished(observation: Observation, current: FelixProcess) -> Iterator[str]:
