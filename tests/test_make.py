@@ -201,7 +201,7 @@ def test_make_variable_values_are_passed_literally(make: Make, name: str, text: 
     [
         ("gallery", ["ENTRY=calico", "RUN=latest"]),
         ("chaos", ["CONTEXT=kind", "POINTS=3", "FAULTS=faults.toml", "ONLY=stop@*", "OUTCOMES=outcomes.jsonl"]),
-        ("chaos", ["ROUNDS=4", "TOPOLOGIES=pod-to-pod", "MINUTES=60", "AGAIN=true", "TOGETHER=4"]),
+        ("chaos", ["ROUNDS=4", "TOPOLOGIES=pod-to-pod", "MINUTES=60", "AGAIN=true", "TOGETHER=4", "RETRIED=true"]),
         ("chaos-table", ["OUTCOMES=outcomes.jsonl", "DOCUMENT=docs/chaos.md"]),
         ("bench-guard", ["CONTEXT=kind", "NAMESPACE=argo", "MINUTES=5", "PAIRS=6"]),
         ("report", ["RUN=latest"]),
