@@ -8,7 +8,7 @@ import pytest
 
 from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
-from benchmarks.chaos import before_and_after, moments, runner
+from benchmarks.chaos import before_and_after, moments, waits
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import NotAsBeforeError, Runner
@@ -63,7 +63,7 @@ class Cluster:
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, guard: bool, calico: Calico | None = None
     ) -> None:
         monkeypatch.setattr(submit, "create_run", self._create)
-        monkeypatch.setattr(runner, "_PAUSE_S", 25.0)  # the clock is the test's, and each look costs
+        monkeypatch.setattr(waits, "_PAUSE_S", 25.0)  # the clock is the test's, and each look costs
         self.calico = calico or Calico()
         self.before = self.calico.settings()
         self.guard = guard
@@ -189,10 +189,10 @@ def test_chaos_waits_for_the_run_of_a_session_that_was_broken_off(
         return cluster._create()
 
     monkeypatch.setattr(submit, "create_run", create)
-    cluster.runner._sleep = time_passes
+    cluster.runner._waits.sleep = time_passes
     assert cluster.run(point("stop@configure.written", 1)).misses == []
     assert made == [ends_at + 1], "it was submitted when the other had ended"
-    monkeypatch.setattr(runner, "LONGEST_RUN_S", 50.0)
+    monkeypatch.setattr(waits, "LONGEST_RUN_S", 50.0)
     ends_at = -1
     cluster.calico.store.put("argoproj.io", "workflows", {"metadata": metadata, "spec": {}, "status": {}})
     with pytest.raises(NotAsBeforeError, match="run before is at work for more than 50 s: stop it"):
@@ -273,7 +273,7 @@ def test_nothing_is_pressed_on_a_run_that_ended_before_its_point(
         cluster.ends_at = max(5, cluster.looks + 1)
         cluster._sleep(seconds)
 
-    cluster.runner._sleep = end_is_seen
+    cluster.runner._waits.sleep = end_is_seen
     found = cluster.run(point(f"{fault}@clear.running", 1))
     assert found.verdict == "not struck"
     assert cluster.pressed == 0
@@ -288,7 +288,7 @@ def test_run_that_ends_in_the_delay_is_not_struck(tmp_path: Path, monkeypatch: p
             cluster._put("Failed", Status())
         cluster._sleep(seconds)
 
-    cluster.runner._sleep = sleep
+    cluster.runner._waits.sleep = sleep
     assert cluster.run(late).verdict == "not struck"
     assert cluster.pressed == 0
 

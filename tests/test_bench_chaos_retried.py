@@ -20,17 +20,27 @@ class Retried(Cluster):
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(folder, monkeypatch, guard=True)
         self.retries: list[str] = []
+        self.retried_at = self.second_at = 0
         monkeypatch.setattr(self.runner._strikes, "retry", self._retry)
 
     def _retry(self, name: str) -> None:
         self.retries.append(name)
+        self.retried_at = self.looks
         self._put("Running", Status())
 
     def _put(self, phase: str, run: Status) -> None:
+        """Of the second visit the first node was over before."""
         if phase == "Running" and self.retries:
-            run.node("a", "configure", phase="Failed", inputs={"visit": "01"})
-            run.node("b", "configure", inputs={"visit": "02"})
+            run = Status()
+            run.node("b", "configure", phase="Succeeded", inputs={"visit": "02"})
+            if self.looks > self.retried_at + 5:
+                run.node("c", "configure", inputs={"visit": "02"})
         super()._put(phase, run)
+
+    def _end(self, found: dict[str, Any]) -> None:
+        if self.retries:
+            self.second_at = self.second_at or self.looks
+        super()._end(found)
 
 
 def test_run_that_a_stop_ended_is_retried_and_struck_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +50,7 @@ def test_run_that_a_stop_ended_is_retried_and_struck_again(tmp_path: Path, monke
     assert [(one.verdict, one.struck_at) for one in found] == [("kept", "configure")] * 2
     assert cluster.retries == [RUN]
     assert cluster.pressed == 2
+    assert cluster.second_at > cluster.retried_at + 5, "not at what was over when it was retried"
     assert sum(one.took_s or 0 for one in found) == pytest.approx(cluster.waited_s)
 
 

@@ -10,15 +10,22 @@ Object = dict[str, Any]
 _OVER: Final = frozenset({"Succeeded", "Failed", "Error"})
 
 
-def node_of(workflow: Object, point: Point, *, written: bool) -> Object | None:
+def node_of(workflow: Object, point: Point, *, written: bool, over: frozenset[str] = frozenset()) -> Object | None:
     """The node of the point's step, once the run has come to the point; None: not yet.
 
     Args:
         workflow: its present state.
         point: the moment that is waited for.
         written: whether an object of the switch has changed since the point's step was first seen at work.
+        over: the nodes that do not count, by their ids.
     """
-    return next((node for node in _of_step(workflow, point) if _has_come(node, point, written=written)), None)
+    nodes = (node for node in _of_step(workflow, point) if node.get("id") not in over)
+    return next((node for node in nodes if _has_come(node, point, written=written)), None)
+
+
+def over(workflow: Object) -> frozenset[str]:
+    """The nodes that are over, by their ids."""
+    return frozenset(id_ for id_, node in status.nodes(workflow).items() if node.get("phase") in _OVER)
 
 
 def is_at_work(workflow: Object, point: Point) -> bool:
