@@ -1,6 +1,6 @@
 """The raw documents of a run below `raw/RUN/`: their names, their contents, and how they are written and read.
 
-    run.json  preflight.json  snapshot.json  restore.json
+    run.json  preflight.json  snapshot.json  restore.json  late.json
     visit-01/configure.json  settle.json  retreat.json  prepare.json  clear.json
     visit-01/host-network/0001.json.gz       one for each reference, by the position of the trial after it
     visit-01/TOPOLOGY/0001.json.gz           one for each trial
@@ -43,6 +43,7 @@ RUN: Final = "run.json"
 PREFLIGHT: Final = "preflight.json"
 SNAPSHOT: Final = "snapshot.json"
 RESTORE: Final = "restore.json"
+LATE: Final = "late.json"
 CONFIGURE: Final = "configure.json"
 SETTLE: Final = "settle.json"
 RETREAT: Final = "retreat.json"
@@ -189,6 +190,12 @@ class Restore(StrictModel):
     changes: Changes = ()
     left: Annotated[tuple[str, ...], Field(max_length=10_000, fail_fast=True)] = ()
     error: str | None = None
+
+
+class Late(StrictModel):
+    """late.json: the evidence of every visit that a Stop interrupted, from all ends of a run that was retried."""
+
+    evidence: Annotated[tuple[Evidence, ...], Field(max_length=1_000, fail_fast=True)] = ()
 
 
 Ratio = Annotated[float, Field(ge=0, le=1_000)]

@@ -254,7 +254,7 @@ def test_points_of_one_run_are_judged_together_but_for_one_that_passed(
         status_of(phase, run)
 
     monkeypatch.setattr(cluster, "_put", put)
-    found = cluster.runner.run([first, point("pod-deleted@preflight.running"), last], 3)
+    found = list(cluster.runner.run([first, point("pod-deleted@preflight.running"), last], 3))
     assert [(one.point, one.beside) for one in found] == [(first.name, (last.name,)), (last.name, (first.name,))]
     assert [one.misses for one in found] == [[], []]
     assert {one.run for one in found} == {RUN}

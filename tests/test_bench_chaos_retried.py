@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import Unsupported
+from analysis.errors import BadInput, Problem, Unsupported
 from benchmarks.chaos import __main__ as chaos
 from tests.test_bench_chaos import Cluster, point
 from tests.workflows.fake_run import RUN, Status
@@ -45,7 +45,7 @@ class Retried(Cluster):
 
 def test_run_that_a_stop_ended_is_retried_and_struck_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Retried(tmp_path, monkeypatch)
-    found = cluster.runner.run([FIRST, SECOND], 3)
+    found = list(cluster.runner.run([FIRST, SECOND], 3))
     assert [(one.point, one.beside) for one in found] == [(FIRST.name, ()), (SECOND.name, (FIRST.name,))]
     assert [(one.verdict, one.struck_at) for one in found] == [("kept", "configure")] * 2
     assert cluster.retries == [RUN]
@@ -63,6 +63,22 @@ def test_run_that_succeeds_despite_a_stop_is_not_retried(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(cluster, "_end", succeed)
     assert [one.point for one in cluster.runner.run([FIRST, SECOND], 3)] == [FIRST.name]
+    assert cluster.retries == []
+
+
+def test_outcomes_are_kept_where_a_retry_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Retried(tmp_path, monkeypatch)
+
+    def refuse(_name: str) -> None:
+        raise Problem("`argo retry` failed")
+
+    monkeypatch.setattr(cluster.runner._strikes, "retry", refuse)
+    assert [one.point for one in cluster.runner.run([FIRST, SECOND], 3)] == [FIRST.name]
+
+
+def test_outcome_is_known_before_the_run_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Retried(tmp_path, monkeypatch)
+    assert next(iter(cluster.runner.run([FIRST, SECOND], 3))).point == FIRST.name
     assert cluster.retries == []
 
 
@@ -84,4 +100,6 @@ def test_retry_needs_argos_program(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     assert not cluster.runner._strikes.can_retry
     with pytest.raises(Unsupported, match="RETRIED needs `argo` on PATH"):
-        chaos.require_retry(cluster.runner._strikes)
+        chaos.require_retry(cluster.runner._strikes, 4)
+    with pytest.raises(BadInput, match="RETRIED needs TOGETHER"):
+        chaos.require_retry(cluster.runner._strikes, 1)

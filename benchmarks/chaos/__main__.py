@@ -96,7 +96,7 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     shape = Shape(tuple(items(flags.dataplanes)), flags.topologies, flags.rounds)
     settings = submit.checked_settings(client, runs.whole_run(shape))
     if flags.retried:
-        require_retry(strikes)
+        require_retry(strikes, flags.together)
     wanted = _wanted(flags, strikes, shape.visits)
     names = {point.name for point in wanted}
     tried = [one for one in outcomes.read(flags.outcomes) if one.seed == flags.seed and one.point in names]
@@ -133,12 +133,15 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     return int(outcomes.misses_bar(tried))
 
 
-def require_retry(strikes: Strikes) -> None:
-    """Make sure that a run can be retried.
+def require_retry(strikes: Strikes, together: int) -> None:
+    """Make sure that a run can be retried, and is.
 
     Raises:
+        BadInput: each point has a run of its own.
         Unsupported: Argo's program is not here.
     """
+    if together == 1:
+        raise BadInput("RETRIED needs TOGETHER, the most points of one run, such as TOGETHER=8.")
     if not strikes.can_retry:
         raise Unsupported(f"RETRIED needs `{ARGO}` on PATH, which makes a Retry.")
 

@@ -33,9 +33,9 @@ def is_at_work(workflow: Object, point: Point) -> bool:
     return any(node.get("phase") in {"Pending", "Running"} for node in _of_step(workflow, point))
 
 
-def has_passed(workflow: Object, point: Point) -> bool:
-    """Whether the point's step has ended, all nodes of it."""
-    nodes = _of_step(workflow, point)
+def has_passed(workflow: Object, point: Point, over: frozenset[str] = frozenset()) -> bool:
+    """Whether the point's step has ended, all nodes of it but those that do not count."""
+    nodes = [node for node in _of_step(workflow, point) if node.get("id") not in over]
     return bool(nodes) and all(node.get("phase") in _OVER for node in nodes)
 
 
@@ -66,6 +66,8 @@ def _of_step(workflow: Object, point: Point) -> list[Object]:
 
 def _has_come(node: Object, point: Point, *, written: bool) -> bool:
     phase = node.get("phase") or "Pending"
+    if phase == "Pending" and (node.get("synchronizationStatus") or {}).get("waiting"):
+        return False  # for the visit before it, where Retry begins all at once
     if phase in _OVER:
         return True  # the moment was missed by a look; as near to it as can be
     if point.part == "created":

@@ -1,7 +1,7 @@
 """One run of the matrix: it is submitted, struck at its moments, and what it leaves is compared with before."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,8 @@ class Runner:
         self._waits = Waits(client, sleep, clock)
         self._clock = clock
 
-    def run(self, points: Sequence[Point], seed: int) -> list[Outcome]:
-        """Try the points of one run; the outcome of each.
+    def run(self, points: Sequence[Point], seed: int) -> Iterator[Outcome]:
+        """Try the points of one run; the outcome of each, once the run has ended after it.
 
         Where there are several, one whose moment the run had passed, or did not come to, has none: it tells nothing.
 
@@ -97,20 +97,19 @@ class Runner:
         objects = self._objects_before()
         name = submit.create_run(self._client, self._fields(points))
         self._say(f"{', '.join(point.name for point in points)}: run {name}")
-        found: list[Outcome] = []
+        struck: tuple[str, ...] = ()
         over: frozenset[str] | None = frozenset()
         for leg in legs(points):
-            if found:
-                over = None if found[-1].misses else self._retry(name)
+            if struck:
+                began = self._clock()
+                over = self._retry(name)
             if over is None:
-                break
+                return
             judged = self._run_leg(name, leg, objects, seed, began, over=over, alone=len(points) == 1)
-            before_it = tuple(one.point for one in found)
-            found += [one.model_copy(update={"beside": (*before_it, *one.beside)}) for one in judged]
-            if not judged:
-                break
-            began = self._clock()
-        return found
+            yield from (one.model_copy(update={"beside": (*struck, *one.beside)}) for one in judged)
+            if not judged or any(one.misses for one in judged):
+                return
+            struck += tuple(one.point for one in judged)
 
     def _retry(self, name: str) -> frozenset[str] | None:
         """Press Retry on a run that a Stop ended; what it does not run again, or None if it can't be retried."""
@@ -118,7 +117,11 @@ class Runner:
         if ended is None or status.has_succeeded(ended):
             return None
         self._say(f"run {name} is retried")
-        self._strikes.retry(name)
+        try:
+            self._strikes.retry(name)
+        except Problem as problem:  # its further points are tried in runs of their own
+            self._say(str(problem))
+            return None
         return moments.over(self._client.get(WORKFLOWS, name, BENCHMARK) or ended)
 
     def _run_leg(
@@ -179,7 +182,7 @@ class Runner:
             found = _Struck(point) if node is None else self._strike(point, run, workflow, node, since)
             since = self._clock()
             struck.append(found)
-            if node is None and not moments.has_passed(workflow, point):
+            if node is None and not moments.has_passed(workflow, point, over):
                 break  # the run has ended, or hangs
         return run, struck
 

@@ -20,7 +20,7 @@ def left(points: Iterable[Point], judged: Mapping[str, Outcome], *, again: bool)
 
 def try_points(
     groups: Sequence[tuple[Point, ...]],
-    try_run: Callable[[tuple[Point, ...]], list[Outcome]],
+    try_run: Callable[[tuple[Point, ...]], Iterable[Outcome]],
     keep: Callable[[Outcome], None],
     say: Callable[[str], None],
     *,
@@ -33,7 +33,7 @@ def try_points(
 
     Args:
         groups: the points of each run, in their order.
-        try_run: tries the points of one run; without an outcome for one that tells nothing.
+        try_run: tries the points of one run, with each outcome as it comes; without one for a point that tells nothing.
         keep: called with each outcome at once.
         say: called with a sentence for each outcome.
         longest_s: how long the session lasts; None: until there is no point left.
@@ -48,11 +48,12 @@ def try_points(
             say(f"The session is over: {tables.time_left(sum(map(len, waiting)), found)}")
             return
         group = waiting.pop(0)
-        judged = {outcome.point: outcome for outcome in try_run(group)}
+        judged = {}
+        for outcome in try_run(group):
+            keep(outcome)
+            judged[outcome.point] = outcome
         longest = max(longest, clock() - begins)
         found += judged.values()
-        for outcome in judged.values():
-            keep(outcome)
         alone = [point for point in group if len(group) > 1 and _is_open(judged.get(point.name))]
         waiting = [*((point,) for point in alone), *waiting]
         for outcome in judged.values():

@@ -66,7 +66,7 @@ class Waits:
                 written = now != at_start or (point.step == "configure" and now != objects)
             return workflow, moments.node_of(workflow, point, written=written, over=over)
 
-        if passed and moments.has_passed(first := look()[0], point):
+        if passed and moments.has_passed(first := look()[0], point, over):
             return first, None
         return self._poll(
             look, lambda found: found[1] is not None or status.has_ended(found[0]), _LOOK_S, LONGEST_RUN_S

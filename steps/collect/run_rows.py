@@ -18,6 +18,7 @@ from steps.catalogue import profiles, tools
 from steps.catalogue.factors import FACTORS, of_none
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.collect import fitting
+from steps.collect.late_evidence import read_late
 from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
 from steps.collect.trial_rows import sample_rows, trial_row
 from steps.collect.visit_record import read_visit
@@ -54,7 +55,7 @@ def run_rows(
     if run_id not in {None, run.run_id}:
         raise Problem(f"{documents.RUN} is of run {run.run_id}, not of {run_id}, so nothing of it is stored")
     preflight, doubt = _preflight(raw_directory, run)
-    late = _late_evidence(raw_directory)
+    late = read_late(raw_directory)
     planned = preflight.visits if preflight is not None else schedule.make_schedule(run.settings)
     looks = read_looks(raw_directory)
 
@@ -63,7 +64,7 @@ def run_rows(
 
     tables: dict[str, list[Row]] = {"runs": [], "visits": [], "trials": [], "samples": []}
     for visit in due_visits(run.settings, planned, looks, is_reached):
-        record = read_visit(raw_directory / documents.visit_directory(visit.visit), visit, doubt, late)
+        record = read_visit(raw_directory / documents.visit_directory(visit.visit), visit, doubt, late.get(visit.visit))
         tables["visits"].append({"run_id": run.run_id, **visit_row(record)})
         rows: list[Row] = []
         # the documents of one topology alone are in memory at one time
@@ -105,13 +106,6 @@ def _preflight(directory: Path, run: RunDocument) -> tuple[documents.Preflight |
     if not schedule.is_plan(found.visits, schedule.without_dataplanes(run.settings, left_out)):
         return None, f"{documents.PREFLIGHT} is damaged: its visits are not those that were planned"
     return found, None
-
-
-def _late_evidence(directory: Path) -> documents.Evidence | None:
-    try:
-        return documents.read_document(directory / documents.RESTORE, documents.Restore).evidence
-    except (FileNotFoundError, Problem):
-        return None
 
 
 def most_bytes(trial: Trial, omit_s: int) -> int:

@@ -177,7 +177,8 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
         directory: the visit's.
         visit: as planned.
         doubt: why the run ended early, if known.
-        late: evidence after the last trial, taken by restore.
+        late: evidence after the last trial, taken by restore. It counts instead of clear.json, which Argo's Retry
+            writes anew when another dataplane runs.
     """
     faults: dict[str, str] = {}
 
@@ -199,14 +200,12 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
     references = [document(name, documents.CanaryDocument) for name in names]
     clear = document(documents.CLEAR, documents.Evidence)
     went_on = clear is not None
-    if clear is None and documents.CLEAR not in faults and late is not None and late.visit == visit.visit:
-        clear = late
     return VisitRecord(
         visit=visit,
         configure=document(documents.CONFIGURE, documents.Configure),
         settle=document(documents.SETTLE, documents.Evidence),
         prepare=document(documents.PREPARE, documents.Prepare),
-        clear=clear,
+        clear=late or clear,
         scales=document(_CHANGES, documents.Scales),
         references=tuple(reference for reference in references if reference is not None),
         faults=faults,

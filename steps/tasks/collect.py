@@ -6,10 +6,11 @@ from typing import Annotated
 from analysis.errors import Problem
 from steps.catalogue.option_fields import shown_option
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
+from steps.documents import LATE
 from steps.settings import environment
 from steps.tasks.shared.artifacts import Artifact
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import RUN_FOLDER, log, own_run_id
+from steps.tasks.shared.step import RUN_FOLDER, document, log, own_run_id
 
 _DOCUMENTS = Artifact("documents", RUN_FOLDER + "/", optional=True)
 
@@ -23,8 +24,17 @@ def collect(documents: Annotated[Path | None, _DOCUMENTS]) -> None:
 
 
 @step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
-def recollect(documents: Annotated[Path | None, _DOCUMENTS]) -> None:
-    """The same in the exit handler, for a run whose own collect never ran or ran too early."""
+def recollect(
+    documents: Annotated[Path | None, _DOCUMENTS],
+    document: Annotated[Path, document(f"{RUN_FOLDER}/{LATE}")],
+) -> None:
+    """The same in the exit handler, for a run whose own collect never ran or ran too early.
+
+    It keeps the evidence of the visit that was interrupted, for a run that Argo's Retry begins again.
+    """
+    from steps.collect.late_evidence import keep_late  # noqa: PLC0415 - as below
+
+    keep_late(documents, document)
     store_rows(documents)
 
 

@@ -61,6 +61,19 @@ def test_only_watched_namespace_is_used_with_a_note(argument: str) -> None:
     assert "one that watches all namespaces lets the benchmark have its own" in output
 
 
+@pytest.mark.parametrize("level", ["baseline", "restricted", "privileged"])
+def test_shared_namespace_that_admits_no_pod_on_the_nodes_network_is_refused(level: str) -> None:
+    store = cluster()
+    labels = {"pod-security.kubernetes.io/enforce": level}
+    store.put("", "namespaces", {"metadata": {"name": NAMESPACE, "labels": labels}})
+    if level == "privileged":
+        assert "is not the benchmark's alone" in deploy_to(store, NAMESPACE)
+        return
+    said = f"enforces the Pod Security level {level}, .* label namespace {NAMESPACE} pod-security"
+    with pytest.raises(Unsupported, match=said):
+        deploy_to(store, NAMESPACE)
+
+
 def test_earlier_deployment_stays_where_it_is_with_a_note() -> None:
     store = cluster()
     deploy_to(store, NAMESPACE)

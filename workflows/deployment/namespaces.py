@@ -14,6 +14,9 @@ from workflows.template.benchmark import NAME
 OWN: Final = "dataplane-benchmark"
 """The default: a pod may use every service account and Secret of its namespace, so here are the benchmark's only."""
 
+_ENFORCED: Final = "pod-security.kubernetes.io/enforce"
+_PRIVILEGED: Final = "privileged"
+
 _EARLIER: Final = "argo"
 """The default of earlier versions."""
 
@@ -33,7 +36,8 @@ def choose_namespace(client: UserClient, found: Argo, wanted: str) -> ChosenName
     One benchmark per cluster: it switches the one network, and the cluster-wide roles have fixed names.
 
     Raises:
-        Unsupported: the benchmark is deployed in another namespace, or Argo does not watch this one.
+        Unsupported: the benchmark is deployed in another namespace, Argo does not watch this one, or it admits no pod
+            in the nodes' own network.
     """
     deployed = _bound_namespace(client)
     if wanted and deployed not in {"", wanted}:
@@ -48,7 +52,14 @@ def choose_namespace(client: UserClient, found: Argo, wanted: str) -> ChosenName
             f"deploy with NAMESPACE={found.watches}."
         )
     there = client.get(NAMESPACES, name)
-    owned = there is None or (there["metadata"].get("labels") or {}).get(LABEL) == PART
+    labels = there["metadata"].get("labels") or {} if there is not None else {}
+    owned = there is None or labels.get(LABEL) == PART
+    if not owned and (level := labels.get(_ENFORCED, _PRIVILEGED)) != _PRIVILEGED:
+        raise Unsupported(
+            f"Namespace {name} enforces the Pod Security level {level}, and the benchmark's steps use the nodes' own "
+            f"network: have an administrator type `{client.kubectl} label namespace {name} {_ENFORCED}={_PRIVILEGED} "
+            "--overwrite`, or deploy into another namespace."
+        )
     return ChosenNamespace(name, owned, () if owned else (_shared(name, found),))
 
 

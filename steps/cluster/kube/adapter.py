@@ -87,6 +87,11 @@ class KubernetesCluster:
         held = lock.find_lock(self._client)
         return held if held is not None and held.owner == self._owner else None
 
+    def _own_lock_of(self, visit: Visit) -> HeldLock | None:
+        """This run's lock, unless another of its visits has switched since: Argo's Retry may begin several at once."""
+        held = self._own_lock
+        return held if held is not None and held.visit is not None and held.visit.visit == visit.visit else None
+
     @property
     def measured_nodes(self) -> tuple[str, ...]:
         """The client's node and the server's: those of the lock's snapshot, else a new choice."""
@@ -140,8 +145,11 @@ class KubernetesCluster:
         return self._cni.configure(dataplane, before, visit)
 
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
-        """Return to what ran before the run; with a reason, no later visit tries the dataplane again."""
-        held = self._own_lock
+        """Return to what ran before the run, unless another visit has switched since.
+
+        With a reason, no later visit tries the dataplane again.
+        """
+        held = self._own_lock_of(visit)
         if held is None:
             return []
         if reason is not None:
@@ -153,22 +161,27 @@ class KubernetesCluster:
         """Observe each measured node now, with the traffic that the signs need.
 
         Raises:
-            Problem: the visit's switch was reversed, as by Argo's Stop and Retry, so that no proof can come.
+            Problem: the visit's switch is over, as by Argo's Stop and Retry, so that there is nothing to prove.
         """
         standing = self._standing
-        if moment == "before":
-            self._refuse_reversed(standing, visit)
+        self._refuse_reversed(standing, visit)
         return self._cni.observe(standing, self.measured_nodes, visit, moment)
 
     def _refuse_reversed(self, standing: Standing, visit: Visit) -> None:
-        dataplane = Arm.parse(visit.dataplane).name
-        if self._owner.workflow is None or dataplane in {AS_IS, standing.dataplane} or self._own_lock is not None:
+        held, dataplane = self._own_lock, Arm.parse(visit.dataplane).name
+        if self._owner.workflow is None or self._own_lock_of(visit) is not None:
             return
-        raise Problem(
-            f"{self._client.where}: the switch to {dataplane} was put back when this run ended before, or while it "
-            f"gave no sign of life, so {standing.dataplane} runs now. Argo makes no switch again that had been made: "
-            "submit a run that measures it."
-        )
+        if held is not None and held.visit is not None:
+            raise Problem(
+                f"{self._client.where}: visit {held.visit.visit} has begun since, so {standing.dataplane} runs now. "
+                f"Argo's Retry makes no switch again that had been made: submit a run that measures {dataplane}."
+            )
+        if held is None and dataplane not in {AS_IS, standing.dataplane}:
+            raise Problem(
+                f"{self._client.where}: the switch to {dataplane} was put back when this run ended before, or while it "
+                f"gave no sign of life, so {standing.dataplane} runs now. Argo makes no switch again that had been "
+                "made: submit a run that measures it."
+            )
 
     def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:  # noqa: ARG002 - of the port
         """Change the cluster's Services, endpoints and policies from whatever they are to this scale.
@@ -251,7 +264,9 @@ class KubernetesCluster:
 
     def clear(self, visit: Visit) -> None:
         """Delete what the trials needed, but not what another visit needs by now. Safe to run twice."""
-        lock.refuse_others(self._client, self._owner)
+        held = lock.refuse_others(self._client, self._owner)
+        if held is not None and self._own_lock_of(visit) is None:
+            return  # another visit has begun
         if not trial_servers.serve_another(self._client, visit):
             trial_servers.clear(self._client)
 

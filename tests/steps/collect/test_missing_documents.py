@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from analysis.errors import Problem
 from steps import documents
 from steps.collect import run_rows
+from steps.collect.late_evidence import keep_late, read_late
 from steps.domain import Finding
 from steps.settings import schedule
 from steps.strict_model import StrictModel
@@ -209,6 +210,41 @@ def test_visit_interrupted_by_stop_is_proven_by_restore(run: Path) -> None:
         assert {t["outcome"] for t in of_visit(found["trials"], 1)} == {"measured"}
     assert outcomes[name] == ["measured", "measured", "not-run"]
     assert outcomes["lab-nftables"] == ["failed", "failed", "not-run"]
+
+
+def late(run: Path, seen: str) -> documents.Evidence:
+    """Evidence of the second visit, taken by restore."""
+    signs = tuple(sign(node, seen, moment="after") for node in NODES)
+    found = documents.Evidence(visit=2, nodes=NODES, signs=signs)
+    documents.write_document(run / documents.RESTORE, documents.Restore(finished_at=AT, evidence=found))
+    return found
+
+
+def test_retry_of_a_stopped_run_voids_no_finished_trial(run: Path) -> None:
+    """It observes anew, when another dataplane runs, and the run ends again without an interrupted visit."""
+    folder = stopped(run)
+    name = visits(run)[1].dataplane.partition("+")[0]
+    late(run, name)
+    keep_late(run, run / documents.LATE)
+    other = tuple(sign(node, "lab-nftables", moment="after") for node in NODES)
+    documents.write_document(folder / documents.CLEAR, documents.Evidence(visit=2, nodes=NODES, signs=other))
+    for again in range(2):
+        documents.write_document(run / documents.RESTORE, documents.Restore(finished_at=AT))
+        outcomes = [t["outcome"] for t in of_visit(tables(run)["trials"], 2)]
+        assert outcomes[:2] == ["measured", "measured"], again
+        keep_late(run, run / documents.LATE)
+
+
+def test_last_evidence_of_a_visit_counts_and_damaged_one_does_not(run: Path) -> None:
+    stopped(run)
+    name = visits(run)[1].dataplane.partition("+")[0]
+    late(run, "lab-nftables")
+    keep_late(run, run / documents.LATE)
+    assert late(run, name) == read_late(run)[2]
+    (run / documents.RESTORE).write_text("{")
+    assert read_late(run)[2].signs[0].indicates == ("lab-nftables",)
+    (run / documents.LATE).write_text("[")
+    assert read_late(run) == {}
 
 
 def test_run_without_documents_was_refused_or_stopped(tmp_path: Path) -> None:

@@ -86,6 +86,25 @@ def test_default_deny_network_policy_stops_the_run() -> None:
     assert bench.kubelet.services() == {}
 
 
+def test_network_policy_that_admits_pods_alone_stops_the_run() -> None:
+    """The benchmark's own steps are in the nodes' network, and reach its servers from there."""
+    bench = Bench()
+    same: Object = {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}], "policyTypes": ["Ingress"]}
+    put(bench, NETWORKING, "networkpolicies", "same-namespace", same, NAMESPACE)
+
+    def say(pod: Object) -> str | None:
+        failing = "a pod on" if pod["spec"]["hostNetwork"] else ""
+        return fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables", failing=failing)
+
+    bench.kubelet.says = say
+    (found,) = findings(bench)
+    assert (found.severity, found.subject) == ("stop", "pods")
+    assert found.reason.startswith(
+        "node-a gets no answer from a pod on node-b by TCP; node-b gets no answer from a pod"
+    )
+    assert "NetworkPolicy bench/same-namespace applies to it" in found.reason
+
+
 def test_network_policy_remedy_selects_the_trial_pods() -> None:
     bench = Bench()
     bench.prepare("pod-to-pod")

@@ -185,7 +185,8 @@ class Transport:
                 ),
             )
         except TransientError:
-            self._ways = [*self._ways[1:], self._ways[0]]
+            if self._ways[0][0] == host:  # else another thread has turned to the next one
+                self._ways = [*self._ways[1:], self._ways[0]]
             raise
         self._answered = True
         if response.status < _BAD:

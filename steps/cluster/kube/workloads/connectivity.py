@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Final, Literal
 
 from analysis.console.excerpts import excerpt
@@ -110,7 +111,8 @@ def findings(
 ) -> list[Finding]:
     """Whether the image starts on both nodes, and a port is open between them both ways, by TCP and by UDP.
 
-    It is tried from node to node, and from pod to pod, so that a network policy of any kind is found by its effect.
+    It is tried from node to node, from pod to pod and from node to pod: a network policy of any kind is found by its
+    effect.
 
     Args:
         client: of the cluster.
@@ -128,12 +130,17 @@ def findings(
         inner.ensure_services(_service(len(places), port))
         servers = [*check_manifests(places, image, port, token), *_servers(places, image, port, token)]
         there = {pod["metadata"]["name"]: pod for pod in inner.ensure_pods(servers, _IMAGE_S)}
-        clients = _clients(places, there, image, port, token)
-        inner.ensure_pods([*servers, *clients], _IMAGE_S)
+        clients = [_clients(places, there, image, port, token, host=host) for host in (False, True)]
+        inner.ensure_pods([*servers, *chain.from_iterable(clients)], _IMAGE_S)
         found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))], sleep)
         suspected = suspects.read_policies(client, client.groups())
-        shut = _unanswered(client, [each["metadata"]["name"] for each in clients], sleep)
-        found += _denied(client, shut, found, suspected, in_pods=in_pods)
+        pods_shut, nodes_shut = (
+            _unanswered(client, [each["metadata"]["name"] for each in group], sleep) for group in clients
+        )
+        shut = [f"a pod on {way}" if not way.endswith(_SILENT) else way for way in pods_shut]
+        found += _denied(client, shut, found, suspected, "stop" if in_pods else "warn")
+        # by this way the benchmark's own steps reach its servers
+        found += _denied(client, nodes_shut, found, suspected, "stop")
         if outside is not None:
             number = probe_pods.node_port(inner.services()[_PODS])
             manifest = outside_manifest(outside, places[0], number, image, token)
@@ -175,9 +182,9 @@ def _servers(places: Sequence[probe_pods.Site], image: str, port: int, token: st
 
 
 def _clients(
-    places: Sequence[probe_pods.Site], there: Mapping[str, Object], image: str, port: int, token: str
+    places: Sequence[probe_pods.Site], there: Mapping[str, Object], image: str, port: int, token: str, *, host: bool
 ) -> list[Object]:
-    """A client in the pod network of each node, of the other node's server, by its own address.
+    """A client in the pod network of each node, or in its own one, of the other node's server by its own address.
 
     A Service that is not complete on all nodes yet would look like a denial.
     """
@@ -186,22 +193,24 @@ def _clients(
         other = (index + 1) % len(places)
         address = pods.ip(there[f"{CHECK}-pod-{other}"])
         way = Target(f"a pod on {places[other].node}", places[other].node, address, port)
-        spec = Spec(place.node, place.address, False, token, (way,), (way,))  # noqa: FBT003
-        made.append(_pod(f"{CHECK}-client-{index}", CHECK, spec, image, {}))
+        spec = Spec(place.node, place.address, host, token, (way,), (way,))
+        made.append(_pod(f"{CHECK}-{'node' if host else 'client'}-{index}", CHECK, spec, image, {}))
     return made
 
 
 def _denied(
-    client: Client, shut: Sequence[str], closed: Sequence[Finding], suspected: Sequence[SuspectPolicy], *, in_pods: bool
+    client: Client,
+    shut: Sequence[str],
+    closed: Sequence[Finding],
+    suspected: Sequence[SuspectPolicy],
+    severity: Literal["stop", "warn"],
 ) -> list[Finding]:
-    """What only pods get no answer from, and the policies that may be the reason."""
+    """What gets no answer from pods alone, and the policies that may be the reason."""
     between_nodes = " ".join(finding.reason for finding in closed)
     own = [way for way in shut if not any(end in way and end in between_nodes for end in (*_PROTOCOLS, _SILENT))]
     if not own:
         return []
-    ways = "; ".join(way if way.endswith(_SILENT) else f"a pod on {way}" for way in own)
-    severity: Literal["stop", "warn"] = "stop" if in_pods else "warn"
-    reason = f"{ways}: {suspects.clause(suspected)}."
+    reason = f"{'; '.join(own)}: {suspects.clause(suspected)}."
     remedy = suspects.remedy(suspected, client.namespace)
     return [Finding(severity=severity, subject="pods", reason=reason, remedy=remedy)]
 
