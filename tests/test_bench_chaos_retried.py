@@ -8,14 +8,15 @@ import pytest
 
 from analysis.errors import BadInput, Problem, Unsupported
 from benchmarks.chaos import __main__ as chaos
+from tests.steps.kube.test_adapter import PREFLIGHT
 from tests.test_bench_chaos import Cluster, point
 from tests.workflows.fake_run import RUN, Status
 
-FIRST, SECOND = point("stop@configure.written", 1), point("stop@configure.running", 2)
+FIRST, SECOND = point("stop@configure.written", 1), point("stop@look.running")
 
 
 class Retried(Cluster):
-    """A cluster whose run comes to its second visit when it is retried."""
+    """A cluster whose run comes to its second look when it is retried."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(folder, monkeypatch, guard=True)
@@ -29,12 +30,12 @@ class Retried(Cluster):
         self._put("Running", Status())
 
     def _put(self, phase: str, run: Status) -> None:
-        """Of the second visit the first node was over before."""
+        """The first look was over before."""
         if phase == "Running" and self.retries:
             run = Status()
-            run.node("b", "configure", phase="Succeeded", inputs={"visit": "02"})
+            run.node("b", "look", phase="Succeeded")
             if self.looks > self.retried_at + 5:
-                run.node("c", "configure", inputs={"visit": "02"})
+                run.node("c", "look")
         super()._put(phase, run)
 
     def _end(self, found: dict[str, Any]) -> None:
@@ -47,11 +48,23 @@ def test_run_that_a_stop_ended_is_retried_and_struck_again(tmp_path: Path, monke
     cluster = Retried(tmp_path, monkeypatch)
     found = list(cluster.runner.run([FIRST, SECOND], 3))
     assert [(one.point, one.beside) for one in found] == [(FIRST.name, ()), (SECOND.name, (FIRST.name,))]
-    assert [(one.verdict, one.struck_at) for one in found] == [("kept", "configure")] * 2
+    assert [(one.verdict, one.struck_at) for one in found] == [("kept", "configure"), ("kept", "look")]
     assert cluster.retries == [RUN]
     assert cluster.pressed == 2
     assert cluster.second_at > cluster.retried_at + 5, "not at what was over when it was retried"
     assert sum(one.took_s or 0 for one in found) == pytest.approx(cluster.waited_s)
+
+
+def test_point_that_a_retry_does_not_come_to_again_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Retried(tmp_path, monkeypatch)
+    before = [point("stop@snapshot.ended"), point("stop@settle.ended", 1)]
+    for one in before:
+        node = {"id": one.step, "type": "Pod", "templateName": one.step, "phase": "Succeeded"}
+        inputs = {"inputs": {"parameters": [{"name": "visit", "value": "01"}]}}
+        monkeypatch.setitem(PREFLIGHT, one.step, {**node, **inputs})
+    found = list(cluster.runner.run([FIRST, *before, SECOND], 3))
+    assert [one.point for one in found] == [FIRST.name, SECOND.name]
+    assert cluster.retries == [RUN], "nothing was waited for in vain"
 
 
 def test_run_that_succeeds_despite_a_stop_is_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from workflows.submission import status
 
 Object = dict[str, Any]
 
+_OF_EACH_ROUND: Final = "look"
 _OVER: Final = frozenset({"Succeeded", "Failed", "Error"})
 
 
@@ -34,8 +35,10 @@ def is_at_work(workflow: Object, point: Point) -> bool:
 
 
 def has_passed(workflow: Object, point: Point, over: frozenset[str] = frozenset()) -> bool:
-    """Whether the point's step has ended, all nodes of it but those that do not count."""
-    nodes = [node for node in _of_step(workflow, point) if node.get("id") not in over]
+    """Whether the point's step has ended, all nodes of it. `over`: those of earlier rounds, which do not count."""
+    nodes = _of_step(workflow, point)
+    if point.step == _OF_EACH_ROUND:
+        nodes = [node for node in nodes if node.get("id") not in over]
     return bool(nodes) and all(node.get("phase") in _OVER for node in nodes)
 
 

@@ -210,16 +210,6 @@ def together(points: Iterable[Point], most: int, *, retried: bool = False) -> li
     return [tuple(sorted(group, key=lambda point: point.place)) for group in groups]
 
 
-def legs(points: Sequence[Point]) -> list[tuple[Point, ...]]:
-    """The points of one run by how often it is begun: each but the last leg ends with a point that ends the run."""
-    found: list[list[Point]] = [[]]
-    for point in points:
-        found[-1].append(point)
-        if BY_NAME[point.fault].ends:
-            found.append([])
-    return [tuple(leg) for leg in found if leg]
-
-
 def _fits(point: Point, others: Sequence[Point], *, retried: bool) -> bool:
     run = sorted([*others, point], key=lambda each: each.place)
     return all(_may_follow(one, next_, retried=retried) for one, next_ in pairwise(run))

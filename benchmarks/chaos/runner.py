@@ -12,7 +12,7 @@ from benchmarks.chaos import before, before_and_after, moments, waits
 from benchmarks.chaos.before import Objects
 from benchmarks.chaos.before_and_after import Trials
 from benchmarks.chaos.outcomes import Outcome
-from benchmarks.chaos.points import BY_NAME, Point, legs
+from benchmarks.chaos.points import BY_NAME, Point
 from benchmarks.chaos.strikes import Strikes
 from benchmarks.chaos.waits import Waits
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
@@ -97,19 +97,19 @@ class Runner:
         objects = self._objects_before()
         name = submit.create_run(self._client, self._fields(points))
         self._say(f"{', '.join(point.name for point in points)}: run {name}")
-        struck: tuple[str, ...] = ()
+        before_it: tuple[str, ...] = ()
         over: frozenset[str] | None = frozenset()
-        for leg in legs(points):
-            if struck:
-                began = self._clock()
-                over = self._retry(name)
-            if over is None:
-                return
-            judged = self._run_leg(name, leg, objects, seed, began, over=over, alone=len(points) == 1)
-            yield from (one.model_copy(update={"beside": (*struck, *one.beside)}) for one in judged)
+        waiting = list(points)
+        while waiting and over is not None:
+            run, struck = self._strike(name, waiting, objects, over)
+            del waiting[: len(struck)]
+            judged = self._judge(name, run, struck, objects, seed, began, alone=len(points) == 1)
+            yield from (one.model_copy(update={"beside": (*before_it, *one.beside)}) for one in judged)
             if not judged or any(one.misses for one in judged):
                 return
-            struck += tuple(one.point for one in judged)
+            before_it += tuple(one.point for one in judged)
+            began = self._clock()
+            over = self._retry(name) if waiting else None
 
     def _retry(self, name: str) -> frozenset[str] | None:
         """Press Retry on a run that a Stop ended; what it does not run again, or None if it can't be retried."""
@@ -124,19 +124,10 @@ class Runner:
             return None
         return moments.over(self._client.get(WORKFLOWS, name, BENCHMARK) or ended)
 
-    def _run_leg(
-        self,
-        name: str,
-        points: Sequence[Point],
-        objects: Objects,
-        seed: int,
-        began: float,
-        *,
-        over: frozenset[str],
-        alone: bool,
+    def _judge(
+        self, name: str, run: str, struck: Sequence[_Struck], objects: Objects, seed: int, began: float, *, alone: bool
     ) -> list[Outcome]:
-        """Strike a run, from where it was begun until it has ended; the outcomes, or none where it came to no point."""
-        run, struck = self._strike_all(name, points, objects, over)
+        """Wait until a run that was struck has ended; the outcomes, none where it came to no point."""
         ending = self._clock()
         last = struck[-1]
         stuck, pressed = (self._waits.end(name), True) if last.at is None else self._end(last.point, name)
@@ -170,19 +161,21 @@ class Runner:
             for one in told
         ]
 
-    def _strike_all(
+    def _strike(
         self, name: str, points: Sequence[Point], objects: Objects, over: frozenset[str]
     ) -> tuple[str, list[_Struck]]:
-        """The run's id, and what was struck: at least one, and no more once the run has ended."""
+        """The run's id, and what was struck until it ends: at least one point, though perhaps one that was passed."""
         struck: list[_Struck] = []
         run, since = "", self._clock()
         for point in points:
             workflow, node = self._waits.moment(name, point, objects, passed=bool(struck), over=over)
             run = run_id(name, workflow["metadata"]["uid"])
-            found = _Struck(point) if node is None else self._strike(point, run, workflow, node, since)
+            found = _Struck(point) if node is None else self._make(point, run, workflow, node, since)
             since = self._clock()
             struck.append(found)
-            if node is None and not moments.has_passed(workflow, point, over):
+            if found.at is not None and BY_NAME[point.fault].ends:
+                break
+            if found.at is None and (node is not None or not moments.has_passed(workflow, point, over)):
                 break  # the run has ended, or hangs
         return run, struck
 
@@ -196,7 +189,7 @@ class Runner:
             before.write(self._objects, known)
         return known
 
-    def _strike(self, point: Point, run: str, workflow: Object, node: Object, since: float) -> _Struck:
+    def _make(self, point: Point, run: str, workflow: Object, node: Object, since: float) -> _Struck:
         """Wait for the point's delay, and make its fault, unless the run is over by then."""
         name = workflow["metadata"]["name"]
         known = before_and_after.measured_until_now(self._store, run)

@@ -50,7 +50,8 @@ class Waits:
             point: that is waited for.
             objects: from before the first point.
             passed: a fault was made before, during which the run may have passed the moment; then there is no node.
-            over: the nodes that were over when the run was retried, which it does not come to again.
+            over: the nodes that were over when the run was retried, which it does not come to again; then there is none
+                either, unless the step is one of each round.
         """
         at_start: Objects | None = None
 
@@ -66,7 +67,7 @@ class Waits:
                 written = now != at_start or (point.step == "configure" and now != objects)
             return workflow, moments.node_of(workflow, point, written=written, over=over)
 
-        if passed and moments.has_passed(first := look()[0], point, over):
+        if (passed or over) and moments.has_passed(first := look()[0], point, over):
             return first, None
         return self._poll(
             look, lambda found: found[1] is not None or status.has_ended(found[0]), _LOOK_S, LONGEST_RUN_S
