@@ -148,12 +148,13 @@ def test_table_is_printed_without_a_cluster(tmp_path: Path, capsys: pytest.Captu
         document.show(document.Flags(outcomes=file, document=tmp_path / "nowhere" / "chaos.md"))
 
 
-def test_document_of_the_repository_is_that_of_its_outcomes() -> None:
+@pytest.mark.parametrize(("kept", "written"), [("outcomes.jsonl", "chaos.md"), ("stops.jsonl", "chaos-stops.md")])
+def test_document_of_the_repository_is_that_of_its_outcomes(kept: str, written: str) -> None:
     docs = Path(__file__).parents[1] / "docs"
-    found = outcomes.read(docs / "chaos" / "outcomes.jsonl")
+    found = outcomes.read(docs / "chaos" / kept)
     assert found
-    assert (docs / "chaos.md").read_text() == tables.document(found, [step.name for step in STEPS]), (
-        "make chaos-table OUTCOMES=docs/chaos/outcomes.jsonl DOCUMENT=docs/chaos.md"
+    assert (docs / written).read_text() == tables.document(found, [step.name for step in STEPS]), (
+        f"make chaos-table OUTCOMES=docs/chaos/{kept} DOCUMENT=docs/{written}"
     )
 
 

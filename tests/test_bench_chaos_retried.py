@@ -8,6 +8,7 @@ import pytest
 
 from analysis.errors import BadInput, Problem, Unsupported
 from benchmarks.chaos import __main__ as chaos
+from benchmarks.chaos import moments
 from tests.steps.kube.test_adapter import PREFLIGHT
 from tests.test_bench_chaos import Cluster, point
 from tests.workflows.fake_run import RUN, Status
@@ -65,6 +66,17 @@ def test_point_that_a_retry_does_not_come_to_again_is_left_out(tmp_path: Path, m
     found = list(cluster.runner.run([FIRST, *before, SECOND], 3))
     assert [one.point for one in found] == [FIRST.name, SECOND.name]
     assert cluster.retries == [RUN], "nothing was waited for in vain"
+
+
+def test_look_that_no_round_has_any_more_is_left_out() -> None:
+    run = Status()
+    before = frozenset({run.node("a", "look", phase="Succeeded")})
+    asked = point("stop@look.ended")
+    assert not moments.has_passed(run.workflow(), asked, before), "another round may have one"
+    run.node("b", "collect", phase="Pending")
+    assert moments.has_passed(run.workflow(), asked, before)
+    run.node("c", "look")
+    assert not moments.has_passed(run.workflow(), asked, before)
 
 
 def test_run_that_succeeds_despite_a_stop_is_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from workflows.submission import status
 Object = dict[str, Any]
 
 _OF_EACH_ROUND: Final = "look"
+_AFTER_ALL_ROUNDS: Final = "collect"
 _OVER: Final = frozenset({"Succeeded", "Failed", "Error"})
 
 
@@ -39,6 +40,9 @@ def has_passed(workflow: Object, point: Point, over: frozenset[str] = frozenset(
     nodes = _of_step(workflow, point)
     if point.step == _OF_EACH_ROUND:
         nodes = [node for node in nodes if node.get("id") not in over]
+        if over and not nodes:
+            later = (n for n in status.nodes(workflow).values() if n.get("id") not in over)
+            return any(node.get("templateName") == _AFTER_ALL_ROUNDS for node in later)
     return bool(nodes) and all(node.get("phase") in _OVER for node in nodes)
 
 

@@ -69,9 +69,13 @@ class Waits:
 
         if (passed or over) and moments.has_passed(first := look()[0], point, over):
             return first, None
-        return self._poll(
-            look, lambda found: found[1] is not None or status.has_ended(found[0]), _LOOK_S, LONGEST_RUN_S
-        )
+
+        def is_decided(found: tuple[Object, Object | None]) -> bool:
+            workflow, node = found
+            is_passed = bool(over) and moments.has_passed(workflow, point, over)
+            return node is not None or is_passed or status.has_ended(workflow)
+
+        return self._poll(look, is_decided, _LOOK_S, LONGEST_RUN_S)
 
     def restore(self, name: str) -> Object | None:
         """The run when its exit handler puts the cluster back, or it has ended; None: it is gone."""
