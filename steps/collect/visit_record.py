@@ -199,19 +199,28 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
     ]
     references = [document(name, documents.CanaryDocument) for name in names]
     clear = document(documents.CLEAR, documents.Evidence)
-    went_on = clear is not None
+    prepare = document(documents.PREPARE, documents.Prepare)
+    if late is not None and _precedes(late, prepare):
+        late = None
     return VisitRecord(
         visit=visit,
         configure=document(documents.CONFIGURE, documents.Configure),
         settle=document(documents.SETTLE, documents.Evidence),
-        prepare=document(documents.PREPARE, documents.Prepare),
+        prepare=prepare,
         clear=late or clear,
         scales=document(_CHANGES, documents.Scales),
         references=tuple(reference for reference in references if reference is not None),
         faults=faults,
         doubt=doubt,
-        went_on=went_on,
+        went_on=clear is not None,
     )
+
+
+def _precedes(late: documents.Evidence, prepare: documents.Prepare | None) -> bool:
+    """Whether evidence is from before the visit's servers were there: a Retry began the visit again."""
+    if prepare is None or prepare.prepared_at is None:
+        return False
+    return all(sign.at < prepare.prepared_at for sign in late.signs)
 
 
 def _hold_to(visit: Visit, name: str, document: StrictModel) -> None:

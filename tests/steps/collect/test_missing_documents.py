@@ -1,6 +1,7 @@
 """What failed, is missing or was never proven becomes failed and not-run rows with a reason."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,18 @@ def test_retry_of_a_stopped_run_voids_no_finished_trial(run: Path) -> None:
         outcomes = [t["outcome"] for t in of_visit(tables(run)["trials"], 2)]
         assert outcomes[:2] == ["measured", "measured"], again
         keep_late(run, run / documents.LATE)
+
+
+@pytest.mark.parametrize(("after_s", "outcome"), [(-60.0, "failed"), (60.0, "measured")])
+def test_evidence_from_before_a_visit_was_begun_again_does_not_count(run: Path, after_s: float, outcome: str) -> None:
+    """A Stop in `configure`, which Retry repeats: the visit's servers are there after that evidence."""
+    folder = run / documents.visit_directory(2)
+    late(run, "lab-nftables")
+    path = folder / documents.PREPARE
+    kept = documents.read_document(path, documents.Prepare)
+    prepared_at = AT + timedelta(seconds=after_s)
+    documents.write_document(path, kept.model_copy(update={"prepared_at": prepared_at}))
+    assert {t["outcome"] for t in of_visit(tables(run)["trials"], 2)} == {outcome}
 
 
 def test_last_evidence_of_a_visit_counts_and_damaged_one_does_not(run: Path) -> None:
