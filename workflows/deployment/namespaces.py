@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from analysis.errors import Problem, Unsupported
+from steps.cluster.kube.api.denials import ENFORCED, POD_SECURITY
 from steps.cluster.kube.ownership.lock import find_lock
 from steps.cluster.kube.workloads.manifests import LABEL
+from steps.settings.environment import with_context
 from steps.tasks.shared.pod import ACCOUNTS
 from workflows.deployment.argo import Argo
 from workflows.deployment.user_client import CLUSTER_ROLE_BINDINGS, NAMESPACES, PART, WORKFLOW_TEMPLATES, UserClient
@@ -14,7 +16,6 @@ from workflows.template.benchmark import NAME
 OWN: Final = "dataplane-benchmark"
 """The default: a pod may use every service account and Secret of its namespace, so here are the benchmark's only."""
 
-_ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 _PRIVILEGED: Final = "privileged"
 
 _EARLIER: Final = "argo"
@@ -54,12 +55,8 @@ def choose_namespace(client: UserClient, found: Argo, wanted: str) -> ChosenName
     there = client.get(NAMESPACES, name)
     labels = there["metadata"].get("labels") or {} if there is not None else {}
     owned = there is None or labels.get(LABEL) == PART
-    if not owned and (level := labels.get(_ENFORCED, _PRIVILEGED)) != _PRIVILEGED:
-        raise Unsupported(
-            f"Namespace {name} enforces the Pod Security level {level}, and the benchmark's steps use the nodes' own "
-            f"network: have an administrator type `{client.kubectl} label namespace {name} {_ENFORCED}={_PRIVILEGED} "
-            "--overwrite`, or deploy into another namespace."
-        )
+    if not owned and (level := labels.get(ENFORCED, _PRIVILEGED)) != _PRIVILEGED:
+        raise Unsupported(with_context(POD_SECURITY.format(namespace=name, level=level), client.context))
     return ChosenNamespace(name, owned, () if owned else (_shared(name, found),))
 
 

@@ -1,5 +1,6 @@
 """The admission policy for the benchmark's pods, Argo's step pods included."""
 
+import functools
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -53,21 +54,25 @@ _FORMER_RUNNER: Final = ("-m", "hera.workflows.runner", "-e")
 def _entry_points() -> str:
     """CEL's map from an account to the functions that its steps run, as the arguments of their pods name them."""
     found: dict[str, list[str]] = defaultdict(list)
-    for template in benchmark.build_template().to_dict()["spec"]["templates"]:
-        if "script" in template:
-            found[template["serviceAccountName"]].append(template["script"]["args"][-1])
+    for template in _steps():
+        found[template["serviceAccountName"]].append(_function(template))
     return json.dumps({account: sorted(names) for account, names in sorted(found.items())})
 
 
 def _on_nodes() -> tuple[str, ...]:
     """The functions of the steps whose pods may be in the node's network."""
-    return tuple(
-        sorted(
-            template["script"]["args"][-1]
-            for template in benchmark.build_template().to_dict()["spec"]["templates"]
-            if "hostNetwork" in template.get("podSpecPatch", "")
-        )
-    )
+    return tuple(sorted(_function(each) for each in _steps() if "hostNetwork" in each.get("podSpecPatch", "")))
+
+
+@functools.cache
+def _steps() -> tuple[Object, ...]:
+    """The templates that run a step."""
+    return tuple(each for each in benchmark.build_template().to_dict()["spec"]["templates"] if "script" in each)
+
+
+def _function(template: Object) -> str:
+    """What a step runs, as the arguments of its pod name it."""
+    return str(template["script"]["args"][-1])
 
 
 def _guard() -> str:

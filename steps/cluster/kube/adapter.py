@@ -87,11 +87,6 @@ class KubernetesCluster:
         held = lock.find_lock(self._client)
         return held if held is not None and held.owner == self._owner else None
 
-    def _own_lock_of(self, visit: Visit) -> HeldLock | None:
-        """This run's lock, unless another of its visits has switched since: Argo's Retry may begin several at once."""
-        held = self._own_lock
-        return held if held is not None and held.visit is not None and held.visit.visit == visit.visit else None
-
     @property
     def measured_nodes(self) -> tuple[str, ...]:
         """The client's node and the server's: those of the lock's snapshot, else a new choice."""
@@ -149,8 +144,8 @@ class KubernetesCluster:
 
         With a reason, no later visit tries the dataplane again.
         """
-        held = self._own_lock_of(visit)
-        if held is None:
+        held = self._own_lock
+        if held is None or held.switched_since(visit) is not None:
             return []
         if reason is not None:
             unfit = self._cni.unfit_with(Arm.parse(visit.dataplane).name)
@@ -168,12 +163,12 @@ class KubernetesCluster:
         return self._cni.observe(standing, self.measured_nodes, visit, moment)
 
     def _refuse_reversed(self, standing: Standing, visit: Visit) -> None:
-        held, dataplane = self._own_lock, Arm.parse(visit.dataplane).name
-        if self._owner.workflow is None or self._own_lock_of(visit) is not None:
+        if self._owner.workflow is None:
             return
-        if held is not None and held.visit is not None:
+        held, dataplane = self._own_lock, Arm.parse(visit.dataplane).name
+        if held is not None and (later := held.switched_since(visit)) is not None:
             raise Problem(
-                f"{self._client.where}: visit {held.visit.visit} has begun since, so {standing.dataplane} runs now. "
+                f"{self._client.where}: visit {later.visit} has begun since, so {standing.dataplane} runs now. "
                 f"Argo's Retry makes no switch again that had been made: submit a run that measures {dataplane}."
             )
         if held is None and dataplane not in {AS_IS, standing.dataplane}:
@@ -265,8 +260,8 @@ class KubernetesCluster:
     def clear(self, visit: Visit) -> None:
         """Delete what the trials needed, but not what another visit needs by now. Safe to run twice."""
         held = lock.refuse_others(self._client, self._owner)
-        if held is not None and self._own_lock_of(visit) is None:
-            return  # another visit has begun
+        if held is not None and held.switched_since(visit) is not None:
+            return
         if not trial_servers.serve_another(self._client, visit):
             trial_servers.clear(self._client)
 

@@ -41,12 +41,28 @@ def test_its_way_back_leaves_the_next_one_switched(calico: Calico, reason: str |
     assert calico.settings() != switched
 
 
-def test_its_end_leaves_the_servers_of_the_next(calico: Calico) -> None:
+def put_server(calico: Calico) -> None:
     labels = {NAME: NAMED, LABEL: TRIALS}
     server = {"metadata": {"name": "server", "namespace": NAMESPACE, "labels": labels}, "spec": {}, "status": {}}
     calico.store.put("", "pods", server)
-    holder(calico).clear(EARLIER)
-    assert calico.store.find("", "pods", NAMESPACE, "server") is not None
-    holder(calico).clear(LATER)
+
+
+def is_kept(calico: Calico) -> bool:
     found = calico.store.find("", "pods", NAMESPACE, "server")
-    assert found is None or found["metadata"].get("deletionTimestamp")
+    return found is not None and not found["metadata"].get("deletionTimestamp")
+
+
+def test_its_end_leaves_the_servers_of_the_next(calico: Calico) -> None:
+    put_server(calico)
+    holder(calico).clear(EARLIER)
+    assert is_kept(calico)
+    holder(calico).clear(LATER)
+    assert not is_kept(calico)
+
+
+def test_end_before_any_visit_switched_leaves_nothing() -> None:
+    calico = Calico()
+    run = holder(calico)
+    put_server(calico)
+    run.clear(EARLIER)
+    assert not is_kept(calico)

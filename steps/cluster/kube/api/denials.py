@@ -56,6 +56,16 @@ _DEPLOY: Final = (
     "Have an administrator type `make deploy` or `kubectl apply -k workflows/manifests`, or use another account."
 )
 
+ENFORCED: Final = "pod-security.kubernetes.io/enforce"
+"""The label of a namespace with its Pod Security level."""
+
+POD_SECURITY: Final = (
+    "Namespace {namespace} enforces the Pod Security level {level}, and the benchmark measures the nodes' own network: "
+    f"have an administrator type `kubectl label namespace {{namespace}} {ENFORCED}=privileged --overwrite`, or deploy "
+    "into another namespace."
+)
+"""The remedy where a namespace admits no pod in the nodes' network."""
+
 DENIALS: Final = (
     Denial(
         "anonymous",
@@ -76,9 +86,7 @@ DENIALS: Final = (
     Denial(
         "Pod Security",
         re.compile(r'violates PodSecurity "(?P<level>[^":]+)'),
-        "Namespace {namespace} enforces the Pod Security level {level}, and the benchmark measures the nodes' own "
-        "network: have an administrator type `kubectl label namespace {namespace} "
-        "pod-security.kubernetes.io/enforce=privileged --overwrite`, or deploy into another namespace.",
+        POD_SECURITY,
     ),
     Denial(
         "quota",

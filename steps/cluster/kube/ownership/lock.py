@@ -93,6 +93,10 @@ class HeldLock:
         """When the holder was last known to be alive, by the lock alone."""
         return self.renewed_at or datetime.fromisoformat(self.taken_at)
 
+    def switched_since(self, visit: Visit) -> Visit | None:
+        """Another visit, which has switched since this one; None: none has. Argo's Retry may begin several at once."""
+        return self.visit if self.visit is not None and self.visit.visit != visit.visit else None
+
 
 def find_lock(client: Client) -> HeldLock | None:
     """The lock of the cluster, if there is one.

@@ -183,17 +183,19 @@ def clear(client: Client) -> None:
 
     Safe to run twice, and waits for nothing: the next visit does.
     """
-    parts = (TRIALS, connectivity.REACH, *programming_pods.PARTS)
-    with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(lambda part: Workload(client, part).delete(keep_services=True, wait=False), parts))
+    _delete(client, (TRIALS, connectivity.REACH, *programming_pods.PARTS), keep_services=True, wait=False)
 
 
 def clear_all(client: Client) -> None:
     """Delete everything that prepare, observe and preflight created, except the cluster's scale, and wait for it."""
     checks = (connectivity.REACH, connectivity.CHECK, connectivity.OUTSIDE)
     parts = (TRIALS, NODE_MONITORS, probe_pods.PART, probe_pods.ADDED, *checks, *programming_pods.PARTS)
+    _delete(client, parts, keep_services=False, wait=True)
+
+
+def _delete(client: Client, parts: Sequence[str], *, keep_services: bool, wait: bool) -> None:
     with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(lambda part: Workload(client, part).delete(), parts))
+        list(pool.map(lambda part: Workload(client, part).delete(keep_services=keep_services, wait=wait), parts))
 
 
 def needed_topologies(visit: Visit) -> list[Topology]:
