@@ -4,6 +4,7 @@ An adapter keeps no state in memory: each verb may be called from a process of i
 and each may be called again after it was interrupted.
 """
 
+from datetime import datetime
 from typing import Protocol
 
 from steps.catalogue.factors import Scale
@@ -17,6 +18,10 @@ class Cluster(Protocol):
     @property
     def measured_nodes(self) -> tuple[str, ...]:
         """The nodes on which a dataplane must be proven."""
+        ...
+
+    def now(self) -> datetime:
+        """The time by the one clock that all steps of a run can compare, whichever nodes they run on."""
         ...
 
     def preflight(self, settings: Settings) -> list[Finding]:

@@ -93,7 +93,7 @@ def _prepare(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> 
             placements = tuple(cluster.prepare(visit, settings))
             log(f"servers for {len(placements)} topologies are started")
             first = first or _first_scale(cluster, visit, settings)
-        kept = documents.Prepare(visit=visit.visit, prepared_at=datetime.now(UTC), placements=placements, scale=first)
+        kept = documents.Prepare(visit=visit.visit, prepared_at=cluster.now(), placements=placements, scale=first)
     except Problem as problem:
         log(f"nothing can be measured: {problem}")
         kept = documents.Prepare(visit=visit.visit, error=str(problem))

@@ -1,6 +1,5 @@
 """The exit handler's first task: everything as it was before the run, however the run ended."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +20,13 @@ def restore(document: Annotated[Path, document(RUN_FOLDER + "/" + documents.REST
     who may write to that bucket could change the cluster.
     """
     cluster = connect_cluster(environment.environment())
-    kept = documents.Restore(finished_at=datetime.now(UTC), evidence=_last_evidence(cluster))
+    kept = documents.Restore(finished_at=cluster.now(), evidence=_last_evidence(cluster))
     with kept_on_failure(document, kept):
         kept = kept.model_copy(update={"left": tuple(cluster.left())})
     with kept_on_failure(document, kept):
         changes = cluster.restore()
     documents.write_document(
-        document, kept.model_copy(update={"finished_at": datetime.now(UTC), "changes": tuple(changes)})
+        document, kept.model_copy(update={"finished_at": cluster.now(), "changes": tuple(changes)})
     )
     log("everything is as it was" if changes else "there was nothing to put back")
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -94,6 +95,13 @@ class KubernetesCluster:
         if held is not None:
             return tuple(held.snapshot["nodes"])
         return nodes.choose_nodes(self._standing.nodes, self._asked_nodes)
+
+    def now(self) -> datetime:
+        """The API server's clock; this node's own where that tells no time, so that nothing is left switched by it."""
+        try:
+            return self._client.now()
+        except Problem:
+            return datetime.now(UTC)
 
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons why the run, a dataplane or a topology is unavailable here. Leaves no changes."""

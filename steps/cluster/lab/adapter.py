@@ -2,6 +2,7 @@
 
 import shlex
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -34,6 +35,10 @@ class LabCluster:
     def measured_nodes(self) -> tuple[str, ...]:
         """Both nodes, since each forwards on its own."""
         return tuple(node.name for node in addresses.NODES)
+
+    def now(self) -> datetime:
+        """This machine's clock, which both nodes have."""
+        return datetime.now(UTC)
 
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons at once why the lab, or a dataplane of it, is impossible here."""

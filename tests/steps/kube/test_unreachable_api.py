@@ -207,14 +207,33 @@ def test_api_server_without_a_service_is_called_by_its_own_address(
         closed.bind(("127.0.0.1", 0))
         configuration.host = f"https://{host}:6443"
         others = tuple(f"https://127.0.0.1:{port}" for port in (closed.getsockname()[1], server.server_port))
-        transport = Transport(configuration, "prod", 20.0, others=others, say=lambda _sentence: None)
+        patience_s = 20.0 if host == "elsewhere.example" else 0.2
+        transport = Transport(configuration, "prod", patience_s, others=others, say=lambda _sentence: None)
         transport._ways[0] = (f"https://127.0.0.1:{closed.getsockname()[1]}", transport._ways[0][1])
         if host == "another.example":
-            with pytest.raises(Unsupported, match=r"certificate is not trusted .*'another\.example'"):
+            transport._ways = transport._ways[:1] + transport._ways[2:]
+            with pytest.raises(TransientError, match=r"can't be reached|certificate is not trusted"):
                 transport.call("GET", "/version", "the version")
             return
         assert transport.call("GET", "/version", "the version") == b"{}"
         assert transport.once("GET", "/version", "the version") is not None, "it stays with the address that answers"
+
+
+def test_address_with_another_servers_certificate_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transports, "BACKOFF", lambda _state: 0.0)
+    (tmp_path / "another").mkdir()
+    files, other_files = certificate(tmp_path), certificate(tmp_path / "another")
+    configuration = Configuration()
+    configuration.ssl_ca_cert = str(files[0])
+    configuration.host = "https://elsewhere.example:6443"
+    said: list[str] = []
+    with served(tls=other_files) as wrong, served(tls=files) as right:
+        others = (f"https://127.0.0.1:{right.server_port}",)
+        transport = Transport(configuration, "prod", 20.0, others=others, say=said.append)
+        transport._ways[0] = (f"https://127.0.0.1:{wrong.server_port}", transport._ways[0][1])
+        assert transport.call("GET", "/version", "the version") == b"{}"
+    assert len(said) == 1
+    assert "certificate is not trusted (self-signed certificate)" in said[0]
 
 
 def test_step_has_the_servers_own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 from analysis.addresses import shown_address
 from analysis.console.excerpts import excerpt
 from analysis.console.notices import print_notice
-from analysis.errors import Unsupported
+from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.errors import NOT_FOUND, TOO_MANY, TransientError, refused, unreachable
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.retries import BACKOFF
@@ -184,10 +184,12 @@ class Transport:
                     preload_content=False,
                 ),
             )
-        except TransientError:
+        except Problem as problem:
             if self._ways[0][0] == host:  # else another thread has turned to the next one
                 self._ways = [*self._ways[1:], self._ways[0]]
-            raise
+            if len(self._ways) == 1 or isinstance(problem, TransientError):
+                raise
+            raise TransientError(str(problem)) from None  # of the certificate at this address: another may fit
         self._answered = True
         if response.status < _BAD:
             return response
