@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -87,6 +88,9 @@ class Fake:
 
     def await_switch(self, *_: object) -> None:
         self.calls.append("await switch")
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def prepare(self, *_: object) -> list[Placement]:
         self.calls.append("prepare")
