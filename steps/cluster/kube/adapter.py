@@ -17,7 +17,7 @@ from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
-from steps.cluster.kube.ownership import lock, takeover, workflow_record
+from steps.cluster.kube.ownership import lock, notes, takeover, workflow_record
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.restoration import LeftBehind, Restoration
@@ -151,13 +151,17 @@ class KubernetesCluster:
         """Return to what ran before the run, unless another visit has switched since.
 
         With a reason, no later visit tries the dataplane again.
+
+        Raises:
+            Unsupported: another puts the cluster back.
         """
         held = self._own_lock
+        takeover.refuse_restored(self._client, held, self._owner)
         if held is None or held.switched_since(visit) is not None:
             return []
         if reason is not None:
             unfit = self._cni.unfit_with(Arm.parse(visit.dataplane).name)
-            lock.add_note(self._client, held, unfit=dict.fromkeys(sorted(unfit), reason))
+            notes.add_note(self._client, held, unfit=dict.fromkeys(sorted(unfit), reason))
         return self._cni.configure(AS_IS, lambda *_: None)
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:

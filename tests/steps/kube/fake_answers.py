@@ -115,6 +115,15 @@ def another(key: Key, kind: str, wanted: str, uid: str) -> Answer:
     return refusal(409, "Conflict", text, name=key[3], kind=kind)
 
 
+def other_version(key: Key, kind: str, wanted: str, version: str) -> Answer:
+    """A deletion is of a version that is past."""
+    text = (
+        f'Operation cannot be fulfilled on {kind} "{key[3]}": the ResourceVersion in the precondition ({wanted}) does '
+        f"not match the ResourceVersion in record ({version}). The object might have been modified"
+    )
+    return refusal(409, "Conflict", text, name=key[3], kind=kind)
+
+
 def unsupported(*, custom: bool) -> Answer:
     """A kind of patch that there is not; custom resources have no strategic one."""
     text = "415: Unsupported Media Type"

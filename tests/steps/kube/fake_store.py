@@ -270,9 +270,11 @@ class Store(Objects):
         found = self.objects.get(key)
         if found is None:
             return answers.missing(key)
-        uid, wanted = found["metadata"]["uid"], ((body or {}).get("preconditions") or {}).get("uid")
-        if wanted and uid != wanted:
+        uid, demanded = found["metadata"]["uid"], (body or {}).get("preconditions") or {}
+        if (wanted := demanded.get("uid")) and uid != wanted:
             return answers.another(key, self.kinds[key[:2]][1], wanted, uid)
+        if (wanted := demanded.get("resourceVersion")) and (version := found["metadata"]["resourceVersion"]) != wanted:
+            return answers.other_version(key, self.kinds[key[:2]][1], wanted, version)
         waits = self._is_on_a_node_that_is_down(key) and (body or {}).get("gracePeriodSeconds") != 0
         if found["metadata"].get("finalizers") or waits:
             if not found["metadata"].get("deletionTimestamp"):

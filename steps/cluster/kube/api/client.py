@@ -133,15 +133,22 @@ class Client:
         *,
         grace_s: int | None = None,
         uid: str = "",
+        version: str = "",
         dry_run: bool = False,
     ) -> bool:
-        """Delete an object; False if it did not exist. `uid`: only the object with it. `dry_run`: delete nothing."""
+        """Delete an object; False if it did not exist.
+
+        `uid`: only the object with it; `version`: only if nobody has changed it since. `dry_run`: delete nothing.
+
+        Raises:
+            ConflictError: it is another object, or changed.
+        """
         self._permit("delete", resource, namespace, name)
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
         if uid:
-            options["preconditions"] = {"uid": uid}
+            options["preconditions"] = {"uid": uid, **({"resourceVersion": version} if version else {})}
         path = self._path(resource, namespace, name) + encoding.query({"dryRun": "All" if dry_run else ""})
         return self._json("DELETE", path, f"{resource.kind} {name}", options, missing=True) is not None
 

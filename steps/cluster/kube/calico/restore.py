@@ -123,9 +123,10 @@ def restore(around: Surroundings, prove: Callable[[], None] = lambda: None) -> l
     found = plan_restore(client)
     if found is None:
         return []
-    changes = ActionExecutor(around, found.facts).carry_out(found.todo)
+    changes = ActionExecutor(around, found.facts, found.held).carry_out(found.todo)
     for sentence in found.left:
         around.say(sentence)
+    lock.require_right(client, found.held, around.owner)  # else it is another's switch that is found
     # the lock is kept unless every field has its wanted value
     after = plan_restore(client, found.held)
     wrong = [str(field) for field, value in after.wanted.items() if after.current.get(field) != value] if after else []
@@ -135,7 +136,7 @@ def restore(around: Surroundings, prove: Callable[[], None] = lambda: None) -> l
             "(GitOps, an operator); stop that, and repeat the restore. The snapshot is kept."
         )
     prove()
-    lock.release_lock(client, found.held)
+    lock.release_lock(client, found.held, around.owner)
     return changes
 
 

@@ -10,7 +10,7 @@ objects and fields may be put back is decided by the network plugin from the fac
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
@@ -27,7 +27,6 @@ from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.ownership.snapshot import DataplaneName, Snapshot
 from steps.cluster.kube.ownership.workflow_record import PREFLIGHT, succeeded_templates
 from steps.domain import Visit
-from steps.lease import RENEWAL_S
 from steps.strict_model import StrictModel, faults_of
 
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
@@ -35,8 +34,8 @@ LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
 _BEFORE_CONFIGURE: Final = frozenset({PREFLIGHT, "snapshot"})
 """The templates of a run that come before its first switch."""
 
-_LONGEST_REASON: Final = 2000
-_Reason = Annotated[str, Field(max_length=_LONGEST_REASON)]
+LONGEST_REASON: Final = 2000
+_Reason = Annotated[str, Field(max_length=LONGEST_REASON)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,67 +192,49 @@ def lock(owner: LockOwner, snapshot: Object, now: datetime) -> Object:
     }
 
 
-def add_note(
-    client: Client,
-    held: HeldLock,
-    *,
-    unfit: Mapping[str, str] | None = None,
-    ebpf: bool = False,
-    visit: Visit | None = None,
-) -> None:
-    """Renew the lock, and record beside the snapshot what a later step of the run has to know.
+def require_right(client: Client, held: HeldLock, owner: LockOwner) -> None:
+    """Let nobody write by a plan from before, as a process that was stopped for a while: the right may have passed on.
 
     Args:
         client: of the cluster.
-        held: the lock.
-        unfit: dataplanes that are unavailable here, and why; in addition to those that are recorded.
-        ebpf: whether eBPF is about to be switched on.
-        visit: that is about to be switched to.
+        held: the lock when the plan was made.
+        owner: who writes: the holder, or who put its own mark into the lock to put back what that left.
 
     Raises:
-        Unsupported: the lock is no longer this holder's, or another began to put back what it was taken to have left.
+        Unsupported: it has no right to change the cluster any more.
     """
-    current = held
+    if (reason := _lost_right(client, held, find_lock(client), owner)) is not None:
+        raise Unsupported(reason)
+
+
+def has_right(held: HeldLock, owner: LockOwner) -> bool:
+    """Whether this owner may change the cluster: it put its mark into the lock last, or holds it and nobody did."""
+    return owner == (held.owner if held.restorer is None else held.restorer.owner)
+
+
+def _lost_right(client: Client, held: HeldLock, found: HeldLock | None, owner: LockOwner) -> str | None:
+    if found is None:
+        return f"{client.where} was put back by another meanwhile, so nothing more is changed: begin again."
+    if found.uid == held.uid and has_right(found, owner):
+        return None
+    return held_by_another(client, found) if found.restorer is None else put_back_by_another(client, found.restorer)
+
+
+def release_lock(client: Client, held: HeldLock, owner: LockOwner) -> None:
+    """Give the lock back, which this owner holds or has put back; nothing where that was done.
+
+    Raises:
+        Unsupported: it is another's by now, or another puts the cluster back.
+    """
 
     def once() -> None:
-        nonlocal current
-        reasons = {**current.unfit, **(unfit or {})}
-        cut = {name: excerpt(reason, _LONGEST_REASON) for name, reason in reasons.items()}
-        data: Object = {"unfit": json.dumps(cut)} if unfit else {}
-        data |= {"ebpf": "true"} if ebpf else {}
-        named = visit.model_copy(update={"trials": ()}) if visit is not None else current.visit
-        data |= {"visit": named.model_dump_json()} if named is not None and named != current.visit else {}
-        now = client.now()
-        if not data and current.restorer is None and now - current.known_alive_at < timedelta(seconds=RENEWAL_S):
+        if (found := find_lock(client)) is None:
             return
-        data |= {"renewed_at": now.isoformat(), "restorer": None}
-        metadata = {"uid": current.uid, **({"resourceVersion": current.version} if current.version else {})}
-        try:
-            client.patch(CONFIGMAPS, STATE, {"metadata": metadata, "data": data}, KUBE_SYSTEM)
-        except ConflictError:
-            current = _still_held(client, held)
-            raise
+        if (reason := _lost_right(client, held, found, owner)) is not None:
+            raise Unsupported(reason)
+        client.delete(CONFIGMAPS, STATE, KUBE_SYSTEM, uid=found.uid, version=found.version)
 
     through_conflicts(once)
-
-
-def _still_held(client: Client, held: HeldLock) -> HeldLock:
-    """The lock as it is now.
-
-    Raises:
-        Unsupported: it is another's, or another puts the cluster back.
-    """
-    found = find_lock(client)
-    if found is None or found.owner != held.owner or found.uid != held.uid:
-        raise Unsupported(held_by_another(client, found))
-    if found.restorer is not None and found.restorer != held.restorer:
-        raise Unsupported(put_back_by_another(client, found.restorer))
-    return found
-
-
-def release_lock(client: Client, held: HeldLock) -> None:
-    """Give the lock back."""
-    client.delete(CONFIGMAPS, STATE, KUBE_SYSTEM, uid=held.uid)
 
 
 def held_by_another(client: Client, held: HeldLock | None) -> str:

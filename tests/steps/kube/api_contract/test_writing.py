@@ -105,6 +105,23 @@ def test_delete_with_another_uid_is_a_conflict(server: Server, name: str) -> Non
     assert server.get("configmaps", name)["metadata"]["uid"] == uid
 
 
+def test_delete_of_an_earlier_version_is_a_conflict(server: Server, name: str) -> None:
+    made = server.made(configmap(name))
+    wanted = {"uid": made["metadata"]["uid"], "resourceVersion": "1"}
+    options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": wanted}
+    assert server.ask("DELETE", server.path("configmaps", name), options).refusal == (
+        409,
+        "Conflict",
+        (
+            f'Operation cannot be fulfilled on ConfigMap "{name}": the ResourceVersion in the precondition (1) does '
+            f"not match the ResourceVersion in record ({version(made)}). The object might have been modified"
+        ),
+        {"name": name, "kind": "ConfigMap"},
+    )
+    wanted["resourceVersion"] = made["metadata"]["resourceVersion"]
+    assert server.ask("DELETE", server.path("configmaps", name), options).code == 200
+
+
 def test_delete_waits_for_finalizers(server: Server, name: str) -> None:
     server.made(configmap(name, finalizers=["example.com/wait"]))
     for _ in range(2):

@@ -15,7 +15,7 @@ from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.calico.switching.switch import configure, switch_commands
-from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership import lock, notes
 from steps.cluster.kube.ownership.owner import LockOwner
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
@@ -160,10 +160,10 @@ def test_impossible_dataplane_is_not_retried() -> None:
     client, _transport = direct_client(calico.store)
     taken = lock.find_lock(client)
     assert taken is not None
-    lock.add_note(client, taken, unfit={"ebpf": "the kernel of node-b is too old"})
+    notes.add_note(client, taken, unfit={"ebpf": "the kernel of node-b is too old"})
     again = lock.find_lock(client)
     assert again is not None
-    lock.add_note(client, again, unfit={"ebpf-dsr": "likewise"}, ebpf=True)
+    notes.add_note(client, again, unfit={"ebpf-dsr": "likewise"}, ebpf=True)
     for name in ("ebpf", "ebpf-dsr"):
         with pytest.raises(Unsupported, match=f"{name} was found unavailable earlier in this run: "):
             switch(calico, name)

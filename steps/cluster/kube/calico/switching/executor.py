@@ -14,14 +14,24 @@ from steps.cluster.kube.calico.switching.actions import Action, Create, Delete, 
 from steps.cluster.kube.calico.switching.conditions import Conditions
 from steps.cluster.kube.calico.switching.fields import PROXY
 from steps.cluster.kube.cni import Surroundings
+from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.lock import HeldLock
 from steps.domain import Change
 
 
 class ActionExecutor:
-    """Executes actions, each with a sentence to the caller."""
+    """Executes actions, each with a sentence to the caller, and each only while the lock gives the right to it.
 
-    def __init__(self, around: Surroundings, facts: Facts) -> None:
+    Args:
+        around: the client, whose changes they are, and how to report and wait.
+        facts: of the cluster.
+        held: the lock when the actions were planned.
+    """
+
+    def __init__(self, around: Surroundings, facts: Facts, held: HeldLock) -> None:
         self._client = around.client
+        self._held = held
+        self._owner = around.owner
         self._facts = facts
         self._conditions = Conditions(around, facts)
         self._labels = facts.kube_proxy_labels
@@ -32,6 +42,7 @@ class ActionExecutor:
         """Execute a plan and return its changes; waiting is none.
 
         Raises:
+            Unsupported: another changes the cluster by now; what was done is its to put back.
             Problem: an action failed; those before it are done.
         """
         changes = []
@@ -43,12 +54,16 @@ class ActionExecutor:
                 )
         return changes
 
+    def _require_right(self) -> None:
+        lock.require_right(self._client, self._held, self._owner)
+
     def _do(self, action: Action) -> bool:
         if isinstance(action, Write):
             return self._write(action)
         if isinstance(action, Create):
             return self._create(action)
         if isinstance(action, Delete):
+            self._require_right()
             return self._client.delete(action.ref.resource, action.ref.name, action.ref.namespace)
         if isinstance(action, RestartKubeProxy):
             return self._restart_kube_proxy()
@@ -61,6 +76,7 @@ class ActionExecutor:
             self._conditions.pass_second_of(self._conditions.configured_at())
 
         def once() -> bool:
+            self._require_right()
             found = self._client.get(ref.resource, ref.name, ref.namespace)
             if found is None:
                 raise Problem(f"{self._client.where}: {ref} was deleted during the switch: run it again.")
@@ -84,6 +100,7 @@ class ActionExecutor:
         metadata = action.body.get("metadata", {})
         kept = {key: metadata[key] for key in ("name", "labels", "annotations") if metadata.get(key)}
         body = {**action.body, "metadata": kept}
+        self._require_right()
         with contextlib.suppress(ConflictError):  # an earlier, interrupted call created it
             self._client.create(action.ref.resource, body, action.ref.namespace)
         return True
@@ -93,6 +110,7 @@ class ActionExecutor:
         if since is None:
             return False
         self._conditions.pass_second_of(since)
+        self._require_right()
         old = kube_proxy.stale_pods(self._client.list(PODS, KUBE_SYSTEM, labels=self._labels), since)
         for pod in old:
             self._client.delete(PODS, pod["metadata"]["name"], KUBE_SYSTEM, uid=pod["metadata"]["uid"])

@@ -17,7 +17,7 @@ from steps.cluster.kube.calico.switching.executor import ActionExecutor
 from steps.cluster.kube.calico.switching.order import order
 from steps.cluster.kube.calico.switching.snapshot import original_fields, take_snapshot
 from steps.cluster.kube.cni import Surroundings
-from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership import lock, notes
 from steps.domain import Change, Visit
 
 Preparation = Callable[[ClusterState, tuple[str, ...]], None]
@@ -78,9 +78,9 @@ def configure(around: Surroundings, dataplane: str, before: Preparation, visit: 
     dry_run_writes(client, standing.facts, standing.inventory.kube_proxy_pods, [*lock_it, *todo])
     # a run takes the lock even without a change, so that no other run switches the cluster meanwhile
     held = held or lock.take_lock(client, owner, taken, client.now())
-    lock.add_note(client, held, ebpf=BY_NAME[dataplane].bpf and not held.ebpf, visit=visit)
+    notes.add_note(client, held, ebpf=BY_NAME[dataplane].bpf and not held.ebpf, visit=visit)
     before(standing, tuple(taken["nodes"]))
-    return ActionExecutor(around, standing.facts).carry_out(todo)
+    return ActionExecutor(around, standing.facts, held).carry_out(todo)
 
 
 def switch_commands(client: Client, dataplane: str) -> list[str]:
