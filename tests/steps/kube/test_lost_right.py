@@ -39,7 +39,7 @@ def put_back_half() -> tuple[Calico, Object]:
     return calico, before
 
 
-def restorer(calico: Calico) -> str | None:
+def restorer(calico: Calico) -> object:
     found = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
     assert found is not None
     return found["data"].get("restorer")
@@ -86,7 +86,8 @@ def test_mark_made_while_a_switch_is_planned_stays() -> None:
     put_workflow(calico, nodes=BEGUN)
     calico.store.advance(LATER_S)
     client, transport = direct_client(calico.store)
-    call, seen = transport.call, []
+    call = transport.call
+    seen: list[str] = []
 
     def meddled(method: str, path: str, *given: Any, **more: Any) -> Any:  # noqa: ANN401 - the call's own
         if method == "GET" and "daemonsets" in path and not seen:
