@@ -64,7 +64,7 @@ class Standing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToProve:
-    """A restored dataplane, and the nodes where it has to be proven. `unprovable`: why that is impossible, a clause."""
+    """A restored dataplane, and the nodes where it should be proven. `unprovable`: why that is impossible, a clause."""
 
     dataplane: str
     nodes: tuple[str, ...]
@@ -142,6 +142,14 @@ class Cni(Protocol[S]):
         """Open connections that the switch may break."""
         ...
 
+    def place_probes(self, standing: S, nodes: Sequence[str], needed: Sequence[str]) -> Mapping[str, str]:
+        """Start what observes these nodes, wherever it can run; why it can't on each other, by the node's name.
+
+        Raises:
+            Problem: it does not run on a node of `needed`, or on none.
+        """
+        ...
+
     def await_switch(self, standing: S, measured: Sequence[str], visit: Visit) -> None:
         """Wait until new pods on these nodes get what the visit's switch made, which proves nothing."""
         ...
@@ -154,8 +162,18 @@ class Cni(Protocol[S]):
         moment: Moment,
         *,
         whole: bool = False,
+        unprobed: Sequence[str] = (),
     ) -> list[Sign]:
-        """The signs now. `whole`: no second observation follows, so every condition has to hold now."""
+        """The signs now.
+
+        Args:
+            standing: the state of the cluster.
+            measured: the nodes that are observed.
+            visit: whose dataplane is to be proven.
+            moment: of the visit.
+            whole: no second observation follows, so every condition has to hold now.
+            unprobed: nodes where nothing of ours can run: what their agents show to be incomplete counts.
+        """
         ...
 
     def cost(self, standing: S, measured: Sequence[str], *, final: bool) -> SwitchCost | None:

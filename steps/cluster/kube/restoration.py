@@ -1,8 +1,9 @@
 """Putting a cluster back, with what a dead run left behind, and the proof that its dataplane works again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +11,10 @@ from analysis.errors import Problem
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.cni import Cni, Surroundings
 from steps.cluster.kube.ownership import lock, takeover
+from steps.cluster.kube.restore_proof import RestoreProof
 from steps.cluster.kube.scale import change as scale_objects
 from steps.cluster.kube.servers import trial_servers
+from steps.cluster.kube.workloads.workload import StillThereError
 from steps.domain import Change, Visit
 from steps.proof import wait
 from steps.proof.wait import ProvenEvidence
@@ -88,7 +91,8 @@ class Restoration:
 
             def swept() -> None:
                 for sweep in sweeps:
-                    sweep.result()  # the cluster's own state came first
+                    with self._reporting_what_ends():
+                        sweep.result()  # the cluster's own state came first
 
             def prove() -> None:
                 self._wait_for_restored()
@@ -99,7 +103,7 @@ class Restoration:
         return changes
 
     def _wait_for_restored(self) -> None:
-        """Wait for the proof of the restored dataplane on every node, since restored objects may hide a broken node.
+        """Wait for the proof of the restored dataplane on all nodes, since restored objects may hide a broken node.
 
         Raises:
             Problem: it isn't proven in time; the objects are restored nevertheless.
@@ -112,8 +116,10 @@ class Restoration:
         if (reason := found.unprovable or no_image) is not None:
             self.around.say(f"whether {runs} works again was not checked: {reason}")
             return
+        held = lock.find_lock(client)
+        proof = RestoreProof(self.around, self.cni(), found, held.snapshot["nodes"] if held is not None else ())
         try:
-            self.prove(runs, found.nodes, self.timeout_s)
+            proof.wait(self.timeout_s)
         except Problem as problem:
             raise Problem(
                 f"{client.where}: the API objects are as they were before the run, but {runs} is not proven to work "
@@ -123,7 +129,19 @@ class Restoration:
         finally:
             held = lock.find_lock(client)
             if held is not None and lock.has_right(held, self.around.owner):  # else the pods are another's
-                trial_servers.clear_all(client)
+                with self._reporting_what_ends():
+                    trial_servers.clear_all(client)
+
+    @contextmanager
+    def _reporting_what_ends(self) -> Iterator[None]:
+        """Only report pods that were deleted and do not end, which may be for ever where a node's kubelet is stuck.
+
+        They carry no traffic of the cluster's own, and the next run waits for them before it begins.
+        """
+        try:
+            yield
+        except StillThereError as problem:
+            self.around.say(str(problem))
 
     def prove(self, dataplane: str, measured: tuple[str, ...], timeout_s: float) -> ProvenEvidence:
         """Wait for the proof of a dataplane on these nodes.

@@ -29,6 +29,8 @@ class Objects:
         self.after: Callable[[], None] = lambda: None
         self.down: set[str] = set()
         """Nodes whose kubelet does not answer: no log can be read there, and no pod ends unless it is forced to."""
+        self.stuck: set[str] = set()
+        """Nodes that are well, but for pods that do not end unless they are forced to."""
         self.shift = timedelta()
         self.stopped: datetime | None = None
         self._versions = itertools.count(100)

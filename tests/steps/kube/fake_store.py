@@ -146,7 +146,7 @@ class Store(Objects):
     def _log(self, namespace: str, name: str, query: dict[str, str]) -> Answer:
         if ("", "pods", namespace, name) not in self.objects:
             return answers.missing(("", "pods", namespace, name))
-        if self._is_on_a_node_that_is_down(("", "pods", namespace, name)):
+        if self._is_on_a_node(("", "pods", namespace, name), self.down):
             return answers.refusal(500, "InternalError", "dial tcp 10.250.0.12:10250: connect: no route to host")
         if (namespace, name) in self.initializing:
             container = query.get("container", "main")
@@ -275,7 +275,7 @@ class Store(Objects):
             return answers.another(key, self.kinds[key[:2]][1], wanted, uid)
         if (wanted := demanded.get("resourceVersion")) and (version := found["metadata"]["resourceVersion"]) != wanted:
             return answers.other_version(key, self.kinds[key[:2]][1], wanted, version)
-        waits = self._is_on_a_node_that_is_down(key) and (body or {}).get("gracePeriodSeconds") != 0
+        waits = self._is_on_a_node(key, self.down | self.stuck) and (body or {}).get("gracePeriodSeconds") != 0
         if found["metadata"].get("finalizers") or waits:
             if not found["metadata"].get("deletionTimestamp"):
                 meta = {**found["metadata"], "deletionTimestamp": stamp(self.now())}
@@ -292,5 +292,5 @@ class Store(Objects):
             self._delete((group, plural, namespace, found["metadata"]["name"]), body)
         return of_json(200, {"kind": "Status", "apiVersion": "v1", "status": "Success"})
 
-    def _is_on_a_node_that_is_down(self, key: Key) -> bool:
-        return key[:2] == ("", "pods") and (self.objects[key].get("spec") or {}).get("nodeName") in self.down
+    def _is_on_a_node(self, key: Key, nodes: set[str]) -> bool:
+        return key[:2] == ("", "pods") and (self.objects[key].get("spec") or {}).get("nodeName") in nodes

@@ -18,7 +18,7 @@ from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read
 from steps.cluster.kube.calico.switching.fields import written_fields
 from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.cni import Surroundings, ToProve
-from steps.cluster.kube.workloads import manifests, probe_pods
+from steps.cluster.kube.workloads import manifests, probe_placement, probe_pods
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
 
 
@@ -78,6 +78,14 @@ class Calico:
         places = probe_pods.sites(standing.nodes, measured)
         probe_pods.start(self._client, places, manifests.image(self._around.variables))
 
+    def place_probes(self, standing: ClusterState, nodes: Sequence[str], needed: Sequence[str]) -> Mapping[str, str]:
+        """Start probe pods on these nodes, wherever they can run; why none can on each other, by the node's name."""
+        known = {node.name for node in standing.nodes if node.address is not None}
+        # a needed one is kept, for the error that names it
+        unknown = {name: "it has no internal address" for name in nodes if name not in known and name not in needed}
+        places = probe_pods.sites(standing.nodes, [name for name in nodes if name not in unknown])
+        return unknown | probe_placement.place(self._client, places, manifests.image(self._around.variables), needed)
+
     def await_switch(self, standing: ClusterState, measured: Sequence[str], visit: Visit) -> None:
         """Wait until Felix on each measured node runs what the visit's switch made."""
         if Arm.parse(visit.dataplane).name != AS_IS:
@@ -91,9 +99,13 @@ class Calico:
         moment: Moment,
         *,
         whole: bool = False,
+        unprobed: Sequence[str] = (),
     ) -> list[Sign]:
-        """The signs of one observation. `whole`: the whole time without a restart must pass now."""
-        return observe.observe(self._around, standing, measured, visit, moment, whole=whole)
+        """The signs of one observation. `whole`: the whole time without a restart must pass now.
+
+        `unprobed`: nodes without a probe pod, of which Felix's log alone tells.
+        """
+        return observe.observe(self._around, standing, measured, visit, moment, whole=whole, unprobed=unprobed)
 
     def cost(self, standing: ClusterState, measured: Sequence[str], *, final: bool) -> SwitchCost | None:
         """What the last switch cost open connections; None: there were none, or one of them may yet recover."""

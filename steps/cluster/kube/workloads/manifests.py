@@ -209,6 +209,20 @@ def can_never_be_ready(found: Object) -> bool:
     )
 
 
+def node_of(found: Object) -> str:
+    """The node that a pod is on, or that it is pinned to; empty: neither is known."""
+    spec = found.get("spec") or {}
+    if spec.get("nodeName"):
+        return str(spec["nodeName"])
+    try:
+        (term,) = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+            "nodeSelectorTerms"
+        ]
+        return str(term["matchFields"][0]["values"][0])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return ""
+
+
 def _pinned(node: str) -> Object:
     term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
     return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}

@@ -4,7 +4,7 @@ They belong to the workflow that created them, so that Kubernetes deletes them w
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Final
 from analysis.console.excerpts import excerpt
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.errors import ApiError, ConflictError, DeniedError, TransientError
 from steps.cluster.kube.api.nodes import not_ready
 from steps.cluster.kube.api.objects import Object, is_ready
 from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES
@@ -42,6 +42,22 @@ class AlteredError(Problem):
     """A pod differs from its manifest: something changes the pods of this namespace."""
 
 
+class NodesError(Problem):
+    """Pods do not start, or do not end. `nodes`: why, by the node that each is pinned to."""
+
+    def __init__(self, message: str, nodes: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.nodes = dict(nodes)
+
+
+class UnreadyError(NodesError):
+    """Pods do not become ready."""
+
+
+class StillThereError(NodesError):
+    """Pods do not end."""
+
+
 class Workload:
     """The pods and Services with one value of the label `part`."""
 
@@ -67,30 +83,54 @@ class Workload:
             list(pool.map(partial(owned.create, self._client, SERVICES), wanted))
 
     def ensure_pods(
-        self, manifests: Sequence[Object], timeout_s: float = READY_S, is_up: Condition = is_ready
+        self,
+        manifests: Sequence[Object],
+        timeout_s: float = READY_S,
+        is_up: Condition = is_ready,
+        *,
+        each: bool = False,
     ) -> list[Object]:
         """Create exactly these pods in this order, and wait until they are ready. One that differs is replaced.
 
-        `is_up`: what is waited for instead of that.
+        Args:
+            manifests: of the pods.
+            timeout_s: how long they may take.
+            is_up: what is waited for instead of readiness.
+            each: the wait goes on until each pod is ready or never will be, so that the error names all of those;
+                otherwise it ends with the first of them, or with a pod that the API server refuses.
 
         Raises:
             AlteredError: one differs from its manifest.
-            Problem: one is not ready in time, or can't be, or gets no node within a minute; with the reason.
+            StillThereError: one that differs does not end.
+            UnreadyError: one is not ready in time, or can't be, or gets no node within a minute; with the reason.
         """
         wanted = {each["metadata"]["name"]: each for each in manifests}
         there = self.pods()
         stale = [p for name, p in there.items() if name not in wanted or not self._may_stay(p, wanted[name])]
         self._remove(stale)
-        for name, manifest in wanted.items():
-            if name not in there or there[name] in stale:
-                owned.create(self._client, PODS, manifest)
+        missing = [name for name in wanted if name not in there or there[name] in stale]
+        refused = self._create_pods([wanted[name] for name in missing], each=each)
         began = time.monotonic()
-        found = self._awaited(wanted, timeout_s, is_up)
+        found = self._awaited(wanted.keys() - refused.keys(), timeout_s, is_up, each=each)
         if altered := _altered(found, wanted):
             raise AlteredError(f"{self._client.where}: {excerpt('; '.join(altered), _LONGEST)}. {comparison.OPT_OUT}.")
         if not _all_up(found, wanted, is_up):
-            raise Problem(self._why_not(found, wanted, time.monotonic() - began, is_up))
+            raise self._unready(found, wanted, time.monotonic() - began, is_up, refused)
         return [p for p in found if p["metadata"]["name"] in wanted]
+
+    def _create_pods(self, wanted: Sequence[Object], *, each: bool) -> dict[str, str]:
+        """Create these pods; why some were refused, by name, if that shall not end it."""
+        refused = {}
+        for manifest in wanted:
+            try:
+                owned.create(self._client, PODS, manifest)
+            except TransientError:
+                raise
+            except (ApiError, DeniedError) as problem:
+                if not each:
+                    raise
+                refused[manifest["metadata"]["name"]] = excerpt(problem)
+        return refused
 
     def await_ready(self, timeout_s: float = READY_S) -> None:
         """Wait until the pods that exist now are ready.
@@ -101,10 +141,15 @@ class Workload:
         began, there = time.monotonic(), self.pods()
         found = self._awaited(there, timeout_s, is_ready)
         if not _all_up(found, there, is_ready):
-            raise Problem(self._why_not(found, there, time.monotonic() - began, is_ready))
+            raise self._unready(found, there, time.monotonic() - began, is_ready, {})
 
-    def _awaited(self, wanted: Collection[str], timeout_s: float, is_up: Condition) -> list[Object]:
-        """The pods, once they are up or never will be, one has no node for too long, or after the timeout."""
+    def _awaited(
+        self, wanted: Collection[str], timeout_s: float, is_up: Condition, *, each: bool = False
+    ) -> list[Object]:
+        """The pods, once they are up, or one never will be or has no node for too long, or after the timeout.
+
+        `each`: once each is up, or never will be.
+        """
         since: dict[str, float] = {}
         last: list[Object] = []
 
@@ -115,7 +160,10 @@ class Workload:
             since = {
                 name: since.get(name, now) for name in wanted if name in there and manifests.is_unscheduled(there[name])
             }
-            return _decided(found, wanted, is_up) or any(now - began >= UNPLACED_S for began in since.values())
+            never = {name for name in wanted if name in there and manifests.can_never_be_ready(there[name])}
+            never |= {name for name, began in since.items() if now - began >= UNPLACED_S}
+            ends = all(name in never or _all_up(found, [name], is_up) for name in wanted) if each else bool(never)
+            return ends or _all_up(found, wanted, is_up)
 
         self._client.until(PODS, BENCHMARK, decided, timeout_s, labels=self._labels, every_s=_LOOK_S)
         return last
@@ -142,10 +190,12 @@ class Workload:
         if not uids or not wait:
             return
         if not (self._are_gone(uids, _SOON_S) or self._forget_lost(uids) or self._are_gone(uids, GONE_S - _SOON_S)):
-            names = ", ".join(each["metadata"]["name"] for each in found)
-            raise Problem(
+            left = [pod for pod in self.pods().values() if pod["metadata"]["uid"] in uids] or found
+            names = ", ".join(each["metadata"]["name"] for each in left)
+            raise StillThereError(
                 f"{self._client.where}: pods are still there {GONE_S:.0f} s after they were deleted ({names}): "
-                f"check `kubectl -n {self._client.namespace} get pods -o wide`; a node may not answer."
+                f"check `kubectl -n {self._client.namespace} get pods -o wide`; a node may not answer.",
+                {manifests.node_of(pod): f"pod {pod['metadata']['name']} does not end" for pod in left},
             )
 
     def _delete_pod(self, pod: Object) -> None:
@@ -165,35 +215,54 @@ class Workload:
         return gone is not None
 
     def _forget_lost(self, uids: set[str]) -> bool:
-        """Delete the pods on nodes that are not ready without their kubelets' answer; whether no other is left.
-
-        Such a pod ends when its node is ready again, and its name is free at once.
-        """
+        """Forget the pods on nodes that are not ready; whether no other is left."""
         left = [pod for pod in self.pods().values() if pod["metadata"]["uid"] in uids]
-        away = not_ready(self._client.list(NODES))
-        lost = [pod for pod in left if (pod.get("spec") or {}).get("nodeName") in away]
+        lost = self._forget(left, not_ready(self._client.list(NODES)))
+        return len(lost) == len(left)
+
+    def forget_ending(self, nodes: Collection[str]) -> None:
+        """Forget the pods on these nodes that were deleted and do not end."""
+        self._forget([pod for pod in self.pods().values() if pod["metadata"].get("deletionTimestamp")], nodes)
+
+    def _forget(self, pods: Sequence[Object], nodes: Collection[str]) -> list[Object]:
+        """Delete those of the pods that are on these nodes without their kubelets' answer, and return them.
+
+        Such a pod ends when its kubelet gets to it, and its name is free at once.
+        """
+        lost = [pod for pod in pods if (pod.get("spec") or {}).get("nodeName") in nodes]
         for pod in lost:
             with suppress(ConflictError):
                 self._client.delete(PODS, pod["metadata"]["name"], BENCHMARK, grace_s=0, uid=pod["metadata"]["uid"])
-        return len(lost) == len(left)
+        return lost
 
-    def _why_not(self, found: Sequence[Object], wanted: Collection[str], waited_s: float, is_up: Condition) -> str:
+    def _unready(
+        self,
+        found: Sequence[Object],
+        wanted: Mapping[str, Object],
+        waited_s: float,
+        is_up: Condition,
+        refused: Mapping[str, str],
+    ) -> UnreadyError:
+        """The error that names the pods which are not up. `refused`: why the API server did not create some."""
         there = {p["metadata"]["name"]: p for p in found}
-        reasons = []
-        for name in wanted:
-            if name not in there:
-                reasons.append(f"{name} is gone, deleted by somebody else")
+        reasons: list[str] = []
+        nodes: dict[str, str] = {}
+        for name, pod in wanted.items():
+            if name in refused:
+                why = f"{name}: {refused[name]}"
+            elif name not in there:
+                why = f"{name} is gone, deleted by somebody else"
             elif not is_up(there[name]) or manifests.can_never_be_ready(there[name]):
-                reasons.append(f"{name}: {manifests.why_not_ready(there[name])}")
-        return (
+                why = f"{name}: {manifests.why_not_ready(there[name])}"
+            else:
+                continue
+            reasons.append(why)
+            nodes.setdefault(manifests.node_of(pod), why)
+        return UnreadyError(
             f"{self._client.where}: pods of the benchmark are not ready (waited {waited_s:.0f} s): "
-            f"{excerpt('; '.join(reasons), _LONGEST)}. See `kubectl -n {self._client.namespace} describe pods`."
+            f"{excerpt('; '.join(reasons), _LONGEST)}. See `kubectl -n {self._client.namespace} describe pods`.",
+            nodes,
         )
-
-
-def _decided(found: Sequence[Object], wanted: Collection[str], is_up: Condition) -> bool:
-    own = [p for p in found if p["metadata"]["name"] in wanted]
-    return _all_up(found, wanted, is_up) or any(manifests.can_never_be_ready(p) for p in own)
 
 
 def _all_up(found: Sequence[Object], wanted: Collection[str], is_up: Condition) -> bool:

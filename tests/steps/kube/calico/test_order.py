@@ -7,7 +7,6 @@ from itertools import combinations, permutations
 import pytest
 
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, felix_configurations
-from steps.cluster.kube.calico.switching import operator_reaction
 from steps.cluster.kube.calico.switching.actions import AwaitRollout, Write
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.fields import INSTALLATION, LINUX_DATAPLANE
@@ -100,8 +99,7 @@ def test_pods_made_in_the_second_of_the_change_do_not_stand_for_those_of_a_late_
     assert calico.collided == set()
 
 
-def test_pod_that_is_replaced_in_the_second_of_the_change_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_reaction, "AVAILABLE_S", 5.0)  # in which the fake's time passes many times over
+def test_pod_that_is_replaced_in_the_second_of_the_change_is_a_new_one() -> None:
     calico = Calico("operator", rollout_s=40.0)
     began = calico.store.now().replace(microsecond=0)
     switch(calico, "ebpf")

@@ -52,6 +52,7 @@ def observe(
     moment: Moment,
     *,
     whole: bool = False,
+    unprobed: Sequence[str] = (),
 ) -> list[Sign]:
     """Observe once before the trials; after them, repeatedly until the time without a restart has passed.
 
@@ -65,6 +66,7 @@ def observe(
         visit: whose dataplane is to be proven.
         moment: of the visit.
         whole: the whole time without a restart must have passed, also before the trials.
+        unprobed: nodes without a probe pod, of which Felix's log alone tells.
 
     Raises:
         Problem: the nodes can't be observed.
@@ -112,6 +114,7 @@ def observe(
                     changed_at=standing.changed_at,
                     stable_s=stable_s,
                     moment=moment,
+                    unprobed=unprobed,
                 ),
                 *cost,
             ],

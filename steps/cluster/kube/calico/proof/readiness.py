@@ -50,6 +50,7 @@ def reported_signs(
     changed_at: datetime | None = None,
     stable_s: float = STABLE_S,
     moment: Moment = "before",
+    unprobed: Sequence[str] = (),
 ) -> list[Sign]:
     """All signs of one observation of the nodes, for a judgement that knows nothing of Calico.
 
@@ -63,9 +64,11 @@ def reported_signs(
         changed_at: the last change of the switch; None: nothing was changed.
         stable_s: the time that must have passed since the last start, update or change.
         moment: of the visit.
+        unprobed: nodes without a probe pod. Each is complete unless Felix's log there shows that it is not.
     """
     contrary = [
         *((WAITING, *each) for each in _incomplete_nodes(observations, now, nodes, changed_at, stable_s)),
+        *((WAITING, *each) for each in _unfinished_nodes(observations, unprobed)),
         *((FOR_GOOD, *each) for each in _fallen_back(observations, requested)),
         *((FOR_GOOD, *each) for each in _indistinguishable_nodes(observations, requested, now, nodes)),
     ]
@@ -96,6 +99,14 @@ def _incomplete_nodes(
         conclusive = [sign for sign in node_signs(by_node[node], "before", now) if sign.indicates is not None]
         if len({(sign.looked_at, sign.seen) for sign in conclusive}) < FEWEST_SIGNS:
             yield node, f"it shows {len(conclusive)} conclusive signs, and {FEWEST_SIGNS} are needed"
+
+
+def _unfinished_nodes(observations: Sequence[Observation], nodes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Which of these nodes' Felix has something left to do by its log, each with the reason."""
+    for each in observations:
+        if each.node in nodes and each.current is not None:
+            for reason in _unfinished(each, each.current):
+                yield each.node, reason
 
 
 def _fallen_back(observations: Sequence[Observation], requested: str) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """What Calico's operator makes of a changed Installation, as far as a switch waits for it."""
 
-import operator
-from datetime import timedelta
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Self
 
 from analysis.errors import Problem
 from steps.cluster.kube.api import permissions
@@ -19,12 +20,51 @@ from steps.cluster.kube.cni import Surroundings
 from steps.polling import poll
 
 AVAILABLE_S: Final = 600.0
-"""The longest wait for the operator, which rolls calico-node out node by node."""
+"""The longest wait for the operator while it replaces calico-node on no further node."""
+
+NODE_S: Final = 60.0
+"""The longest that it may take for each node beside that: it took 22 to 56 s, and replaces one after another."""
 
 REACTS_S: Final = 10.0
 """How long the operator may take to begin a rollout; until then it reports the state from before."""
 
 _POLL_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutProgress:
+    """How far the operator is with replacing calico-node, and since when.
+
+    Attributes:
+        began: when the wait began.
+        moved_at: when it was last further than ever before.
+        at: the time of the last look.
+        furthest: the DaemonSet's generation, and how many nodes have its pods.
+        nodes: that shall have them.
+    """
+
+    began: datetime
+    moved_at: datetime
+    at: datetime
+    furthest: tuple[int, int] = (-1, -1)
+    nodes: int = 0
+
+    def seen(self, agent: Object | None, now: datetime) -> Self:
+        """The progress after a look at calico-node's DaemonSet. One that is set back is no progress."""
+        status = (agent or {}).get("status") or {}
+        reached = (int(status.get("observedGeneration", 0)), int(status.get("updatedNumberScheduled", 0)))
+        nodes = int(status.get("desiredNumberScheduled", 0))
+        if reached <= self.furthest:
+            return replace(self, at=now, nodes=nodes)
+        return replace(self, at=now, nodes=nodes, moved_at=now, furthest=reached)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more is to be expected: nothing moved for too long, or all of it takes too long."""
+        longest_s = AVAILABLE_S + NODE_S * self.nodes
+        return self.at >= self.moved_at + timedelta(seconds=AVAILABLE_S) or self.at >= self.began + timedelta(
+            seconds=longest_s
+        )
 
 
 class OperatorReaction:
@@ -51,12 +91,10 @@ class OperatorReaction:
                 return True, ""
             return self._is_as_far_as_possible(installation), message
 
-        # polled, since two kinds are involved and a watch covers one
-        is_available = operator.itemgetter(0)
-        ready, message = poll(read, is_available, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep)
+        ready, message, waited_s = self._await(read)
         if not ready:
             raise Problem(
-                f"{self._client.where}: the operator does not report Calico as available after {AVAILABLE_S:.0f} s "
+                f"{self._client.where}: the operator does not report Calico as available after {waited_s:.0f} s "
                 f"({self._away()}{message or 'without a reason'}): check `kubectl describe tigerastatus calico`."
             )
 
@@ -79,15 +117,37 @@ class OperatorReaction:
             Problem: it has not in time.
         """
 
-        def replaced() -> bool:
-            return self._has_reacted() and self._is_rolled_out()
+        def read() -> tuple[bool, str]:
+            return self._has_reacted() and self._is_rolled_out(), ""
 
-        if not poll(replaced, bool, pause_s=_POLL_S, timeout_s=AVAILABLE_S, sleep=self._sleep):
+        replaced, _message, waited_s = self._await(read)
+        if not replaced:
             raise Problem(
                 f"{self._client.where}: the operator has not replaced {self._facts.agent} on every node after "
-                f"{AVAILABLE_S:.0f} s ({self._away()}eBPF is not enabled before): check `kubectl -n "
+                f"{waited_s:.0f} s ({self._away()}eBPF is not enabled before): check `kubectl -n "
                 f"{self._facts.calico_namespace} rollout status daemonset/{self._facts.agent}`."
             )
+
+    def _await(self, read: Callable[[], tuple[bool, str]]) -> tuple[bool, str, float]:
+        """Read until it is so, while nodes get their new calico-node; what was read last, and the seconds waited."""
+        began = self._client.now()
+        progress = RolloutProgress(began, began, began)
+
+        def look() -> tuple[bool, str]:
+            nonlocal progress
+            found = read()
+            progress = progress.seen(self._agent(), self._client.now())
+            return found
+
+        # polled, since two kinds are involved and a watch covers one
+        ready, message = poll(look, lambda found: found[0] or progress.is_over, pause_s=_POLL_S, sleep=self._sleep)
+        return ready, message, (progress.at - began).total_seconds()
+
+    def _agent(self) -> Object | None:
+        """calico-node's DaemonSet."""
+        where = (self._facts.calico_namespace, self._facts.agent)
+        found = self._client.list(DAEMONSETS)
+        return next((d for d in found if (d["metadata"]["namespace"], d["metadata"]["name"]) == where), None)
 
     def _away(self) -> str:
         """The nodes that it waits for in vain, as clauses; empty: none."""
@@ -104,11 +164,8 @@ class OperatorReaction:
 
     def _is_rolled_out(self) -> bool:
         """Whether calico-node is; the operator's report may be older than its last change."""
-        where = (self._facts.calico_namespace, self._facts.agent)
-        found = (
-            d for d in self._client.list(DAEMONSETS) if (d["metadata"]["namespace"], d["metadata"]["name"]) == where
-        )
-        return all(kube_proxy.is_rolled_out(each) for each in found)
+        agent = self._agent()
+        return agent is None or kube_proxy.is_rolled_out(agent)
 
     def _is_as_far_as_possible(self, installation: Object | None) -> bool:
         """Whether a node is not ready, for which the operator waits, and Felix is configured as it will be then."""
