@@ -70,9 +70,8 @@ def restore_mode(original: str, current: str) -> str:
 
 
 def is_parked(daemon_set: Object) -> bool:
-    """Whether it is kept off every node by the node selector that a switch sets."""
-    selector = daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {}
-    return bool(selector.get(PARKING_KEY) == PARKING_VALUE)
+    """Whether its node selector has the key by which a switch parks it, with any value: an empty one parks it too."""
+    return PARKING_KEY in (daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {})
 
 
 def runs_nowhere(daemon_set: Object) -> bool:

@@ -6,7 +6,6 @@ follows from the cluster itself, and a value that no switch could have found the
 
 from typing import Final
 
-from analysis.console.excerpts import excerpt
 from analysis.errors import Problem
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
@@ -23,6 +22,7 @@ from steps.cluster.kube.calico.switching.fields import (
     is_configuration,
     may_have,
     restorable,
+    shown,
     state,
 )
 from steps.cluster.kube.config.text import TextError
@@ -59,7 +59,7 @@ def original_fields(standing: ClusterState, taken: Object) -> dict[Field, Value]
         if is_configuration(field):
             _check_configuration(field, value, current)
         elif field != DIGEST and value != current[field] and not may_have(field, value):
-            raise _refusal(f"sets {field} to {excerpt(value)}, which no switch could have found there")
+            raise _refusal(f"sets {field} to {shown(value)}, which no switch could have found there")
     return {field: value if field != DIGEST else None for field, value in original.items()}
 
 

@@ -9,7 +9,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.calico.compatibility import incompatibilities
 from steps.cluster.kube.calico.inventory.facts import Facts
-from steps.cluster.kube.calico.switching import desired_state
+from steps.cluster.kube.calico.switching import desired_state, fields
 from steps.cluster.kube.calico.switching.actions import Action, Create, command
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.calico.switching.dry_run import dry_run_writes
@@ -32,7 +32,7 @@ def plan_switch(standing: ClusterState, dataplane: str, original: Object | None)
         original: the snapshot from before the run, if there is one.
 
     Raises:
-        Unsupported: this cluster can't be switched to it.
+        Unsupported: this cluster can't be switched to it, or a value from before could not be put back.
     """
     facts, current = standing.facts, standing.current
     before = original_fields(standing, original) if original else current
@@ -42,6 +42,8 @@ def plan_switch(standing: ClusterState, dataplane: str, original: Object | None)
         raise Unsupported(reason)
     if found := incompatibilities.reason_against(facts, dataplane):
         raise Unsupported(formatting.sentences(found.reason, found.remedy))
+    if unknown := fields.unknown_value(before):
+        raise Unsupported(formatting.sentences(*unknown))
     api_server = next(iter(standing.inventory.api_servers), None)
     wanted = desired_state.target(dataplane, facts, current, before, api_server)
     return order(current, wanted, facts, outdated=standing.kube_proxy_outdated)
