@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from analysis.console.excerpts import excerpt
@@ -76,18 +76,25 @@ def touchable(facts: Facts) -> tuple[Field, ...]:
     return found if facts.kube_proxy is not None else tuple(field for field in found if field != PARKING)
 
 
-def restorable(facts: Facts, install: Install, config_key: str | None, refs: Iterable[Ref]) -> tuple[Field, ...]:
+def restorable(facts: Facts, install: Install, config_key: str | None) -> tuple[Field, ...]:
     """Every field that a restore of this cluster may set.
 
     Args:
-        facts: of the cluster.
+        facts: of the cluster, as when the snapshot was taken.
         install: how Calico is installed.
         config_key: of kube-proxy's configuration in its ConfigMap.
-        refs: the objects of the snapshot. They show whether the operator managed kube-proxy when it was taken, if
-            it does not now.
     """
-    managed = facts.bootstraps or (facts.knows_management and endpoint(install).ref not in refs)
-    return _fields(facts, install, config_key, bootstraps=managed and install == "operator")
+    return _fields(facts, install, config_key, bootstraps=facts.bootstraps and install == "operator")
+
+
+def bootstrapped(facts: Facts, install: Install, refs: Collection[Ref]) -> bool:
+    """Whether the operator looked after kube-proxy when a snapshot of these objects was taken.
+
+    Then the snapshot is without the API server's address. What runs now does not tell, since a switch changes it.
+    """
+    if not refs:
+        return facts.bootstraps
+    return facts.knows_management and install == "operator" and endpoint(install).ref not in refs
 
 
 def _fields(facts: Facts, install: Install, config_key: str | None, *, bootstraps: bool) -> tuple[Field, ...]:

@@ -52,6 +52,7 @@ def original_fields(standing: ClusterState, taken: Object) -> dict[Field, Value]
             value that no switch could have found; or a field can't be compared with its present value.
     """
     objects = snapshot.snapshot_objects(taken)
+    standing = standing.as_taken(objects)
     fields = _snapshot_fields(standing, taken, objects)
     now = standing.lookup(objects)
     original, current = state(objects, fields), state(now, fields)
@@ -66,7 +67,7 @@ def original_fields(standing: ClusterState, taken: Object) -> dict[Field, Value]
 def _snapshot_fields(standing: ClusterState, taken: Object, objects: dict[Ref, Object | None]) -> tuple[Field, ...]:
     facts = standing.facts
     key, key_then = facts.kube_proxy_config_key, taken.get("kube_proxy_config_key")
-    fields = restorable(facts, standing.install, key or key_then, objects)
+    fields = restorable(facts, standing.install, key or key_then)
     permitted = dict.fromkeys((*(field.ref for field in fields), *((PROXY_CONFIG,) if facts.group else ())))
     for ref in objects:
         if ref not in permitted:

@@ -18,6 +18,7 @@ from steps.cluster.kube.calico.switching.order import order
 from steps.cluster.kube.calico.switching.snapshot import original_fields, take_snapshot
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.domain import Change, Visit
 
 Preparation = Callable[[ClusterState, tuple[str, ...]], None]
@@ -34,6 +35,8 @@ def plan_switch(standing: ClusterState, dataplane: str, original: Object | None)
     Raises:
         Unsupported: this cluster can't be switched to it, or a value from before could not be put back.
     """
+    if original is not None:
+        standing = standing.as_taken(snapshot_objects(original))
     facts, current = standing.facts, standing.current
     before = original_fields(standing, original) if original else current
     if dataplane == AS_IS:
