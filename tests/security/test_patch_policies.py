@@ -38,9 +38,11 @@ NODE = ("spec", "template", "spec")
 
 @pytest.mark.parametrize(("plural", "before", "path", "value"), [
     ("daemonsets", OBJECTS["kube_proxy"], (*NODE, "nodeSelector", "non-calico"), "true"),
+    ("daemonsets", OBJECTS["kube_proxy"], (*NODE, "nodeSelector", "non-calico"), ""),
     ("daemonsets", OBJECTS["kube_proxy"], (*NODE, "nodeSelector", "non-calico"), None),
     ("felixconfigurations", OBJECTS["felix"], ("spec", "bpfEnabled"), True),
     ("felixconfigurations", OBJECTS["felix"], ("spec", "bpfExternalServiceMode"), "DSR"),
+    ("felixconfigurations", OBJECTS["felix"], ("spec", "bpfExternalServiceMode"), ""),
     ("felixconfigurations", OBJECTS["felix"], ("spec", "nftablesMode"), "Auto"),
     ("felixconfigurations", {"metadata": {"name": "default"}}, ("spec", "bpfEnabled"), False),
     ("installations", INSTALLATION, ("spec", "calicoNetwork", "linuxDataplane"), "BPF"),

@@ -15,10 +15,9 @@ from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects
 from steps.cluster.kube.calico.inventory.reconcilers import owners
 from steps.cluster.kube.calico.proof import readiness
-from steps.cluster.kube.calico.switching import switch
+from steps.cluster.kube.calico.switching import fields, switch
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
 from steps.cluster.kube.calico.switching.dry_run import refusals
-from steps.cluster.kube.calico.switching.fields import endpoint
 from steps.cluster.kube.findings import NO_COMMAND, skip, stop, warn
 from steps.domain import Finding
 from steps.settings import environment, operator_cost
@@ -44,6 +43,8 @@ def findings(standing: ClusterState, settings: Settings, asked_nodes: str, accep
         remedy = f"{NO_COMMAND} name `as-is` as the dataplane."
         return [*found, *(skip(name, reason, remedy) for name in switched)]
     found += [skip(name, why, _UNKNOWN) for name in switched if (why := refusal(name, known())) is not None]
+    if unknown := fields.unknown_value(standing.current):
+        found += [skip(name, f"{unknown[0]}.", unknown[1]) for name in switched]
     if switched:
         found += incompatibilities.incompatibilities(facts, requested, accepted)
         found += _other_networks(facts)
@@ -169,7 +170,7 @@ def _owned(objects: ClusterObjects, accepted: frozenset[str]) -> Iterator[Findin
 def _address(objects: ClusterObjects, facts: Facts, requested: set[str]) -> Iterator[Finding]:
     if facts.bootstraps or not requested & set(incompatibilities.EBPF):
         return
-    ref = endpoint(facts.install).ref
+    ref = fields.endpoint(facts.install).ref
     configured = (objects.services_endpoints.get(ref.namespace or "") or {}).get("data") or {}
     if objects.services_endpoints.get(ref.namespace or "") and not (
         configured.get("KUBERNETES_SERVICE_HOST") and configured.get("KUBERNETES_SERVICE_PORT")

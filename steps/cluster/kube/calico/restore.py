@@ -21,6 +21,7 @@ from steps.cluster.kube.calico.switching.snapshot import original_fields
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.lock import HeldLock
+from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.domain import Change
 
 KERNEL: Final = (
@@ -98,7 +99,7 @@ def plan_restore(client: Client, held: HeldLock | None = None) -> RestorePlan | 
     held = held or lock.find_lock(client)
     if held is None:
         return None
-    standing = read_state(client, to_switch=True)
+    standing = read_state(client, to_switch=True).as_taken(snapshot_objects(held.snapshot))
     try:
         original = original_fields(standing, held.snapshot)
     except Problem as problem:

@@ -57,7 +57,11 @@ def test_restore_to_ebpf_waits_for_the_operator_who_needs_the_node(
 ) -> None:
     """The operator switches eBPF on once every node has the new calico-node, so this can't be finished; it is said."""
     calico = Calico("operator", bootstraps=bootstraps, rollout_s=40.0)
-    network = {"linuxDataplane": "BPF", "kubeProxyManagement": "Enabled", "bpfNetworkBootstrap": "Enabled"}
+    network = {"linuxDataplane": "BPF"}
+    if bootstraps:
+        network |= {"kubeProxyManagement": "Enabled", "bpfNetworkBootstrap": "Enabled"}
+    else:
+        calico.kube_proxy["spec"]["template"]["spec"]["nodeSelector"]["non-calico"] = "true"
     calico.store.find("operator.tigera.io", "installations", "", "default")["spec"]["calicoNetwork"] = network  # type: ignore[index]
     calico.store.advance(60)
     switch(calico, "iptables")

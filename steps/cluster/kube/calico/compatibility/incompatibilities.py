@@ -80,7 +80,13 @@ def _overridden(facts: Facts) -> Iterator[Finding]:
 
 def reason_against(facts: Facts, name: str) -> Finding | None:
     """The first reason why switching to a dataplane would have no effect or do harm; None: there is none."""
-    certain = [*_overridden(facts), *_kernels(facts, set()), *(_ipvs(facts) if facts.kube_proxy_mode == "ipvs" else ())]
+    certain = [
+        *_overridden(facts),
+        *_kernels(facts, set()),
+        *(_ipvs(facts) if facts.kube_proxy_mode == "ipvs" else ()),
+        *_kept_off(facts),
+        *_half_by_hand(facts),
+    ]
     return next((found for found in certain if found.severity == "skip" and found.subject == name), None)
 
 
@@ -143,16 +149,35 @@ def _proxy(facts: Facts, requested: set[str]) -> Iterator[Finding]:
     if facts.kube_proxy is None:
         yield from _without_proxy(facts)
         return
-    managed = facts.install == "operator" and facts.bootstraps
-    if kube_proxy.runs_nowhere(facts.kube_proxy) and not kube_proxy.is_parked(facts.kube_proxy) and not managed:
-        for name in _RULES:
-            yield skip(name, "a node selector other than a switch's keeps kube-proxy off every node.", _UNPARK)
+    yield from _kept_off(facts)
+    yield from _half_by_hand(facts)
     if facts.kube_proxy_config_key is None:
         reason = f"kube-proxy takes its mode from {facts.kube_proxy_source}, not from {_PROXY_CONFIG}."
         if f"{facts.kube_proxy_source},".startswith(f"{_PROXY_CONFIG},"):
             reason = f"{facts.kube_proxy_source} contains no configuration of kube-proxy."
         for name in _NFTABLES:
             yield skip(name, reason, f"{NO_COMMAND} its mode is switched by that ConfigMap.")
+
+
+def _kept_off(facts: Facts) -> Iterator[Finding]:
+    """Without eBPF nothing would serve Services where kube-proxy does not come back."""
+    key = kube_proxy.OPERATORS_KEY if facts.install == "operator" and facts.bootstraps else kube_proxy.PARKING_KEY
+    nodes = [node.labels for node in facts.nodes]
+    if facts.kube_proxy is not None and kube_proxy.stays_off(facts.kube_proxy, key, nodes):
+        for name in _RULES:
+            yield skip(name, f"a node selector other than {key} keeps kube-proxy off every node.", _UNPARK)
+
+
+def _half_by_hand(facts: Facts) -> Iterator[Finding]:
+    """The operator is degraded where it bootstraps without eBPF, or beside a ConfigMap of the API server's address."""
+    if facts.install == "operator" and facts.bootstrap == "Enabled" and not facts.bootstraps:
+        for name in names():
+            yield skip(
+                name,
+                "the Installation's bpfNetworkBootstrap is Enabled, while its kubeProxyManagement is not, or the "
+                "operator refuses kube-proxy's DaemonSet as another's: half by hand, eBPF can't be switched.",
+                "Set kubeProxyManagement to Enabled too, or neither: `kubectl edit installation default`.",
+            )
 
 
 def _without_proxy(facts: Facts) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from steps.cluster.kube.api import quantity
 from steps.cluster.kube.api.fields import read_field
 from steps.cluster.kube.api.nodes import ClusterNode, read_node, with_agent
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.api.permissions import KUBE_PROXY
+from steps.cluster.kube.api.permissions import KUBE_PROXY, TIGERA_OPERATOR
 from steps.cluster.kube.calico.inventory import felix_settings, kube_proxy, startup
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE, ClusterObjects, agent_containers
 from steps.cluster.kube.calico.inventory.reconcilers import ADDON_MANAGER, marks_of
@@ -30,6 +30,7 @@ _OTHER_CNIS: Final = {
     "rke2-canal": "Flannel",
     "netd": "GKE's own network",
 }
+_NETWORK: Final = ("spec", "calicoNetwork")
 _VPP: Final = "calico-vpp-node"
 
 _OPERATOR_REFUSES: Final = ("app.kubernetes.io/managed-by", ADDON_MANAGER, "argocd.argoproj.io/instance")
@@ -46,7 +47,8 @@ class Facts:
     Attributes:
         install: how Calico was installed; None: there is no Calico, or none that can be switched.
         knows_management: whether the operator's version can manage kube-proxy.
-        bootstraps: whether the operator itself manages kube-proxy and the API server's address.
+        bootstraps: whether in a switch the operator itself looks after kube-proxy and the API server's address.
+        bootstrap: the Installation's bpfNetworkBootstrap.
         operator_bpf: what the operator last wrote to bpfEnabled, by its annotation. While the field has another value,
             it leaves it alone (pkg/controller/installation/bpf.go of the operator 1.42.3).
         kube_proxy_mode: None where kube-proxy's configuration can't be read.
@@ -81,6 +83,7 @@ class Facts:
     narrower: dict[str, tuple[str, ...]]
     log_level: str | None
     aws_source_check: str | None
+    bootstrap: str | None = None
     operator_bpf: str | None = None
     nftables_mode: str | None = None
     log_level_overridden: bool = False
@@ -153,14 +156,13 @@ def read_facts(objects: ClusterObjects) -> Facts:
     agent = objects.agent
     environment = objects.agent_environment
     felix = felix_settings.effective_settings(objects)
-    linux_dataplane = _text(objects.installation, ("spec", "calicoNetwork", "linuxDataplane"))
+    linux_dataplane = _text(objects.installation, (*_NETWORK, "linuxDataplane"))
     vpp = objects.daemon_set(_VPP) is not None or linux_dataplane == "VPP"
     install = _install(objects, agent)
     # without Calico's agent another CNI runs, which is measured as-is on any node
     every = frozenset(found["metadata"]["name"] for found in objects.nodes)
     calico_nodes = every if agent is None else with_agent(objects.agent_pods, agent, objects.nodes)
     knows_management = _knows_management(objects)
-    marks = marks_of(objects.kube_proxy)
     mode, source, key = startup.proxy_mode(objects)
     calico_version = _calico_version(objects)
     version = quantity.version(calico_version or "")
@@ -169,7 +171,8 @@ def read_facts(objects: ClusterObjects) -> Facts:
         group=objects.group,
         install=install,
         knows_management=knows_management,
-        bootstraps=knows_management and not any(mark in marks for mark in _OPERATOR_REFUSES),
+        bootstraps=knows_management and _bootstraps(objects),
+        bootstrap=_text(objects.installation, (*_NETWORK, "bpfNetworkBootstrap")),
         calico_version=calico_version,
         calico_namespace=agent["metadata"]["namespace"] if agent else None,
         dataplane=None if vpp or agent is None else felix_settings.running_dataplane(objects, mode, version),
@@ -210,6 +213,22 @@ def _knows_management(objects: ClusterObjects) -> bool:
         read_field(each, (*path, "kubeProxyManagement")) is not None
         for each in (versions if isinstance(versions, list) else [])
     )
+
+
+def _bootstraps(objects: ClusterObjects) -> bool:
+    """Whether an operator that knows how looks after kube-proxy in a switch, or would if it were told to.
+
+    Where eBPF was enabled by hand, as Calico has long documented it, the operator leaves alone the selector that parks
+    kube-proxy, and is degraded when it should find the API server's address beside the ConfigMap that has it.
+    """
+    marks, found = marks_of(objects.kube_proxy), objects.kube_proxy
+    if any(mark in marks for mark in _OPERATOR_REFUSES):
+        return False
+    if _text(objects.installation, (*_NETWORK, "kubeProxyManagement")) == "Enabled":
+        return True
+    in_ebpf = _text(objects.installation, (*_NETWORK, "linuxDataplane")) == "BPF"
+    by_hand = in_ebpf or objects.services_endpoints.get(TIGERA_OPERATOR) is not None
+    return not by_hand and (found is None or not kube_proxy.runs_nowhere(found))
 
 
 def _calico_version(objects: ClusterObjects) -> str | None:

@@ -1,6 +1,6 @@
 """kube-proxy: the mode in its configuration, whether it is parked, and which of its pods are outdated. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +15,9 @@ PARKING_KEY: Final = "non-calico"
 
 PARKING_VALUE: Final = "true"
 PARKING_PATH: Final = ("spec", "template", "spec", "nodeSelector", PARKING_KEY)
+OPERATORS_KEY: Final = "operator.tigera.io/disable-kube-proxy"
+"""The key of the node selector by which Calico's operator parks kube-proxy, and the only one that it removes."""
+
 MODES: Final = frozenset({"iptables", "ipvs", "nftables"})
 DEFAULT_MODE: Final = "iptables"
 """kube-proxy's mode on Linux when none is configured."""
@@ -70,15 +73,28 @@ def restore_mode(original: str, current: str) -> str:
 
 
 def is_parked(daemon_set: Object) -> bool:
-    """Whether it is kept off every node by the node selector that a switch sets."""
-    selector = daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {}
-    return bool(selector.get(PARKING_KEY) == PARKING_VALUE)
+    """Whether its node selector has the key by which a switch parks it, with any value: an empty one parks it too."""
+    return PARKING_KEY in (daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {})
 
 
 def runs_nowhere(daemon_set: Object) -> bool:
     """Whether its node selector matches no node, whatever set it."""
     status = daemon_set.get("status") or {}
     return bool(status.get("desiredNumberScheduled", 0) == 0 and _observed(daemon_set))
+
+
+def stays_off(daemon_set: Object, key: str, nodes: Iterable[Mapping[str, str]]) -> bool:
+    """Whether it runs nowhere, and would run nowhere either without this key of its node selector.
+
+    Args:
+        daemon_set: kube-proxy's.
+        key: that is removed when kube-proxy is to run again.
+        nodes: the labels of each.
+    """
+    selector: Mapping[str, str] = daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {}
+    rest = {name: value for name, value in selector.items() if name != key}
+    comes_back = key in selector and any(rest.items() <= labels.items() for labels in nodes)
+    return runs_nowhere(daemon_set) and not comes_back
 
 
 def is_rolled_out(daemon_set: Object, away: int = 0) -> bool:

@@ -1,7 +1,7 @@
 """The state of a cluster: its objects, facts, and the values of the touchable fields."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from steps.catalogue.options import Settings
@@ -76,11 +76,21 @@ class ClusterState:
         """These objects as they were read; None: absent, or of a kind that this cluster does not serve."""
         return {ref: _lookup(self.inventory, ref) for ref in refs}
 
+    def as_taken(self, refs: Collection[Ref]) -> "ClusterState":
+        """The same, with the fields that a switch may set since a snapshot of these objects was taken."""
+        bootstraps = fields.bootstrapped(self.facts, self.install, refs)
+        if bootstraps == self.facts.bootstraps:
+            return self
+        return _state(self.inventory, replace(self.facts, bootstraps=bootstraps))
+
 
 def read_state(client: Client, *, to_switch: bool) -> ClusterState:
     """Read the state of a cluster. `to_switch`: with what only the switching account may read."""
     found = read_objects(client, to_switch=to_switch)
-    facts = read_facts(found)
+    return _state(found, read_facts(found))
+
+
+def _state(found: ClusterObjects, facts: Facts) -> ClusterState:
     wanted = fields.touchable(facts)
     objects = {field.ref: _lookup(found, field.ref) for field in wanted}
     return ClusterState(found, facts, objects, fields.state(objects, wanted))

@@ -114,10 +114,9 @@ def _service_mode(value: Value, *, direct_return: bool) -> Value:
 def _nftables_mode(value: Value, original: Value, facts: Facts, *, nftables: bool) -> Value:
     follows = {"Auto", None} if facts.nftables_follows_kube_proxy else set()
     fit = {"Enabled", *follows} if nftables else {"Disabled", None, *follows}
-    if value in fit:
-        return value
-    if original in fit:
-        return original
+    for known in (value, original):
+        if (known.capitalize() if isinstance(known, str) else known) in fit:
+            return known
     if nftables:
         return "Auto" if facts.nftables_follows_kube_proxy else "Enabled"
     return "Disabled"

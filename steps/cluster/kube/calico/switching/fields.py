@@ -1,10 +1,12 @@
 """The fields that a switch of Calico's dataplane may set; a restore sets no others. Pure."""
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.fields import WHOLE, Field, Ref, State, Value, read_field
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
@@ -45,14 +47,19 @@ By it a restore recognises the true original in the snapshot, which others may h
 _BESIDE_THE_OPERATOR: Final = (SERVICE_MODE, *further_fields())
 """The fields of FelixConfiguration that the operator leaves to others."""
 
-_VALUES: Final = {
-    SERVICE_MODE: {"tunnel", "dsr"},
-    NFTABLES_MODE: {"auto", "enabled", "disabled"},
-    "linuxDataplane": {"iptables", "bpf", "nftables"},
-    "bpfNetworkBootstrap": {"enabled", "disabled"},
-    "kubeProxyManagement": {"enabled", "disabled"},
+_WORDS: Final = {
+    SERVICE_MODE: ("", "Tunnel", "DSR"),
+    NFTABLES_MODE: ("Auto", "Enabled", "Disabled"),
+    "linuxDataplane": ("Iptables", "BPF", "Nftables"),
+    "bpfNetworkBootstrap": ("Enabled", "Disabled"),
+    "kubeProxyManagement": ("Enabled", "Disabled"),
 }
-_WORD: Final = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+"""The values of fields that take certain words only; an empty text stands for the default."""
+
+_IN_ANY_CASE: Final = frozenset({SERVICE_MODE, NFTABLES_MODE})
+"""The fields whose words Felix takes in upper and lower case alike; the operator takes its own only as they stand."""
+
+_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?)?")
 """The value of a label, as of kube-proxy's node selector, or of a further field of FelixConfiguration."""
 
 
@@ -69,18 +76,25 @@ def touchable(facts: Facts) -> tuple[Field, ...]:
     return found if facts.kube_proxy is not None else tuple(field for field in found if field != PARKING)
 
 
-def restorable(facts: Facts, install: Install, config_key: str | None, refs: Iterable[Ref]) -> tuple[Field, ...]:
+def restorable(facts: Facts, install: Install, config_key: str | None) -> tuple[Field, ...]:
     """Every field that a restore of this cluster may set.
 
     Args:
-        facts: of the cluster.
+        facts: of the cluster, as when the snapshot was taken.
         install: how Calico is installed.
         config_key: of kube-proxy's configuration in its ConfigMap.
-        refs: the objects of the snapshot. They show whether the operator managed kube-proxy when it was taken, if
-            it does not now.
     """
-    managed = facts.bootstraps or (facts.knows_management and endpoint(install).ref not in refs)
-    return _fields(facts, install, config_key, bootstraps=managed and install == "operator")
+    return _fields(facts, install, config_key, bootstraps=facts.bootstraps and install == "operator")
+
+
+def bootstrapped(facts: Facts, install: Install, refs: Collection[Ref]) -> bool:
+    """Whether the operator looked after kube-proxy when a snapshot of these objects was taken.
+
+    Then the snapshot is without the API server's address. What runs now does not tell, since a switch changes it.
+    """
+    if not refs:
+        return facts.bootstraps
+    return facts.knows_management and install == "operator" and endpoint(install).ref not in refs
 
 
 def _fields(facts: Facts, install: Install, config_key: str | None, *, bootstraps: bool) -> tuple[Field, ...]:
@@ -116,9 +130,38 @@ def may_have(field: Field, value: Value) -> bool:
         return isinstance(value, str) and kube_proxy.mode(value) in kube_proxy.MODES
     if field.path == WHOLE or value is None:
         return True
-    if name in _VALUES:
-        return isinstance(value, str) and value.lower() in _VALUES[name]
-    return isinstance(value, bool | int) or (isinstance(value, str) and _WORD.fullmatch(value) is not None)
+    if name in _WORDS:
+        known = _WORDS[name]
+        alike = {word.lower() for word in known} if name in _IN_ANY_CASE else set()
+        return isinstance(value, str) and (value in known or value.lower() in alike)
+    return isinstance(value, bool | int) or (isinstance(value, str) and _LABEL_VALUE.fullmatch(value) is not None)
+
+
+def unknown_value(values: State) -> tuple[str, str] | None:
+    """The first value that a restore would not put back, in words, with a remedy; None: a restore takes them all.
+
+    A switch begins only where there is none, or the cluster would stay switched until somebody restores it by hand.
+    """
+    found = next(((f, v) for f, v in values.items() if f != DIGEST and not may_have(f, v)), None)
+    if found is None:
+        return None
+    field, value = found
+    edit = f"`kubectl {field.ref.kubectl.format(verb='edit')}`"
+    if is_configuration(field):
+        return (
+            f"{field} sets no mode of kube-proxy's that is known, so a restore would refuse to put it back",
+            f"Set its mode to one of {', '.join(sorted(kube_proxy.MODES))}: {edit}.",
+        )
+    known = " or ".join(word for word in _WORDS.get(field.path[-1], ()) if word)
+    return (
+        f"{field} is {shown(value)}, which is no value that is known, so a restore would refuse to put it back",
+        f"{f'Set it to {known}' if known else 'Correct it'}, or remove it: {edit}.",
+    )
+
+
+def shown(value: Value) -> str:
+    """A value as part of a sentence, where an empty text is seen too."""
+    return excerpt(json.dumps(value, ensure_ascii=False))
 
 
 def is_configuration(field: Field) -> bool:

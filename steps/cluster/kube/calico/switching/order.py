@@ -64,7 +64,8 @@ def _to_ebpf(current: State, changes: State, facts: Facts, *, outdated: bool) ->
     parking = {**current, **changes}.get(PARKING)
     calico = _calico(changes)
     steps = _writes(_proxy_config(changes), current)
-    steps += _restart(changes, facts, outdated=outdated)
+    if facts.kube_proxy is not None and not kube_proxy.runs_nowhere(facts.kube_proxy):
+        steps += _restart(changes, facts, outdated=outdated)
     steps += [
         Create(field.ref, body) for field, body in changes.items() if field.path == WHOLE and isinstance(body, dict)
     ]
@@ -97,7 +98,10 @@ def _to_rules(current: State, changes: State, facts: Facts, *, outdated: bool) -
 
 
 def _restart(changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
-    """Restart kube-proxy for its new configuration, where it runs."""
+    """Restart kube-proxy for its new configuration, unless a switch has parked it.
+
+    Where the operator has, it brings kube-proxy back before the configuration is written.
+    """
     proxy = facts.kube_proxy
     if proxy is None or kube_proxy.is_parked(proxy) or not (outdated or _proxy_config(changes)):
         return []

@@ -6,7 +6,6 @@ follows from the cluster itself, and a value that no switch could have found the
 
 from typing import Final
 
-from analysis.console.excerpts import excerpt
 from analysis.errors import Problem
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
@@ -23,6 +22,7 @@ from steps.cluster.kube.calico.switching.fields import (
     is_configuration,
     may_have,
     restorable,
+    shown,
     state,
 )
 from steps.cluster.kube.config.text import TextError
@@ -52,6 +52,7 @@ def original_fields(standing: ClusterState, taken: Object) -> dict[Field, Value]
             value that no switch could have found; or a field can't be compared with its present value.
     """
     objects = snapshot.snapshot_objects(taken)
+    standing = standing.as_taken(objects)
     fields = _snapshot_fields(standing, taken, objects)
     now = standing.lookup(objects)
     original, current = state(objects, fields), state(now, fields)
@@ -59,14 +60,14 @@ def original_fields(standing: ClusterState, taken: Object) -> dict[Field, Value]
         if is_configuration(field):
             _check_configuration(field, value, current)
         elif field != DIGEST and value != current[field] and not may_have(field, value):
-            raise _refusal(f"sets {field} to {excerpt(value)}, which no switch could have found there")
+            raise _refusal(f"sets {field} to {shown(value)}, which no switch could have found there")
     return {field: value if field != DIGEST else None for field, value in original.items()}
 
 
 def _snapshot_fields(standing: ClusterState, taken: Object, objects: dict[Ref, Object | None]) -> tuple[Field, ...]:
     facts = standing.facts
     key, key_then = facts.kube_proxy_config_key, taken.get("kube_proxy_config_key")
-    fields = restorable(facts, standing.install, key or key_then, objects)
+    fields = restorable(facts, standing.install, key or key_then)
     permitted = dict.fromkeys((*(field.ref for field in fields), *((PROXY_CONFIG,) if facts.group else ())))
     for ref in objects:
         if ref not in permitted:

@@ -9,7 +9,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.calico.compatibility import incompatibilities
 from steps.cluster.kube.calico.inventory.facts import Facts
-from steps.cluster.kube.calico.switching import desired_state
+from steps.cluster.kube.calico.switching import desired_state, fields
 from steps.cluster.kube.calico.switching.actions import Action, Create, command
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.calico.switching.dry_run import dry_run_writes
@@ -18,6 +18,7 @@ from steps.cluster.kube.calico.switching.order import order
 from steps.cluster.kube.calico.switching.snapshot import original_fields, take_snapshot
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock, notes
+from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.domain import Change, Visit
 
 Preparation = Callable[[ClusterState, tuple[str, ...]], None]
@@ -32,8 +33,10 @@ def plan_switch(standing: ClusterState, dataplane: str, original: Object | None)
         original: the snapshot from before the run, if there is one.
 
     Raises:
-        Unsupported: this cluster can't be switched to it.
+        Unsupported: this cluster can't be switched to it, or a value from before could not be put back.
     """
+    if original is not None:
+        standing = standing.as_taken(snapshot_objects(original))
     facts, current = standing.facts, standing.current
     before = original_fields(standing, original) if original else current
     if dataplane == AS_IS:
@@ -42,6 +45,8 @@ def plan_switch(standing: ClusterState, dataplane: str, original: Object | None)
         raise Unsupported(reason)
     if found := incompatibilities.reason_against(facts, dataplane):
         raise Unsupported(formatting.sentences(found.reason, found.remedy))
+    if unknown := fields.unknown_value(before):
+        raise Unsupported(formatting.sentences(*unknown))
     api_server = next(iter(standing.inventory.api_servers), None)
     wanted = desired_state.target(dataplane, facts, current, before, api_server)
     return order(current, wanted, facts, outdated=standing.kube_proxy_outdated)
