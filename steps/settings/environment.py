@@ -34,7 +34,15 @@ OUTSIDE: Final = "BENCHMARK_OUTSIDE"
 """The node of the client outside: one without a calico-node pod."""
 
 ACCEPT: Final = "BENCHMARK_ACCEPT"
-"""Risks that the user accepts, separated by commas: gitops, environment."""
+"""What the user answers for, separated by commas: words of ACCEPTED."""
+
+GITOPS: Final = "gitops"
+UNREAD: Final = "environment"
+ACCEPTED: Final = {
+    GITOPS: "the tool that keeps Calico's objects is paused during runs",
+    UNREAD: "no variable that can't be read sets calico-node's dataplane",
+}
+"""Every word that ACCEPT may have, and what the user answers for by it."""
 
 API_SERVERS: Final = lease.API_SERVERS
 """The API server's own addresses."""
