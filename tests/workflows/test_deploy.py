@@ -14,7 +14,7 @@ from steps.cluster.kube.api.client import MERGE
 from steps.cluster.kube.api.errors import DeniedError
 from tests.steps.kube.fake_api import WHERE, Api, Fault
 from tests.steps.kube.fake_store import Store
-from tests.workflows.deploying import deploy_to, printed, settings, undeploy_from
+from tests.workflows.deploying import deploy_to, printed, put_lock, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster
 from workflows.deployment.deploy import deploy
 from workflows.deployment.user_client import UserClient
@@ -219,14 +219,7 @@ def test_created_namespace_stays_while_it_has_runs() -> None:
 def test_undeploy_is_refused_while_a_run_holds_the_lock() -> None:
     store = cluster()
     deploy_to(store)
-    data = {
-        "owner": json.dumps({"workflow": "run-1", "namespace": NAMESPACE, "person": None}),
-        "taken_at": "2026-11-25T02:00:00Z",
-        "snapshot": json.dumps(
-            {"version": 1, "taken_at": "2026-11-25T02:00:00Z", "dataplane": None, "nodes": ["a", "b"], "objects": []}
-        ),
-    }
-    store.put("", "configmaps", {"metadata": {"name": "dataplane-benchmark", "namespace": "kube-system"}, "data": data})
+    put_lock(store)
     there = set(store.objects)
     with pytest.raises(Unsupported, match=r"is locked by workflow argo/run-1 .*make restore ENVIRONMENT=prod"):
         undeploy_from(store)
