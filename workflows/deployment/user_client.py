@@ -48,12 +48,14 @@ PART: Final = DEPLOYED_PART
 
 SELECTOR: Final = f"{NAME}={NAMED},{LABEL}={PART}"
 
+BEGINNINGS: Final = (CRON_WORKFLOWS, WORKFLOW_TEMPLATES)
+"""The kinds by which a run begins: without them none does any more."""
+
 DEPLOYED: Final = (
+    *BEGINNINGS,
+    CRON_JOBS,
     POLICY_BINDINGS,
     POLICIES,
-    CRON_JOBS,
-    CRON_WORKFLOWS,
-    WORKFLOW_TEMPLATES,
     permissions.CONFIGMAPS,
     CLUSTER_ROLE_BINDINGS,
     Resource(_RBAC, "v1", "clusterroles", "ClusterRole"),
@@ -63,7 +65,10 @@ DEPLOYED: Final = (
     SECRETS,
     NAMESPACES,
 )
-"""Every kind that a deployment creates, in the order in which they are deleted."""
+"""Every kind that a deployment creates, in the order in which they are deleted.
+
+The guard goes after all that could still switch the cluster, and before the rights by which it puts it back.
+"""
 
 BY_KIND: Final = {resource.kind: resource for resource in DEPLOYED}
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
