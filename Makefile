@@ -20,6 +20,7 @@ export $(sort $(foreach verb,$(VERBS),$(call taken,$(verb))))
 
 # What reaches a verb in another way than by a flag.
 OTHERS_undeploy := NAMESPACE
+OTHERS_preflight := NAMESPACE IMAGE
 OTHERS_configure := NAMESPACE IMAGE
 OTHERS_settle := NAMESPACE IMAGE
 OTHERS_restore := NAMESPACE IMAGE

@@ -24,6 +24,9 @@ IMAGE: Final = "BENCHMARK_IMAGE"
 CONTEXT: Final = "BENCHMARK_CONTEXT"
 """The kubeconfig's context by which the benchmark was deployed, for the commands that messages name."""
 
+THIS_CLUSTER: Final = "this cluster"
+"""What messages call a cluster that has neither name."""
+
 NAMESPACE: Final = "BENCHMARK_NAMESPACE"
 """Where the benchmark's own pods and Services live."""
 
@@ -34,7 +37,15 @@ OUTSIDE: Final = "BENCHMARK_OUTSIDE"
 """The node of the client outside: one without a calico-node pod."""
 
 ACCEPT: Final = "BENCHMARK_ACCEPT"
-"""Risks that the user accepts, separated by commas: gitops, environment."""
+"""What the user answers for, separated by commas: words of ACCEPTED."""
+
+GITOPS: Final = "gitops"
+UNREAD: Final = "environment"
+ACCEPTED: Final = {
+    GITOPS: "the tool that keeps Calico's objects is paused during runs",
+    UNREAD: "no variable that can't be read sets calico-node's dataplane",
+}
+"""Every word that ACCEPT may have, and what the user answers for by it."""
 
 API_SERVERS: Final = lease.API_SERVERS
 """The API server's own addresses."""
@@ -102,9 +113,14 @@ def context(variables: Mapping[str, str] = os.environ) -> str:
     return variables.get(CONTEXT, "").strip() or environment(variables)
 
 
+def name_for_messages(variables: Mapping[str, str] = os.environ) -> str:
+    """What messages call the cluster: the environment's name, else the context; without either, this cluster."""
+    return variables.get(ENVIRONMENT, "").strip() or variables.get(CONTEXT, "").strip() or THIS_CLUSTER
+
+
 def restore_command(context: str) -> str:
-    """What a user types to put back the cluster of this context."""
-    return f"make restore ENVIRONMENT={shlex.quote(context)}"
+    """What a user types to put back the cluster of this context; THIS_CLUSTER: of one that the user has to name."""
+    return f"make restore ENVIRONMENT={'...' if context == THIS_CLUSTER else shlex.quote(context)}"
 
 
 def with_context(text: str, context: str) -> str:

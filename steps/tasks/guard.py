@@ -98,21 +98,29 @@ def _is_due(api: Api, found: Look, variables: Mapping[str, str]) -> bool:
 
 def _push(api: Api, variables: Mapping[str, str], found: Look) -> None:
     if gateway := variables.get(PUSHGATEWAY, "").strip():
-        name = variables.get("BENCHMARK_ENVIRONMENT", "")
+        from steps.settings.environment import name_for_messages  # noqa: PLC0415 - few deployments push
+
+        name = name_for_messages(variables)
         if problem := guard_metrics.push(gateway, name, api.now, switched=found.state != "free"):
             _say(problem)
 
 
 def _act(found: Look, variables: Mapping[str, str]) -> int:
     # imported here, since almost no look needs them, and they take most of a second
+    from analysis.errors import Problem  # noqa: PLC0415
     from steps.cluster.kube.adapter import KubernetesCluster  # noqa: PLC0415
-    from steps.settings.environment import environment  # noqa: PLC0415
+    from steps.settings.environment import name_for_messages  # noqa: PLC0415
     from steps.tasks.guarding import guard_restore  # noqa: PLC0415
 
-    if found.state == "person":
-        guard_restore.notify_of_person(found.owner, found.held_s, variables)
-        return 0
-    return guard_restore.restore_left(KubernetesCluster(environment(variables), variables=variables), variables)
+    try:
+        if found.state == "person":
+            guard_restore.notify_of_person(found.owner, found.held_s, variables)
+            return 0
+        cluster = KubernetesCluster(name_for_messages(variables), variables=variables)
+        return guard_restore.restore_left(cluster, variables)
+    except Problem as problem:
+        _say(str(problem))
+        return problem.exit_code
 
 
 def _say(sentence: str) -> None:

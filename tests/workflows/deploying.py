@@ -74,3 +74,13 @@ def settings(store: Store, namespace: str = NAMESPACE) -> dict[str, str]:
     found = store.find("", "configmaps", namespace, "dataplane-benchmark")
     assert found is not None
     return dict(found["data"])
+
+
+def put_lock(store: Store, namespace: str = NAMESPACE, **further: object) -> None:
+    """The lock of workflow run-1; `further` fields of it, as JSON."""
+    at = "2026-11-25T02:00:00Z"
+    snapshot = {"version": 1, "taken_at": at, "dataplane": None, "nodes": ["a", "b"], "objects": []}
+    owner = {"workflow": "run-1", "namespace": namespace, "person": None}
+    texts = {"owner": owner, "snapshot": snapshot, **further}
+    data = {"taken_at": at, **{key: json.dumps(value) for key, value in texts.items()}}
+    store.put("", "configmaps", {"metadata": {"name": "dataplane-benchmark", "namespace": "kube-system"}, "data": data})

@@ -1,12 +1,21 @@
 """What no deployment can be given is refused before anything is asked of the cluster."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from analysis.errors import BadInput
+from steps.settings.environment import ACCEPTED
+from tests.steps.kube.calico.clusters import findings, label
+from tests.steps.kube.calico.test_agent_environment import container
+from tests.steps.kube.fake_calico import Calico
 from workflows.deployment.checks import check, schedule_fault
 from workflows.deployment.deploy import deploy
 from workflows.flags.deploy import DeployFlags
 from workflows.template import nightly
+
+ARGO_PAGE = Path(__file__).parents[2] / "docs" / "argo.md"
 
 
 @pytest.mark.parametrize(
@@ -84,3 +93,19 @@ def test_valid_flags_are_accepted() -> None:
             accept="gitops, ", notify_url="https://h:1/x?y=z", outside="ip-10-0-0-1.ec2.internal", environment="prod"
         )
     )
+
+
+def test_every_word_that_a_remedy_says_is_accepted_by_deploy() -> None:
+    unread, kept = Calico(), Calico()
+    container(unread)["envFrom"].append({"secretRef": {"name": "extra"}})
+    label("argocd.argoproj.io/instance", "infra")(kept)
+    remedies = [found.remedy or "" for calico in (unread, kept) for found in findings(calico)]
+    told = set(re.findall(r"BENCHMARK_ACCEPT=([a-z]+)", " ".join(remedies)))
+    assert told == {*ACCEPTED}, "each word has a finding that names it"
+    documented = set(re.findall(r"BENCHMARK_ACCEPT: ([a-z]+)", ARGO_PAGE.read_text()))
+    assert documented <= {*ACCEPTED}
+    (row,) = re.findall(r"^\| `ACCEPT` \|.*$", ARGO_PAGE.read_text(), re.MULTILINE)
+    for word in told:
+        check(DeployFlags(accept=word))
+        assert f"`{word}`: " in row
+    check(DeployFlags(accept=",".join(told)))

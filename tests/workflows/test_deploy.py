@@ -14,13 +14,15 @@ from steps.cluster.kube.api.client import MERGE
 from steps.cluster.kube.api.errors import DeniedError
 from tests.steps.kube.fake_api import WHERE, Api, Fault
 from tests.steps.kube.fake_store import Store
-from tests.workflows.deploying import deploy_to, printed, settings, undeploy_from
+from tests.workflows.deploying import deploy_to, printed, put_lock, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster
 from workflows.deployment.deploy import deploy
 from workflows.deployment.user_client import UserClient
 from workflows.flags.deploy import DeployFlags
 
 Object = dict[str, Any]
+RBAC, ADMISSION = "rbac.authorization.k8s.io", "admissionregistration.k8s.io"
+POLICIES = "validatingadmissionpolicies"
 
 
 def test_deploy_output_ends_with_form_link_and_commands() -> None:
@@ -208,7 +210,8 @@ def test_undeploy_deletes_exactly_what_deploy_created() -> None:
 def test_created_namespace_stays_while_it_has_runs() -> None:
     store = cluster()
     deploy_to(store, namespace="bench", results="s3://b")
-    store.put("argoproj.io", "workflows", {"metadata": {"name": "run", "namespace": "bench"}})
+    ended = {"metadata": {"name": "run", "namespace": "bench"}, "status": {"phase": "Failed"}}
+    store.put("argoproj.io", "workflows", ended)
     assert "Namespace bench stays, since it has 1 workflow and 0 pods" in undeploy_from(store)
     assert store.find("", "namespaces", "", "bench")
     store.take("argoproj.io", "workflows", "bench", "run")
@@ -219,15 +222,101 @@ def test_created_namespace_stays_while_it_has_runs() -> None:
 def test_undeploy_is_refused_while_a_run_holds_the_lock() -> None:
     store = cluster()
     deploy_to(store)
-    data = {
-        "owner": json.dumps({"workflow": "run-1", "namespace": NAMESPACE, "person": None}),
-        "taken_at": "2026-11-25T02:00:00Z",
-        "snapshot": json.dumps(
-            {"version": 1, "taken_at": "2026-11-25T02:00:00Z", "dataplane": None, "nodes": ["a", "b"], "objects": []}
-        ),
-    }
-    store.put("", "configmaps", {"metadata": {"name": "dataplane-benchmark", "namespace": "kube-system"}, "data": data})
+    put_lock(store)
     there = set(store.objects)
     with pytest.raises(Unsupported, match=r"is locked by workflow argo/run-1 .*make restore ENVIRONMENT=prod"):
         undeploy_from(store)
     assert set(store.objects) == there
+
+
+def put_run(store: Store, name: str, phase: str | None, namespace: str = NAMESPACE) -> None:
+    found = {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"workflowTemplateRef": {"name": "dataplane-benchmark"}},
+        "status": {"phase": phase} if phase else {},
+    }
+    store.put("argoproj.io", "workflows", found)
+
+
+@pytest.mark.parametrize("phase", [None, "Pending", "Running"])
+def test_undeploy_is_refused_while_a_run_may_yet_take_the_lock(phase: str | None) -> None:
+    store = cluster()
+    deploy_to(store)
+    put_run(store, "run-1", phase)
+    put_run(store, "run-0", "Succeeded")
+    other = {"metadata": {"name": "other", "namespace": NAMESPACE}, "spec": {}, "status": {"phase": "Running"}}
+    store.put("argoproj.io", "workflows", other)
+    there = set(store.objects)
+    with pytest.raises(Unsupported, match=r"by 1 workflow of the benchmark that Argo has not ended: argo/run-1\. Wait"):
+        undeploy_from(store)
+    assert set(store.objects) == there
+    for number in range(2, 9):
+        put_run(store, f"run-{number}", phase)
+    with pytest.raises(Unsupported, match=r"8 workflows .*argo/run-1, argo/run-2, .*argo/run-5 and 3 more\. Wait"):
+        undeploy_from(store)
+
+
+def test_guard_and_rights_stay_where_a_run_begins_during_undeploy() -> None:
+    store = cluster()
+    deploy_to(store)
+
+    def begins() -> None:
+        if store.find("argoproj.io", "cronworkflows", NAMESPACE, "dataplane-benchmark-nightly") is None:
+            store.after = lambda: None
+            put_run(store, "run-1", "Running")
+
+    store.after = begins
+    with pytest.raises(Unsupported, match="argo/run-1"):
+        undeploy_from(store)
+    for group, plural in (("batch", "cronjobs"), (RBAC, "clusterrolebindings"), (RBAC, "roles"), (ADMISSION, POLICIES)):
+        assert store.all(group, plural), plural
+    put_run(store, "run-1", "Failed")
+    undeploy_from(store)
+    assert store.all("batch", "cronjobs") == []
+
+
+def test_guard_goes_after_what_switches_and_before_its_rights() -> None:
+    store = cluster()
+    deploy_to(store)
+    before = len(store.requests)
+    undeploy_from(store)
+    gone = [request.plural for request in store.requests[before:] if request.verb == "delete"]
+    guard = gone.index("cronjobs")
+    assert {*gone[:guard]} == {"cronworkflows", "workflowtemplates"}
+    assert {"clusterrolebindings", "clusterroles", "rolebindings", "roles", "serviceaccounts"} <= {*gone[guard:]}
+
+
+def put_guard(store: Store, phase: str, at: str) -> None:
+    """A guard that has begun to put back what run-1 left."""
+    owner = {"workflow": None, "namespace": NAMESPACE, "person": "guard guard-1", "uid": "uid-g1"}
+    put_lock(store, restorer={"owner": owner, "since": at})
+    labels = {"dataplane-benchmark/part": "guard"}
+    metadata = {"name": "guard-1", "namespace": NAMESPACE, "uid": "uid-g1", "labels": labels}
+    store.put("", "pods", {"metadata": metadata, "status": {"phase": phase}})
+
+
+def test_guard_that_restores_is_not_switched_off() -> None:
+    store = cluster()
+    deploy_to(store)
+    put_guard(store, "Running", store.now().isoformat())
+    before = store.all("", "configmaps"), set(store.objects)
+    with pytest.raises(Unsupported, match=r"put back by guard guard-1 since .*GUARD=off would end"):
+        deploy_to(store, guard="off", environment="another")
+    assert (store.all("", "configmaps"), set(store.objects)) == before, "nothing is applied"
+    assert "unchanged: all" in deploy_to(store), "with a guard it may be deployed"
+    put_guard(store, "Succeeded", store.now().isoformat())
+    assert "deleted CronJob argo/dataplane-benchmark-guard" in deploy_to(store, guard="off")
+
+
+def test_guard_that_begins_to_restore_during_a_deployment_is_not_switched_off() -> None:
+    store = cluster()
+    deploy_to(store)
+
+    def begins() -> None:
+        store.after = lambda: None
+        put_guard(store, "Running", store.now().isoformat())
+
+    store.after = begins
+    with pytest.raises(Unsupported, match="GUARD=off would end"):
+        deploy_to(store, guard="off", environment="another")
+    assert store.all("batch", "cronjobs")

@@ -1,11 +1,13 @@
 """The namespace of a deployment, Argo's credentials in it, and what a shared one means."""
 
+import json
 from typing import Any
 
 import pytest
 
 from analysis.errors import Unsupported
-from tests.workflows.deploying import LABELS, deploy_to, settings, undeploy_from
+from tests.steps.kube.fake_store import Store
+from tests.workflows.deploying import LABELS, deploy_to, put_lock, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
 from workflows.deployment.namespaces import OWN, find_namespace
 
@@ -121,13 +123,51 @@ def test_older_api_server_is_noted() -> None:
     assert "created WorkflowTemplate" in output
 
 
-def test_image_of_a_running_workflow_stays_permitted() -> None:
+def put_run(store: Store, name: str, image: str, phase: str, **labels: str) -> None:
+    """A workflow with its record of the template as it was when it began."""
+    template = {"templates": [{"name": "main"}, {"name": "restore", "script": {"image": image}}]}
+    run = {
+        "metadata": {"namespace": OWN, "name": name, "labels": labels},
+        "spec": {"workflowTemplateRef": {"name": "dataplane-benchmark"}},
+        "status": {"phase": phase, "storedWorkflowTemplateSpec": template},
+    }
+    store.put("argoproj.io", "workflows", run)
+
+
+def permitted(store: Store, image: str) -> list[str]:
+    deploy_to(store, namespace="", image=image)
+    found: list[str] = json.loads(policies(store)["dataplane-benchmark-pods"]["spec"]["variables"][0]["expression"])
+    return found
+
+
+def test_images_of_runs_stay_permitted_until_they_end() -> None:
     store = cluster()
+    assert permitted(store, "bench:1") == ["bench:1"]
+    put_run(store, "nightly", "bench:1", "Running")
+    assert permitted(store, "bench:2") == permitted(store, "bench:2") == ["bench:2", "bench:1"]
+    put_run(store, "queued", "bench:2", "Pending")
+    assert permitted(store, "bench:3") == ["bench:3", "bench:2", "bench:1"], "two upgrades during one run"
+    assert permitted(store, "bench:4") == ["bench:4", "bench:3", "bench:2", "bench:1"]
+    put_run(store, "nightly", "bench:1", "Succeeded", **{"workflows.argoproj.io/completed": "true"})
+    assert permitted(store, "bench:5") == ["bench:5", "bench:4", "bench:2"]
+    assert permitted(store, "bench:4") == ["bench:4", "bench:5", "bench:2"], "back again"
 
-    def permitted(image: str) -> str:
-        deploy_to(store, namespace="", image=image)
-        return str(policies(store)["dataplane-benchmark-pods"]["spec"]["variables"][0]["expression"])
 
-    assert permitted("bench:1") == '["bench:1"]'
-    assert permitted("bench:2") == permitted("bench:2") == '["bench:2", "bench:1"]'
-    assert permitted("bench:3") == '["bench:3", "bench:2"]'
+def test_image_of_the_locks_holder_stays_permitted() -> None:
+    store = cluster()
+    permitted(store, "bench:1")
+    put_run(store, "run-1", "bench:1", "Failed", **{"workflows.argoproj.io/completed": "true"})
+    put_lock(store, OWN)
+    permitted(store, "bench:2")
+    assert permitted(store, "bench:3") == ["bench:3", "bench:2", "bench:1"]
+
+
+def test_record_of_a_workflow_permits_no_image_that_no_deployment_did() -> None:
+    store = cluster()
+    permitted(store, "bench:1")
+    put_run(store, "edited", "evil:1", "Running")
+    assert permitted(store, "bench:2") == ["bench:2", "bench:1"]
+    spec = policies(store)["dataplane-benchmark-pods"]["spec"]
+    spec["variables"][0]["expression"] = json.dumps(["bench:2", "evil:1 || true", "evil", 5])
+    put_run(store, "edited", "evil:1 || true", "Running")
+    assert permitted(store, "bench:3") == ["bench:3", "bench:2"]

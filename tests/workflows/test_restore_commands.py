@@ -12,6 +12,8 @@ import pytest
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube import access
 from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.errors import TransientError
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.ownership import lock
 from steps.tasks.guarding import guard_restore
@@ -189,3 +191,26 @@ def test_namespace_is_that_of_the_locks_run_where_the_deployment_may_not_be_read
     use_deployment(CONTEXT, variables)
     assert variables == {**variables, "BENCHMARK_NAMESPACE": NAMESPACE}
     assert "BENCHMARK_IMAGE" not in variables
+
+
+def refused_for_a_moment(self: Client, *_: object, **__: object) -> None:
+    raise TransientError(f"{self.where}: the API server can't be reached: Connection refused.", absent=True)
+
+
+def test_namespace_is_not_guessed_where_the_api_server_does_not_answer_the_look_up(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr(UserClient, "get", refused_for_a_moment)
+        assert app.main(["restore", f"--environment={CONTEXT}"]) == Problem.exit_code
+    assert "the API server can't be reached" in capsys.readouterr().err
+    assert cluster.store.find("", "configmaps", KUBE_SYSTEM, STATE) is not None
+
+
+def test_unknown_namespace_is_refused(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    unread = {"clusterrolebindings", "workflowtemplates", "configmaps"}
+    cluster.store.denied = lambda request: request.plural in unread
+    assert app.main(["restore", f"--environment={CONTEXT}"]) == 2
+    assert "the benchmark's namespace is unknown, since no deployment" in capsys.readouterr().err
+    cluster.store.denied = lambda _request: False
+    assert cluster.store.find("", "configmaps", KUBE_SYSTEM, STATE) is not None

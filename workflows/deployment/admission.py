@@ -3,7 +3,10 @@
 import json
 from dataclasses import dataclass
 
+from analysis.errors import BadInput
 from steps.tasks.shared.pod import ACCOUNTS
+from workflows.deployment.kustomization import image_parts
+from workflows.deployment.runs import images_in_use
 from workflows.deployment.user_client import POLICIES, UserClient
 from workflows.flags.deploy import ADMISSION_MODES, DeployFlags
 from workflows.template.pod_policy import IMAGES, PODS
@@ -41,12 +44,34 @@ def _unlimited() -> str:
 
 
 def permitted_images(client: UserClient, image: str) -> tuple[str, ...]:
-    """The image, and the one deployed before it: a run that began with that one must come to its end."""
+    """The image, the one deployed before it, and of earlier ones those of runs that must come to their end.
+
+    A workflow's record may name any image. Only what an earlier deployment permitted stays permitted, since nothing
+    else can have been running; so a record that somebody edited adds none.
+
+    Raises:
+        Problem: the runs, or who holds the lock, can't be read.
+    """
+    known = _known_images(client)
+    before = known[1:2] if known[:1] == [image] else known[:1]
+    in_use = images_in_use(client) if known else set()
+    return tuple(dict.fromkeys((image, *(each for each in known if each in in_use or each in before))))
+
+
+def _known_images(client: UserClient) -> list[str]:
+    """What the policy permits now, the image of the last deployment first; each must be one that could be deployed."""
     policy = client.get(POLICIES, PODS)
     variables = {v["name"]: v["expression"] for v in ((policy or {}).get("spec") or {}).get("variables") or []}
     try:
-        earlier = json.loads(variables.get(IMAGES, "[]"))
+        found = json.loads(variables.get(IMAGES, "[]"))
     except ValueError:  # edited by hand
-        earlier = []
-    known = [each for each in earlier if isinstance(each, str)] if isinstance(earlier, list) else []
-    return tuple(known) if known[:1] == [image] else (image, *known[:1])
+        return []
+    return [each for each in found if isinstance(each, str) and _deployable(each)] if isinstance(found, list) else []
+
+
+def _deployable(image: str) -> bool:
+    try:
+        image_parts(image)
+    except BadInput:
+        return False
+    return True

@@ -11,10 +11,9 @@ from analysis.addresses import parse_webhook, site_problem
 from analysis.errors import BadInput
 from analysis.store.storage.urls import parse_url
 from steps.catalogue.option_fields import items, nearest, shown_option
-from steps.settings.environment import BESIDE
+from steps.settings.environment import ACCEPTED, BESIDE
 from workflows.flags.deploy import ADMISSION_MODES, GUARD_OFF, MINUTES_OF_AN_HOUR, DeployFlags
 
-_ACCEPTED: Final = ("gitops",)
 _NODE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _GATEWAY: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]{1,253}(/[A-Za-z0-9./_-]{0,100})?")
 _LONGEST_NAME: Final = 253
@@ -48,9 +47,9 @@ def check(flags: DeployFlags) -> None:
     if flags.outside and _NODE.fullmatch(flags.outside) is None:
         faults.append(f"OUTSIDE is {shown_option(flags.outside)}, which is no node's name: use a-z, 0-9, - and dots.")
     faults += [
-        f"ACCEPT is {shown_option(word)}: {nearest(word, _ACCEPTED)}"
+        f"ACCEPT is {shown_option(word)}: {nearest(word, tuple(ACCEPTED))}"
         for word in items(flags.accept)
-        if word not in _ACCEPTED
+        if word not in ACCEPTED
     ]
     if flags.admission.strip() not in {"", *ADMISSION_MODES}:
         faults.append(f"ADMISSION is {shown_option(flags.admission)}: {nearest(flags.admission, ADMISSION_MODES)}")

@@ -8,6 +8,8 @@ from steps.catalogue.environments import LAB
 from steps.cluster.kube.api.nodes import url_host
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import DEFAULT, ENDPOINTSLICES, OPERATOR_NAMESPACES, Resource
+from steps.cluster.kube.ownership.lock import find_lock
+from steps.cluster.kube.ownership.takeover import restorer_at_work
 from steps.settings import environment as variables
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
 from steps.tasks.shared.pod import IMAGE
@@ -37,7 +39,8 @@ def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClie
 
     Raises:
         BadInput: a flag is invalid.
-        Unsupported: the cluster has no suitable Argo Workflows, or the user may not deploy.
+        Unsupported: the cluster has no suitable Argo Workflows, the user may not deploy, or the guard that shall go
+            is putting the cluster back.
         Problem: an object could not be applied; those before it are.
     """
     check(flags)
@@ -50,6 +53,8 @@ def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClie
     store = choose_store(client, found, flags.results, owned=namespace.owned)
     admission = choose_admission(client, flags)
     values = choose_values(client, found, flags, store, namespace, admission.mode)
+    if not values.guard:
+        _refuse_guard_at_work(client)
     console.print(f"{client.where}: {found.name} in namespace {found.namespace}.", soft_wrap=True)
     address = notification.build_secret(client.namespace, flags.notify_url.strip())
     _apply(client, [*kustomization.build_objects(values), *store.secrets, *address], console, force=flags.force)
@@ -58,6 +63,7 @@ def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClie
     if admission.mode == "off":
         _delete(client, (POLICY_BINDINGS, POLICIES), console)
     if not values.guard:
+        _refuse_guard_at_work(client)  # it may have begun meanwhile
         _delete(client, (CRON_JOBS,), console)
     for note in (*found.notes, *namespace.notes, *store.notes, *admission.notes):
         console.print(f"Note: {note}", soft_wrap=True)
@@ -103,6 +109,21 @@ def choose_values(
         admission=admission,
         guard=minutes,
     )
+
+
+def _refuse_guard_at_work(client: UserClient) -> None:
+    """Let GUARD=off delete no guard in the middle of a restore: with its CronJob Kubernetes deletes its pod.
+
+    Raises:
+        Unsupported: a guard puts the cluster back.
+    """
+    held = find_lock(client)
+    found = restorer_at_work(client, held, held.owner) if held is not None else None
+    if found is not None and found.owner.is_guard:
+        raise Unsupported(
+            f"{client.where} is being put back by {found.owner} since {found.since.isoformat()}, which GUARD=off would "
+            "end in the middle: deploy when that has ended."
+        )
 
 
 def _api_servers(client: UserClient) -> list[str]:

@@ -3,8 +3,9 @@
 import os
 from collections.abc import MutableMapping
 
-from analysis.errors import BadInput, Problem
+from analysis.errors import BadInput, Unsupported
 from steps.cluster.kube.api.credentials.kubeconfig import read_kubeconfigs
+from steps.cluster.kube.api.errors import DeniedError
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS
 from steps.settings.environment import ENVIRONMENT, IMAGE, NAMESPACE
 from steps.tasks.shared.pod import CONFIG_MAP
@@ -22,15 +23,18 @@ def use_deployment(name: str, variables: MutableMapping[str, str] = os.environ) 
         variables: of the environment; BENCHMARK_NAMESPACE and BENCHMARK_IMAGE are set where the deployment has them.
 
     Returns:
-        The context or cluster. Where it can't be known, the name itself: the steps' own connection fails alike, and
+        The context or cluster. Where no kubeconfig has it, the name itself: the steps' own connection fails alike, and
         says why.
+
+    Raises:
+        Problem: the API server gives no answer. A namespace that is merely unknown would be guessed wrong.
     """
     try:
         context = _context(name, variables)
         client = UserClient.of(context, OWN, variables)
-        client.namespace = variables.get(NAMESPACE, "").strip() or find_namespace(client)
-    except Problem:
+    except (BadInput, Unsupported):
         return name
+    client.namespace = variables.get(NAMESPACE, "").strip() or find_namespace(client)
     if client.namespace:
         variables[NAMESPACE] = client.namespace
         if not variables.get(IMAGE, "").strip() and (image := _image(client)):
@@ -54,7 +58,7 @@ def _image(client: UserClient) -> str:
     """The steps' image by the deployed template; empty where this user may not read it."""
     try:
         found = client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) or {}
-    except Problem:
+    except DeniedError:
         return ""
     templates = (found.get("spec") or {}).get("templates") or []
     return next((str(one["script"]["image"]) for one in templates if "script" in one), "")

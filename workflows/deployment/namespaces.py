@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from analysis.errors import Problem, Unsupported
+from analysis.errors import Unsupported
 from steps.cluster.kube.api.denials import ENFORCED, POD_SECURITY
+from steps.cluster.kube.api.errors import DeniedError
 from steps.cluster.kube.ownership.lock import find_lock
 from steps.cluster.kube.workloads.manifests import LABEL
 from steps.settings.environment import with_context
@@ -75,21 +76,25 @@ def _shared(name: str, found: Argo) -> str:
 
 
 def find_namespace(client: UserClient) -> str:
-    """The namespace of the deployment, as far as this user may know; empty: unknown, or there is none."""
+    """The namespace of the deployment, as far as this user may know; empty: unknown, or there is none.
+
+    Raises:
+        Problem: the API server gives no answer, or nothing but a lock that can't be read would tell.
+    """
     try:
         if deployed := _bound_namespace(client):
             return deployed
-    except Problem:
+    except DeniedError:
         pass  # most users may not read cluster-wide bindings
     for name in (OWN, _EARLIER):
         try:
             if client.get(WORKFLOW_TEMPLATES, NAME, name) is not None:
                 return name
-        except Problem:
+        except DeniedError:
             continue
     try:
         held = find_lock(client)
-    except Problem:
+    except DeniedError:
         return ""
     return (held.owner.namespace or "") if held else ""
 

@@ -1,13 +1,22 @@
 """The verb `undeploy`: delete exactly what a deployment created, by its label. Results and secrets stay."""
 
+from typing import Final
+
 from analysis.console.terminal import Terminal
 from analysis.errors import Unsupported
-from analysis.formatting import count
+from analysis.formatting import count, listing
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import PODS, WORKFLOWS
 from steps.cluster.kube.ownership import lock
 from workflows.deployment.namespaces import OWN
-from workflows.deployment.user_client import DEPLOYED, NAMESPACES, SELECTOR, UserClient, object_name
+from workflows.deployment.runs import list_runs
+from workflows.deployment.user_client import CRON_JOBS, DEPLOYED, NAMESPACES, SELECTOR, UserClient, object_name
+
+_STOP: Final = '{"spec":{"shutdown":"Stop"}}'
+"""What Argo's button Stop sets."""
+
+_NAMED: Final = 5
+"""So many runs are named at most."""
 
 
 def undeploy(context: str, console: Terminal | None = None, client: UserClient | None = None) -> int:
@@ -15,18 +24,14 @@ def undeploy(context: str, console: Terminal | None = None, client: UserClient |
 
     Raises:
         BadInput: there is no such context.
-        Unsupported: a run holds the cluster's lock, or the user may not delete.
+        Unsupported: a run holds the cluster's lock, or may yet take it, or the user may not delete.
     """
     client, console = client or UserClient.of(context, OWN), console or Terminal()
-    found_lock = lock.find_lock(client)
-    if found_lock is not None:
-        raise Unsupported(
-            f"{client.where} is locked by {found_lock.owner} since {found_lock.taken_at}, and only the benchmark can "
-            "restore it: wait until that run has ended, or if it is dead, first type "
-            f"`{client.restore_command}`."
-        )
+    _refuse_switched(client)
     gone = 0
     for resource in DEPLOYED:
+        if resource == CRON_JOBS:  # one may have begun before the last of BEGINNINGS was gone
+            _refuse_switched(client)
         for found in client.list(resource, labels=SELECTOR):
             if resource == NAMESPACES and (why := _still_used(client, found)):
                 console.print(why, soft_wrap=True)
@@ -40,6 +45,31 @@ def undeploy(context: str, console: Terminal | None = None, client: UserClient |
     else:
         console.print(f"Nothing to delete: {client.where} has no benchmark that `make deploy` created.")
     return 0
+
+
+def _refuse_switched(client: UserClient) -> None:
+    """Let nobody take away the rights and the guard while the cluster is switched, or may yet be.
+
+    Raises:
+        Unsupported: it is.
+    """
+    found = lock.find_lock(client)
+    if found is not None:
+        raise Unsupported(
+            f"{client.where} is locked by {found.owner} since {found.taken_at}, and only the benchmark can restore it: "
+            "wait until that run has ended, or if it is dead, first type "
+            f"`{client.restore_command}`."
+        )
+    # those of preflight, of a queue and of a Retry hold no lock yet, and one that was stopped may hold none any more
+    if runs := list_runs(client):
+        names = [f"{run['metadata']['namespace']}/{run['metadata']['name']}" for run in runs]
+        further = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+        namespace, _, name = names[0].partition("/")
+        raise Unsupported(
+            f"{client.where} may yet be switched by {count(len(names), 'workflow')} of the benchmark that Argo has not "
+            f"ended: {listing([*names[:_NAMED], *further])}. Wait for the end, or stop each: `{client.kubectl} -n "
+            f"{namespace} patch workflow {name} --type merge -p '{_STOP}'`. Where Argo no longer runs, delete it."
+        )
 
 
 def _still_used(client: UserClient, namespace: Object) -> str:

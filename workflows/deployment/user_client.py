@@ -16,6 +16,7 @@ from steps.cluster.kube.api.objects import Object, resource_version
 from steps.cluster.kube.api.permissions import Resource
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.lease import DEPLOYED_PART
+from steps.settings.environment import THIS_CLUSTER
 
 Change = Literal["created", "changed", "unchanged"]
 
@@ -47,12 +48,14 @@ PART: Final = DEPLOYED_PART
 
 SELECTOR: Final = f"{NAME}={NAMED},{LABEL}={PART}"
 
+BEGINNINGS: Final = (CRON_WORKFLOWS, WORKFLOW_TEMPLATES)
+"""The kinds by which a run begins: without them none does any more."""
+
 DEPLOYED: Final = (
+    *BEGINNINGS,
+    CRON_JOBS,
     POLICY_BINDINGS,
     POLICIES,
-    CRON_JOBS,
-    CRON_WORKFLOWS,
-    WORKFLOW_TEMPLATES,
     permissions.CONFIGMAPS,
     CLUSTER_ROLE_BINDINGS,
     Resource(_RBAC, "v1", "clusterroles", "ClusterRole"),
@@ -62,7 +65,10 @@ DEPLOYED: Final = (
     SECRETS,
     NAMESPACES,
 )
-"""Every kind that a deployment creates, in the order in which they are deleted."""
+"""Every kind that a deployment creates, in the order in which they are deleted.
+
+The guard goes after all that could still switch the cluster, and before the rights by which it puts it back.
+"""
 
 BY_KIND: Final = {resource.kind: resource for resource in DEPLOYED}
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -89,7 +95,7 @@ class UserClient(Client):
         if _NAME.fullmatch(namespace) is None:
             raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")
         way = find_access(context, variables)
-        where, context = way.context or "this cluster", way.context
+        where, context = way.context or THIS_CLUSTER, way.context
         return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True, context=context)
 
     def patient(self, patience_s: float) -> Self:

@@ -5,12 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from steps.settings.environment import ACCEPTED
 from workflows.flags.common import Context, flag
 
-_ACCEPT = (
-    "gitops: the tool that keeps Calico's objects is paused during runs. "
-    "environment: no variable that can't be read sets calico-node's dataplane."
-)
+_ACCEPT = " ".join(f"{word}: {meaning}." for word, meaning in ACCEPTED.items())
 
 _NAMESPACE = (
     "Where workflows run. If empty: where they run already, else the only namespace that Argo's controller watches, "

@@ -300,7 +300,7 @@ class KubernetesCluster:
         """Put back what a dead run left, for the guard; None: there is nothing, or another does.
 
         Raises:
-            Problem: the lock can't be read.
+            Problem: the API server gives no answer.
         """
         return self._restoration.put_back_left()
 

@@ -10,7 +10,8 @@ from typing import Any
 from analysis.errors import Problem
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.cni import Cni, Surroundings
-from steps.cluster.kube.ownership import lock, takeover
+from steps.cluster.kube.ownership import lock, takeover, unreadable
+from steps.cluster.kube.ownership.lock import UnreadableLockError
 from steps.cluster.kube.restore_proof import RestoreProof
 from steps.cluster.kube.scale import change as scale_objects
 from steps.cluster.kube.servers import trial_servers
@@ -26,13 +27,13 @@ class LeftBehind:
     """What a dead run left, and whether it was put back.
 
     Attributes:
-        run: its workflow's name.
+        run: its workflow's name; None: the lock can't be read, so whether a run is dead is unknown.
         ending: how it ended, a clause.
         first: whether nobody had tried to put it back before.
         problem: why it was not put back or not proven, a sentence; empty: it was.
     """
 
-    run: str
+    run: str | None
     ending: str
     first: bool
     problem: str = ""
@@ -66,10 +67,13 @@ class Restoration:
         """Put back what a dead run left, for the guard; None: there is nothing, or another does.
 
         Raises:
-            Problem: the lock can't be read.
+            Problem: the API server gives no answer.
         """
         client = self.around.client
-        held = lock.find_lock(client)
+        try:
+            held = lock.find_lock(client)
+        except UnreadableLockError as problem:
+            return LeftBehind(None, "", first=unreadable.note(client, problem), problem=str(problem))
         if held is None or takeover.holder_is_alive(client, held) is not False:
             return None
         found = LeftBehind(str(held.owner.workflow), takeover.ending(client, held), first=held.restorer is None)

@@ -18,7 +18,7 @@ def restore_left(cluster: KubernetesCluster, variables: Mapping[str, str]) -> in
 
     A failure is reported once: the next guard tries again, and says nothing unless it succeeds.
     """
-    name = environment.environment(variables)
+    name = environment.name_for_messages(variables)
     try:
         found = cluster.restore_left()
     except Problem as problem:
@@ -36,14 +36,16 @@ def restore_left(cluster: KubernetesCluster, variables: Mapping[str, str]) -> in
 
 def message(found: LeftBehind) -> str:
     """What is reported of it, a sentence."""
+    if found.run is None:
+        return f"nothing that a run may have left can be put back until somebody looks: {found.problem}"
     left = f"what run {found.run}, {found.ending}, had left"
     return f"could not put back {left}, and tries again: {found.problem}" if found.problem else f"put back {left}."
 
 
 def notify_of_person(owner: str, held_s: float, variables: Mapping[str, str]) -> None:
     """A person has held the cluster for days, which may be intended: it is reported, and never put back."""
-    name = environment.environment(variables)
-    command = environment.restore_command(environment.context(variables))
+    name = environment.name_for_messages(variables)
+    command = environment.restore_command(variables.get(environment.CONTEXT, "").strip() or name)
     sentence = (
         f"{owner} switched the cluster {held_s / 86_400:.0f} d ago, and no run can begin until it is put back: "
         f"`{command}`."

@@ -29,13 +29,13 @@ def document(
 
 
 def written(folder: Path, content: object, name: str = "kubeconfig") -> dict[str, str]:
-    """The variables that lead to a kubeconfig of that content: a document, text or bytes."""
+    """The variables that lead to a kubeconfig of that content (a document, text or bytes), and a namespace."""
     file = folder / name
     if isinstance(content, bytes):
         file.write_bytes(content)
     else:
         file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-    return {"KUBECONFIG": str(file)}
+    return {"KUBECONFIG": str(file), "BENCHMARK_NAMESPACE": "bench"}
 
 
 def certificate(folder: Path, name: str = "127.0.0.1") -> tuple[Path, Path]:

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import Problem
+from analysis.errors import Problem, Unsupported
 from steps import notification
+from steps.cluster.kube import adapter
+from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.restoration import Restoration
 from steps.settings import environment
 from steps.tasks import guard
@@ -124,3 +127,79 @@ def test_guard_ends_at_once_where_nothing_is_held() -> None:
     assert len([r for r in calico.store.requests[before:] if r.plural]) == 1 + 2, (
         "the lock, and pods and Services of runs that never held it"
     )
+
+
+def act(calico: Calico, variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """What the guard does at a look that found something left."""
+    named: list[str] = []
+
+    def made(name: str, **_given: object) -> KubernetesCluster:
+        named.append(name)
+        return guarding(calico)
+
+    monkeypatch.setattr(adapter, "KubernetesCluster", made)
+    code = guard._act(Look("left", 100.0, "run-1"), variables)
+    assert len(named) == 1
+    return code
+
+
+@pytest.mark.parametrize(
+    ("names", "called"), [({}, "this cluster"), ({environment.CONTEXT: "admin@prod"}, "admin@prod")]
+)
+def test_guard_restores_without_the_name_that_is_for_messages(
+    names: dict[str, str], called: str, posted: list[Object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calico, before = switched()
+    terminated(calico)
+    unnamed = {**REPORTED, environment.ENVIRONMENT: "", environment.CONTEXT: "", **names}
+    assert act(calico, unnamed, monkeypatch) == 0
+    assert calico.settings() == before
+    assert [each["text"].partition(": ")[0] for each in posted] == [called]
+    guard_restore.notify_of_person("ada@desk", 86_400.0, unnamed)
+    command = "ENVIRONMENT=admin@prod" if names else "ENVIRONMENT=..."
+    assert f"`make restore {command}`" in posted[1]["text"]
+
+
+def test_guard_that_can_not_even_begin_ends_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_name: str, **_given: object) -> KubernetesCluster:
+        raise Unsupported("there is no way to this pod's cluster.")
+
+    monkeypatch.setattr(adapter, "KubernetesCluster", broken)
+    assert guard._act(Look("left", 100.0, "run-1"), GUARD) == Unsupported.exit_code
+    assert capsys.readouterr().err == "there is no way to this pod's cluster.\n"
+
+
+def test_lock_that_no_guard_can_read_is_reported_once(posted: list[Object], monkeypatch: pytest.MonkeyPatch) -> None:
+    for _lock in range(2):
+        calico, _before = switched()
+        terminated(calico)
+        lock = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
+        assert lock is not None
+        lock["data"]["snapshot"] = "{"
+        for _minute in range(3):
+            assert act(calico, REPORTED, monkeypatch) == Problem.exit_code
+            calico.store.advance(60)
+    assert len(posted) == 2, "once for each lock"
+    text = posted[0]["text"]
+    assert text.startswith(
+        "prod: nothing that a run may have left can be put back until somebody looks: prod: ConfigMap"
+    )
+    assert "delete configmap dataplane-benchmark" in text
+    assert (posted[0]["run"], posted[0]["restored"]) == (None, False)
+
+
+def test_unreadable_lock_that_can_not_be_noted_is_said_in_the_log_alone(
+    posted: list[Object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calico, _before = switched()
+    lock = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
+    assert lock is not None
+    lock["data"]["snapshot"] = "{"
+    calico.store.denied = lambda request: request.verb == "patch"
+    assert act(calico, REPORTED, monkeypatch) != 0
+    assert posted == []
+    said = capsys.readouterr().err
+    assert "is no snapshot that this program reads" in said
+    assert "Nobody was notified of it, since that could not be noted" in said

@@ -1,7 +1,7 @@
 """A real cluster is switched through all dataplanes and left as it was. It is switched, so it must be named for it.
 
-With BENCHMARK_IMAGE, an image of the steps that its nodes have, each dataplane is proven as well, and restore proves
-what ran before.
+BENCHMARK_NAMESPACE names one for the benchmark's pods. With BENCHMARK_IMAGE, an image of the steps that its nodes have,
+each dataplane is proven as well, and restore proves what ran before.
 """
 
 import os

@@ -1,5 +1,6 @@
 """A run that finds what a dead run left puts it back first and measures; of two, one does and the other waits."""
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -16,8 +17,9 @@ from steps.cluster.kube.ownership import lock, takeover
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.domain import Change, Finding
 from steps.tasks import preflight as task
-from tests.steps.kube.fake_api import KilledError, direct_client
+from tests.steps.kube.fake_api import NAMESPACE, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.guarding import LATER_S, READY, half_restored, put_pod, switched, terminated
 from tests.steps.kube.switching import held, running
 from tests.steps.kube.test_adapter import OTHER, holder, kube, put_workflow, settings, visit
 
@@ -209,3 +211,57 @@ def test_restorer_of_an_earlier_lock_is_ignored(since: str) -> None:
     assert takeover.restorer_at_work(client, replace(found, restorer=another), ADA) is None
     assert kube(calico, OTHER).restore()
     assert calico.settings() == before
+
+
+def person(calico: Calico, notices: list[str] | None = None) -> KubernetesCluster:
+    """A user whose namespace is not the deployment's: that of another cluster is exported."""
+    client, _transport = direct_client(calico.store)
+    client.namespace = "elsewhere"
+    say = notices.append if notices is not None else lambda _sentence: None
+    return KubernetesCluster("prod", client=client, variables={}, say=say, sleep=calico.store.advance, gate_s=0)
+
+
+def test_user_of_another_namespace_asks_about_the_run_where_it_runs() -> None:
+    calico, before = switched()
+    now = calico.settings()
+    calico.store.advance(LATER_S)  # so that nothing but its pod shows that it is alive
+    put_pod(calico, "measure", "Running", READY)
+    with pytest.raises(Unsupported, match=r"held by workflow bench/run-1, which is running: stop it first.*-n bench "):
+        person(calico).restore_for_user()
+    assert calico.settings() == now
+    terminated(calico)
+    calico.store.take("", "pods", NAMESPACE, "measure")
+    assert person(calico).restore_for_user()
+    assert calico.settings() == before
+    assert not held(calico)
+
+
+@pytest.mark.parametrize("plural", ["workflows", "pods"])
+def test_user_who_may_not_know_whether_the_run_lives_restores_nothing(plural: str) -> None:
+    calico, _before = switched()
+    calico.store.advance(LATER_S)
+    now = calico.settings()
+    calico.store.denied = lambda request: (request.plural, request.namespace) == (plural, NAMESPACE)
+    with pytest.raises(
+        Unsupported, match=r"whether it runs can't be known, so nothing is put back.*in namespace bench"
+    ):
+        person(calico).restore_for_user()
+    assert calico.settings() == now
+
+
+def test_user_of_another_namespace_waits_for_the_guard() -> None:
+    calico, _before = switched()
+    terminated(calico)
+    half_restored(calico)
+    calico.store.advance(takeover.PERSONS_RESTORE_S + 1)
+    with pytest.raises(Unsupported, match=r"put back by guard guard-1 since .*: wait until that has ended"):
+        person(calico).restore_for_user()
+
+
+def test_lock_of_a_workflow_without_a_namespace_is_left_to_its_user() -> None:
+    calico, _before = switched()
+    found = calico.store.find("", "configmaps", "kube-system", "dataplane-benchmark")
+    assert found is not None
+    found["data"]["owner"] = json.dumps({"workflow": "run-1", "namespace": None, "person": None})
+    with pytest.raises(Unsupported, match=r"the lock does not say of which namespace.*edit configmap"):
+        person(calico).restore_for_user()

@@ -240,7 +240,7 @@ def test_step_has_the_servers_own_addresses(monkeypatch: pytest.MonkeyPatch) -> 
     made: list[tuple[str, ...]] = []
     monkeypatch.setattr(connect, "_by_service_account", lambda _context="": ClusterAccess(Configuration(), Identity()))
     monkeypatch.setattr(connect, "Client", lambda *_given, **more: made.append(more["others"]))
-    pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+    pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "BENCHMARK_NAMESPACE": "bench"}
     connect.connect("prod", {**pod, "BENCHMARK_API_SERVERS": "10.0.0.1:6443, [fd00::2]:6443"})
     connect.connect("prod", pod)
     assert made == [("https://10.0.0.1:6443", "https://[fd00::2]:6443"), ()]

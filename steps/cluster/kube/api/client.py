@@ -1,9 +1,10 @@
 """The verbs of a cluster's API on JSON objects; each call must be in the table of permissions."""
 
+import copy
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from steps.cluster.kube.api import encoding, permissions, watch
 from steps.cluster.kube.api.errors import BAD_REQUEST, ApiError
@@ -57,6 +58,12 @@ class Client:
         self.context = context
         self.owner_reference = owner_reference
         self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt, others=others)
+
+    def in_namespace(self, namespace: str) -> Self:
+        """The same client, for which BENCHMARK is this namespace; what it creates there has no owner."""
+        other = copy.copy(self)
+        other.namespace, other.owner_reference = namespace, None
+        return other
 
     @property
     def throttled(self) -> int:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-DEFAULT_NAMESPACE: Final = "argo"
-"""The namespace of Argo's quick start."""
-
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -54,7 +51,7 @@ def connect(
     the current context is never the default, since the wrong cluster would be switched.
 
     Raises:
-        BadInput: no context has that name.
+        BadInput: no context has that name, or the benchmark's namespace is unknown.
         Unsupported: there is no kubeconfig, or it can't be used.
     """
     if _in_pod(variables):
@@ -66,7 +63,7 @@ def connect(
             access = _in_context(found, found.context_of(environment))
         except Unsupported as problem:
             raise Unsupported(f"environment {environment!r}: {problem}") from None
-    namespace = _namespace(variables)
+    namespace = _namespace(environment, variables)
     return Client(
         access.configuration,
         namespace,
@@ -134,8 +131,13 @@ def _own_namespace() -> str:
     return _OWN_NAMESPACE.read_text(encoding="ascii").strip() if _OWN_NAMESPACE.exists() else ""
 
 
-def _namespace(variables: Mapping[str, str]) -> str:
-    name = variables.get(NAMESPACE, "").strip() or _own_namespace() or DEFAULT_NAMESPACE
+def _namespace(environment: str, variables: Mapping[str, str]) -> str:
+    name = variables.get(NAMESPACE, "").strip() or _own_namespace()
+    if not name:  # a guess would look for workflows, and leave pods, where the deployment is not
+        raise BadInput(
+            f"environment {environment!r}: the benchmark's namespace is unknown, since no deployment of it was found "
+            f"that these credentials may read: name it by NAMESPACE=... for make, or by the variable {NAMESPACE}."
+        )
     if _NAMESPACE.fullmatch(name) is None:
         raise BadInput(f"{NAMESPACE} is {name!r}, which is no namespace's name: use a-z, 0-9 and -.")
     return name

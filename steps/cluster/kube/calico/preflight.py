@@ -161,10 +161,10 @@ def _owned(objects: ClusterObjects, accepted: frozenset[str]) -> Iterator[Findin
             yield warn(text, "Make sure that it does not run during the benchmark.")
             continue
         text = f"{name} is maintained by {reconciler.name}, which would undo the switch."
-        if "gitops" in accepted:
+        if environment.GITOPS in accepted:
             yield warn(text, None)
         else:
-            yield stop(text, f"Pause its sync for the run, and set `{environment.ACCEPT}=gitops`.")
+            yield stop(text, f"Pause its sync for the run, and set `{environment.ACCEPT}={environment.GITOPS}`.")
 
 
 def _address(objects: ClusterObjects, facts: Facts, requested: set[str]) -> Iterator[Finding]:

@@ -38,6 +38,10 @@ LONGEST_REASON: Final = 2000
 _Reason = Annotated[str, Field(max_length=LONGEST_REASON)]
 
 
+class UnreadableLockError(Problem):
+    """There is a lock, and its text is none that this program reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Restorer:
     """Who puts back what a dead holder left, and since when by the API server's clock."""
@@ -101,7 +105,8 @@ def find_lock(client: Client) -> HeldLock | None:
     """The lock of the cluster, if there is one.
 
     Raises:
-        Problem: it can't be read.
+        UnreadableLockError: it has a text that this program does not read.
+        Problem: the API server gives no answer.
     """
     found = client.get(CONFIGMAPS, STATE, KUBE_SYSTEM)
     if found is None:
@@ -112,7 +117,7 @@ def find_lock(client: Client) -> HeldLock | None:
         snapshot = json.loads(texts["snapshot"])
     except (ValidationError, ValueError, RecursionError) as error:
         faults = "; ".join(faults_of(error)) if isinstance(error, ValidationError) else error
-        raise Problem(
+        raise UnreadableLockError(
             f"{client.where}: ConfigMap {KUBE_SYSTEM}/{STATE} is no snapshot that this program reads "
             f"({excerpt(faults)}): restore with the program that took it, or by hand what it names, and delete it: "
             f"`{client.kubectl} -n {KUBE_SYSTEM} delete configmap {STATE}`."

@@ -8,7 +8,7 @@ from typing import Final
 
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.errors import NOT_FOUND, ApiError, ConflictError
+from steps.cluster.kube.api.errors import NOT_FOUND, ApiError, ConflictError, DeniedError
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, STATE, WORKFLOWS
 from steps.cluster.kube.ownership.lock import HeldLock, Restorer, find_lock, put_back_by_another
@@ -118,13 +118,14 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
     Where it is another's, this owner is recorded in the lock, so that nobody else begins as well.
 
     Raises:
-        Unsupported: a running workflow holds it or puts it back, and a user insists.
+        Unsupported: a running workflow holds it or puts it back, and a user insists; or whether it runs can't be known.
     """
     while (held := find_lock(client)) is not None:
         own = held.owner == owner
         if own and held.restorer is None:
             return True
-        alive = False if own else holder_is_alive(client, held)
+        there = _of_holder(client, held.owner) if insist else client
+        alive = False if own else _found_alive(there, held)
         if alive and insist:
             raise Unsupported(
                 f"{client.where} is held by {held.owner}, which is running: stop it first; it restores by itself. "
@@ -134,7 +135,7 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
         if alive or not (insist or alive is False):
             say(f"{client.where} is held by {held.owner}, so this is not ours to put back")
             return False
-        other = restorer_at_work(client, held, owner)
+        other = restorer_at_work(there, held, owner)
         if other is not None and not (insist and other.owner.is_person):
             sentence = f"{client.where} is being put back by {other.owner} since {other.since.isoformat()}"
             if insist:
@@ -144,9 +145,37 @@ def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *,
         if _become_restorer(client, held, owner):
             if not own:
                 say(f"putting back what {held.owner} left behind at {held.taken_at}")
-                _await_last_writes(client, held.owner)
+                _await_last_writes(there, held.owner)
             return True
     return True
+
+
+def _of_holder(client: Client, holder: LockOwner) -> Client:
+    """The client for the namespace of a holder's workflow, where a user may look; a step has rights in its own alone.
+
+    Raises:
+        Unsupported: the lock does not name it.
+    """
+    if holder.workflow is None:
+        return client
+    if holder.namespace is None:
+        raise Unsupported(
+            f"{client.where} is held by workflow {holder.workflow}, and the lock does not say of which namespace, so "
+            "whether it runs can't be known: make sure that none of that name runs, and delete the lock's field: "
+            f"`{client.kubectl} -n {KUBE_SYSTEM} edit configmap {STATE}`."
+        )
+    return client.in_namespace(holder.namespace)
+
+
+def _found_alive(client: Client, held: HeldLock) -> bool | None:
+    """Whether the holder is still running; a refusal where these credentials may not know it."""
+    try:
+        return holder_is_alive(client, held)
+    except DeniedError as denied:
+        raise Unsupported(
+            f"{client.where} is held by {held.owner}, and whether it runs can't be known, so nothing is put back under "
+            f"it: {denied} Or restore as a user who may read workflows and pods in namespace {held.owner.namespace}."
+        ) from None
 
 
 def _await_last_writes(client: Client, owner: LockOwner) -> None:

@@ -47,7 +47,7 @@ def incompatibilities(facts: Facts, requested: set[str], accepted: frozenset[str
         accepted: the risks that the user accepts.
     """
     yield from _overridden(facts)
-    if "environment" not in accepted:
+    if environment.UNREAD not in accepted:
         yield from _unread(facts)
     yield from _kernels(facts, requested)
     yield from _proxy(facts, requested)
@@ -99,7 +99,7 @@ def _unread(facts: Facts) -> Iterator[Finding]:
                 "in it would take precedence over FelixConfiguration.",
                 f"Check them: `kubectl -n {facts.calico_namespace} get {source.lower()} -o yaml`. If none is called "
                 f"FELIX_BPFENABLED, FELIX_BPFEXTERNALSERVICEMODE or FELIX_NFTABLESMODE, set "
-                f"`{environment.ACCEPT}=environment`.",
+                f"`{environment.ACCEPT}={environment.UNREAD}`.",
             )
 
 
