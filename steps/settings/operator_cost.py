@@ -1,8 +1,12 @@
 """What switching costs where the Tigera operator installed Calico, said before a run. Pure."""
 
+from typing import Final
+
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.options import Settings
 from steps.settings.schedule import planned_time
+
+_FOR_NODES: Final = "22 to 56 s more at each switch for each further node"
 
 
 def sentence(settings: Settings) -> str | None:
@@ -11,7 +15,7 @@ def sentence(settings: Settings) -> str | None:
         return None
     return (
         "The Tigera operator installed Calico here, and at each switch it replaces calico-node on every node, one "
-        f"after another: that {cost}. So the run takes {_time(settings)}; more with more nodes."
+        f"after another: that {cost}. So the run takes {_time(settings)}; {_FOR_NODES}."
     )
 
 
@@ -21,7 +25,7 @@ def sentence_of_plan(settings: Settings) -> str | None:
         return None
     return (
         "Where the Tigera operator installed Calico, it replaces calico-node on every node at each switch, which "
-        f"{cost}: {_time(settings)}, more with more nodes."
+        f"{cost}: {_time(settings)}, {_FOR_NODES}."
     )
 
 

@@ -14,7 +14,7 @@ from steps.settings.remaining import remainder
 from steps.settings.schedule import level_rounds, level_title
 from steps.settings.settings import load_settings
 from steps.tasks.shared.artifacts import Outputs
-from steps.tasks.shared.pod import step
+from steps.tasks.shared.pod import SWITCH_DEADLINE_S, step
 from steps.tasks.shared.step import RUN_FOLDER, document, log, node_title
 
 
@@ -28,7 +28,7 @@ class PreflightResult(Outputs):
     title: str
 
 
-@step("switch", deadline_s=2700)  # with the time to put back what a dead run left
+@step("switch", deadline_s=SWITCH_DEADLINE_S)  # with the time to put back what a dead run left
 def preflight(
     settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.PREFLIGHT)]
 ) -> PreflightResult:

@@ -8,11 +8,11 @@ from steps import documents
 from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.settings import environment
-from steps.tasks.shared.pod import step
+from steps.tasks.shared.pod import SWITCH_DEADLINE_S, step
 from steps.tasks.shared.step import RUN_FOLDER, document, kept_on_failure, log
 
 
-@step("switch", deadline_s=1800, repeatable=True)
+@step("switch", deadline_s=SWITCH_DEADLINE_S, repeatable=True)
 def restore(document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RESTORE)]) -> None:
     """Restore by the cluster's lock. Safe to run twice, and when nothing was changed.
 

@@ -11,12 +11,12 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Change, Visit
 from steps.proof.wait import Impossible, judge
-from steps.tasks.shared.pod import step
+from steps.tasks.shared.pod import SWITCH_DEADLINE_S, step
 from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
 from steps.tasks.shared.turns import refuse_turns
 
 
-@step("switch", deadline_s=1800, repeatable=True)
+@step("switch", deadline_s=SWITCH_DEADLINE_S, repeatable=True)
 def retreat(
     settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.RETREAT)]
 ) -> None:

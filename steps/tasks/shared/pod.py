@@ -57,6 +57,10 @@ Variable = FromConfigMap | FromSecret
 _DEPLOYED: Final = tuple(map(FromConfigMap, environment.FROM_CONFIG_MAP))
 _STORE: Final = tuple(FromSecret(name, SECRET, key) for name, key in environment.S3_KEYS.items())
 
+SWITCH_DEADLINE_S: Final = 6 * 3600
+"""How long a step that switches back may live: the Tigera operator replaces calico-node on one node after another, for
+which it takes up to a minute each. All that such a step waits for has a limit of its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class Step(Generic[P, R]):
