@@ -8,7 +8,7 @@ from analysis.domain import Cell
 from analysis.metrics import BY_NAME, COMPARED
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates.differences import Block
-from analysis.stats.estimates.sequential import levels
+from analysis.stats.estimates.sequential import level_after
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.judgement import Figures, Judgement, Place, Plan, compare_run
 
@@ -117,7 +117,7 @@ def test_comparison_is_judged_at_the_level_of_its_own_rounds() -> None:
             assert looked.p_adjusted is not None
             assert alone.p_adjusted is not None
             assert looked.p_adjusted < 1
-            assert looked.p_adjusted / alone.p_adjusted == pytest.approx(error / levels(error, 12)[looked.rounds])
+            assert looked.p_adjusted / alone.p_adjusted == pytest.approx(error / level_after(error, looked.rounds, 12))
 
 
 def of(comparison: Comparison) -> tuple[str, str]:

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analysis.charts import Chart, Data, Drawing
 from analysis.errors import BadInput, Unsupported
-from analysis.site import names, plan
+from analysis.site import names, pages, plan
+from analysis.site.contents.runs import RunLine
 from analysis.store.store import Store
 from tests.analysis import copies
 from tests.analysis.sites import build, change, files, fill, page, put, verdict
@@ -163,9 +165,18 @@ def test_bad_verdict_costs_its_own_page(store: Store, site: Path, text: str) -> 
     assert "can't be read" in page(site, "environments/prod.html").text
 
 
-def test_run_that_can_not_be_shown_costs_its_own_page_and_is_tried_again(store: Store, site: Path) -> None:
-    tools = [{"tool": "iperf3", "transport": "tcp", "name": "tcp", "figures": None}]
-    put(store, "bad", 9, environment="other", parameters={"tools": tools}, verdict=verdict("bad"))
+def test_run_that_can_not_be_shown_costs_its_own_page_and_is_tried_again(
+    store: Store, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pages.run
+
+    def fail(line: RunLine, *others: Any) -> str:  # noqa: ANN401 - what the page takes
+        if line.run_id == "bad":
+            raise TypeError("no figure")
+        return made(line, *others)
+
+    monkeypatch.setattr(pages, "run", fail)
+    put(store, "bad", 9, environment="other", verdict=verdict("bad"))
     written = build(store, site)
     assert written.broken == ("runs/bad.html",)
     assert "can't be made" in page(site, "runs/bad.html").text
