@@ -14,6 +14,7 @@ from analysis.errors import BadInput, Unsupported
 from analysis.site import names, pages, plan
 from analysis.site.contents.runs import RunLine
 from analysis.store.store import Store
+from analysis.summary.figures.disclaimers import LAB_DISCLAIMER
 from tests.analysis import copies
 from tests.analysis.sites import build, change, files, fill, page, put, verdict
 from tests.ordinary import ROOT
@@ -63,6 +64,14 @@ def test_pages_say_what_each_night_found(store: Store, site: Path) -> None:
     index = page(site, "index.html").text
     assert "6 runs of 1 environment" in index
     assert "not analysed: This run is stored" in index
+
+
+def test_pages_that_quote_figures_of_the_lab_say_what_they_are_not(store: Store, site: Path) -> None:
+    put(store, "lab-run", 3, environment="lab", verdict=verdict("lab-run", environment="lab"))
+    build(store, site)
+    said = {name: page(site, name).text.count(LAB_DISCLAIMER) for name in files(site) if name.endswith(".html")}
+    shown = {name: said[name] for name in ("index.html", "environments/lab.html", "environments/prod.html")}
+    assert shown == {"index.html": 1, "environments/lab.html": 1, "environments/prod.html": 0}
 
 
 def test_second_build_writes_nothing_and_a_new_night_only_what_it_changes(store: Store, site: Path) -> None:
