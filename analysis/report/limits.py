@@ -62,7 +62,8 @@ _METHOD: Final = (
     ),
     (
         "There are three outcomes. A difference: its interval leaves zero out. The same within a margin: the whole "
-        "interval is inside the margin. Undecided: anything else, with the interval that the true difference is in."
+        "interval is inside the margin, which is a factor: one of 10 % goes from −9.1 % to +10 %, whichever of the two "
+        "is named first. Undecided: anything else, with the interval that the true difference is in."
     ),
     (
         "Node to node is no neutral control. A dataplane changes the chains and connection tracking that the host's "

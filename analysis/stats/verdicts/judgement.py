@@ -22,6 +22,7 @@ from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates import moderation, sequential
 from analysis.stats.estimates.differences import Block, Differences, Values, differences
 from analysis.stats.estimates.estimation import estimate_all
+from analysis.stats.estimates.margins import is_within
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Comparison, Verdict
 
@@ -290,7 +291,7 @@ def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate,
     p_adjusted = min(1.0, p * FAMILY_ERROR / level)
     if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be computed
         p_adjusted = max(p_adjusted, FAMILY_ERROR)
-    within = -draft.margin_ratio <= low and high <= draft.margin_ratio
+    within = is_within(low, high, draft.margin_ratio, draft.scale)
     verdict: Verdict = "same" if within else "undecided"
     if low > 0 or high < 0:
         verdict = "higher" if low > 0 else "lower"
