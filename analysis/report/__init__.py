@@ -123,7 +123,11 @@ def _scale(summary: Summary, drawings: list[Drawing]) -> dict[str, Any]:
         "confidence": at_scale.confidence(groups),
         "drawings": drawings,
         "groups": groups,
-        "times": {"title": pooled_times.TITLE, "columns": pooled_times.COLUMNS, "meaning": pooled_times.MEANING},
+        "times": {
+            "title": pooled_times.TITLE,
+            "columns": pooled_times.COLUMNS,
+            "meaning": pooled_times.meaning(summary.programming),
+        },
     }
 
 

@@ -9,7 +9,6 @@ from analysis.charts.drawing import run_contrasts
 from analysis.report import limits, page
 from analysis.summary.contrast import wording
 from analysis.summary.contrast.run_contrast import RunContrast
-from analysis.summary.run.summary import LAB_DISCLAIMER
 
 _PAGE: Final = page.environment()
 
@@ -39,7 +38,6 @@ def render(found: RunContrast) -> str:
         chart=run_contrasts,
         metrics=_by_metric(found),
         families=families,
-        disclaimer=LAB_DISCLAIMER if found.is_lab else "",
         method=limits.CONTRAST_METHOD,
     )
 

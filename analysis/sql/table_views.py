@@ -115,21 +115,26 @@ def _shaped(con: duckdb.DuckDBPyConnection, table: str, stored: Iterable[str], v
         columns = ", ".join(
             f'null::{kind} as "{name}"' for name, kind in zip(shape.columns, map(str, shape.types), strict=True)
         )
-        names = ", ".join(_with_valid_times(f'"{field.name}"', field.type) + f' as "{field.name}"' for field in schema)
+        names = ", ".join(_readable(f'"{field.name}"', field.type) + f' as "{field.name}"' for field in schema)
         _SHAPES[table, version] = names, columns
     names, columns = _SHAPES[table, version]
     rows = "".join(f" union all by name select * from {source}" for source in stored)
     return f"select {names} from (select {columns} where false{rows})"
 
 
-def _with_valid_times(value: str, kind: pa.DataType) -> str:
-    """SQL for a column, with null for times that Python does not have."""
+def _readable(value: str, kind: pa.DataType) -> str:
+    """SQL for a column, with null for times that Python does not have, and no null among the items of a list.
+
+    No item is null that this program wrote. A file of another one would else end every question that reads it.
+    """
     if pa.types.is_timestamp(kind):
         return f"case when {value} {_TIMES} then {value} end"
-    if pa.types.is_list(kind) and (inner := _with_valid_times("each", kind.value_type)) != "each":
-        return f"list_transform({value}, lambda each: {inner})"
+    if pa.types.is_list(kind):
+        there = f"list_filter({value}, lambda each: each is not null)"
+        inner = _readable("each", kind.value_type)
+        return there if inner == "each" else f"list_transform({there}, lambda each: {inner})"
     if pa.types.is_struct(kind) and any(pa.types.is_timestamp(field.type) for field in kind):
-        fields = (f"{field.name} := {_with_valid_times(f'{value}.{field.name}', field.type)}" for field in kind)
+        fields = (f"{field.name} := {_readable(f'{value}.{field.name}', field.type)}" for field in kind)
         return f"case when {value} is not null then struct_pack({', '.join(fields)}) end"
     return value
 

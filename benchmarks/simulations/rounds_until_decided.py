@@ -59,7 +59,7 @@ class Stopped:
             found = judged(comparison)
             holds &= found.low <= truth <= found.high
             if comparison.outcome == "same":
-                false |= abs(math.expm1(truth)) > plan.margin_ratio
+                false |= abs(truth) > math.log1p(plan.margin_ratio)
             elif found.found:
                 false |= (found.low + found.high) * truth <= 0
         self.hold.add(happened=holds)

@@ -1,21 +1,26 @@
 """A comparison of runs as a page, as Markdown and as the document of its schema."""
 
+import io
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from analysis.console.documents import schema, to_csv, to_json
+from analysis.console.terminal import Terminal
 from analysis.report import contrast_page
 from analysis.summary.contrast.document import CompareDocument, compare_document, contrast_grid
 from analysis.summary.contrast.markdown import to_markdown
 from analysis.summary.contrast.run_contrast import RunContrast
+from analysis.summary.figures.disclaimers import IMPORTED_DISCLAIMER, LAB_DISCLAIMER
 from tests.analysis.contrasted import compared, gained, recipe, stored
 from tests.analysis.synthetic import ENTRIES
 from tests.analysis.test_report import Page
+from workflows.cli.tables.contrast_table import print_contrast
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +99,22 @@ def test_comparison_without_leading_metrics_is_a_page_too(tmp_path: Path) -> Non
     without = replace(found, contrasts=(), families=())
     assert "No leading metric was measured on both sides." in contrast_page.render(without)
     assert "rate within the loss bound" in contrast_page.render(found)
+
+
+@pytest.mark.parametrize(
+    ("environment", "disclaimer"), [("lab", LAB_DISCLAIMER), ("imported:x", IMPORTED_DISCLAIMER), ("prod", None)]
+)
+def test_every_rendering_says_what_figures_of_the_lab_and_of_imports_are_not(
+    environment: str, disclaimer: str | None, tmp_path: Path
+) -> None:
+    runs = (recipe(name, environment=environment) for name in ("one", "two"))
+    found = compared(stored(tmp_path, *runs), "one", "two")
+    printed = io.StringIO()
+    print_contrast(found, Terminal(printed, width=400))
+    document = to_json(compare_document(found))
+    assert json.loads(document)["disclaimer"] == disclaimer
+    for text in (contrast_page.render(found), to_markdown(found), printed.getvalue()):
+        shown = unescape(text.replace("\\", ""))
+        for known in (LAB_DISCLAIMER, IMPORTED_DISCLAIMER):
+            assert (known in shown) == (known == disclaimer)
+    assert to_markdown(found).split("\n\n")[1].startswith(disclaimer.partition(":")[0] if disclaimer else "A is")

@@ -6,11 +6,13 @@ import pytest
 
 from analysis.domain import Cell
 from analysis.metrics import BY_NAME, COMPARED
-from analysis.metrics.metric import ComparedMetric
+from analysis.metrics.metric import ComparedMetric, Scale
 from analysis.stats.estimates.differences import Block
-from analysis.stats.estimates.sequential import levels
+from analysis.stats.estimates.margins import is_within
+from analysis.stats.estimates.sequential import level_after
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.judgement import Figures, Judgement, Place, Plan, compare_run
+from analysis.summary.figures.standings import stand
 
 CELLS = [Cell(f"path {n}", "iperf3", "tcp", "forward") for n in range(4)]
 SIDES = ["base", "one", "two"]
@@ -117,7 +119,7 @@ def test_comparison_is_judged_at_the_level_of_its_own_rounds() -> None:
             assert looked.p_adjusted is not None
             assert alone.p_adjusted is not None
             assert looked.p_adjusted < 1
-            assert looked.p_adjusted / alone.p_adjusted == pytest.approx(error / levels(error, 12)[looked.rounds])
+            assert looked.p_adjusted / alone.p_adjusted == pytest.approx(error / level_after(error, looked.rounds, 12))
 
 
 def of(comparison: Comparison) -> tuple[str, str]:
@@ -159,7 +161,37 @@ def test_rounds_of_several_runs_are_blocks() -> None:
 def test_margin_is_the_plans(margin: float) -> None:
     for c in judged("received_bps", plan=Plan(margin_ratio=margin)).comparisons:
         assert c.margin_ratio == margin
-        assert (c.verdict == "same") == (max(-(c.low or 0), c.high or 0) <= margin)
+        farthest = max(-math.log1p(c.low or 0), math.log1p(c.high or 0))
+        assert (c.verdict == "same") == (farthest <= math.log1p(margin))
+
+
+@pytest.mark.parametrize("gain", [1.06, 1.098, 1.12])
+def test_order_of_two_dataplanes_changes_nothing_about_the_margin(gain: float) -> None:
+    """A difference of +10 % is one of -9.1 % the other way round: both or neither are the same within 10 %."""
+    dice = random.Random(5)
+    values = {
+        (CELLS[0], side): {("run", n): 1e9 * level * math.exp(dice.gauss(0, 0.004)) for n in range(1, 11)}
+        for side, level in (("base", 1.0), ("one", gain))
+    }
+    found = []
+    for order in (["base", "one"], ["one", "base"]):
+        (c,) = compare_run([Figures(BY_NAME["received_bps"], {CELLS[0]: "path"}, values)], order, Plan(10)).comparisons
+        standings = {name: one.standing for name, one in stand(order, [c]).items()}
+        found.append((c.within_margin, c.verdict == ("higher" if order[0] == "base" else "lower"), standings))
+    assert found[0] == found[1]
+    assert found[0][0] == (gain < 1.09)
+    assert found[0][2] == {"one": "best", "base": "as-good" if gain < 1.09 else "worse"}
+
+
+@pytest.mark.parametrize("scale", ["ratio", "points"])
+def test_margin_of_a_change_and_of_its_reverse_is_one(scale: Scale) -> None:
+    dice = random.Random(3)
+    for _ in range(200):
+        low, high = sorted((dice.uniform(-0.13, 0.13), dice.uniform(-0.13, 0.13)))
+        ends = (-high, -low) if scale == "points" else (1 / (1 + high) - 1, 1 / (1 + low) - 1)
+        assert is_within(low, high, 0.1, scale) == is_within(*ends, 0.1, scale)
+    assert is_within(-0.09, 0.1, 0.1, scale)
+    assert is_within(-0.095, 0.1, 0.1, scale) == (scale == "points")
 
 
 def test_judgement_of_nothing_to_compare() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from analysis import report
 from analysis.console.terminal import Terminal
+from analysis.flags import MARKED
 from analysis.sql import database
+from analysis.store.store import Store
 from analysis.summary.figures import pooled_times
 from analysis.summary.figures.pooled_times import pooled
 from analysis.summary.run.document import run_document
@@ -74,3 +76,49 @@ def test_run_without_such_changes_says_nothing_of_them(tmp_path: Path) -> None:
         summary = synthetic.summarise(con, SEVERAL.run_id)
         assert pooled_times.TITLE not in report.render(con, SEVERAL.run_id, summary)
     assert summary.programming == ()
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_times_of_voided_trials_do_not_count_and_flagged_ones_are_marked(tmp_path: Path) -> None:
+    recipe = replace(SEVERAL, environment="prod", cells=(("pod-to-service", "service-added", "forward"),), rounds=4)
+    rows = synthetic.rows(recipe)
+    dataplanes = {visit["visit"]: visit["dataplane_requested"] for visit in rows["visits"]}
+    (first, second, third) = (entry["name"] for entry in recipe.entries)
+    repeated = min(visit for visit, name in dataplanes.items() if name == second)
+    for trial in rows["trials"]:
+        name = dataplanes[trial["visit"]]
+        trial["flags"] = {first: ["foreign-cpu"], third: ["repeated"]}.get(name, [])
+        if trial["visit"] == repeated:
+            trial |= {"flags": ["repeated"], "programming_s": [100 * each for each in trial["programming_s"]]}
+    store = Store(str(tmp_path))
+    store.write(recipe.run_id, rows)
+    with database.connect(store) as con:
+        summary = synthetic.summarise(con, recipe.run_id)
+        page = report.render(con, recipe.run_id, summary)
+    marked, partly, void = summary.programming[-3:]
+    assert (marked.observed, marked.visits, marked.doubt.flagged) == (120, 4, 4)
+    assert (partly.observed, partly.visits, partly.doubt.left_out) == (90, 3, 1)
+    assert (void.observed, void.visits, void.p50_s, void.doubt.left_out) == (0, 0, None, 4)
+    assert partly.worst_s is not None
+    assert partly.worst_s < 1
+    assert all(item.flagged for item in run_document(summary, "report.html").programming)
+    printed = io.StringIO()
+    print_summary(summary, Terminal(printed, width=400))
+    for shown in (page, to_markdown(summary), printed.getvalue()):
+        assert marked.texts[3].endswith(MARKED)
+        assert marked.texts[4] in shown
+        text = " ".join(shown.replace("\u00a0", " ").split())
+        assert "12 of 36 trials are flagged and 15 of 36 trials are left out (foreign-cpu, repeated)" in text
+
+
+def test_trial_none_of_whose_changes_worked_counts_them(tmp_path: Path) -> None:
+    recipe = replace(SEVERAL, environment="prod", cells=(("pod-to-service", "service-added", "forward"),), rounds=2)
+    rows = synthetic.rows(recipe)
+    for trial in rows["trials"]:
+        if trial["visit"] == rows["visits"][0]["visit"]:
+            trial |= {"programming_s": None, "programming_observed": 0, "programming_failed": 30}
+    store = Store(str(tmp_path))
+    store.write(recipe.run_id, rows)
+    with database.connect(store) as con:
+        found = synthetic.summarise(con, recipe.run_id).programming
+    assert {one.failed for one in found} == {0, 30}

@@ -36,12 +36,16 @@ SCALARS: list[tuple[Callable[[pa.DataType], bool], st.SearchStrategy[Any]]] = [
 
 def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
     """Any value that a column of this type can hold, and null."""
+    return st.none() | present(kind)
+
+
+def present(kind: pa.DataType) -> st.SearchStrategy[Any]:
+    """Likewise, but never null, as the items of a list."""
     if pa.types.is_struct(kind):
-        fields = {kind.field(i).name: values(kind.field(i).type) for i in range(kind.num_fields)}
-        return st.none() | st.fixed_dictionaries(fields)
+        return st.fixed_dictionaries({kind.field(i).name: values(kind.field(i).type) for i in range(kind.num_fields)})
     if pa.types.is_list(kind):
-        return st.none() | st.lists(values(kind.value_type), max_size=3)
-    return st.none() | next(strategy for is_one, strategy in SCALARS if is_one(kind))
+        return st.lists(present(kind.value_type), max_size=3)
+    return next(strategy for is_one, strategy in SCALARS if is_one(kind))
 
 
 def rows_of(table: str) -> st.SearchStrategy[list[dict[str, Any]]]:
@@ -136,6 +140,12 @@ def test_json_documents_and_iso_times_are_accepted() -> None:
         ("trials", trial(nodes=[{"nod": "a"}]), r"nodes in row 1 of trials has an unknown field 'nod'"),
         ("trials", trial(nodes={"node": "a"}), r"nodes in row 1 of trials must be a list"),
         ("trials", trial(nodes=["a"]), r"nodes in row 1 of trials must be a mapping, got 'a'"),
+        (
+            "trials",
+            trial(flags=["steal", None]),
+            r"flags in row 1 of trials must be a list without null, and item 2 is null; leave it out",
+        ),
+        ("trials", trial(nodes=[None]), r"nodes in row 1 of trials must be a list without null, and item 1 is null"),
         ("trials", trial(flags="steal"), r"flags in row 1 of trials must be a list, got 'steal'"),
         ("trials", trial(received_bps="fast"), r"received_bps in row 1 of trials must be a number, got 'fast'"),
         ("trials", trial(received_bps=True), r"received_bps in row 1 of trials must be a number, got True"),

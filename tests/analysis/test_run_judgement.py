@@ -56,7 +56,14 @@ def test_run_that_continues_others_is_judged_by_the_rounds_of_all(tmp_path: Path
     written(store, SMALL, margin_ratio=0.1)
     written(store, replace(SMALL, run_id="run-2", seed=8, rounds=3), margin_ratio=0.1, continues="run-1")
     written(store, replace(SMALL, run_id="run-3", seed=9, rounds=2), margin_ratio=0.1, continues="run-2")
-    assert [rounds(judged(store, run_id)) for run_id in ("run-1", "run-2", "run-3")] == [{4}, {7}, {9}]
+    found = [judged(store, run_id) for run_id in ("run-1", "run-2", "run-3")]
+    assert [rounds(one) for one in found] == [{4}, {7}, {9}]
+    errors = [{family.error for family in one.families} for one in found]
+    assert errors == [{0.05}, {0.07}, {0.07}], "each run of a chain has spent an error of its own"
+    with connect(store) as con:
+        answers = [synthetic.summarise(con, run_id).answer for run_id in ("run-1", "run-2")]
+    said = [one.certainty.basis for one in answers if one is not None]
+    assert ["In 95 % of such runs" in said[0], "In 93 % of such runs" in said[1]] == [True, True]
 
 
 @pytest.mark.parametrize("continued", ["run-1", "run-none"])

@@ -7,10 +7,16 @@ from hypothesis import strategies as st
 from scipy import special
 
 from analysis.domain import FIRST_LOOK
-from analysis.stats.estimates.sequential import level_after, levels, spent
+from analysis.stats.estimates import sequential
+from analysis.stats.estimates.sequential import level_after, spent
 
 errors = st.floats(1e-6, 0.2)
 most = st.integers(4, 40)
+
+
+def levels(error: float, most_rounds: int) -> dict[int, float]:
+    """The level of each look, by its round."""
+    return {look: level_after(error, look, most_rounds) for look in range(FIRST_LOOK, most_rounds + 1)}
 
 
 def test_levels_against_a_worked_example() -> None:
@@ -57,8 +63,7 @@ def test_sequential_levels_are_smaller_for_a_smaller_error(one: float, two: floa
 
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 def test_run_that_cannot_stop_early_has_one_look(rounds: int) -> None:
-    assert dict(levels(0.01, rounds)) == {rounds: 0.01}
-    assert level_after(0.01, 2, rounds) == 0.01
+    assert {level_after(0.01, each, rounds) for each in (1, 2, 3, 4)} == {0.01}
 
 
 def test_comparison_beyond_the_looks_has_the_level_of_the_nearest() -> None:
@@ -66,3 +71,16 @@ def test_comparison_beyond_the_looks_has_the_level_of_the_nearest() -> None:
     assert level_after(0.01, 2, 8) == found[3]
     assert level_after(0.01, 9, 8) == found[8]
     assert spent(0.01, 9, 8) == spent(0.01, 8, 8) == pytest.approx(0.01)
+
+
+def test_level_of_an_early_look_does_not_wait_for_all_of_a_long_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    crossings: list[float] = []
+    find = sequential._crossing
+
+    def counted(*args: object, **more: object) -> float:
+        crossings.append(find(*args, **more))  # type: ignore[arg-type]
+        return crossings[-1]
+
+    monkeypatch.setattr(sequential, "_crossing", counted)
+    assert 0 < level_after(0.0321, 6, 10_000_000) < 0.0321
+    assert len(crossings) == 3

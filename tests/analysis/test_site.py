@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analysis.charts import Chart, Data, Drawing
 from analysis.errors import BadInput, Unsupported
-from analysis.site import names, plan
+from analysis.site import names, pages, plan
+from analysis.site.contents.runs import RunLine
 from analysis.store.store import Store
+from analysis.summary.figures.disclaimers import LAB_DISCLAIMER
 from tests.analysis import copies
 from tests.analysis.sites import build, change, files, fill, page, put, verdict
 from tests.ordinary import ROOT
@@ -61,6 +64,14 @@ def test_pages_say_what_each_night_found(store: Store, site: Path) -> None:
     index = page(site, "index.html").text
     assert "6 runs of 1 environment" in index
     assert "not analysed: This run is stored" in index
+
+
+def test_pages_that_quote_figures_of_the_lab_say_what_they_are_not(store: Store, site: Path) -> None:
+    put(store, "lab-run", 3, environment="lab", verdict=verdict("lab-run", environment="lab"))
+    build(store, site)
+    said = {name: page(site, name).text.count(LAB_DISCLAIMER) for name in files(site) if name.endswith(".html")}
+    shown = {name: said[name] for name in ("index.html", "environments/lab.html", "environments/prod.html")}
+    assert shown == {"index.html": 1, "environments/lab.html": 1, "environments/prod.html": 0}
 
 
 def test_second_build_writes_nothing_and_a_new_night_only_what_it_changes(store: Store, site: Path) -> None:
@@ -163,9 +174,18 @@ def test_bad_verdict_costs_its_own_page(store: Store, site: Path, text: str) -> 
     assert "can't be read" in page(site, "environments/prod.html").text
 
 
-def test_run_that_can_not_be_shown_costs_its_own_page_and_is_tried_again(store: Store, site: Path) -> None:
-    tools = [{"tool": "iperf3", "transport": "tcp", "name": "tcp", "figures": None}]
-    put(store, "bad", 9, environment="other", parameters={"tools": tools}, verdict=verdict("bad"))
+def test_run_that_can_not_be_shown_costs_its_own_page_and_is_tried_again(
+    store: Store, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pages.run
+
+    def fail(line: RunLine, *others: Any) -> str:  # noqa: ANN401 - what the page takes
+        if line.run_id == "bad":
+            raise TypeError("no figure")
+        return made(line, *others)
+
+    monkeypatch.setattr(pages, "run", fail)
+    put(store, "bad", 9, environment="other", verdict=verdict("bad"))
     written = build(store, site)
     assert written.broken == ("runs/bad.html",)
     assert "can't be made" in page(site, "runs/bad.html").text

@@ -88,6 +88,15 @@ def test_every_question_has_an_answer(question: str, con: database.Connection) -
         database.answer_question(con, question, run_id="run-a").to_pylist()
 
 
+def test_list_of_a_trial_has_no_null_in_it(con: database.Connection) -> None:
+    """One would end every report whose history the run is in."""
+    found = database.query(con, "select distinct run_id, flags, nodes, programming_s from trials").to_pylist()
+    lists = [(row["flags"] or []) + (row["nodes"] or []) + (row["programming_s"] or []) for row in found]
+    assert {row["run_id"] for row in found} >= {"flags-of-null", "nodes-of-null", "times-of-null"}
+    assert not any(None in each for each in lists)
+    assert any(each == [0.5] for each in lists)
+
+
 def test_odd_runs_are_in_the_answers(con: database.Connection) -> None:
     answer = database.answer_question(con, "throughput")
     assert {*SHOWN} <= {*answer["run_id"].to_pylist()}

@@ -1,11 +1,14 @@
 from typing import Any, cast
 
 import pytest
+from annotated_types import Ge, Gt, Le, Lt
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from analysis.errors import BadInput
 from analysis.stats.nights.regressions import LIMIT_RATIO
+from analysis.store.index.run_entries import Parameters
 from steps.catalogue import profiles, topologies
 from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.options import Settings, defaults
@@ -206,3 +209,14 @@ def test_any_options_give_settings_or_a_problem(dataplanes: str, topologies: str
         assert settings.dataplanes
     else:
         assert sentences.strip()
+
+
+def test_stored_parameters_have_the_bounds_of_the_settings() -> None:
+    """A run whose parameters are beyond them was not written by this program, and is left out by name."""
+
+    def bounds(model: type[BaseModel], name: str) -> list[object]:
+        return [each for each in model.model_fields[name].metadata if isinstance(each, Ge | Gt | Le | Lt)]
+
+    for name in ("rounds", "budget_s", "margin_ratio", "regression_limit_ratio"):
+        assert len(bounds(Parameters, name)) == 2, name
+        assert bounds(Parameters, name) == bounds(Settings, name), name

@@ -12,6 +12,7 @@ from analysis.charts.drawing.marks import by_path, column, lane, plot_width
 from analysis.charts.drawing.theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
 from analysis.domain import Cell
 from analysis.metrics.throughput import HOST_NETWORK_RATIO, THROUGHPUT
+from analysis.stats.estimates.margins import least_change
 from analysis.stats.verdicts.comparison import Comparison
 
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
@@ -56,7 +57,7 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
                     "low": ratio_of(c.low),
                     "high": ratio_of(c.high),
                     "outcome": _outcome(c),
-                    "margin_low": 1 / (1 + c.margin_ratio),
+                    "margin_low": 1 + least_change(c.margin_ratio, "ratio"),
                     "margin_high": 1 + c.margin_ratio,
                     "text": c.estimate or f"undecided{c.doubts.mark}",
                 }

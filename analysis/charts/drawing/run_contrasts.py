@@ -12,6 +12,7 @@ from analysis.charts.drawing.theme import LOOKS
 from analysis.metrics import LEADING
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.contrasts.contrast import Contrast
+from analysis.stats.estimates.margins import least_change
 
 TITLE: Final = "B against A"
 READING: Final = (
@@ -39,7 +40,7 @@ def frame(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> pa.Table:
                 "low": ratio_of(one.low),
                 "high": ratio_of(one.high),
                 "outcome": _OUTCOMES[one.outcome],
-                "margin_low": 1 / (1 + one.margin_ratio),
+                "margin_low": 1 + least_change(one.margin_ratio, "ratio"),
                 "margin_high": 1 + one.margin_ratio,
                 "text": one.estimate or f"undecided{one.doubt.mark}",
             }

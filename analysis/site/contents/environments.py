@@ -8,6 +8,7 @@ from analysis import formatting
 from analysis.site import names
 from analysis.site.contents.runs import RunLine
 from analysis.site.contents.trends import FEWEST_NIGHTS
+from analysis.summary.figures.disclaimers import disclaimer
 
 _MOST_TRENDS: Final = 8
 """Methods of an environment that have a page of trends: runs by hand may have a method each."""
@@ -49,6 +50,11 @@ class Environment:
     def title(self) -> str:
         """Its name for readers."""
         return self.name or "environment unknown"
+
+    @property
+    def disclaimer(self) -> str | None:
+        """What its figures are not; None for a cluster's."""
+        return disclaimer(self.name)
 
     @property
     def last(self) -> RunLine:

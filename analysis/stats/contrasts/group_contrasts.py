@@ -31,6 +31,7 @@ from analysis.stats.contrasts.sides import ALONE, Nights, Side, mean
 from analysis.stats.estimates import moderation
 from analysis.stats.estimates.differences import ENOUGH
 from analysis.stats.estimates.intervals import as_share
+from analysis.stats.estimates.margins import is_within
 from analysis.stats.estimates.moderation import Estimate, Key
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Verdict
@@ -227,7 +228,7 @@ def _judge(draft: Contrast, estimate: Estimate, level: float) -> Contrast:
     limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2)) * estimate.standard_error
     low, high = shown(estimate.mean - limit), shown(estimate.mean + limit)
     p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
-    within = -draft.margin_ratio <= low and high <= draft.margin_ratio
+    within = is_within(low, high, draft.margin_ratio, draft.scale)
     verdict: Verdict = "higher" if low > 0 else "lower" if high < 0 else "same" if within else "undecided"
     adjusted = min(1.0, p * FAMILY_ERROR / level)
     return replace(draft, verdict=verdict, change=shown(estimate.mean), low=low, high=high, p_adjusted=adjusted)

@@ -12,9 +12,7 @@ as known; the level that results is then used with the t distribution of the est
 """
 
 import math
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -34,36 +32,51 @@ def spent(error: float, rounds: int, most_rounds: int) -> float:
     return error * math.log(1 + (math.e - 1) * min(rounds / most_rounds, 1.0))
 
 
-@lru_cache(maxsize=256)
-def levels(error: float, most_rounds: int, first_look: int = FIRST_LOOK) -> Mapping[int, float]:
-    """The two-sided level of each look, by its round.
+def level_after(error: float, rounds: int, most_rounds: int, first_look: int = FIRST_LOOK) -> float:
+    """The two-sided level at which a comparison with so many rounds is judged, in a run that looks after each.
 
     Args:
         error: of the comparison, over all looks together.
+        rounds: so far; before the first look and after the last it is the level of that look.
         most_rounds: after which the run ends in any case.
         first_look: the round of the first look; one follows after each later round.
     """
     if most_rounds <= first_look:
-        return MappingProxyType({most_rounds: error})
-    found = {first_look: spent(error, first_look, most_rounds)}
-    limit = _limit(found[first_look]) * math.sqrt(first_look)
-    nodes, weights = _nodes(limit)
-    density = np.exp(-(nodes**2) / (2 * first_look)) / math.sqrt(2 * math.pi * first_look)
-    for look in range(first_look + 1, most_rounds + 1):
-        due = spent(error, look, most_rounds) - spent(error, look - 1, most_rounds)
-        limit = _crossing(due, density * weights, nodes, start=limit)
-        found[look] = float(2 * special.ndtr(-limit / math.sqrt(look)))
-        inside, inside_weights = _nodes(limit)
-        steps = np.exp(-((inside[:, None] - nodes[None, :]) ** 2) / 2) / math.sqrt(2 * math.pi)
-        density = steps @ (density * weights)
-        nodes, weights = inside, inside_weights
-    return MappingProxyType(found)
+        return error
+    return _looks(error, most_rounds, first_look).level(min(max(rounds, first_look), most_rounds))
 
 
-def level_after(error: float, rounds: int, most_rounds: int) -> float:
-    """The level at which a comparison with so many rounds is judged, in a run that looks after each."""
-    found = levels(error, most_rounds)
-    return found[min(max(rounds, min(found)), max(found))]
+@lru_cache(maxsize=256)
+def _looks(error: float, most_rounds: int, first_look: int) -> "_Looks":
+    return _Looks(error, most_rounds, first_look)
+
+
+class _Looks:
+    """The level of each look, found from look to look only as far as one was asked for: a plan may be very long."""
+
+    def __init__(self, error: float, most_rounds: int, first_look: int) -> None:
+        self._error, self._most_rounds, self._look = error, most_rounds, first_look
+        first = spent(error, first_look, most_rounds)
+        self._levels = {first_look: first}
+        self._limit = _limit(first) * math.sqrt(first_look)
+        self._nodes, self._weights = _nodes(self._limit)
+        self._density = np.exp(-(self._nodes**2) / (2 * first_look)) / math.sqrt(2 * math.pi * first_look)
+
+    def level(self, look: int) -> float:
+        while self._look < look:
+            self._advance()
+        return self._levels[look]
+
+    def _advance(self) -> None:
+        """Go on to the next look."""
+        self._look += 1
+        before, until = (spent(self._error, look, self._most_rounds) for look in (self._look - 1, self._look))
+        mass = self._density * self._weights
+        self._limit = _crossing(until - before, mass, self._nodes, start=self._limit)
+        self._levels[self._look] = float(2 * special.ndtr(-self._limit / math.sqrt(self._look)))
+        inside, self._weights = _nodes(self._limit)
+        steps = np.exp(-((inside[:, None] - self._nodes[None, :]) ** 2) / 2) / math.sqrt(2 * math.pi)
+        self._density, self._nodes = steps @ mass, inside
 
 
 def _limit(level: float) -> float:

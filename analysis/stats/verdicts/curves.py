@@ -16,10 +16,12 @@ from typing import Final
 from analysis.domain import FACTORS, Cell, Factor
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.metrics.metric import ComparedMetric
+from analysis.metrics.metric import Scale as MetricScale
 from analysis.stats import scales
 from analysis.stats.estimates import moderation
 from analysis.stats.estimates.differences import Block, Differences, Values, differences
 from analysis.stats.estimates.estimation import estimate_all
+from analysis.stats.estimates.margins import is_within
 from analysis.stats.path_metric import PathMetric, path_metric_fields
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.judgement import (
@@ -64,15 +66,15 @@ class CurvePoint:
     doubt: FlagEffect = NO_DOUBT
     reason: str | None = None
 
-    def direction(self, margin: float) -> int:
+    def direction(self, margin: float, scale: MetricScale) -> int:
         """1 or -1 where it surely differs from the first point, perhaps by more than the margin; else 0."""
-        if self.low is None or self.high is None or self.is_same(margin):
+        if self.low is None or self.high is None or self.is_same(margin, scale):
             return 0
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
-    def is_same(self, margin: float) -> bool:
+    def is_same(self, margin: float, scale: MetricScale) -> bool:
         """Whether it is surely the same as the first point within the margin."""
-        return self.low is not None and self.high is not None and -margin <= self.low and self.high <= margin
+        return self.low is not None and self.high is not None and is_within(self.low, self.high, margin, scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Curve(PathMetric):
     @property
     def bend(self) -> Bend | None:
         """Where it leaves its first value; None: nowhere, as far as can be told."""
-        ways = [point.direction(self.margin_ratio) for point in self.values]
+        ways = [point.direction(self.margin_ratio, self.scale) for point in self.values]
         last = len(ways) - 1
         if ways[last] == 0:
             return None
@@ -134,7 +136,7 @@ class Curve(PathMetric):
         while ways[since - 1] == ways[last]:
             since -= 1
         until = 0
-        while until + 1 < since and self.values[until + 1].is_same(self.margin_ratio):
+        while until + 1 < since and self.values[until + 1].is_same(self.margin_ratio, self.scale):
             until += 1
         return Bend(self.values[since].at, self.values[until].at, rises=ways[last] > 0)
 

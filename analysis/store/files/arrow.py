@@ -111,15 +111,21 @@ def _converter(kind: pa.DataType) -> Converter | None:
     if pa.types.is_timestamp(kind):
         return _time
     if pa.types.is_list(kind):
-        return functools.partial(_list, _converter(kind.value_type))
+        numbers = pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
+        return functools.partial(_list, _converter(kind.value_type), numbers)
     if pa.types.is_struct(kind):
         return functools.partial(_struct, {field.name: _converter(field.type) for field in kind})
     return None
 
 
-def _list(convert: Converter | None, value: Any, place: str) -> list[Any]:  # noqa: ANN401 - a value of any column
+def _list(convert: Converter | None, numbers: bool, value: Any, place: str) -> list[Any]:  # noqa: ANN401, FBT001 - any value
+    """A list; only among numbers may an item be null, which is what one that is not finite becomes."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise BadInput(f"{place} must be a list, got {value!r}")
+    if not numbers and None in value:
+        raise BadInput(
+            f"{place} must be a list without null, and item {list(value).index(None) + 1} is null; leave it out"
+        )
     return list(value) if convert is None else [None if v is None else convert(v, place) for v in value]
 
 

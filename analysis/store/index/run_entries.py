@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analysis.store.index.left_out import LeftOut
 from analysis.store.index.names import CHILDREN, is_run_id, run_of_file, unfit_child
@@ -50,7 +50,21 @@ class _Tool(_Document):
     name: str | None = None
     tool: str | None = None
     transport: str | None = None
-    figures: tuple[str, ...] | None = None
+    figures: tuple[str, ...] = ()
+
+
+class _Topology(_Document):
+    name: str | None = None
+    title: str | None = None
+    host_network: bool | None = None
+
+
+class _Repeat(_Document):
+    visit: int | None = None
+    dataplane: str | None = None
+    round: int | None = None
+    reason: str | None = None
+    repeated_as: int | None = None
 
 
 class _Finding(_Document):
@@ -59,18 +73,32 @@ class _Finding(_Document):
     remedy: str | None = None
 
 
-class _Parameters(_Document):
+class Parameters(_Document):
+    """Every field of `parameters` that is read; the bounds are those of the settings of these names."""
+
     profile: str | None = None
     environment: str | None = None
     label: str | None = None
-    regression_limit_ratio: float | None = None
+    results: str | None = None
+    continues: str | None = None
+    rounds: Annotated[int | None, Field(ge=1, le=1_000)] = None
+    budget_s: Annotated[float | None, Field(ge=60, le=172_800)] = None
+    margin_ratio: Annotated[float | None, Field(gt=0, lt=1)] = None
+    regression_limit_ratio: Annotated[float | None, Field(gt=0, lt=1)] = None
     dataplanes: tuple[str | _Dataplane, ...] | None = None
     cells: tuple[_Cell, ...] | None = None
     tools: tuple[_Tool, ...] | None = None
+    topologies: tuple[_Topology, ...] | None = None
     skipped: tuple[_Finding, ...] | None = None
+    rounds_run: int | None = None
+    stopped: str | None = None
+    decided_after: dict[str, int] | None = None
+    repeats: tuple[_Repeat, ...] | None = None
+    dealt: bool | None = None
+    imported: dict[str, Any] | None = None
 
 
-_DOCUMENTS: Final = {"parameters": _Parameters, "provenance": _Document}
+_DOCUMENTS: Final = {"parameters": Parameters, "provenance": _Document}
 _READ: Final = ("run_id", "schema_version", WRITTEN_AT, FILES, *_DOCUMENTS)
 _TIMES: Final = ("started_at", "finished_at")
 _FIRST_US, _LAST_US = (

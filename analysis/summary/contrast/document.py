@@ -83,6 +83,8 @@ class CompareDocument(DocumentModel):
     document: Literal["compare"] = "compare"
     version: Literal[1] = 1
     headline: str
+    disclaimer: str | None
+    """What the figures are not, where a side was measured in the lab or by another tool."""
     a: SideItem
     b: SideItem
     dataplanes: tuple[DataplaneItem, ...]

@@ -25,6 +25,7 @@ def to_markdown(found: RunContrast, report: str = "") -> str:
     others = wording.table(found.contrasts, found.arms, leading=False)
     paragraphs = [
         f"**{escape(found.headline)}**",
+        escape(found.disclaimer or ""),  # beside the headline, which is often pasted without what follows
         f"A is {_side(found.a)}. B is {_side(found.b)}.",
         "\n".join(_beside(found.beside)),
         *map(escape, found.notes),

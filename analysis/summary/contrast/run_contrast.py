@@ -18,6 +18,7 @@ from analysis.stats.contrasts.group_contrasts import contrast_all
 from analysis.stats.contrasts.run_groups import RunGroup
 from analysis.stats.verdicts.judgement import Family
 from analysis.summary.contrast.wording import basis_sentence, headline, titles
+from analysis.summary.figures.disclaimers import disclaimer
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ class RunContrast:
     margin_ratio: float
 
     @property
-    def is_lab(self) -> bool:
-        """Whether a side is of the lab."""
-        return LAB in {self.a.environment, self.b.environment}
+    def disclaimer(self) -> str | None:
+        """What the figures of a side are not, if it was measured in the lab or by another tool."""
+        return disclaimer(self.a.environment, self.b.environment)
 
 
 def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, compared: Compared) -> RunContrast:

@@ -1,12 +1,13 @@
 """The times until changes worked, of all visits of a dataplane together, for percentiles that one trial can't give."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import duckdb
 
-from analysis import formatting
+from analysis import flags, formatting
+from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.stats import run
 from analysis.stats.estimates.late_times import FOR_A_PERCENTILE, late_times
 from analysis.stats.run import StoredRun
@@ -14,11 +15,17 @@ from analysis.stats.verdicts.run_judgement import continued_runs
 
 _TIMES: Final = """
     select dataplane, topology, tool, transport, direction, services, endpoints, policies, churn_per_s,
-           flatten(list(programming_s)) as seconds, coalesce(sum(programming_failed), 0)::bigint as failed,
-           count(distinct (run_id, visit)) as visits
-    from measurements where run_id in (select unnest($runs::varchar[])) and programming_s is not null
+           coalesce(flatten(list(programming_s) filter (programming_s is not null)), []) as seconds,
+           coalesce(sum(programming_failed) filter (known), 0)::bigint as failed,
+           count(distinct (run_id, visit)) filter (known) as visits,
+           list(coalesce(flags, [])) as flags
+    from (
+        select *, programming_s is not null or (programming_observed = 0 and programming_failed > 0) as known
+        from measurements where run_id in (select unnest($runs::varchar[])) and programming_observed is not null
+    )
     group by all
 """
+"""No flag voids how many changes a trial observed, so trials are counted here whose times were left out."""
 
 MEANING: Final = (
     "Each change counts once on each measured node, and all visits of a dataplane count together. One that never "
@@ -44,6 +51,7 @@ class PooledTimes:
         p50_s: their median; None where that many never worked.
         p99_s: their 99th percentile; None likewise, and below 100 observations.
         worst_s: the latest; None where one never worked.
+        doubt: the effect of flags on them.
     """
 
     path: str
@@ -54,12 +62,20 @@ class PooledTimes:
     p50_s: float | None
     p99_s: float | None
     worst_s: float | None
+    doubt: FlagEffect = NO_DOUBT
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Its line of a table with `COLUMNS`."""
+        """Its line of a table with `COLUMNS`; each figure has the mark of flagged trials."""
+        counts = (str(self.observed + self.failed), str(self.failed))
         times = (formatting.quantity(each, "s") for each in (self.p50_s, self.p99_s, self.worst_s))
-        return (self.path, self.dataplane, str(self.observed + self.failed), str(self.failed), *times)
+        return (self.path, self.dataplane, *(figure + self.doubt.mark for figure in (*counts, *times)))
+
+
+def meaning(found: Sequence[PooledTimes]) -> str:
+    """How to read the table of these times, what its mark says, and how many of its trials are flagged."""
+    doubt = sum((one.doubt for one in found), NO_DOUBT)
+    return f"{MEANING} {flags.LEGEND} Here {doubt.sentence}." if doubt.mark else MEANING
 
 
 def find_pooled_times(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple[PooledTimes, ...]:
@@ -72,9 +88,13 @@ def find_pooled_times(con: duckdb.DuckDBPyConnection, about: StoredRun) -> tuple
     rows = [(about.cell(row), row) for row in run.query_rows(con, _TIMES, runs=runs)]
     known = [(cell, row) for cell, row in rows if cell in cells and row["dataplane"] in arms]
     known.sort(key=lambda found: (cells.index(found[0]), arms.index(found[1]["dataplane"])))
-    return tuple(
-        pooled(about.path(cell), row["dataplane"], row["visits"], row["seconds"], row["failed"]) for cell, row in known
-    )
+    found = (_of_row(about.path(cell), row) for cell, row in known)
+    return tuple(one for one in found if one.visits or one.doubt.left_out)
+
+
+def _of_row(path: str, row: Mapping[str, Any]) -> PooledTimes:
+    doubt = flags.flag_effect(((carried, 1) for carried in row["flags"]), "programming")
+    return replace(pooled(path, row["dataplane"], row["visits"], row["seconds"], row["failed"]), doubt=doubt)
 
 
 def pooled(path: str, dataplane: str, visits: int, seconds: Sequence[float], failed: int) -> PooledTimes:

@@ -137,7 +137,7 @@ def _answer(curve: Curve) -> str:
     mark = curve.doubts.mark
     if bend := curve.bend:
         return f"{_change(curve, last)}{mark}, {_where(curve, bend)}"
-    if last.is_same(curve.margin_ratio):
+    if last.is_same(curve.margin_ratio, curve.scale):
         return f"the same within {margin}{curve.points}{mark}"
     return f"undecided, {formatting.between(last.low, last.high)}{curve.points}{mark}"
 
@@ -162,7 +162,7 @@ def _where(curve: Curve, bend: Bend) -> str:
 def _tone(curve: Curve) -> Tone:
     if bend := curve.bend:
         return "better" if bend.rises == (curve.better == "higher") else "worse"
-    return "same" if curve.last.is_same(curve.margin_ratio) else "undecided"
+    return "same" if curve.last.is_same(curve.margin_ratio, curve.scale) else "undecided"
 
 
 def _surest(curve: Curve) -> float:

@@ -40,7 +40,7 @@ def run_document(summary: Summary, report: str) -> RunDocument:
         changes=tuple(ChangeItem.of(c, flagged=c.nights_flagged > 0, text=c.extent) for c in summary.changes),
         curves=tuple(_curve(line) for group in groups for line in group.lines),
         at_scale=tuple(group.sentence for group in groups),
-        programming=tuple(map(ProgrammingItem.of, summary.programming)),
+        programming=tuple(ProgrammingItem.of(times, flagged=bool(times.doubt.mark)) for times in summary.programming),
         failures=tuple(FailureItem.of(failure, trials=failure.count) for failure in summary.failures),
         skipped=tuple(map(SkippedItem.of, summary.skipped)),
         flags=tuple(map(FlagItem.of, summary.flags)),

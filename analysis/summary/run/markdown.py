@@ -30,7 +30,8 @@ def to_markdown(summary: Summary, report: str = "") -> str:
         paragraphs += [escape(at_scale.confidence(groups))]
     if summary.programming:
         rows = [map(escape, times.texts) for times in summary.programming]
-        paragraphs += [escape(pooled_times.TITLE), table(pooled_times.COLUMNS, rows), escape(pooled_times.MEANING)]
+        meaning = pooled_times.meaning(summary.programming)
+        paragraphs += [escape(pooled_times.TITLE), table(pooled_times.COLUMNS, rows), escape(meaning)]
     paragraphs += [
         escape(summary.disclaimer or ""),
         f"Run {code(summary.run_id)}. {link('Report', report) if report else ''}",

@@ -185,6 +185,8 @@ class ProgrammingItem(Item):
     p99_s: float | None
     """Null below 100 observations."""
     worst_s: float | None
+    flagged: bool
+    """Whether trials with flags are in the figures or were left out of them."""
 
 
 class FailureItem(Item):

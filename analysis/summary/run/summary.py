@@ -16,7 +16,6 @@ from analysis.stats.nights import history
 from analysis.stats.nights.history import History
 from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.regressions import LevelChange
-from analysis.stats.run import StoredRun
 from analysis.stats.verdicts import canaries, run_judgement
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.curves import Curve
@@ -24,21 +23,11 @@ from analysis.stats.verdicts.judgement import Family
 from analysis.stats.verdicts.run_judgement import NIGHTLY
 from analysis.summary.answer.answer import Answer, Measured, make_answer
 from analysis.summary.figures import change_groups, switch_costs
+from analysis.summary.figures.disclaimers import disclaimer
 from analysis.summary.figures.failures import FailureCount, find_failures
 from analysis.summary.figures.pooled_times import PooledTimes, find_pooled_times
 
 Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
-
-LAB_DISCLAIMER: Final = (
-    "Lab figures: network namespaces on one machine, not a cluster. The ratios hold on this host; they are not figures "
-    "of Calico or Kubernetes, and the lab's eBPF, which does less than a product's, overstates the gain."
-)
-
-
-IMPORTED_DISCLAIMER: Final = (
-    "Imported figures: another tool measured them. Which dataplane carried the traffic is not proven; the order of the "
-    "trials and other load are known as far as the files say."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +233,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         failures=failures,
         skipped=tuple(SkippedChoice(*skipped) for skipped in about.left_out),
         flags=_flags(con, run_id),
-        disclaimer=_disclaimer(about),
+        disclaimer=disclaimer(about.environment),
         answer=answer,
         trigger=about.trigger,
         changes=changes,
@@ -253,10 +242,6 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
         curves=judgement.curves,
         programming=find_pooled_times(con, about),
     )
-
-
-def _disclaimer(about: StoredRun) -> str | None:
-    return LAB_DISCLAIMER if about.is_lab else IMPORTED_DISCLAIMER if about.imported is not None else None
 
 
 def _confidence(families: Sequence[Family]) -> str:

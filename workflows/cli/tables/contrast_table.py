@@ -41,6 +41,8 @@ def print_contrast(found: RunContrast, console: Terminal) -> None:
     """Print what else differed, what that leaves open, and a row for each path and dataplane."""
     console.print()
     console.print(Text(found.headline, style="bold"))
+    if found.disclaimer:
+        console.print(Text(found.disclaimer, style="dim"))
     console.print()
     for name, side in (("A", found.a), ("B", found.b)):
         console.print(f"{name}: {_side(side)}", soft_wrap=True)

@@ -44,7 +44,7 @@ def _print_times(summary: Summary, console: Terminal) -> None:
     for times in summary.programming:
         table.add_row(*times.texts)
     console.print(table)
-    console.print(Text(pooled_times.MEANING, style="dim"))
+    console.print(Text(pooled_times.meaning(summary.programming), style="dim"))
 
 
 def _table(group: CurveGroup) -> Table:

@@ -1,0 +1,17 @@
+"""How much counts as the same: the one definition for runs, curves and comparisons of runs. Pure.
+
+A margin of a ratio is a factor: with 10 % the other's figure is at most 1.1 times as large and at least 1/1.1 times, so
+from -9.1 % to +10 %. That is symmetric in logarithms, so it does not matter which of the two is named first.
+"""
+
+from analysis.metrics.metric import Scale
+
+
+def least_change(margin: float, scale: Scale) -> float:
+    """The change for the lower end of a margin; `margin` itself is that for the upper end."""
+    return -margin if scale == "points" else 1 / (1 + margin) - 1
+
+
+def is_within(low: float, high: float, margin: float, scale: Scale) -> bool:
+    """Whether an interval of a change lies wholly inside the margin."""
+    return least_change(margin, scale) <= low and high <= margin
