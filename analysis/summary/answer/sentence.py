@@ -7,7 +7,7 @@ from typing import Final
 
 from analysis import formatting
 from analysis.metrics import BY_NAME
-from analysis.summary.figures.traffic import Claim, Side, TrafficKind
+from analysis.summary.figures.traffic import Claim, Side, TrafficKind, count_claims
 
 MOST_WORDS: Final = 25
 _MOST_IN_A_NAME: Final = 4
@@ -28,7 +28,7 @@ def answer_sentence(sides: Sequence[Side], kinds: Sequence[TrafficKind], baselin
         margin_ratio: how much counts as the same.
     """
     total, titles = len(kinds), {side.name: _short(side) for side in sides}
-    claims = {name: Counter(kind.claim(name) for kind in kinds) for name in titles}
+    claims = {name: count_claims(kinds, name) for name in titles}
     gains = {name: sum(kind.cell(name).to_baseline == "better" for kind in kinds) for name in titles}
     within = f"within {formatting.percent(margin_ratio, sign=False)}"
     equal = sum(kind.are_all_equal for kind in kinds)
