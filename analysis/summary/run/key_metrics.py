@@ -1,18 +1,16 @@
 """A run's key figures by name, for monitoring outside the store."""
 
 from collections.abc import Mapping
-from typing import Final, get_args
+from typing import get_args
 
 import duckdb
 
 from analysis.domain import Scale
-from analysis.metrics import KINDS, TRIALS, exports, figure_name
+from analysis.metrics import KINDS, OUTCOMES, TRIALS, exports, figure_name
 from analysis.stats import run
 from analysis.summary.answer.answer import Answer
 from analysis.summary.figures.traffic import Claim, count_claims
 from analysis.summary.run.summary import Summary
-
-_OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
 
 
 def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Mapping[str, str]) -> dict[str, float]:
@@ -33,8 +31,13 @@ def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Ma
                 if row[export.figure] is not None:
                     place = figure_name(export.figure, str(row["dataplane"]), str(row["topology"]))
                     found[place] = float(str(row[export.figure]))
-    for row in run.query_rows(con, _OF_TRIALS, run_id=summary.run_id):
-        found[figure_name(TRIALS, str(row["outcome"]))] = float(str(row["trials"]))
+    counts = {
+        "measured": summary.trials_measured,
+        "failed": summary.trials_failed,
+        "not-run": summary.trials_not_run,
+    }
+    # zeros too, since a gauge without a figure keeps that of the run before
+    found |= {figure_name(TRIALS, outcome): float(counts[outcome]) for outcome in OUTCOMES}
     return found
 
 
