@@ -33,6 +33,9 @@ LEADING_NAMES: Final = frozenset(metric.name for metric in LEADING)
 TRIALS: Final = "trials"
 """The key figure that counts trials by outcome."""
 
+OUTCOMES: Final = ("measured", "failed", "not-run")
+"""Of trials."""
+
 KINDS: Final = "kinds"
 """The key figure that counts the kinds of traffic on which a dataplane is good, worse, mixed or undecided."""
 

@@ -12,7 +12,7 @@ select
     sum(v.connections_held)::bigint as connections_held,
     max(v.tcp_longest_gap_s) as tcp_longest_gap_s,
     max(v.udp_longest_gap_s) as udp_longest_gap_s,
-    sum(v.udp_probe_lost_packets) / sum(v.udp_probe_sent_packets) as udp_probe_lost_ratio
+    sum(v.udp_probe_lost_packets) / nullif(sum(v.udp_probe_sent_packets), 0) as udp_probe_lost_ratio
 from visits as v
 join runs as r on r.run_id = v.run_id
 where chosen_run(v.run_id, $run_id)

@@ -1,5 +1,6 @@
 """The answer to a query as a document: any columns, with the type of each."""
 
+from decimal import Decimal
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -47,7 +48,9 @@ def query_document(answer: pa.Table, question: str | None, questions: tuple[Know
         columns=tuple(
             Column(name=name, type=str(field.type)) for name, field in zip(names, answer.schema, strict=True)
         ),
-        rows=tuple({name: plain(value) for name, value in zip(names, row, strict=True)} for row in rows(answer)),
+        rows=tuple(
+            {name: plain(_with_numbers(value)) for name, value in zip(names, row, strict=True)} for row in rows(answer)
+        ),
         questions=questions,
     )
 
@@ -63,6 +66,19 @@ def answer_markdown(answer: pa.Table) -> str:
         return "Done."
     cells = (map(markdown.escape, map(readable, row)) for row in rows(answer))
     return markdown.table([markdown.escape(name) for name in answer.column_names], cells)
+
+
+def _with_numbers(value: object) -> object:
+    """A value with numbers for its decimals: DuckDB's sums of integers are decimals, which else were texts."""
+    match value:
+        case Decimal() if value.is_finite():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case list() | tuple():
+            return [_with_numbers(item) for item in value]
+        case dict():
+            return {name: _with_numbers(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -14,11 +14,12 @@ from analysis.domain import Cell
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer.answer import Answer
 from analysis.summary.answer.wording import cell_lines
-from analysis.summary.figures.standings import MetricStanding
+from analysis.summary.figures.standings import MetricStanding, stand
 from tests.analysis.comparisons import CONNECT, HOST, OUTSIDE, POD, TCP, UDP, answer_of, compared, run_of
 
 FOUR = {"iptables": "iptables", "nftables": "nftables", "ebpf": "eBPF", "ebpf-dsr": "eBPF + DSR"}
 PAIR = "eBPF and eBPF + DSR are each"
+SPEEDS = st.none() | st.floats(0.5, 2.0) | st.sampled_from([1.0, 1.0, 1.5, 1.5])
 NINE = tuple(
     Cell(topology, *how)
     for topology in ("pod-to-pod", "pod-to-service", "external-to-nodeport")
@@ -89,10 +90,28 @@ def test_dataplane_that_was_not_measured_has_a_reason_and_hides_nothing() -> Non
     )
 
 
-def test_flagged_figure_is_marked_in_its_cell_and_in_the_sentence() -> None:
+def test_flagged_figure_is_marked_in_its_cell_and_in_every_difference_to_it() -> None:
     found = compared({"a": 1.0, "b": 1.5}, flagged=("b",))
-    assert words(found, "ab") == {"a": "↓ worse by 31 to 35 %", "b": "↑ best†"}
+    assert words(found, "ab") == {"a": "↓ worse† by 31 to 35 %", "b": "↑ best†"}
     assert answer_of(run_of({"a": "a", "b": "b"}), found).sentence.endswith(".†")
+    found = compared({"a": 1.0, "b": 1.5, "c": 1.51}, flagged=("c",))
+    assert words(found) == {
+        "a": "↓ worse† by 32 to 36 %",  # than c, the best mean
+        "b": "↔ as good† within 10 %",  # of c
+        "c": "↔ as good† within 10 %",
+    }
+    found = compared({"a": 1.0, "b": 1.5, "c": 2.0}, flagged=("a",))
+    assert words(found) == {"a": "↓ worse† by 48 to 51 %", "b": "↓ worse by 23 to 27 %", "c": "↑ best"}
+
+
+@given(st.lists(SPEEDS, min_size=3, max_size=3), st.sampled_from([0.02, 0.05, 0.3]), st.sets(st.sampled_from("abc")))
+def test_no_extent_includes_a_flagged_figure_without_the_mark(
+    speeds: list[float | None], half: float, flagged: set[str]
+) -> None:
+    found = compared(dict(zip("abc", speeds, strict=True)), half, flagged=flagged)
+    for name, standing in stand("abc", found).items():
+        if standing.extent and standing.against is not None:
+            assert bool(standing.mark) == bool(flagged & {name, standing.against})
 
 
 def run_with(
@@ -245,7 +264,6 @@ def test_interval_without_a_bound_is_shown_and_stored() -> None:
 
 
 NAMES = ("iptables", "nftables", "ebpf", "ebpf-dsr", "as-is", "iptables+twin", "ebpf+burden=64", "ebpf+x")
-SPEEDS = st.none() | st.floats(0.5, 2.0) | st.sampled_from([1.0, 1.0, 1.5, 1.5])
 
 
 @st.composite

@@ -51,6 +51,16 @@ def test_too_few_rounds_need_the_first_look_and_unmeasured_ones_no_number() -> N
     assert rounds_needed(replace(one, value=None)) is None
 
 
+def test_no_number_of_rounds_is_advised_against_a_baseline_that_received_nothing() -> None:
+    about = run_of(PAIR, parameters={"rounds": 8})
+    zero = replace(
+        comparison(1.2, 0.2), baseline_value=0.0, low=None, high=None, change=None, reason="no ratio to zero"
+    )
+    certainty = answer_of(about, [zero]).certainty
+    assert (certainty.undecided, certainty.unsettled, certainty.command) == (1, 1, "")
+    assert certainty.advice == "1 comparison is undecided; not even 40 more rounds would probably settle it."
+
+
 def test_advice_has_rounds_minutes_and_the_command() -> None:
     about = run_of(PAIR, parameters={"rounds": 8, "stopped": "budget", "budget_s": 1200})
     certainty = answer_of(about, compared({"a": 1.0, "b": 1.2}, 0.2)).certainty

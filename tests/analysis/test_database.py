@@ -157,6 +157,20 @@ def test_loss_ratio_is_over_all_packets_of_a_visit(con: database.Connection) -> 
     assert others == [{"n": 0}]
 
 
+def test_switch_without_probes_has_no_share_of_lost_ones(tmp_path: Path) -> None:
+    tables = synthetic.rows(CLUSTER)
+    for visit in tables["visits"]:
+        sent = 0 if visit["dataplane_requested"] == "alpha" else 40
+        visit |= {"udp_probe_sent_packets": sent, "udp_probe_lost_packets": sent // 4}
+    store = Store(str(tmp_path))
+    store.write(CLUSTER.run_id, tables)
+    with database.connect(store) as con:
+        found = database.answer_question(con, "switches").to_pylist()
+    lost = {row["dataplane"]: row["udp_probe_lost_ratio"] for row in found}
+    assert lost == {name: None if name == "alpha" else 0.25 for name in lost}
+    assert len(lost) > 1
+
+
 def test_trend_query_is_ordered_by_time_and_takes_a_path(tmp_path: Path) -> None:
     recipes = [
         synthetic.Recipe(run_id=f"n{n}", rounds=2, started_at=LAB.started_at.replace(day=9 - n)) for n in range(3)

@@ -5,15 +5,18 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analysis.console.terminal import Terminal
 from analysis.summary.answer.answer import Answer
-from analysis.summary.answer.wording import cell_lines, cost_rows, digest
+from analysis.summary.answer.wording import cell_lines, cost_rows, digest, document
 from analysis.summary.figures.standings import ARROWS
+from analysis.summary.run.key_metrics import answer_figures
 from analysis.summary.run.markdown import to_markdown
 from analysis.summary.run.summary import Summary
 from tests.analysis import synthetic
-from tests.analysis.comparisons import POD, TCP, answer_of, compared, run_of
+from tests.analysis.comparisons import CONNECT, OUTSIDE, POD, TCP, answer_of, compared, run_of
 from tests.analysis.synthetic import ENTRIES, Recipe, summarise
 from workflows.cli.tables.answer_table import print_answer
 
@@ -79,6 +82,50 @@ def test_digest_has_a_line_for_each_dataplane(summary: Summary) -> None:
         counted = [int(number) for number in re.findall(r" on (\d+)", line)]
         assert sum(counted) == len(answered(summary).kinds)
     assert not any("not measured" in line for line in lines)
+
+
+CLAIMS = {"good": "best or as good", "worse": "worse", "mixed": "mixed", "undecided": "undecided"}
+TITLES = {"a": "iptables", "b": "nftables", "c": "eBPF"}
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Answer:
+    """Of three dataplanes on up to four kinds, which may be unmeasured, undecided, or dearer in CPU than fast."""
+    value = st.none() | st.sampled_from([1.0, 1.0, 1.5, 3.0])
+    cells, found = draw(st.sets(st.sampled_from([TCP, POD, OUTSIDE, CONNECT]), min_size=1)), []
+    for cell in sorted(cells):
+        for metric in ("connect_p50_s",) if cell == CONNECT else ("received_bps", "cpu_s_per_gbit"):
+            values = {name: draw(value) for name in TITLES}
+            found += compared(values, draw(st.sampled_from([0.02, 0.02, 0.5])), cell, metric)
+    return answer_of(run_of(TITLES, sorted(cells)), found)
+
+
+@settings(max_examples=150)
+@given(answers())
+def test_headline_notification_document_and_gauges_have_equal_numbers(answer: Answer) -> None:
+    gauges = answer_figures(answer)
+    told = document(answer)["kinds"]
+    for (name, title), line in zip(TITLES.items(), digest(answer), strict=True):
+        counts = {claim: gauges[f"kinds {name} {claim}"] for claim in CLAIMS}
+        assert counts == {c: sum(kind["dataplanes"][name]["answer"] == c for kind in told) for c in CLAIMS}
+        assert line == f"{title}: " + ", ".join(f"{CLAIMS[c]} on {n:.0f}" for c, n in counts.items() if n)
+    said = re.fullmatch(r"(.*?) (?:is|are each) best or as good on (?:all )?(\d+)\b.*", answer.sentence)
+    if said is None:
+        return
+    for name in (name for name, title in TITLES.items() if title in said[1]):
+        assert gauges[f"kinds {name} good"] == int(said[2])
+        for claim, pattern in (("worse", r", worse on (\d+)"), ("mixed", r", mixed on (\d+)")):
+            assert [int(number) for number in re.findall(pattern, answer.sentence)] in (
+                [],
+                [gauges[f"kinds {name} {claim}"]],
+            )
+
+
+def test_digest_of_a_fast_and_dear_dataplane_is_no_praise() -> None:
+    same, dear = {"a": 1.0, "b": 1.0}, {"a": 1.0, "b": 1.5}
+    found = [c for cell in (TCP, POD) for c in compared(same, cell=cell) + compared(dear, 0.02, cell, "cpu_s_per_gbit")]
+    answer = answer_of(run_of({"a": "A", "b": "B"}, (TCP, POD)), found)
+    assert digest(answer) == ["A: best or as good on 2", "B: worse on 2"]
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 5, 8])

@@ -20,10 +20,12 @@ from analysis.store.index.names import CHILDREN, file_name
 from analysis.store.index.run_entries import FILES
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
+from analysis.summary.run import stored
 from tests.analysis.integrity.damage import filled
 from tests.analysis.stored import rows, shown
 from tests.security.hostile_store import LEFT_OUT, SHOWN, Change, Tables, column, columns, plant, with_column
 from workflows.cli import results
+from workflows.cli.tables.summary_table import print_result
 
 TRIALS = [column.name for column in TABLES["trials"]]
 GOOD = {"run-a": ("x", None), "run-b": ("x", None), "run-c": ("x", None)}
@@ -150,10 +152,33 @@ def test_report_of_odd_trials_is_written_or_a_sentence(run_id: str, odd: Store) 
         assert results.report_again(run=run_id, results=odd.url) == 0
 
 
+UNREADABLE = {
+    "cut": '{"run_id": "run-a", "headli',
+    "of a newer program": '{"run_id": "run-a", "outcome": "measured-in-part"}',
+    "comparisons are a number": '{"comparisons": 5}',
+    "a verdict is a list": '{"comparisons": [{"verdict": []}], "history": 3}',
+    "no object": "[]",
+    "deep": "[" * 5000,
+}
+
+
 @pytest.mark.usefixtures("without_charts")
-def test_report_of_a_cut_verdict_is_written_or_a_sentence(odd: Store) -> None:
-    with contextlib.suppress(Problem):
-        assert results.report_again(run="verdict-cut", results=odd.url) == 0
+@pytest.mark.parametrize("verdict", UNREADABLE.values(), ids=UNREADABLE)
+def test_verdict_that_cant_be_read_is_replaced_by_the_report(
+    verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = filled(tmp_path)
+    store.keep_verdict("run-a", verdict)
+    assert print_result(store.url, "run-a", "text") == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Run run-a: the stored verdict can't be read: " in printed
+    assert f"type `make report RUN=run-a RESULTS={store.url}`" in printed
+    assert stored.find_summary(store, "run-a") is None, "so a notification is posted all the same"
+    assert results.report_again(run="run-a", results=store.url) == 0
+    found = stored.find_summary(store, "run-a")
+    assert found is not None
+    assert found.headline in " ".join(capsys.readouterr().out.split())
+    assert print_result(store.url, "run-a", "text") == 0
 
 
 def garbled(store: Store, run_id: str) -> None:

@@ -108,7 +108,7 @@ def test_notification_begins_with_the_answer_and_has_all_of_it() -> None:
     body = message(replace(SUMMARY, headline=answer.sentence, answer=answer))
     first, *sides, sure = body["text"].splitlines()
     assert first == f"prod: {answer.sentence}"
-    assert sides == ["iptables: ↕ undecided on 1", "eBPF: ↕ undecided on 1"]
+    assert sides == ["iptables: undecided on 1", "eBPF: undecided on 1"]
     assert sure.startswith("How sure: 4 rounds in 12 min.")
     assert sure.endswith("make submit CONTEXT=prod CONTINUES=run-1 ROUNDS=4")
     (kind,) = body["answer"]["kinds"]

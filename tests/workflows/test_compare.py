@@ -8,6 +8,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
+from analysis.errors import Unsupported
+from analysis.store.storage.object_storage import ObjectStorage
 from analysis.store.store import Store
 from tests.analysis.contrasted import gained, recipe, stored
 from workflows.cli import app
@@ -53,6 +55,25 @@ def test_compare_prints_only_the_document_on_standard_output(
     assert printed.startswith(begins[wanted])
     if wanted == "json":
         assert json.loads(printed)["page"].endswith(".html")
+
+
+@pytest.mark.parametrize("wanted", ["text", "json"])
+def test_compare_in_a_store_that_can_only_be_read_prints_all_but_the_page(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    def refuse(_self: ObjectStorage, _name: str, _content: bytes) -> None:
+        raise Unsupported(f"can't write {folder}: its file system is read-only; choose another RESULTS")
+
+    monkeypatch.setattr(ObjectStorage, "put", refuse)
+    assert call("one", "two", f"--format={wanted}", f"--results={folder}") == 0
+    printed = capsys.readouterr()
+    assert "its file system is read-only; choose another RESULTS. The comparison is printed without its" in printed.err
+    assert not (folder / "comparisons").exists()
+    if wanted == "json":
+        assert json.loads(printed.out)["page"] == ""
+    else:
+        assert "A: one" in printed.out
+        assert "Page: " not in printed.out
 
 
 def test_compare_page_of_labels_keeps_its_name_when_a_run_is_added(folder: Path) -> None:

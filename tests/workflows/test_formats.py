@@ -193,6 +193,12 @@ def test_json_of_a_query_keeps_columns_of_one_name_and_nan(store: str) -> None:
     assert (row["hostile"], row["at"]) == ("a | b <script>", "2026-03-01T22:00:00Z")
 
 
+def test_json_of_a_query_has_decimals_as_numbers(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sql = "select sum(n) as total, [sum(n)] as several, {'x': 0.5} as pair from (select unnest([1, 20]) as n)"
+    assert app.main(["query", f"--results={store}", "--format=json", f"--sql={sql}"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == [{"total": 21, "several": [21], "pair": {"x": 0.5}}]
+
+
 def test_progress_stands_beside_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     documents.aside("json").print("beside")
     documents.aside("text").print("above")

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from analysis import memory
 from analysis.console.documents import print_document
 from analysis.console.notices import print_notice
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Unsupported
 from analysis.report import contrast_page
 from analysis.sql import database
 from analysis.stats.contrasts import run_groups
@@ -46,23 +46,39 @@ def compare(
     as_owner: AsOwner = False,
     format: Format = "text",  # noqa: A002 - the flag's name
 ) -> int:
-    """Compare the runs B with the runs A, write the comparison's page, and print it. Returns 0.
+    """Compare the runs B with the runs A, write the comparison's page where the store can be written, and print it.
+
+    Returns 0.
 
     Raises:
         BadInput: a side names no run or more than it should, or the two have nothing in common to compare.
-        Unsupported: the store can't be read or written, or a limit of memory is too low.
+        Unsupported: the store can't be read, or a limit of memory is too low.
     """
     memory.require()
     store = open_store(results, as_owner=as_owner)
     uncollected.collect_all(store, print_notice)
     known = replace(COMPARED, any_method=any_method)
     found, name = database.with_sound_files(store, lambda: compare_in(store, a, b, known))
-    page = store.location(f"{FOLDER}/{name}.html")
-    store.files.put(f"{FOLDER}/{name}.html", contrast_page.render(found).encode())
-    store.files.put(f"{FOLDER}/{name}.md", to_markdown(found, page).encode())
-    files = {"Page": page, "Markdown": store.location(f"{FOLDER}/{name}.md")}
-    print_document(contrast_table.document(found, files), format)
+    print_document(contrast_table.document(found, _write(store, found, name)), format)
     return 0
+
+
+def _write(store: Store, found: RunContrast, name: str) -> dict[str, str]:
+    """Write the pages of a comparison; returns their names and addresses, none where the store can only be read."""
+    files = {kind: f"{FOLDER}/{name}.{ending}" for kind, ending in (("Page", "html"), ("Markdown", "md"))}
+    beside = {kind: store.location(file) for kind, file in files.items()}
+    page, markdown = contrast_page.render(found), to_markdown(found, beside["Page"])
+    try:
+        store.files.put(files["Page"], page.encode())
+        store.files.put(files["Markdown"], markdown.encode())
+    except Unsupported as problem:
+        # what was computed needs no page: it is printed all the same
+        print_notice(
+            f"{problem}. The comparison is printed without its page, which is written into its store: for one, copy "
+            "this store to where it can be written, and give that as RESULTS."
+        )
+        return {}
+    return beside
 
 
 def compare_in(store: Store, a: str, b: str, known: Compared) -> tuple[RunContrast, str]:

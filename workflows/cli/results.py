@@ -102,7 +102,7 @@ def _check_takes_reports(store: Store) -> None:
 
 
 def _write(store: Store, con: database.Connection, run_id: str, *, latest: bool) -> tuple[summary.Summary, str]:
-    """Write a run's report, and store its summary if it has none; returns the summary and the report's address."""
+    """Write a run's report, and store its summary if none can be read there; returns it and the report's address."""
     from analysis import report  # noqa: PLC0415 - as above
 
     found = summary.summarise(con, run_id, method)

@@ -1,7 +1,7 @@
 """A night's key figures as metrics of Argo's controller, `argo_workflows_dataplane_benchmark_...`, for Prometheus.
 
 Each series is an entry of the template, with few and fixed labels: a dataplane, a path, and the run's trigger. A figure
-that a run did not measure keeps its value.
+that a run did not measure keeps its value, so every run has the number of trials of each outcome, zeros too.
 """
 
 from collections.abc import Iterator
@@ -28,8 +28,6 @@ _TRIGGER: Final = m.MetricLabel(
 
 _NIGHTLY: Final = frozenset(cell.topology for cell in profiles.BY_NAME[profiles.NIGHTLY].cells or ())
 """The paths of a night: Argo takes at most 100 metrics of a template."""
-
-_OUTCOMES: Final = ("measured", "failed", "not-run")
 
 
 def build_metrics() -> list[m.Prometheus]:
@@ -59,7 +57,7 @@ def _of_answer() -> Iterator[m.Prometheus]:
 
 
 def _of_trials() -> Iterator[m.Prometheus]:
-    for outcome in _OUTCOMES:
+    for outcome in metrics.OUTCOMES:
         labels = [m.MetricLabel(key="outcome", value=outcome), _TRIGGER]
         yield _gauge("trials", "Trials of the last run.", labels, metrics.figure_name(metrics.TRIALS, outcome))
 

@@ -52,7 +52,7 @@ class StoredRuns:
         verdict = self._verdicts.get(run_id)
         summary = None
         if verdict is not None:
-            with suppress(BadInput, ValueError):
+            with suppress(BadInput):
                 summary = from_json(verdict)
         return RunWithSummary(self._runs[run_id], summary)
 

@@ -90,13 +90,14 @@ def rounds_needed(comparison: Comparison) -> int | None:
     the noise better, is left out.
 
     Returns:
-        At least 1; None where more than `MOST_ROUNDS` would be needed, or a side was not measured.
+        At least 1; None where more than `MOST_ROUNDS` would be needed, no number would do, or a side was not measured.
     """
     if comparison.baseline_value is None or comparison.value is None:
         return None
     low, high, change = comparison.low, comparison.high, comparison.change
     if low is None or high is None or change is None:
-        return max(1, FIRST_LOOK - comparison.rounds)
+        # without an interval after so many rounds it is not their number that is missing: the baseline measured zero
+        return FIRST_LOOK - comparison.rounds if comparison.rounds < FIRST_LOOK else None
     margin = comparison.margin_ratio
     if comparison.scale == "ratio":
         if low <= -1 or not math.isfinite(high):

@@ -7,7 +7,7 @@ from typing import Final
 
 from analysis import formatting
 from analysis.metrics import BY_NAME
-from analysis.summary.figures.traffic import Claim, Side, TrafficKind
+from analysis.summary.figures.traffic import Claim, Side, TrafficKind, count_claims
 
 MOST_WORDS: Final = 25
 _MOST_IN_A_NAME: Final = 4
@@ -28,7 +28,7 @@ def answer_sentence(sides: Sequence[Side], kinds: Sequence[TrafficKind], baselin
         margin_ratio: how much counts as the same.
     """
     total, titles = len(kinds), {side.name: _short(side) for side in sides}
-    claims = {name: Counter(kind.claim(name) for kind in kinds) for name in titles}
+    claims = {name: count_claims(kinds, name) for name in titles}
     gains = {name: sum(kind.cell(name).to_baseline == "better" for kind in kinds) for name in titles}
     within = f"within {formatting.percent(margin_ratio, sign=False)}"
     equal = sum(kind.are_all_equal for kind in kinds)
@@ -37,20 +37,21 @@ def answer_sentence(sides: Sequence[Side], kinds: Sequence[TrafficKind], baselin
     if equal and equal == good:
         subject = formatting.listing([*titles.values()]) if len(titles) == 2 else f"All {len(titles)} dataplanes"  # noqa: PLR2004 - a pair
         main = f"are equal {within} {_on(equal, total)}"
-        return _fitting([subject, f"All {len(titles)} dataplanes"], main, ["", _undecided(unknown)])
+        return _fitting([subject, f"All {len(titles)} dataplanes"], main, [_undecided(unknown)])
     if good < total and (by_metric := _by_metric(kinds, titles, unknown)):
         return by_metric
     if good and (2 * good >= total or good >= gain):
         winners, found = _most(claims)
         same = {name: _equal(kinds, name) for name in titles if name not in {baseline, *winners}}
-        main = f"best or as good {_on(good, total)}{_all_by(kinds, winners)}"
-        parts = [_rest(found), _undecided(found["undecided"]), _equals(same, titles, baseline, within, total)]
-        return _fitting(_subjects(winners, titles), main, parts)
+        by, rest, open_ = _all_by(kinds, winners), _rest(found), _undecided(found["undecided"])
+        equals = _equals(same, titles, baseline, within, total)
+        main = f"best or as good {_on(good, total)}"
+        return _fitting(_subjects(winners, titles), main, [by, rest, equals, open_], [rest, by, open_, equals])
     if gain:
         winners = [name for name, number in gains.items() if number == gain]
         main = f"better than {titles[baseline]} {_on(gain, total)}"
         doubt = f"; which is best is undecided{'' if unknown == total else f' on {unknown}'}" if unknown else ""
-        return _fitting(_subjects(winners, titles), main, ["", doubt])
+        return _fitting(_subjects(winners, titles), main, [doubt])
     if unknown:
         return f"Which dataplane is best is undecided {_on(unknown, total)}."
     return f"No dataplane is best by every metric {_on(total, total)}."
@@ -104,16 +105,27 @@ def _all_by(kinds: Sequence[TrafficKind], winners: Sequence[str]) -> str:
     return f", by {formatting.listing(whole)}" if whole else ""
 
 
-def _fitting(subjects: Iterable[str], main: str, parts: Sequence[str]) -> str:
-    """The sentence with the first of the subjects and the most of the parts that fit, the first parts before others."""
+def _fitting(subjects: Sequence[str], main: str, parts: Sequence[str], important: Sequence[str] = ()) -> str:
+    """The sentence with the first of the subjects that fits, and of the parts as many as fit then.
+
+    Args:
+        subjects: the beginnings, the last one short whatever the dataplanes are called.
+        main: what is said of the subject, short whatever was measured.
+        parts: what may be left out, as it is read.
+        important: the same, the most important first; as they are read if empty.
+    """
     for subject in subjects:
-        for number in range(len(parts), -1, -1):
-            kept = parts[:number]
-            # what equals the baseline is read best before what is undecided
-            sentence = f"{subject} {main}{''.join([*kept[:1], *reversed(kept[1:])])}."
-            if len(sentence.split()) <= MOST_WORDS:
-                return sentence
-    raise AssertionError(main)
+        kept: list[str] = []
+        sentence = f"{subject} {main}."
+        if len(sentence.split()) > MOST_WORDS:
+            continue
+        for part in important or parts:
+            longer = f"{subject} {main}{''.join(each for each in parts if each in {*kept, part})}."
+            if len(longer.split()) <= MOST_WORDS:
+                kept, sentence = [*kept, part], longer
+        return sentence
+    # a sentence that is too long by a word is better than a run without a report
+    return f"{subjects[-1]} {main}."
 
 
 def _subjects(names: Sequence[str], titles: Mapping[str, str]) -> list[str]:

@@ -1,17 +1,25 @@
 """The answer in words, for the page, the terminal, Markdown and notifications alike."""
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis import formatting
 from analysis.flags import LEGEND, MARKED
 from analysis.summary.answer.answer import Answer
-from analysis.summary.figures.standings import ARROWS, MetricStanding, Standing
+from analysis.summary.figures.standings import MetricStanding, Standing
 from analysis.summary.figures.switch_costs import COSTS, NOT_MEASURED
-from analysis.summary.figures.traffic import TrafficCell
+from analysis.summary.figures.traffic import Claim, TrafficCell, count_claims
 
 _PAIR: Final = 2
+
+_CLAIMS: Final[Mapping[Claim, str]] = {
+    "good": "best or as good",
+    "worse": "worse",
+    "mixed": "mixed",
+    "undecided": "undecided",
+}
+"""Each claim in words, in the order of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +92,16 @@ def document(answer: Answer) -> dict[str, Any]:
 
 
 def digest(answer: Answer) -> list[str]:
-    """A line for each dataplane: on how many kinds of traffic it stands how, and what the move to it costs.
+    """A line for each dataplane: on how many kinds of traffic it is what, and what the move to it costs.
 
-    `eBPF: ↑ best on 5, ↓ worse on 4; switch, until proven: 38 s (median of 3); ...`
+    `eBPF: best or as good on 5, worse on 4; switch, until proven: 38 s (median of 3); ...`. By all metrics, as in the
+    headline: a line by the leading one alone would call good what the table calls worse.
     """
     costs = cost_rows(answer)
     lines = []
     for place, side in enumerate(answer.sides if answer.kinds else ()):
-        counted = Counter(kind.cell(side.name).shown[0].standing for kind in answer.kinds)
-        standings = [f"{ARROWS[each]} {each.replace('-', ' ')} on {counted[each]}" for each in ARROWS if counted[each]]
+        counted = count_claims(answer.kinds, side.name)
+        standings = [f"{said} on {counted[claim]}" for claim, said in _CLAIMS.items() if counted[claim]]
         moves = [f"{name}: {texts[place]}" for name, texts in costs if texts[place] != NOT_MEASURED]
         lines.append(f"{side.title}: {'; '.join([', '.join(standings), *moves])}")
     return lines

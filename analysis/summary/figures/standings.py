@@ -44,7 +44,7 @@ class MetricStanding:
         scale: of `low` and `high`: a share of the other's value, or points.
         margin_ratio: how much counts as the same, on that scale.
         reason: why there is no interval.
-        mark: of flagged trials; empty without them.
+        mark: of flagged trials, its own and those of what it is compared with; empty without them.
     """
 
     metric: str
@@ -98,6 +98,7 @@ class _View:
     low: float | None = None
     high: float | None = None
     reason: str | None = None
+    mark: str = ""
 
     @property
     def is_loss(self) -> bool:
@@ -142,7 +143,7 @@ def stand(names: Sequence[str], compared: Iterable[Comparison]) -> dict[str, Met
             scale=found[0].scale,
             margin_ratio=found[0].margin_ratio,
             reason=view.reason if view else None if name in measured else _reason(name, found),
-            mark=_mark(name, found),
+            mark=_mark(name, found) or _mark_of_others(standing, view, views.get(name, ()), rivals),
         )
     return standings
 
@@ -199,7 +200,7 @@ def _view(c: Comparison, other: str, gain: bool | None, change: tuple[float | No
     if c.better == "lower" and low is not None and high is not None:
         low, high = -high, -low
     outcome = {True: "better", False: "worse", None: c.outcome}[gain]
-    return _View(other, outcome, c.within_margin, low, high, c.reason)  # type: ignore[arg-type]
+    return _View(other, outcome, c.within_margin, low, high, c.reason, c.doubts.mark)  # type: ignore[arg-type]
 
 
 def _reversed(change: float | None, scale: Scale) -> float | None:
@@ -222,3 +223,12 @@ def _mark(name: str, compared: Iterable[Comparison]) -> str:
         c.doubt if c.dataplane == name else c.baseline_doubt for c in compared if name in {c.baseline, c.dataplane}
     ]
     return max((doubt.mark for doubt in doubts), default="")
+
+
+def _mark_of_others(standing: Standing, view: _View | None, own: Iterable[_View], rivals: Sequence[str]) -> str:
+    """The mark of the differences that a standing gives: to one dataplane, or as good as all that may be best.
+
+    Their figures are as much part of a difference as its own one.
+    """
+    shown = [view] if view else [each for each in own if each.other in rivals] if standing == "as-good" else []
+    return max((each.mark for each in shown), default="")

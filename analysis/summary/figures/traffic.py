@@ -1,5 +1,6 @@
 """The table of the answer: kinds of traffic by dataplanes. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -98,6 +99,11 @@ class TrafficKind:
     def claim(self, dataplane: str) -> Claim:
         """What a sentence may say of a dataplane here."""
         return self.cell(dataplane).claim if self.is_complete else "undecided"
+
+
+def count_claims(kinds: Iterable[TrafficKind], dataplane: str) -> "Counter[Claim]":
+    """On how many kinds of traffic a dataplane is what: the numbers of headline, notification and gauges alike."""
+    return Counter(kind.claim(dataplane) for kind in kinds)
 
 
 def traffic_kind(

@@ -1,18 +1,16 @@
 """A run's key figures by name, for monitoring outside the store."""
 
-from collections import Counter
 from collections.abc import Mapping
-from typing import Final, get_args
+from typing import get_args
 
 import duckdb
 
 from analysis.domain import Scale
-from analysis.metrics import KINDS, TRIALS, exports, figure_name
+from analysis.metrics import KINDS, OUTCOMES, TRIALS, exports, figure_name
 from analysis.stats import run
-from analysis.summary.figures.traffic import Claim
+from analysis.summary.answer.answer import Answer
+from analysis.summary.figures.traffic import Claim, count_claims
 from analysis.summary.run.summary import Summary
-
-_OF_TRIALS: Final = "select outcome, count(*) as trials from trials where run_id = $run_id group by outcome"
 
 
 def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Mapping[str, str]) -> dict[str, float]:
@@ -25,11 +23,7 @@ def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Ma
         summary: of the run.
         directions: topology -> the direction whose figure is exported.
     """
-    found: dict[str, float] = {}
-    if summary.answer is not None and summary.answer.kinds:
-        for side in summary.answer.sides:
-            claims = Counter(kind.claim(side.name) for kind in summary.answer.kinds)
-            found |= {figure_name(KINDS, side.name, claim): float(claims[claim]) for claim in get_args(Claim)}
+    found = answer_figures(summary.answer) if summary.answer is not None else {}
     largest = max(run.load_run(con, summary.run_id).scales, default=Scale())
     for row in run.query_rows(con, _of_paths(), run_id=summary.run_id, **largest._asdict()):
         if directions.get(str(row["topology"])) == row["direction"]:
@@ -37,9 +31,24 @@ def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Ma
                 if row[export.figure] is not None:
                     place = figure_name(export.figure, str(row["dataplane"]), str(row["topology"]))
                     found[place] = float(str(row[export.figure]))
-    for row in run.query_rows(con, _OF_TRIALS, run_id=summary.run_id):
-        found[figure_name(TRIALS, str(row["outcome"]))] = float(str(row["trials"]))
+    counts = {
+        "measured": summary.trials_measured,
+        "failed": summary.trials_failed,
+        "not-run": summary.trials_not_run,
+    }
+    # zeros too, since a gauge without a figure keeps that of the run before
+    found |= {figure_name(TRIALS, outcome): float(counts[outcome]) for outcome in OUTCOMES}
     return found
+
+
+def answer_figures(answer: Answer) -> dict[str, float]:
+    """On how many kinds of traffic each dataplane is good, worse, mixed and undecided, zeros too; empty without any."""
+    counted = {side.name: count_claims(answer.kinds, side.name) for side in answer.sides if answer.kinds}
+    return {
+        figure_name(KINDS, name, claim): float(counts[claim])
+        for name, counts in counted.items()
+        for claim in get_args(Claim)
+    }
 
 
 def _of_paths() -> str:

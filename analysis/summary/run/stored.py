@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from analysis.errors import BadInput
 from analysis.store.index.inventory import Inventory
 from analysis.store.index.selection import one_run
 from analysis.store.store import Store
@@ -23,7 +24,7 @@ def store_summary(store: Store, summary: Summary) -> None:
 
 
 def find_summary(store: Store, run_id: str) -> Summary | None:
-    """The summary of a run; None where it has none, or no row.
+    """The summary of a run; None where it has none that can be read, or no row.
 
     Raises:
         Unsupported: the store can't be read.
@@ -33,11 +34,29 @@ def find_summary(store: Store, run_id: str) -> Summary | None:
 
 def find_summary_in(inventory: Inventory, run_id: str) -> Summary | None:
     """The summary of a run in an inventory; None where it has none that can be read, no row, or is left out."""
+    verdict = _verdict(inventory, run_id)
+    with suppress(BadInput):  # it is cut short, or another program's: analysing the run again replaces it
+        return None if verdict is None else from_json(verdict)
+    return None
+
+
+def unreadable_verdict(inventory: Inventory, run_id: str) -> str:
+    """A sentence on the verdict of a run where it has one that can't be read; else empty."""
+    verdict = _verdict(inventory, run_id)
+    try:
+        if verdict is not None:
+            from_json(verdict)
+    except BadInput as problem:
+        return f"Run {run_id}: {problem}."
+    return ""
+
+
+def _verdict(inventory: Inventory, run_id: str) -> str | None:
+    """The verdict in a run's row; None where there is none."""
     for runs in inventory.runs.values():
         if "verdict" not in runs.column_names:
             continue
         for run in runs.select(["run_id", "verdict"]).to_pylist():
             if run["run_id"] == run_id:
-                with suppress(ValueError):  # it is cut short, or another program's
-                    return None if run["verdict"] is None else from_json(str(run["verdict"]))
+                return None if run["verdict"] is None else str(run["verdict"])
     return None

@@ -161,10 +161,14 @@ def from_json(text: str) -> Summary:
     """Read the JSON of `to_json`.
 
     Raises:
-        BadInput: it is not a summary of this version.
+        BadInput: it is cut short, or not a summary of this version.
     """
     try:
-        return _JSON.validate_python(_upgraded(from_json_text(text)))
+        document = from_json_text(text)
+    except ValueError as error:
+        raise BadInput(f"the stored verdict can't be read: it is no JSON: {error}; analyse the run again") from error
+    try:
+        return _JSON.validate_python(_upgraded(document))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
@@ -175,17 +179,19 @@ def _upgraded(document: object) -> object:
     """A document of an earlier version in the terms of this one.
 
     Of nights, the detectable effect had another name. The intervals of version 0.1.0 each hold alone and not together,
-    so only those of the differences that it found are kept: these were corrected for their number.
+    so only those of the differences that it found are kept: these were corrected for their number. What has another
+    shape stays as it is, for the validation to name.
     """
     if not isinstance(document, dict):
         return document
     nights = document.get("history")
     if isinstance(nights, dict) and "sight" in nights:
         nights["detectable_effect"] = nights.pop("sight")
-    for item in document.get("comparisons") or ():
+    comparisons = document.get("comparisons")
+    for item in comparisons if isinstance(comparisons, list) else ():
         if isinstance(item, dict) and "margin_ratio" not in item:
             item["margin_ratio"] = MARGIN_RATIO
-            if item.get("verdict") not in {"higher", "lower"}:
+            if item.get("verdict") not in ("higher", "lower"):  # no set, which can't be asked for a list
                 why = item.get("reason") or "an older version, which knew no margin, saw no difference"
                 item |= {"verdict": "undecided", "change": None, "low": None, "high": None, "reason": why}
     return document

@@ -47,12 +47,13 @@ def print_result(results: str, run_id: str, wanted: Format, why: str = "") -> in
     if summary is None and any(one.run_id == run_id for one in stock.left_out):
         return 1
     if summary is None:
-        console.print(
-            f"Run {run_id} was ended before its rows were analysed; there is no report of it.", soft_wrap=True
-        )
+        unread = stored.unreadable_verdict(stock, run_id)
+        ended = f"Run {run_id} was ended before its rows were analysed; there is no report of it."
+        console.print(unread or ended, soft_wrap=True)
         if why:
             console.print(f"The first step that failed is {formatting.sentences(why)}", style="red", soft_wrap=True)
-        console.print(f"To have one of what was measured, type `{report_command(results, run_id)}`.", soft_wrap=True)
+        wish = "To do so" if unread else "To have one of what was measured"
+        console.print(f"{wish}, type `{report_command(results, run_id)}`.", soft_wrap=True)
         return 1
     folder = f"reports/{run_id}"
     files = {"Report": f"{folder}/report.html", "Latest": "report.html"}
