@@ -14,13 +14,15 @@ from analysis.charts.drawing.marks import colour, column, daggers, hollow, shape
 from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
 from analysis.metrics.metric import shown_unit
 from analysis.stats.verdicts.curves import Curve, CurvePoint
+from analysis.stats.verdicts.judgement import SHARES
 from analysis.summary.run import at_scale
 
 TITLE = "Against the scale"
 READING = (
     "Each dataplane's mean over visits at each scale. The line through a point is the interval of its change from the "
-    "first point, taken inside visits; in 95 % of runs all of them hold together. Where it reaches the edge of a panel "
-    "it goes on. An axis of values far apart is logarithmic; that of the scale has a place for 0 all the same."
+    f"first point, taken inside visits; all of them hold together in {SHARES}. Where it "
+    "reaches the edge of a panel it goes on. An axis of values far apart is logarithmic; that of the scale has a place "
+    "for 0 all the same."
 )
 EMPTY = "The run has one scale, so there is no curve to show."
 ORDER = 13

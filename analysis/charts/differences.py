@@ -5,11 +5,12 @@ import pyarrow as pa
 from analysis.charts.drawing.data import Data
 from analysis.charts.drawing.forest import MARKS, differences, forest
 from analysis.metrics import LEADING
+from analysis.stats.verdicts.judgement import SHARES
 
 TITLE = "Against the baseline"
 READING = (
-    "Throughput, connect time and response time against the baseline. In 95 % of runs all intervals, drawn as lines, "
-    f"hold the true difference together. {MARKS}"
+    "Throughput, connect time and response time against the baseline. All intervals, drawn as lines, hold the "
+    f"true difference together in {SHARES}. {MARKS}"
 )
 EMPTY = "No two dataplanes were measured on the same path, so there is no difference to show."
 ORDER = 10

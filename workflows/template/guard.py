@@ -8,7 +8,7 @@ from steps.lease import PART, POD_NAME, POD_UID
 from steps.settings import environment
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
 from steps.tasks.notify import SECRET
-from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, NODE_NETWORK
+from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, NODE_NETWORK, SWITCH_DEADLINE_S
 from workflows.template.scripts import unprivileged
 
 Object = dict[str, Any]
@@ -17,7 +17,7 @@ CRON_JOB: Final = "dataplane-benchmark-guard"
 COMMAND: Final = ("python", "-m", "steps.tasks.guard")
 MINUTES_BETWEEN: Final = 1
 
-_DEADLINE_S: Final = 3600
+_DEADLINE_S: Final = 1800 + SWITCH_DEADLINE_S
 """Of a pod: its stay with a run, half an hour, and the longest restore with its proof."""
 
 _LATEST_START_S: Final = 50

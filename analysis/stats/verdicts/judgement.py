@@ -36,6 +36,9 @@ its own. 5.3 to 7.0 % of simulated chains of up to six runs end with an interval
 MARGIN_POINTS: Final = 0.01
 """The same for shares, such as losses: one percentage point."""
 
+SHARES: Final = "95 % of runs, or 93 % of runs that continue another"
+"""In how many all intervals of a family hold the truth together, for texts that are the same for all runs."""
+
 _LEADING, _BESIDE = 6.0, 1.5
 _BETWEEN_OTHERS: Final = 1 / 3
 """The weight of comparisons between other dataplanes, by that of comparisons with the baseline."""

@@ -9,8 +9,8 @@ from analysis import formatting
 from analysis.metrics import BY_NAME
 from analysis.metrics.metric import shown_unit
 from analysis.stats import scales
-from analysis.stats.estimates.intervals import CONFIDENCE
 from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint
+from analysis.stats.verdicts.judgement import SHARES
 from analysis.summary.run.summary import Summary
 
 _AS_FACTOR: Final = 1.0
@@ -97,9 +97,8 @@ def confidence(groups: Iterable[CurveGroup]) -> str:
     known = [point for group in groups for line in group.lines for point in line.curve.values if point.low is not None]
     if not known:
         return ""
-    share = formatting.percent(CONFIDENCE, sign=False)
     return (
-        f"In {share} of runs {formatting.count(len(known), 'interval')} of changes with the scale hold together, and "
+        f"In {SHARES}, {formatting.count(len(known), 'interval')} of changes with the scale hold together, and "
         "so does from where on a figure changes. Between two measured scales nothing is known."
     )
 

@@ -121,7 +121,9 @@ class Restoration:
             self.around.say(f"whether {runs} works again was not checked: {reason}")
             return
         held = lock.find_lock(client)
-        proof = RestoreProof(self.around, self.cni(), found, held.snapshot["nodes"] if held is not None else ())
+        if held is None or not lock.has_right(held, self.around.owner):
+            return  # another has the cluster by now, and the lock is not this one's to give back
+        proof = RestoreProof(self.around, self.cni(), found, held)
         try:
             proof.wait(self.timeout_s)
         except Problem as problem:

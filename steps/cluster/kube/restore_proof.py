@@ -5,6 +5,8 @@ from typing import Any
 
 from analysis.errors import Problem
 from steps.cluster.kube.cni import Cni, Standing, Surroundings, ToProve
+from steps.cluster.kube.ownership import lock
+from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.workloads.workload import NodesError
 from steps.domain import Sign, Visit
 from steps.proof import wait
@@ -18,13 +20,16 @@ class RestoreProof:
     for its architecture, or be removed meanwhile. If the lock were kept for such a node, no run could begin any more.
 
     Args:
-        around: how to report.
+        around: the client, whose restore it is, and how to report.
         cni: the cluster's network plugin.
         found: what is to be proven.
-        measured: the nodes that the run measured. One that is not ready is left out, like any other node.
+        held: the lock, whose nodes the run measured. One that is not ready is left out, like any other node.
     """
 
-    def __init__(self, around: Surroundings, cni: Cni[Any], found: ToProve, measured: Sequence[str]) -> None:
+    def __init__(self, around: Surroundings, cni: Cni[Any], found: ToProve, held: HeldLock) -> None:
+        measured = held.snapshot["nodes"]
+        self._around = around
+        self._held = held
         self._say = around.say
         self._where = around.client.where
         self._cni = cni
@@ -44,6 +49,7 @@ class RestoreProof:
         return wait.wait_for_proof(self._look, self._judge, timeout_s, self._say)
 
     def _look(self) -> Sequence[Sign]:
+        self._require_right()
         standing = self._cni.stand(to_switch=False)
         self._leave_out(standing)
         try:
@@ -51,6 +57,10 @@ class RestoreProof:
         except NodesError:  # a node may have lost its room for a probe meanwhile
             self._place(standing)
         return self._observe(standing)
+
+    def _require_right(self) -> None:
+        """Start no pods, and restart no agents, beside a run that has the cluster by now."""
+        lock.require_right(self._around.client, self._held, self._around.owner)
 
     def _judge(self, signs: Sequence[Sign]) -> Judgement:
         return wait.judge(signs, self._dataplane, self._probed)
@@ -65,6 +75,7 @@ class RestoreProof:
         Raises:
             Problem: a measured node can't, or no node can.
         """
+        self._require_right()
         self._leave_out(standing)
         for node, why in self._cni.place_probes(standing, self._probed, self._needed).items():
             self._do_without(node, why)

@@ -9,8 +9,9 @@ objects and fields may be put back is decided by the network plugin from the fac
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, Json, ValidationError
@@ -27,6 +28,7 @@ from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.ownership.snapshot import DataplaneName, Snapshot
 from steps.cluster.kube.ownership.workflow_record import PREFLIGHT, succeeded_templates
 from steps.domain import Visit
+from steps.lease import RENEWAL_S
 from steps.strict_model import StrictModel, faults_of
 
 LOCK: Final = Ref(CONFIGMAPS, STATE, KUBE_SYSTEM)
@@ -44,12 +46,23 @@ class UnreadableLockError(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """Who puts back what a dead holder left, and since when by the API server's clock."""
+    """Who puts back what a dead holder left, since when, and when it was last at work, by the API server's clock."""
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     owner: LockOwner
     since: AwareDatetime
+    seen_at: AwareDatetime | None = None
+
+    @property
+    def known_alive_at(self) -> datetime:
+        """When it was last known to be at work, by the lock alone."""
+        return self.seen_at or self.since
+
+    def as_text(self) -> str:
+        """As the lock has it."""
+        seen = {"seen_at": self.seen_at.isoformat()} if self.seen_at is not None else {}
+        return json.dumps({"owner": asdict(self.owner), "since": self.since.isoformat(), **seen})
 
 
 class _Data(StrictModel):
@@ -200,6 +213,8 @@ def lock(owner: LockOwner, snapshot: Object, now: datetime) -> Object:
 def require_right(client: Client, held: HeldLock, owner: LockOwner) -> None:
     """Let nobody write by a plan from before, as a process that was stopped for a while: the right may have passed on.
 
+    A mark of the owner's is renewed by it, so that a long restore is not taken for one that was given up.
+
     Args:
         client: of the cluster.
         held: the lock when the plan was made.
@@ -208,8 +223,21 @@ def require_right(client: Client, held: HeldLock, owner: LockOwner) -> None:
     Raises:
         Unsupported: it has no right to change the cluster any more.
     """
-    if (reason := _lost_right(client, held, find_lock(client), owner)) is not None:
+    found = find_lock(client)
+    if (reason := _lost_right(client, held, found, owner)) is not None:
         raise Unsupported(reason)
+    if found is not None and found.restorer is not None:
+        _renew_mark(client, found, found.restorer)
+
+
+def _renew_mark(client: Client, found: HeldLock, restorer: Restorer) -> None:
+    now = client.now()
+    if now - restorer.known_alive_at < timedelta(seconds=RENEWAL_S):
+        return
+    mark = {"restorer": replace(restorer, seen_at=now).as_text()}
+    patch = {"metadata": {"resourceVersion": found.version}, "data": mark}
+    with suppress(ConflictError):  # the next look at the lock decides
+        client.patch(CONFIGMAPS, STATE, patch, KUBE_SYSTEM)
 
 
 def has_right(held: HeldLock, owner: LockOwner) -> bool:

@@ -1,8 +1,6 @@
 """Who may put a cluster back: its holder; after the holder's death one other, for whom the rest waits; or a person."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,10 +15,10 @@ from steps.lease import ENDED, PART, PART_LABEL, RUN_LABEL, at_work, is_silent, 
 from steps.polling import poll
 
 PERSONS_RESTORE_S: Final = 600.0
-"""How long a restore by a person may take, who may have interrupted it. Whether a workflow does, its record says."""
+"""After this a person who gave no sign has interrupted a restore. Whether a workflow is at it, its record says."""
 
-PATIENCE_S: Final = 900.0
-"""How long a run waits for another that puts the cluster back: longer than for any person."""
+PATIENCE_S: Final = 3 * 3600.0
+"""How long a run waits for another that is putting the cluster back: an operator replaces the agents one by one."""
 
 _PAUSE_S: Final = 5.0
 
@@ -96,9 +94,9 @@ def restorer_at_work(client: Client, held: HeldLock, owner: LockOwner) -> Restor
     found = held.restorer
     if found is None or found.owner == owner:
         return None
-    alive = _is_alive(client, found.owner, found.since)
+    alive = _is_alive(client, found.owner, found.known_alive_at)
     if alive is None:
-        alive = abs(client.now() - found.since) < timedelta(seconds=PERSONS_RESTORE_S)
+        alive = abs(client.now() - found.known_alive_at) < timedelta(seconds=PERSONS_RESTORE_S)
     return found if alive else None
 
 
@@ -189,8 +187,10 @@ def _become_restorer(client: Client, held: HeldLock, owner: LockOwner) -> bool:
     """Record who puts the cluster back; False: the lock has changed, or is gone."""
     if held.restorer is not None and held.restorer.owner == owner:
         return True
-    found: Object = {"owner": asdict(owner), "since": client.now().isoformat()}
-    patch = {"metadata": {"resourceVersion": held.version}, "data": {"restorer": json.dumps(found)}}
+    patch = {
+        "metadata": {"resourceVersion": held.version},
+        "data": {"restorer": Restorer(owner, client.now()).as_text()},
+    }
     try:
         client.patch(CONFIGMAPS, STATE, patch, KUBE_SYSTEM)
     except ConflictError:

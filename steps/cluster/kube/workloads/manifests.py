@@ -175,6 +175,10 @@ def token_of(found: Object) -> str | None:
         return None
 
 
+_OF_THE_SANDBOX: Final = frozenset({"None", "ContainerCreating", "PodInitializing"})
+"""Why a container waits before its pod has a network; for all other reasons it waits after that."""
+
+
 def is_unscheduled(found: Object) -> bool:
     """Whether a pod has no node yet."""
     return not (found.get("spec") or {}).get("nodeName") and (found.get("status") or {}).get("phase") in {
@@ -183,13 +187,24 @@ def is_unscheduled(found: Object) -> bool:
     }
 
 
+def can_not_run_here(found: Object) -> bool:
+    """Whether a pod does not start for want of room, of an image or of the node's consent, whatever its network does.
+
+    One that has a node and waits for its sandbox may be kept by the very network that is to be proven.
+    """
+    status = found.get("status") or {}
+    states = [each.get("state") or {} for each in status.get("containerStatuses") or []]
+    reasons = {str((state.get("waiting") or {}).get("reason")) for state in states if state.get("waiting")}
+    return is_unscheduled(found) or status.get("phase") == "Failed" or bool(reasons - _OF_THE_SANDBOX)
+
+
 def why_not_ready(found: Object) -> str:
     """Why a pod is not ready, as a clause."""
     status = found.get("status") or {}
     for each in status.get("containerStatuses") or []:
         state = each.get("state") or {}
         stopped = state.get("waiting") or state.get("terminated") or {}
-        if stopped.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
+        if str(stopped.get("reason")) not in _OF_THE_SANDBOX:
             return excerpt(f"{stopped['reason']}{': ' + stopped['message'] if stopped.get('message') else ''}")
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":

@@ -43,11 +43,15 @@ class AlteredError(Problem):
 
 
 class NodesError(Problem):
-    """Pods do not start, or do not end. `nodes`: why, by the node that each is pinned to."""
+    """Pods do not start, or do not end.
 
-    def __init__(self, message: str, nodes: Mapping[str, str]) -> None:
+    `nodes`: why, by the node that each is pinned to. `doubtful`: those of them whose network may be the cause.
+    """
+
+    def __init__(self, message: str, nodes: Mapping[str, str], doubtful: Collection[str] = ()) -> None:
         super().__init__(message)
         self.nodes = dict(nodes)
+        self.doubtful = frozenset(doubtful)
 
 
 class UnreadyError(NodesError):
@@ -247,6 +251,7 @@ class Workload:
         there = {p["metadata"]["name"]: p for p in found}
         reasons: list[str] = []
         nodes: dict[str, str] = {}
+        doubtful: set[str] = set()
         for name, pod in wanted.items():
             if name in refused:
                 why = f"{name}: {refused[name]}"
@@ -258,10 +263,13 @@ class Workload:
                 continue
             reasons.append(why)
             nodes.setdefault(manifests.node_of(pod), why)
+            if name not in refused and not (name in there and manifests.can_not_run_here(there[name])):
+                doubtful.add(manifests.node_of(pod))
         return UnreadyError(
             f"{self._client.where}: pods of the benchmark are not ready (waited {waited_s:.0f} s): "
             f"{excerpt('; '.join(reasons), _LONGEST)}. See `kubectl -n {self._client.namespace} describe pods`.",
             nodes,
+            doubtful,
         )
 
 

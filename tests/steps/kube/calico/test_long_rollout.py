@@ -5,10 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from analysis.errors import Problem
+from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.calico.switching.operator_reaction import AVAILABLE_S, NODE_S, RolloutProgress
+from steps.cluster.kube.ownership import takeover
 from tests.steps.kube.calico.clusters import add_node
+from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.switching import held, put_back, running, switch
+from tests.steps.kube.guarding import guarding, terminated
+from tests.steps.kube.switching import held, put_back, quiet, running, switch
+from tests.steps.kube.test_adapter import RUN, kube, put_workflow, settings, visit
 
 BEGAN = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
 
@@ -62,3 +67,27 @@ def test_wait_goes_on_with_each_node_and_is_bounded_by_their_number() -> None:
 
 def test_pods_that_come_and_go_are_no_progress() -> None:
     assert seen((0, 1), (300, 0), (600, 1)).is_over
+
+
+def test_long_restore_by_a_person_is_not_taken_over() -> None:
+    """Longer than a person who gives no sign may take, with a guard that looks every minute."""
+    calico = large(30, 750.0, bootstraps=True)
+    put_workflow(calico)
+    before = calico.settings()
+    run = kube(calico, RUN)
+    run.snapshot()
+    run.configure(visit("ebpf"), settings())
+    terminated(calico)
+    began = calico.store.now()
+    guards: list[str] = []
+
+    def wait(seconds: float) -> None:
+        calico.store.advance(seconds)
+        guarding(calico, notices=guards).restore_left()
+
+    client, _transport = direct_client(calico.store)
+    person = KubernetesCluster("prod", client=client, variables={}, say=quiet, sleep=wait, gate_s=0)
+    assert person.restore_for_user()
+    assert calico.settings() == before
+    assert (calico.store.now() - began).total_seconds() > takeover.PERSONS_RESTORE_S
+    assert {each.partition(" since ")[0] for each in guards} == {f"prod is being put back by {person._owner}"}

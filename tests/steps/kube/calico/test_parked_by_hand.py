@@ -160,3 +160,23 @@ def test_bootstrap_beside_a_kube_proxy_parked_by_hand_is_refused() -> None:
         with pytest.raises(Unsupported, match="half by hand"):
             switch(calico, dataplane)
     assert calico.settings() == before
+
+
+@pytest.mark.parametrize("address", [True, False])
+def test_cluster_without_kube_proxy_is_switched_or_refused_before_the_run(*, address: bool) -> None:
+    """The preflight and the switch say the same of an operator that finds the API server by itself."""
+    calico = in_ebpf(bpfNetworkBootstrap="Enabled")
+    if address:
+        name = {"namespace": "tigera-operator", "name": "kubernetes-services-endpoint"}
+        calico.store.put("", "configmaps", {"metadata": name, "data": {"KUBERNETES_SERVICE_HOST": "10.250.0.1"}})
+    calico.store.take("apps", "daemonsets", "kube-system", "kube-proxy")
+    skipped = {found.subject for found in findings(calico, "ebpf,ebpf-dsr") if found.severity == "skip"}
+    client, _ = direct_client(calico.store)
+    state = read_state(client, to_switch=True)
+    for name in ("ebpf", "ebpf-dsr"):
+        if name in skipped:
+            with pytest.raises(Unsupported, match="half by hand"):
+                plan_switch(state, name, None)
+        else:
+            plan_switch(state, name, None)
+    assert skipped >= {"ebpf", "ebpf-dsr"} if address else not skipped & {"ebpf", "ebpf-dsr"}

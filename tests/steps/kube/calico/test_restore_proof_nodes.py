@@ -1,5 +1,6 @@
 """A node that can't run probe pods is judged by its agents, and holds the lock only where they show a fault."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from analysis.errors import Problem
 from steps.cluster.kube.adapter import KubernetesCluster
+from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
+from steps.cluster.kube.restore_proof import RestoreProof
 from steps.cluster.kube.workloads import workload
 from tests.steps.kube.bench import WITH_IMAGE
 from tests.steps.kube.calico.clusters import add_node, node
@@ -185,5 +188,56 @@ def test_pod_that_does_not_end_leaves_its_name_to_the_next_proof() -> None:
     assert {"look-host-2", "look-pod-2"} == set(cluster.kubelet.pods())
     cluster.failing = ""
     assert who.restore() == []
-    assert said(cluster, "node-c", "does not end")
+    assert not said(cluster, "node-c", ""), "new probes run beside what does not end"
     assert not held(cluster)
+
+
+def test_node_whose_network_starts_no_pod_keeps_the_lock() -> None:
+    """As without kube-proxy's rules: the network plugin on it can't reach the API server by its Service."""
+    cluster, who = cluster_of("node-c")
+    cluster.failing = "from node-c"
+    cluster.kubelet.refuses = lambda pod: (
+        "ContainerCreating" if on(pod, "node-c") and "look-pod" in pod["metadata"]["name"] else None
+    )
+    with pytest.raises(Problem, match=r"iptables is not proven to work again: .* look-pod-2: it is Pending"):
+        who.restore()
+    assert held(cluster)
+    assert not said(cluster, "node-c", "")
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_proof_touches_no_pod_of_a_run_that_has_the_cluster_by_now(looks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The restoring process slept between its last write and the proof, or during the proof."""
+    cluster, who = cluster_of("node-c")
+    cluster.failing = "from node-b"  # so that it looks again and again
+    place, look = RestoreProof._place, RestoreProof._look
+    made: list[int] = []
+    done = 0
+
+    def slept() -> None:
+        nonlocal done
+        done += 1
+        if done == looks + 1:
+            found = cluster.store.find("", "configmaps", KUBE_SYSTEM, STATE)
+            assert found is not None
+            owner = json.dumps({"workflow": "run-2", "namespace": "bench", "person": None, "uid": None})
+            cluster.store.take("", "configmaps", KUBE_SYSTEM, STATE)
+            metadata = {"name": STATE, "namespace": KUBE_SYSTEM}
+            cluster.store.put("", "configmaps", {"metadata": metadata, "data": {**found["data"], "owner": owner}})
+            made.append(len(cluster.store.requests))
+
+    def placed(proof: RestoreProof, standing: Any) -> None:  # noqa: ANN401 - the method's own
+        slept()
+        place(proof, standing)
+
+    def looked(proof: RestoreProof) -> Any:  # noqa: ANN401 - the method's own
+        slept()
+        return look(proof)
+
+    monkeypatch.setattr(RestoreProof, "_place", placed)
+    monkeypatch.setattr(RestoreProof, "_look", looked)
+    with pytest.raises(Problem, match="is held by workflow bench/run-2"):
+        who.restore()
+    (since,) = made
+    assert {request.verb for request in cluster.store.requests[since:]} <= {"get", "list", "watch"}
+    assert held(cluster)

@@ -146,11 +146,11 @@ def _proxy(facts: Facts, requested: set[str]) -> Iterator[Finding]:
             f"kube-proxy's mode was not found in {facts.kube_proxy_source}. In IPVS mode no switch can be proven.",
             None,
         )
+    yield from _half_by_hand(facts)
     if facts.kube_proxy is None:
         yield from _without_proxy(facts)
         return
     yield from _kept_off(facts)
-    yield from _half_by_hand(facts)
     if facts.kube_proxy_config_key is None:
         reason = f"kube-proxy takes its mode from {facts.kube_proxy_source}, not from {_PROXY_CONFIG}."
         if f"{facts.kube_proxy_source},".startswith(f"{_PROXY_CONFIG},"):

@@ -227,7 +227,10 @@ def _bootstraps(objects: ClusterObjects) -> bool:
     if _text(objects.installation, (*_NETWORK, "kubeProxyManagement")) == "Enabled":
         return True
     in_ebpf = _text(objects.installation, (*_NETWORK, "linuxDataplane")) == "BPF"
-    by_hand = in_ebpf or objects.services_endpoints.get(TIGERA_OPERATOR) is not None
+    has_address = objects.services_endpoints.get(TIGERA_OPERATOR) is not None
+    if found is None and _text(objects.installation, (*_NETWORK, "bpfNetworkBootstrap")) == "Enabled":
+        return not has_address  # it finds the API server, and there is no kube-proxy to look after
+    by_hand = in_ebpf or has_address
     return not by_hand and (found is None or not kube_proxy.runs_nowhere(found))
 
 

@@ -93,7 +93,7 @@ def _calico(how: Implementation, facts: Facts, current: State, original: State) 
         elif field == BOOTSTRAP:
             wanted[field] = "Enabled" if bpf else None if value == "Enabled" else value
         elif field == MANAGEMENT:
-            wanted[field] = "Enabled" if bpf else value
+            wanted[field] = "Enabled" if bpf and facts.kube_proxy is not None else value
     return wanted
 
 

@@ -1,6 +1,7 @@
 """Execute the actions of a switch; each may be repeated after an interruption."""
 
 import contextlib
+from dataclasses import replace
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.errors import ConflictError
@@ -17,6 +18,7 @@ from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.domain import Change
+from steps.lease import RENEWAL_S
 
 
 class ActionExecutor:
@@ -30,10 +32,12 @@ class ActionExecutor:
 
     def __init__(self, around: Surroundings, facts: Facts, held: HeldLock) -> None:
         self._client = around.client
+        self._around = around
+        self._waited_s = 0.0
         self._held = held
         self._owner = around.owner
         self._facts = facts
-        self._conditions = Conditions(around, facts)
+        self._conditions = Conditions(replace(around, sleep=self._wait), facts)
         self._labels = facts.kube_proxy_labels
         self._say = around.say
         self._sleep = around.sleep
@@ -53,6 +57,14 @@ class ActionExecutor:
                     Change(what=actions.describe_action(action), command=actions.command(action, self._facts))
                 )
         return changes
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, as for the operator to get to the last node; now and then show that this is at work."""
+        self._around.sleep(seconds)
+        self._waited_s += seconds
+        if self._waited_s >= RENEWAL_S:
+            self._waited_s = 0.0
+            self._require_right()
 
     def _require_right(self) -> None:
         lock.require_right(self._client, self._held, self._owner)
