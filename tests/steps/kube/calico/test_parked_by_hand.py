@@ -173,10 +173,10 @@ def test_cluster_without_kube_proxy_is_switched_or_refused_before_the_run(*, add
     skipped = {found.subject for found in findings(calico, "ebpf,ebpf-dsr") if found.severity == "skip"}
     client, _ = direct_client(calico.store)
     state = read_state(client, to_switch=True)
-    for name in ("ebpf", "ebpf-dsr"):
-        if name in skipped:
+    for dataplane in ("ebpf", "ebpf-dsr"):
+        if dataplane in skipped:
             with pytest.raises(Unsupported, match="half by hand"):
-                plan_switch(state, name, None)
+                plan_switch(state, dataplane, None)
         else:
-            plan_switch(state, name, None)
+            plan_switch(state, dataplane, None)
     assert skipped >= {"ebpf", "ebpf-dsr"} if address else not skipped & {"ebpf", "ebpf-dsr"}
