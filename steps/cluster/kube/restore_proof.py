@@ -30,8 +30,6 @@ class RestoreProof:
         measured = held.snapshot["nodes"]
         self._around = around
         self._held = held
-        self._say = around.say
-        self._where = around.client.where
         self._cni = cni
         self._dataplane = found.dataplane
         self._needed = tuple(node for node in measured if node in found.nodes)
@@ -46,7 +44,7 @@ class RestoreProof:
         """
         # before the time for the proof begins: a node that can't pull the image is only known after minutes
         self._place(self._cni.stand(to_switch=False))
-        return wait.wait_for_proof(self._look, self._judge, timeout_s, self._say)
+        return wait.wait_for_proof(self._look, self._judge, timeout_s, self._around.say)
 
     def _look(self) -> Sequence[Sign]:
         self._require_right()
@@ -88,12 +86,12 @@ class RestoreProof:
                 self._do_without(node, "it is no longer ready" if node in ready else "it is no longer in the cluster")
         self._needed = tuple(node for node in self._needed if node in ready)
         if not self._probed:
-            raise Problem(f"{self._where}: no node is ready: check `kubectl get nodes`.")
+            raise Problem(f"{self._around.client.where}: no node is ready: check `kubectl get nodes`.")
 
     def _do_without(self, node: str, why: str) -> None:
         self._probed = tuple(each for each in self._probed if each != node)
         self._unprobed[node] = why
-        self._say(
+        self._around.say(
             f"node {node}: no probe runs there ({why}); whether {self._dataplane} works again there is judged by its "
             "agents alone"
         )

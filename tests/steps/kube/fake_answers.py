@@ -108,18 +108,19 @@ def modified(key: Key) -> Answer:
 
 def another(key: Key, kind: str, wanted: str, uid: str) -> Answer:
     """A deletion is of another object."""
-    text = (
-        f'Operation cannot be fulfilled on {kind} "{key[3]}": the UID in the precondition ({wanted}) does not match '
-        f"the UID in record ({uid}). The object might have been deleted and then recreated"
-    )
-    return refusal(409, "Conflict", text, name=key[3], kind=kind)
+    return _unmet(key, kind, "UID", (wanted, uid), "deleted and then recreated")
 
 
 def other_version(key: Key, kind: str, wanted: str, version: str) -> Answer:
     """A deletion is of a version that is past."""
+    return _unmet(key, kind, "ResourceVersion", (wanted, version), "modified")
+
+
+def _unmet(key: Key, kind: str, what: str, values: tuple[str, str], perhaps: str) -> Answer:
+    """A precondition of a deletion does not hold; the values are the wanted one and the object's."""
     text = (
-        f'Operation cannot be fulfilled on {kind} "{key[3]}": the ResourceVersion in the precondition ({wanted}) does '
-        f"not match the ResourceVersion in record ({version}). The object might have been modified"
+        f'Operation cannot be fulfilled on {kind} "{key[3]}": the {what} in the precondition ({values[0]}) does not '
+        f"match the {what} in record ({values[1]}). The object might have been {perhaps}"
     )
     return refusal(409, "Conflict", text, name=key[3], kind=kind)
 

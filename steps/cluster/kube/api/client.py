@@ -154,8 +154,9 @@ class Client:
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
-        if uid:
-            options["preconditions"] = {"uid": uid, **({"resourceVersion": version} if version else {})}
+        wanted = {"uid": uid, "resourceVersion": version}
+        if conditions := {name: value for name, value in wanted.items() if value}:
+            options["preconditions"] = conditions
         path = self._path(resource, namespace, name) + encoding.query({"dryRun": "All" if dry_run else ""})
         return self._json("DELETE", path, f"{resource.kind} {name}", options, missing=True) is not None
 

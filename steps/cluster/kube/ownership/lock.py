@@ -224,9 +224,10 @@ def require_right(client: Client, held: HeldLock, owner: LockOwner) -> None:
         Unsupported: it has no right to change the cluster any more.
     """
     found = find_lock(client)
-    if (reason := _lost_right(client, held, found, owner)) is not None:
-        raise Unsupported(reason)
-    if found is not None and found.restorer is not None:
+    if found is None:
+        raise Unsupported(f"{client.where} was put back by another meanwhile, so nothing more is changed: begin again.")
+    _refuse_lost(client, held, found, owner)
+    if found.restorer is not None:
         _renew_mark(client, found, found.restorer)
 
 
@@ -245,12 +246,12 @@ def has_right(held: HeldLock, owner: LockOwner) -> bool:
     return owner == (held.owner if held.restorer is None else held.restorer.owner)
 
 
-def _lost_right(client: Client, held: HeldLock, found: HeldLock | None, owner: LockOwner) -> str | None:
-    if found is None:
-        return f"{client.where} was put back by another meanwhile, so nothing more is changed: begin again."
+def _refuse_lost(client: Client, held: HeldLock, found: HeldLock, owner: LockOwner) -> None:
+    """Refuse what was planned with the lock `held`, where that is another's by now, or another's mark is in it."""
     if found.uid == held.uid and has_right(found, owner):
-        return None
-    return held_by_another(client, found) if found.restorer is None else put_back_by_another(client, found.restorer)
+        return
+    another = found.restorer
+    raise Unsupported(held_by_another(client, found) if another is None else put_back_by_another(client, another))
 
 
 def release_lock(client: Client, held: HeldLock, owner: LockOwner) -> None:
@@ -263,8 +264,7 @@ def release_lock(client: Client, held: HeldLock, owner: LockOwner) -> None:
     def once() -> None:
         if (found := find_lock(client)) is None:
             return
-        if (reason := _lost_right(client, held, found, owner)) is not None:
-            raise Unsupported(reason)
+        _refuse_lost(client, held, found, owner)
         client.delete(CONFIGMAPS, STATE, KUBE_SYSTEM, uid=found.uid, version=found.version)
 
     through_conflicts(once)

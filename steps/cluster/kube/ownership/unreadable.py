@@ -1,4 +1,4 @@
-"""A lock that this program can't read, of which somebody is told once: a note on it is all that guards remember."""
+"""A lock that this program can't read. It is reported once: guards keep nothing, so an annotation on it says so."""
 
 from typing import Final
 
@@ -10,14 +10,14 @@ from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE
 from steps.cluster.kube.ownership.lock import UnreadableLockError
 
 TOLD: Final = "dataplane-benchmark/told-unreadable"
-"""The annotation of the lock that says since when somebody knows, by the API server's clock."""
+"""The annotation of a lock that was reported, with the time by the API server's clock."""
 
 
 def note(client: Client, problem: UnreadableLockError) -> bool:
-    """Note that somebody is told of the lock; False: it is noted already, or the lock has changed meanwhile.
+    """Annotate the lock as reported; False: it is annotated already, or has changed meanwhile.
 
     Raises:
-        Problem: it can't be noted, so that nobody is told: every minute would be worse.
+        Problem: it can't be annotated, and is not reported: a report every minute would be worse.
     """
     try:
         found = client.get(CONFIGMAPS, STATE, KUBE_SYSTEM)
@@ -28,6 +28,6 @@ def note(client: Client, problem: UnreadableLockError) -> bool:
         client.patch(CONFIGMAPS, STATE, patch, KUBE_SYSTEM)
     except ConflictError:
         return False
-    except Problem as untold:
-        raise Problem(f"{problem} Nobody was notified of it, since that could not be noted: {untold}") from None
+    except Problem as refused:
+        raise Problem(f"{problem} Nobody was notified of it, since that could not be noted: {refused}") from None
     return True

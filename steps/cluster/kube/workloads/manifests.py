@@ -175,7 +175,7 @@ def token_of(found: Object) -> str | None:
         return None
 
 
-_OF_THE_SANDBOX: Final = frozenset({"None", "ContainerCreating", "PodInitializing"})
+_OF_THE_SANDBOX: Final[frozenset[str | None]] = frozenset({None, "ContainerCreating", "PodInitializing"})
 """Why a container waits before its pod has a network; for all other reasons it waits after that."""
 
 
@@ -194,7 +194,7 @@ def can_not_run_here(found: Object) -> bool:
     """
     status = found.get("status") or {}
     states = [each.get("state") or {} for each in status.get("containerStatuses") or []]
-    reasons = {str((state.get("waiting") or {}).get("reason")) for state in states if state.get("waiting")}
+    reasons = {state["waiting"].get("reason") for state in states if state.get("waiting")}
     return is_unscheduled(found) or status.get("phase") == "Failed" or bool(reasons - _OF_THE_SANDBOX)
 
 
@@ -204,7 +204,7 @@ def why_not_ready(found: Object) -> str:
     for each in status.get("containerStatuses") or []:
         state = each.get("state") or {}
         stopped = state.get("waiting") or state.get("terminated") or {}
-        if str(stopped.get("reason")) not in _OF_THE_SANDBOX:
+        if stopped.get("reason") not in _OF_THE_SANDBOX:
             return excerpt(f"{stopped['reason']}{': ' + stopped['message'] if stopped.get('message') else ''}")
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":

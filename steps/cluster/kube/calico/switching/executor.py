@@ -35,7 +35,6 @@ class ActionExecutor:
         self._around = around
         self._waited_s = 0.0
         self._held = held
-        self._owner = around.owner
         self._facts = facts
         self._conditions = Conditions(replace(around, sleep=self._wait), facts)
         self._labels = facts.kube_proxy_labels
@@ -67,7 +66,7 @@ class ActionExecutor:
             self._require_right()
 
     def _require_right(self) -> None:
-        lock.require_right(self._client, self._held, self._owner)
+        lock.require_right(self._client, self._held, self._around.owner)
 
     def _do(self, action: Action) -> bool:
         if isinstance(action, Write):

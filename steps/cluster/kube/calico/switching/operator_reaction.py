@@ -61,10 +61,8 @@ class RolloutProgress:
     @property
     def is_over(self) -> bool:
         """Whether no more is to be expected: nothing moved for too long, or all of it takes too long."""
-        longest_s = AVAILABLE_S + NODE_S * self.nodes
-        return self.at >= self.moved_at + timedelta(seconds=AVAILABLE_S) or self.at >= self.began + timedelta(
-            seconds=longest_s
-        )
+        still_s, all_s = ((self.at - since).total_seconds() for since in (self.moved_at, self.began))
+        return still_s >= AVAILABLE_S or all_s >= AVAILABLE_S + NODE_S * self.nodes
 
 
 class OperatorReaction:
