@@ -4,6 +4,7 @@ An adapter keeps no state in memory: each verb may be called from a process of i
 and each may be called again after it was interrupted.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -90,10 +91,13 @@ class Cluster(Protocol):
         """Wait until the nodes run what configure made, as far as new pods need it."""
         ...
 
-    def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
+    def prepare(
+        self, visit: Visit, settings: Settings, meanwhile: Callable[[], None] = lambda: None
+    ) -> list[Placement]:
         """Start servers and Service for the visit's topologies and the node-to-node canary, beside the proof.
 
-        The servers may yet have to start: `await_servers` waits for them, once there is a server of turns.
+        The servers may yet have to start: `await_servers` waits for them, once there is a server of turns. `meanwhile`
+        is called once, when their start has begun.
         """
         ...
 

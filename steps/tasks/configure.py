@@ -86,14 +86,14 @@ def _prepare(cluster: Cluster, visit: Visit, settings: Settings, path: Path) -> 
     Raises:
         Problem: the document can't be written.
     """
+    first = _FirstScale(cluster, visit, settings)
     try:
         with _cleared_on_failure(cluster, visit):
             cluster.await_switch(visit)
-            first = None if _counts_only_with_servers(visit) else _first_scale(cluster, visit, settings)
-            placements = tuple(cluster.prepare(visit, settings))
+            placements = tuple(cluster.prepare(visit, settings, first.prove_without_servers))
+            first.prove()
             log(f"servers for {len(placements)} topologies are started")
-            first = first or _first_scale(cluster, visit, settings)
-        kept = documents.Prepare(visit=visit.visit, prepared_at=cluster.now(), placements=placements, scale=first)
+        kept = documents.Prepare(visit=visit.visit, prepared_at=cluster.now(), placements=placements, scale=first.proof)
     except Problem as problem:
         log(f"nothing can be measured: {problem}")
         kept = documents.Prepare(visit=visit.visit, error=str(problem))
@@ -113,22 +113,30 @@ def _cleared_on_failure(cluster: Cluster, visit: Visit) -> Iterator[None]:
         raise
 
 
-def _counts_only_with_servers(visit: Visit) -> bool:
-    """Whether agents count the visit's first scale only where its servers run, as policies that select these.
-
-    Otherwise it is counted before, since kube-proxy's count waits for what the start of servers changes.
-    """
-    return bool(visit.trials) and visit.trials[0].scale.policies > 0
-
-
-def _first_scale(cluster: Cluster, visit: Visit, settings: Settings) -> documents.ScaleChange | None:
+class _FirstScale:
     """The proof of the scale of the visit's first trial, which was made with the dataplane or with the servers."""
-    if not visit.trials:
-        return None
-    return scale.change_scale(
-        scale.begin(visit.trials[0].scale, visit.trials[0].position),
-        lambda _scale: (),
-        lambda wanted: cluster.count_scale(visit, settings, wanted),
-        turn_order.scale_lease_s(settings.environment),
-        log,
-    )
+
+    def __init__(self, cluster: Cluster, visit: Visit, settings: Settings) -> None:
+        self._cluster, self._visit, self._settings = cluster, visit, settings
+        self.proof: documents.ScaleChange | None = None
+
+    def prove_without_servers(self) -> None:
+        """Prove it unless agents count it only where servers run, as policies that select these.
+
+        It's done before these have addresses, since kube-proxy's count waits for what they change.
+        """
+        if not any(trial.scale.policies for trial in self._visit.trials[:1]):
+            self.prove()
+
+    def prove(self) -> None:
+        """Count it on the nodes, unless that is done; nothing where the visit has no trials."""
+        if self.proof is not None or not self._visit.trials:
+            return
+        first = self._visit.trials[0]
+        self.proof = scale.change_scale(
+            scale.begin(first.scale, first.position),
+            lambda _scale: (),
+            lambda wanted: self._cluster.count_scale(self._visit, self._settings, wanted),
+            turn_order.scale_lease_s(self._settings.environment),
+            log,
+        )

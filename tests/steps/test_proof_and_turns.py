@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -12,6 +13,7 @@ import pytest
 from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.factors import Scale
+from steps.catalogue.options import Settings
 from steps.cluster.port import Cluster
 from steps.domain import Change, Moment, Placement, ScaleSign, Sign, SwitchCost, Visit
 from steps.measurement.monitors import monitor_http
@@ -41,6 +43,7 @@ class Fake:
     def __init__(self, source: str | None, dataplane: str = "lab-iptables") -> None:
         self.source, self.dataplane = source, dataplane
         self.unready = ""
+        self.no_servers = ""
         self.stuck = False
         self.calls: list[str] = []
         self.measured_nodes = NODES
@@ -92,9 +95,13 @@ class Fake:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def prepare(self, *_: object) -> list[Placement]:
-        self.calls.append("prepare")
-        raise Problem("server: InvalidImageName")
+    def prepare(self, _visit: Visit, _settings: Settings, meanwhile: Callable[[], None]) -> list[Placement]:
+        self.calls.append("create servers")
+        meanwhile()
+        if self.no_servers:
+            raise Problem(self.no_servers)
+        self.calls.append("servers have addresses")
+        return []
 
 
 @pytest.fixture
@@ -205,12 +212,12 @@ def test_measuring_steps_end_with_the_reason_where_a_server_does_not_start(fake:
 
 def test_visit_without_servers_is_proven_but_fails_and_is_cleared_without_waiting(fake: Fake, tmp_path: Path) -> None:
     """The switch is made, so that its proof tells whether it must be left."""
-    fake.source = None
+    fake.source, fake.no_servers = None, "server: InvalidImageName"
     configured = configure.configure(
         CHOSEN.model_dump_json(), "01", tmp_path / documents.CONFIGURE, tmp_path / documents.PREPARE
     )
     assert (configured.measures, configured.scaled) == ([], configure.UNSCALED)
-    before = ["await turn", "configure", "await switch", "count scale", "prepare"]
+    before = ["await turn", "configure", "await switch", "create servers", "count scale"]
     assert fake.calls == [*before, "clear"], "half of the servers would keep the visit waiting"
     assert documents.read_document(tmp_path / documents.CONFIGURE, documents.Configure).error is None
     prepared = documents.read_document(tmp_path / documents.PREPARE, documents.Prepare)
@@ -225,20 +232,14 @@ def test_visit_without_servers_is_proven_but_fails_and_is_cleared_without_waitin
 
 
 @pytest.mark.parametrize("policies", [0, 5])
-def test_policies_are_counted_where_servers_run_and_services_before_they_start(
-    fake: Fake, policies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_policies_are_counted_where_servers_run_and_services_while_they_start(
+    fake: Fake, policies: int, tmp_path: Path
 ) -> None:
     chosen = CHOSEN.model_copy(update={"scales": (Scale(services=3, policies=policies),)})
     assert schedule.make_schedule(chosen)[0].trials[0].scale.policies == policies
-
-    def prepare(*_: object) -> list[Placement]:
-        fake.calls.append("prepare")
-        return []
-
-    monkeypatch.setattr(fake, "prepare", prepare)
     configure.configure(chosen.model_dump_json(), "01", tmp_path / documents.CONFIGURE, tmp_path / documents.PREPARE)
-    last = ["prepare", "count scale"] if policies else ["count scale", "prepare"]
-    assert fake.calls == ["await turn", "configure", "await switch", *last]
+    last = ["servers have addresses", "count scale"] if policies else ["count scale", "servers have addresses"]
+    assert fake.calls == ["await turn", "configure", "await switch", "create servers", *last]
     prepared = documents.read_document(tmp_path / documents.PREPARE, documents.Prepare)
     assert prepared.scale is not None
     assert prepared.scale.error is None

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -141,9 +142,12 @@ class KubernetesCluster:
         def before(standing: Standing, measured: tuple[str, ...]) -> None:
             # before the switch, which every agent goes through with the Services that the first trials have
             first = visit.trials[0].scale if visit.trials else settings.scales[0]
-            cluster_scale.prepare(self._client, probe_pods.sites(standing.nodes, measured), first)
-            if dataplane != AS_IS:
-                self._attempt("what the switch costs will be unknown", self._cni.watch, standing, measured)
+            sites = probe_pods.sites(standing.nodes, measured)
+            with ThreadPoolExecutor(1) as pool:
+                made = pool.submit(cluster_scale.prepare, self._client, sites, first)
+                if dataplane != AS_IS:
+                    self._attempt("what the switch costs will be unknown", self._cni.watch, standing, measured)
+                made.result()
 
         return self._cni.configure(dataplane, before, visit)
 
@@ -247,11 +251,13 @@ class KubernetesCluster:
         """
         self._cni.await_switch(self._standing_of(visit), self.measured_nodes, visit)
 
-    def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
+    def prepare(
+        self, visit: Visit, settings: Settings, meanwhile: Callable[[], None] = lambda: None
+    ) -> list[Placement]:
         """Create servers and Service for the visit's topologies and for the node-to-node canary."""
-        standing = self._standing_of(visit)
+        standing, measured = self._standing_of(visit), self.measured_nodes
         return trial_servers.prepare(
-            self._client, standing, self.measured_nodes, visit, settings, variables=self._variables
+            self._client, standing, measured, visit, settings, variables=self._variables, meanwhile=meanwhile
         )
 
     def _standing_of(self, visit: Visit) -> Standing:

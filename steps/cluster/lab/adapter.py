@@ -1,6 +1,7 @@
 """The lab as a cluster: each verb of the port."""
 
 import shlex
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
@@ -165,7 +166,9 @@ class LabCluster:
         """Nothing: configure has installed the dataplane when it returns."""
         del visit
 
-    def prepare(self, visit: Visit, settings: Settings) -> list[Placement]:
+    def prepare(
+        self, visit: Visit, settings: Settings, meanwhile: Callable[[], None] = lambda: None
+    ) -> list[Placement]:
         """Start the servers of the visit's topologies and of the canary, and wait until they listen."""
         del settings
         _check_sandbox()
@@ -174,6 +177,7 @@ class LabCluster:
             wanted.insert(0, BY_NAME[NODE_TO_NODE])
         tools = served(trial.tool for trial in visit.trials)
         servers.start(servers.needed(wanted, tools))
+        meanwhile()
         return [servers.placement(topology, tools) for topology in wanted]
 
     def turns(self, visit: Visit) -> str | None:

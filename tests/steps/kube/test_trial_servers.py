@@ -13,7 +13,7 @@ from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.measurement import client_network
 from tests.steps.kube import fake_kubelet
-from tests.steps.kube.bench import EVERY, MEASURED, PLACES, Bench, every_pod, settings, visit
+from tests.steps.kube.bench import EVERY, MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, settings, visit
 from tests.steps.kube.fake_api import NAMESPACE, KilledError
 
 
@@ -106,6 +106,31 @@ def test_placements_are_complete() -> None:
     assert not any(name.startswith(("reach", "look")) for name in pods)
     for placement in every.values():
         client_network.check_place(placement, "prod")
+
+
+def test_what_is_done_meanwhile_is_done_once_the_servers_exist_and_before_one_is_waited_for() -> None:
+    bench = Bench()
+    there: list[set[str]] = []
+    bench.kubelet.unplaced = lambda _pod: None if there else "0/3 nodes are available"
+
+    def place() -> None:
+        there.append(set(bench.kubelet.pods()))
+        for pod in bench.kubelet.pods().values():
+            del pod["status"]
+            bench.store.put("", "pods", pod)
+        bench.kubelet.act()
+
+    found = trial_servers.prepare(
+        bench.client,
+        bench.standing,
+        MEASURED,
+        visit("pod-to-pod"),
+        settings(),
+        variables=WITH_IMAGE,
+        meanwhile=place,
+    )
+    assert [placement.topology for placement in found] == ["node-to-node", "pod-to-pod"]
+    assert [names >= {"server", "server-host", "monitor-0", "monitor-1"} for names in there] == [True]
 
 
 def test_node_interface_comes_from_the_probe() -> None:

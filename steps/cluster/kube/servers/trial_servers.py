@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -71,11 +71,13 @@ def prepare(
     settings: Settings,
     *,
     variables: Mapping[str, str] = os.environ,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Placement]:
     """Create servers and their Service for the visit's topologies and the canary, and wait until all have addresses.
 
     Each visit gets new pods, whose interfaces, connections and MTU are those of the present dataplane; only monitors
     in the nodes' own networks stay. Programs start while the clients' pods do; `await_ready` waits for them.
+    `meanwhile`: called while the pods get their addresses.
 
     Raises:
         Unsupported: no image, or no client outside.
@@ -103,7 +105,8 @@ def prepare(
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None else None
     made = manifests(wanted, places, image, tools, deadline_s(visit, settings), token, visit.visit, beyond)
     stays = monitors.ensure_on_nodes(client, places, image) if monitors.are_needed_on_nodes(wanted) else {}
-    named = stays | {pod["metadata"]["name"]: pod for pod in workload.ensure_pods(made, is_up=pods.has_address)}
+    started = workload.ensure_pods(made, is_up=pods.has_address, meanwhile=meanwhile)
+    named = stays | {pod["metadata"]["name"]: pod for pod in started}
     services = workload.services()
     if BALANCED in others:
         services[f"{SERVICE}-{BALANCED}"] = await_address(client, TRIALS, f"{SERVICE}-{BALANCED}")

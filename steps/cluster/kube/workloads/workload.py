@@ -93,6 +93,7 @@ class Workload:
         is_up: Condition = is_ready,
         *,
         each: bool = False,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> list[Object]:
         """Create exactly these pods in this order, and wait until they are ready. One that differs is replaced.
 
@@ -102,6 +103,7 @@ class Workload:
             is_up: what is waited for instead of readiness.
             each: the wait goes on until each pod is ready or never will be, so that the error names all of those;
                 otherwise it ends with the first of them, or with a pod that the API server refuses.
+            meanwhile: called while they start.
 
         Raises:
             AlteredError: one differs from its manifest.
@@ -114,6 +116,7 @@ class Workload:
         self._remove(stale)
         missing = [name for name in wanted if name not in there or there[name] in stale]
         refused = self._create_pods([wanted[name] for name in missing], each=each)
+        meanwhile()
         began = time.monotonic()
         found = self._awaited(wanted.keys() - refused.keys(), timeout_s, is_up, each=each)
         if altered := _altered(found, wanted):

@@ -31,7 +31,7 @@ SWITCH_S: Final = 90.0
 AFTER_S: Final = 75.0
 """How long the observation after the last trial waits for missing signs."""
 
-_POLL_S: Final = 1.0
+_POLL_S: Final = 0.5
 _FIRST_POLL_S: Final = 0.3
 """After the trials most signs are there as soon as the probe pods have reported."""
 _AFTER_POLL_S: Final = 0.5
