@@ -26,6 +26,9 @@ _BACKLOG: Final = 4096
 _OPEN: Final = 256
 """More than clients connect at once."""
 
+_UNDER_WAY: Final = {0, errno.EINPROGRESS}
+"""What a connect that was begun returns."""
+
 _TIMEOUT_S: Final = 1.0
 _MOST_ERRORS: Final = 20
 _USAGE: Final = "usage: python -m steps.tools.connect_probe serve PORT [ADDRESS] | probe ADDRESS PORT SECONDS [CLIENTS]"
@@ -37,8 +40,8 @@ OBSERVATIONS: Final = {0.99: 100, 0.999: 1000}
 class ProbeReport(TypedDict):
     """The probe's output.
 
-    Times are of connect() alone, None if none succeeded, and the 99.9th percentile also if too few did; `error` is the
-    last one. `cpu_s`: of this program, user and system.
+    Times are of connect() alone, None if too few succeeded for the percentile; `error` is the last one. `duration_s`:
+    while connects were begun, and until the last of them that succeeded. `cpu_s`: of this program, user and system.
     """
 
     connects_per_s: float | None
@@ -67,9 +70,9 @@ def summarise(
     ordered = sorted(times_s)
     return {
         "connects_per_s": len(ordered) / duration_s if ordered and duration_s > 0 else None,
-        "p50_s": quantile(ordered, 0.50),
-        "p99_s": quantile(ordered, 0.99),
-        "p999_s": quantile(ordered, 0.999) if len(ordered) >= OBSERVATIONS[0.999] else None,
+        "p50_s": percentile(ordered, 0.50),
+        "p99_s": percentile(ordered, 0.99),
+        "p999_s": percentile(ordered, 0.999),
         "count": len(ordered),
         "errors": errors,
         "error": error,
@@ -78,71 +81,101 @@ def summarise(
     }
 
 
-def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank quantile, which is one of the times."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The nearest-rank percentile, which is one of the times; None if there are too few for it: see `OBSERVATIONS`."""
+    if len(ordered) < OBSERVATIONS.get(share, 1):
+        return None
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+class _Connects:
+    """What became of the connects of a probe so far."""
+
+    def __init__(self) -> None:
+        self._times_s: list[float] = []
+        self._errors = self._in_a_row = 0
+        self._last: str | None = None
+
+    @property
+    def fail_for_good(self) -> bool:
+        """Whether so many failed in a row that no more are begun."""
+        return self._in_a_row >= _MOST_ERRORS
+
+    def succeeded(self, seconds: float) -> None:
+        self._times_s.append(seconds)
+        self._in_a_row = 0
+
+    def failed(self, error: str) -> None:
+        self._errors, self._in_a_row, self._last = self._errors + 1, self._in_a_row + 1, error
+
+    def report(self, duration_s: float) -> ProbeReport:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return summarise(self._times_s, self._errors, self._last, duration_s, used.ru_utime + used.ru_stime)
+
+
+def _socket(address: str, more: int = 0) -> socket.socket:
+    """A TCP socket for a connect to the address. `more`: of its type's bits."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    client = socket.socket(family, socket.SOCK_STREAM | more)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    return client
 
 
 def probe(address: str, port: int, seconds: float) -> ProbeReport:
     """Connect and reset, one after another, for so many seconds; stop after some failures in a row."""
     clock = time.perf_counter
-    times: list[float] = []
-    errors = in_a_row = 0
-    last: str | None = None
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    found = _Connects()
     began = now = clock()
-    while now - began < seconds and in_a_row < _MOST_ERRORS:
-        with socket.socket(family, socket.SOCK_STREAM) as client:
+    while now - began < seconds and not found.fail_for_good:
+        with _socket(address) as client:
             client.settimeout(_TIMEOUT_S)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             start = clock()
             try:
                 client.connect((address, port))
             except OSError as error:
-                errors, in_a_row, last = errors + 1, in_a_row + 1, str(error)
+                found.failed(str(error))
             else:
-                times.append(clock() - start)
-                in_a_row = 0
+                found.succeeded(clock() - start)
         now = clock()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return summarise(times, errors, last, now - began, used.ru_utime + used.ru_stime)
+    return found.report(now - began)
 
 
 def probe_at_once(address: str, port: int, seconds: float, clients: int) -> ProbeReport:
-    """Keep so many connects under way for so many seconds; each is over when this program sees it. See `probe`."""
+    """Keep so many connects under way for so many seconds, then wait for those that are. See `probe`.
+
+    Each is over when this program sees it, or at its timeout, so that a lost packet is an error and not left out.
+    """
     clock = time.perf_counter
-    times: list[float] = []
-    errors = in_a_row = 0
-    last: str | None = None
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    found = _Connects()
     waiting: dict[socket.socket, float] = {}  # in the order of their beginnings
     with selectors.DefaultSelector() as selector:
-        began = now = clock()
-        while now - began < seconds and in_a_row < _MOST_ERRORS:
-            for _ in range(clients - len(waiting)):
-                client = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                selector.register(client, selectors.EVENT_WRITE)
-                waiting[client] = clock()
-                with contextlib.suppress(OSError):  # the socket keeps the error
-                    client.connect((address, port))
-            connected = {key.fd for key, _ in selector.select(_TIMEOUT_S)}
+        began = now = ended = clock()
+        while (begins := now - began < seconds and not found.fail_for_good) or waiting:
+            for _ in range(clients - len(waiting) if begins else 0):
+                client = _socket(address, socket.SOCK_NONBLOCK)
+                start = clock()
+                if (code := client.connect_ex((address, port))) in _UNDER_WAY:
+                    selector.register(client, selectors.EVENT_WRITE)
+                    waiting[client] = start
+                else:  # such an error is not kept for SO_ERROR, by which the connect would have succeeded
+                    found.failed(os.strerror(code))
+                    client.close()
+            oldest = next(iter(waiting.values()), now)
+            connected = {key.fd for key, _ in selector.select(max(0.0, oldest + _TIMEOUT_S - clock()))}
             now = clock()
-            late = {client for client, start in waiting.items() if now - start > _TIMEOUT_S}
+            ended = min(now, began + seconds) if begins else ended
+            late = {client for client, start in waiting.items() if now - start >= _TIMEOUT_S}
             for client in [each for each in waiting if each in late or each.fileno() in connected]:
                 code = errno.ETIMEDOUT if client in late else client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if code:
-                    errors, in_a_row, last = errors + 1, in_a_row + 1, os.strerror(code)
+                    found.failed(os.strerror(code))
                 else:
-                    times.append(now - waiting[client])
-                    in_a_row = 0
+                    found.succeeded(now - waiting[client])
+                    ended = now
                 selector.unregister(client)
                 del waiting[client]
                 client.close()
-        for client in waiting:
-            client.close()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return summarise(times, errors, last, now - began, used.ru_utime + used.ru_stime)
+    return found.report(ended - began)
 
 
 def serve(port: int, *, ready: Callable[[int], None] | None = None, address: str = "::") -> None:

@@ -90,10 +90,9 @@ def times_of(
 ) -> Times:
     """The figures of single times. `failed`, `duration_s`, `clock_skew_s`, `error`: as in `Times`."""
     ordered = sorted(seconds)
-    enough = len(ordered) >= connect_probe.OBSERVATIONS[0.99]
     return Times(
-        p50_s=connect_probe.quantile(ordered, 0.5),
-        p99_s=connect_probe.quantile(ordered, 0.99) if enough else None,
+        p50_s=connect_probe.percentile(ordered, 0.5),
+        p99_s=connect_probe.percentile(ordered, 0.99),
         worst_s=ordered[-1] if ordered and not failed else None,
         observed=len(ordered),
         failed=failed,

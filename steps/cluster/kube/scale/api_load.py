@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from steps.cluster.kube.api.client import Client
-from steps.tools.connect_probe import quantile
+from steps.tools.connect_probe import percentile
 
 AT_ONCE: Final = 8
 """Calls in parallel: the API server's default limits (priority and fairness) let far more of one client wait."""
@@ -50,7 +50,7 @@ class ApiLoad:
 
     def read_s(self, share: float) -> float | None:
         """The duration of a read that this share of them does not exceed; None: there was no read."""
-        return quantile(sorted(self.reads_s), share)
+        return percentile(sorted(self.reads_s), share)
 
     @property
     def sentence(self) -> str:
@@ -101,5 +101,6 @@ def in_parallel(load: ApiLoad, calls: Iterable[Callable[[], object]], at_once: i
 
 def _durations(found_s: Sequence[float]) -> str:
     ordered = sorted(found_s)
-    shown = (quantile(ordered, share) for share in (0.5, 0.99, 1.0))
-    return "{:.0f} ms (99%: {:.0f}, longest: {:.0f})".format(*(1000 * each for each in shown if each is not None))
+    shown = {"": percentile(ordered, 0.5), "99%: ": percentile(ordered, 0.99), "longest: ": ordered[-1]}
+    median, *others = (f"{name}{1000 * each:.0f}" for name, each in shown.items() if each is not None)
+    return f"{median} ms ({', '.join(others)})"
