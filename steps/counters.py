@@ -47,3 +47,8 @@ class Counters(StrictModel):
     cores: Annotated[tuple[CoreTimes, ...], Field(max_length=8_192, fail_fast=True)] = ()
     memory_used_bytes: _Bytes | None = None
     interfaces: dict[str, InterfaceTraffic] = Field(default_factory=dict, max_length=100_000)
+
+    @property
+    def counted_at(self) -> str:
+        """The machine whose cores were counted, or else the node."""
+        return self.machine or self.node

@@ -77,7 +77,7 @@ Output = Annotated[str, Field(max_length=10**9)]
 """What a program wrote, as long as the document's size permits."""
 
 Readings = Annotated[
-    dict[str, Annotated[tuple[Counters, ...], Field(max_length=MOST_READINGS, fail_fast=True)]],
+    dict[str, Annotated[tuple[Counters, ...], Field(min_length=1, max_length=MOST_READINGS, fail_fast=True)]],
     Field(max_length=16),
 ]
 """By monitored node."""

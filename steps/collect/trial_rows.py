@@ -143,9 +143,12 @@ def _nodes(document: TrialDocument, attempt: Attempt, baseline: dict[str, float]
 def _cpu_s_per_gbit(
     document: TrialDocument, attempt: Attempt, found: Result, baseline: dict[str, float]
 ) -> float | None:
-    """CPU-seconds above idle of all nodes per Gbit; None where a node or its baseline is missing."""
+    """CPU-seconds above idle of all nodes per Gbit; None where a node or its baseline is missing.
+
+    Nodes that are containers of one machine, as of kind, all have the counters of that machine, which count once.
+    """
     gbit = (results.payload_bps(found) or 0.0) * found.duration_s / _GIGA
-    cpu_s = 0.0
+    by_machine: dict[str, float] = {}
     for node in document.placement.monitors:
         readings = attempt.readings.get(node.node)
         if not readings or node.node not in baseline:
@@ -154,8 +157,9 @@ def _cpu_s_per_gbit(
         busy = monitor.busy_ratio(before, after)
         if busy is None:
             return None
-        cpu_s += (busy - baseline[node.node]) * (after.at_s - before.at_s) * len(after.cores)
-    return cpu_s / gbit if document.placement.monitors and gbit > 0 else None
+        above_idle_s = (busy - baseline[node.node]) * (after.at_s - before.at_s) * len(after.cores)
+        by_machine.setdefault(after.counted_at, above_idle_s)
+    return sum(by_machine.values()) / gbit if by_machine and gbit > 0 else None
 
 
 def _nat_share(document: TrialDocument, attempt: Attempt, found: Result) -> float | None:

@@ -13,13 +13,12 @@ from steps.domain import Placement, Trial
 from steps.measurement import results
 from steps.measurement.attempts import Client, lost_monitor_flags
 from steps.measurement.monitors.interference import InterferenceGate
-from steps.measurement.monitors.sampler import Sampler
+from steps.measurement.monitors.sampler import Sampler, reading_interval_s
 from steps.measurement.trials import BEGUN, PASSED
 from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
 from steps.tools.failure import Failure
 from steps.tools.programming import PROGRAM
-from steps.tools.tool import interval_s
 
 
 def time_trial(
@@ -70,7 +69,7 @@ def time_trial(
 def _attempt(client: Client, trial: Trial, work: Callable[[Trial], str]) -> tuple[Attempt, dict[str, str]]:
     started_at, began = datetime.now(UTC), time.monotonic()
     stdout, error = "", None
-    with Sampler(client.placement.monitors, interval_s(trial.duration_s), client.foreign) as sampler:
+    with Sampler(client.placement.monitors, reading_interval_s(trial.duration_s), client.foreign) as sampler:
         try:
             stdout = work(trial)
         except Problem as problem:

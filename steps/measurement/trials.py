@@ -19,6 +19,7 @@ from steps.domain import Placement, Trial
 from steps.measurement import client_network, results
 from steps.measurement.attempts import Client, lost_monitor_flags
 from steps.measurement.monitors.interference import ForeignCpu, InterferenceGate
+from steps.measurement.monitors.sampler import reading_interval_s
 from steps.measurement.turns.turn_taker import Turn, TurnTaker
 from steps.settings import turn_order
 from steps.tools import bounds
@@ -142,8 +143,8 @@ def _measure(
     tool = trial.program
     omit_s = tool.omit_s(settings.omit_s)
     command = client_command(client.placement, trial, settings)
-    seconds, every_s = _lasts_s(trial, settings), interval_s(trial.duration_s)
-    output_bytes = bounds.output_bytes(seconds, trial.streams, every_s)
+    seconds, every_s = _lasts_s(trial, settings), reading_interval_s(trial.duration_s)
+    output_bytes = bounds.output_bytes(seconds, trial.streams, interval_s(trial.duration_s))
     task = results.task(trial, omit_s)
     attempts: list[Attempt] = []
     while True:

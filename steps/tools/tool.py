@@ -1,5 +1,6 @@
 """The entry of a measuring program: one `Tool`, which its file in this folder makes. Pure."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ RESERVED_PORTS: Final = frozenset({MONITOR_PORT, 5204, 5205})
 """Of the nodes' monitors, of the probes of a switch and of readiness, and of the lab's evidence."""
 
 _SHORT_INTERVAL_BELOW_S: Final = 5
+_MOST_REPORTS: Final = 600
+_LONGEST_INTERVAL_S: Final = 60
+"""The longest that iperf3 takes."""
 
 PYTHON: Final = "python"
 """The first word of a command for this project's own Python, wherever that is installed."""
@@ -229,5 +233,7 @@ def here(argv: Sequence[str]) -> list[str]:
 
 
 def interval_s(duration_s: float) -> float:
-    """The interval of the reports and readings of a trial: half a second, or a second where it is long."""
-    return 0.5 if duration_s < _SHORT_INTERVAL_BELOW_S else 1.0
+    """The interval of a program's reports: half a second, a second in a long trial, and more in one of many minutes."""
+    if duration_s < _SHORT_INTERVAL_BELOW_S:
+        return 0.5
+    return float(min(_LONGEST_INTERVAL_S, max(1, math.ceil(duration_s / _MOST_REPORTS))))

@@ -17,6 +17,7 @@ from analysis.sql import database
 from analysis.sql.view_statements import VIEWS
 from analysis.store import compaction
 from analysis.store.storage import urls
+from analysis.store.storage.bucket import Bucket
 from analysis.store.store import Store
 from tests.analysis.stored import rows, shown, write_older
 
@@ -206,3 +207,18 @@ def test_silent_s3_endpoint_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Unsupported, match="the endpoint did not answer in time"):
             database.connect(Store("s3://bucket/x"))
         assert time.monotonic() - began < 30
+
+
+def test_object_whose_content_fails_midway_is_not_there(store: Store) -> None:
+    """Pyarrow stores what was written so far, which would be read as the whole."""
+    address = urls.parse_url(f"{store.url}/raw")
+    bucket = Bucket(address)
+
+    def write() -> None:
+        with bucket.replacing("run/document.json") as out:
+            out.write(b"half of")
+            raise OSError("the disk can't be read")
+
+    with pytest.raises(OSError, match="the disk"):
+        write()
+    assert not bucket.exists("run/document.json")

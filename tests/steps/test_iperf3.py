@@ -125,6 +125,21 @@ def test_duplicated_datagrams_make_loss_null_and_flagged(lost: list[int]) -> Non
     assert "duplicate-packets" in found.flags
 
 
+def test_stream_that_delivered_only_while_warming_up_is_missing() -> None:
+    document = json.loads(recorded("udp-reverse-3.21"))
+    end, start = document["end"], document["start"]["test_start"]
+    socket = end["streams"][0]["udp"]["socket"]
+    end["streams"].append({"udp": {**end["streams"][0]["udp"], "socket": socket + 2}})
+    start["num_streams"], start["omit"] = 2, 1
+    warm_up = {**document["intervals"][0]["streams"][0], "omitted": True}
+    for interval in document["intervals"]:
+        interval["streams"].append({**interval["streams"][0], "socket": socket + 2, "bytes": 0})
+    document["intervals"].insert(0, {"streams": [warm_up, {**warm_up, "socket": socket + 2}]})
+    found = iperf3.read(task_of(document), (), Output(json.dumps(document).encode()))
+    assert isinstance(found, Failure)
+    assert "stream 2 of 2 delivered nothing" in found.reason
+
+
 def test_zero_loss_is_no_duplicate() -> None:
     assert "duplicate-packets" not in losing([0, 0]).flags
 

@@ -14,8 +14,9 @@ from analysis.errors import Problem
 from analysis.store.schema import NODE_USAGE
 from steps.counters import MODES, CoreTimes, Counters
 from steps.domain import Monitor
-from steps.measurement.monitors import monitor, monitor_http
+from steps.measurement.monitors import monitor, monitor_http, sampler
 from steps.measurement.monitors.sampler import read
+from steps.tools.tool import interval_s
 from tests.steps.builders import counters
 
 deltas = st.fixed_dictionaries({mode: st.floats(0, 1) for mode in MODES})
@@ -183,3 +184,19 @@ def test_measure_step_imports_no_heavy_package() -> None:
     program = f"import sys, steps.measurement.trials; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("duration_s", "report_s", "reading_s"), [(1, 0.5, 0.5), (10, 1, 1), (150, 1, 1)])
+def test_short_trials_are_read_as_often_as_their_programs_report(
+    duration_s: int, report_s: float, reading_s: float
+) -> None:
+    assert (interval_s(duration_s), sampler.reading_interval_s(duration_s)) == (report_s, reading_s)
+
+
+@given(st.integers(1, 86_400))
+def test_number_of_readings_and_reports_is_bounded(duration_s: int) -> None:
+    """Those of a day on large nodes would not fit into the memory of a step."""
+    assert duration_s / sampler.reading_interval_s(duration_s) <= sampler.MOST_READINGS
+    assert duration_s / interval_s(duration_s) <= 1440
+    assert interval_s(duration_s) <= 60, "iperf3 takes no more"
+    assert interval_s(duration_s) <= sampler.reading_interval_s(duration_s)

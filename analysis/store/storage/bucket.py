@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from analysis.store.storage import urls
-from analysis.store.storage.folder import Entry, TooLargeError, check_parts, copy_bounded
+from analysis.store.storage.folder import MOST_FILES, Allowance, Entry, TooLargeError, check_parts, copy_bounded
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -44,12 +44,21 @@ class Bucket:
     def replacing(self, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:  # noqa: ARG002 - it always is
         """A stream whose content becomes an object at the end of the block, as it is, even if its name ends in .gz.
 
+        Where the block fails there is no object: pyarrow stores what was written in any case, and that is deleted.
         Its type is that of its name: a browser would save a page of another type instead of showing it.
         """
         kind = {"Content-Type": _TYPES.get(posixpath.splitext(name)[1], "application/octet-stream")}
         path = f"{self.root}/{name}"
-        with self.filesystem.open_output_stream(path, compression=None, metadata=kind) as stream:
+        stream = self.filesystem.open_output_stream(path, compression=None, metadata=kind)
+        try:
             yield cast("BinaryIO", stream)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                stream.close()
+            with contextlib.suppress(OSError):
+                self.delete(name)
+            raise
+        stream.close()
 
     def entries(self, name: str, *, recursive: bool = False) -> list[Entry]:
         """The objects and prefixes below a prefix; with `recursive` at any depth."""
@@ -83,27 +92,29 @@ class Bucket:
         """Copy an object, or all below a prefix; returns whether there is one of this name.
 
         Raises:
-            TooLargeError: one has more bytes than that, or all have.
+            TooLargeError: there is more of it than that.
         """
         if not self.exists(name):
             return False
         copies = {
             f"{name}/{one.name}": destination / one.name for one in self.entries(name, recursive=True) if one.is_file
         }
+        if len(copies) > MOST_FILES:
+            raise TooLargeError(MOST_FILES, "files")
         for copied in copies:
             check_parts(copied.split("/"))  # a key may have any parts, such as `..`
+        allowance = Allowance(most_bytes)
         with ThreadPoolExecutor(READERS) as pool:
-            left_bytes = most_bytes
-            for copied_bytes in pool.map(
-                lambda copy: self._copy(copy[0], copy[1], most_bytes), (copies or {name: destination}).items()
-            ):
-                left_bytes -= copied_bytes
-                if left_bytes < 0:
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    raise TooLargeError(most_bytes, "bytes")
+            copying = [pool.submit(self._copy, *copy, allowance) for copy in (copies or {name: destination}).items()]
+            try:
+                for each in copying:
+                    each.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
         return True
 
-    def _copy(self, name: str, destination: Path, most_bytes: int) -> int:
+    def _copy(self, name: str, destination: Path, allowance: Allowance) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with self.reading(name) as incoming, destination.open("wb") as out:
-            return copy_bounded(incoming, out, most_bytes)
+            copy_bounded(incoming, out, allowance)

@@ -8,6 +8,7 @@ import errno
 import itertools
 import os
 import stat
+import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -50,6 +51,33 @@ class Entry:
     name: str
     is_file: bool
     modified_s: float
+
+
+class Allowance:
+    """How much may be copied by one call, by all of its threads together."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = self._left_bytes = most_bytes
+        self._lock = threading.Lock()
+
+    def take(self, size_bytes: int) -> None:
+        """Count bytes that are about to be copied.
+
+        Raises:
+            TooLargeError: they are more than are left.
+        """
+        with self._lock:
+            self.require(size_bytes)
+            self._left_bytes -= size_bytes
+
+    def require(self, size_bytes: int) -> None:
+        """Check that so many are left.
+
+        Raises:
+            TooLargeError: they are not.
+        """
+        if size_bytes > self._left_bytes:
+            raise TooLargeError(self._most_bytes, "bytes")
 
 
 class Folder:
@@ -184,20 +212,20 @@ class Folder:
         kind = self._mode(name)
         if kind is None:
             return False
+        allowance = Allowance(most_bytes)
         if not stat.S_ISDIR(kind):
-            self._copy(name, destination, most_bytes)
+            self._copy(name, destination, allowance)
             return True
         destination.mkdir(parents=True, exist_ok=True)
-        copied_bytes = 0
         for entry in self.entries(name, recursive=True):
             if entry.is_file and not any(part.startswith(".") for part in entry.name.split("/")):
-                copied_bytes = self._copy(f"{name}/{entry.name}", destination / entry.name, most_bytes, copied_bytes)
+                self._copy(f"{name}/{entry.name}", destination / entry.name, allowance)
         return True
 
-    def _copy(self, name: str, destination: Path, most_bytes: int, copied_bytes: int = 0) -> int:
+    def _copy(self, name: str, destination: Path, allowance: Allowance) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with self.reading(name) as incoming, destination.open("wb") as out:
-            return copy_bounded(incoming, out, most_bytes, copied_bytes)
+            copy_bounded(incoming, out, allowance)
 
     def _mode(self, name: str) -> int | None:
         with contextlib.suppress(FileNotFoundError), self._folder_of(name) as (folder, file), self._acting():
@@ -232,21 +260,17 @@ def _parts(name: str) -> list[str]:
     return parts
 
 
-def copy_bounded(incoming: BinaryIO, out: BinaryIO, most_bytes: int, copied_bytes: int = 0) -> int:
-    """Copy a file's stream; returns how many bytes were copied, with those of the files before it.
+def copy_bounded(incoming: BinaryIO, out: BinaryIO, allowance: Allowance) -> None:
+    """Copy a file's stream.
 
     Raises:
-        TooLargeError: they are more than that, by the file's size or because it grows.
+        TooLargeError: it has more than the allowance, by its size or because it grows.
     """
-    if copied_bytes + incoming.seek(0, os.SEEK_END) > most_bytes:
-        raise TooLargeError(most_bytes, "bytes")
+    allowance.require(incoming.seek(0, os.SEEK_END))
     incoming.seek(0)
     while chunk := incoming.read(_CHUNK_BYTES):
-        copied_bytes += len(chunk)
-        if copied_bytes > most_bytes:
-            raise TooLargeError(most_bytes, "bytes")
+        allowance.take(len(chunk))
         out.write(chunk)
-    return copied_bytes
 
 
 def check_parts(parts: Iterable[str]) -> None:

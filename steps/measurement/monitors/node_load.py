@@ -35,7 +35,7 @@ def others_ratio(
         client_machine: on which the client ran; None: unknown.
     """
     taken = {m.node: found for m in monitors if len(found := readings.get(m.node, ())) > 1}
-    machines = {node: found[-1].machine or node for node, found in taken.items()}
+    machines = {node: found[-1].counted_at for node, found in taken.items()}
     programs: list[tuple[str | None, float | None]] = []
     if own is not None:
         near = next((machines.get(m.node) for m in monitors if m.side in {"client", "both"}), client_machine)

@@ -1,5 +1,6 @@
 """Read the monitors of a trial before it, in intervals during it, and after it."""
 
+import math
 import threading
 import time
 from collections.abc import Iterable
@@ -11,6 +12,11 @@ from steps.counters import Counters
 from steps.domain import LOCAL, Monitor
 from steps.measurement.monitors import monitor
 from steps.measurement.monitors.interference import ForeignCpu, ForeignCpuReading, foreign_ratio
+from steps.tools.tool import interval_s
+
+MOST_READINGS: Final = 150
+"""Of each node in a trial, some more at its ends. One of a large node takes 150 kB of the step's 256 MiB, and a trial
+may be measured three times."""
 
 _JOIN_S: Final = 15
 """More than the time limit of the slowest monitor."""
@@ -29,6 +35,12 @@ def read(monitored: Monitor) -> Counters:
     from steps.measurement.monitors import monitor_http  # noqa: PLC0415 - slow to import, and needed on a cluster alone
 
     return monitor_http.fetch(monitored.source).model_copy(update={"node": monitored.node})
+
+
+def reading_interval_s(duration_s: float) -> float:
+    """The interval of the readings in a trial of so many seconds."""
+    often_s = interval_s(duration_s)
+    return often_s if duration_s <= often_s * MOST_READINGS else float(math.ceil(duration_s / MOST_READINGS))
 
 
 class Sampler:

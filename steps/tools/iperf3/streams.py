@@ -72,11 +72,13 @@ def _arrived(stream: Figures, *, known: bool) -> float | None:
 
 
 def _received_here(document: Document) -> dict[int | None, float]:
-    """Bytes of each stream by its socket where this end received: its intervals are the receiver's own count."""
+    """Bytes of each stream by its socket where this end received, after the warm-up, by its own intervals."""
     found: dict[int | None, float] = {}
     for interval in document.intervals:
         for stream in interval.streams:
-            if stream.sender is False and stream.bytes is not None and stream.socket is not None:
+            if stream.sender is not False or stream.omitted:
+                continue
+            if stream.bytes is not None and stream.socket is not None:
                 found[stream.socket] = found.get(stream.socket, 0.0) + stream.bytes
     return found
 

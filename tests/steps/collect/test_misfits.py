@@ -1,5 +1,6 @@
 """Documents of something else, figures beyond their columns, and clocks that were set back cost their own rows only."""
 
+import gzip
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.steps.builders import (
     write_run,
 )
 from tests.steps.collect.collected import (
+    BEFORE,
     Row,
     first,
     of_visit,
@@ -159,6 +161,23 @@ def test_run_replanned_by_preflight_is_collected_by_that_plan(tmp_path: Path) ->
     found = tables(tmp_path)
     assert {visit["dataplane_requested"] for visit in found["visits"]} == {"lab-iptables", "lab-nftables"}
     assert {trial["outcome"] for trial in found["trials"]} == {"measured"}
+
+
+@pytest.mark.parametrize("name", ["trial", "reference"])
+def test_node_without_readings_in_a_document_costs_no_other_trial(run: Path, name: str) -> None:
+    whole = tables(run)
+    folder, path = first(run)
+    path = path if name == "trial" else folder / BEFORE
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        content = json.load(file)
+    for attempted in content["attempts"] if name == "trial" else [content]:
+        attempted["readings" if name == "trial" else "idle"] = {"host": []}
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w") as file:
+        json.dump(content, file)
+    found = tables(run)
+    outcomes = [row["outcome"] for row in found["trials"]]
+    assert outcomes.count("failed") == (1 if name == "trial" else 0)
+    assert len(outcomes) == len(whole["trials"])
 
 
 def test_clock_set_back_gives_no_sample_and_no_negative_ratio(run: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.domain import DEALT
 from steps import documents
-from steps.counters import InterfaceTraffic
+from steps.counters import Counters, InterfaceTraffic
 from steps.domain import Monitor, Sign, SwitchCost
 from steps.proof import evaluate
 from steps.settings.settings import choose_settings
@@ -161,6 +161,33 @@ def test_collect_tcp_trial_row(run: Path) -> None:
     assert row["cpu_s_per_gbit"] == pytest.approx(0.4 * 2 * 1.0 / gbit)
     assert row["nat_bytes_per_payload_byte"] is None
     assert "connect_p50_s" not in row
+
+
+@pytest.mark.parametrize(("machines", "factor"), [(("m", "n"), 2), (("m", "m"), 1), ((None, None), 2)])
+def test_cpu_of_nodes_on_one_machine_counts_once(
+    run: Path, machines: tuple[str | None, str | None], factor: int
+) -> None:
+    """As of kind, whose nodes all have the counters of the machine that they are containers of."""
+    names = ("node-a", "node-b")
+
+    def both(*readings: Counters) -> dict[str, tuple[Counters, ...]]:
+        return {
+            name: tuple(each.model_copy(update={"node": name, "machine": machine}) for each in readings)
+            for name, machine in zip(names, machines, strict=True)
+        }
+
+    folder, path = first(run)
+    idle = documents.read_document(folder / BEFORE, documents.CanaryDocument)
+    update = {"idle": both(counters(90.0), counters(90.2, busy=0.02))}
+    documents.write_document(folder / BEFORE, idle.model_copy(update=update))
+    monitors = tuple(
+        Monitor(node=name, side=side, source="local") for name, side in zip(names, ("client", "server"), strict=True)
+    )
+    readings = both(counters(100.0), counters(101.0, busy=0.5))
+    replaced(path, placement=placement(monitors=monitors), attempts=(attempt(readings=readings),))
+    row = trial_row(run)
+    gbit = row["received_bps"] * row["duration_s"] / 1e9
+    assert row["cpu_s_per_gbit"] == pytest.approx(factor * 0.4 * 2 * 1.0 / gbit)
 
 
 def test_collect_connect_trial_row(run: Path) -> None:
