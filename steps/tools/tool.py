@@ -173,6 +173,7 @@ class Tool:
         is_busy: whether a standard output means that the server was still busy, so that nothing was measured yet.
         packages: the programs that it needs beside this project, with the Debian package that brings each.
         version: the command that prints its version; empty: this project's own, which is known.
+        oldest: the oldest version whose output has all that is read; empty: any.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Tool:
     is_busy: Callable[[bytes], bool] = _never_busy
     packages: Mapping[str, str] = field(default_factory=dict)
     version: tuple[str, ...] = ()
+    oldest: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:

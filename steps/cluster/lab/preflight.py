@@ -1,5 +1,6 @@
 """Whether the lab, and each dataplane of it, is possible on this machine: all reasons at once, with remedies."""
 
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -14,9 +15,10 @@ from steps.cluster.lab import capabilities, factors, kernel_support, sandbox
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.kernel_support import Refusal
 from steps.cluster.lab.mechanism import Mechanism, mechanisms
-from steps.cluster.lab.network.programs import Job, package_of, run_one
+from steps.cluster.lab.network.programs import Job, package_of, run_one, version_line
 from steps.domain import Finding
 from steps.namespaces import path
+from steps.tools.tool import Tool
 
 _EVERYWHERE: Final = ("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool")
 _BURDEN: Final = "burden="
@@ -67,12 +69,24 @@ def _not_installed(missing: list[str]) -> Refusal:
 
 def _programs(settings: Settings) -> list[Finding]:
     counting = [program for mechanism in mechanisms(traits()) for program in mechanism.counting_programs]
-    measuring = [program for tool in served(cell.tool for cell in settings.cells) for program in tool.packages]
+    tools = served(cell.tool for cell in settings.cells)
+    measuring = [program for tool in tools for program in tool.packages]
     missing = _absent(dict.fromkeys((*_EVERYWHERE, *measuring, *counting)))
-    if not missing:
-        return []
-    reason, remedy = _not_installed(missing)
-    return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy)]
+    refusals = [_not_installed(missing)] if missing else list(filter(None, map(_outdated, tools)))
+    return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy) for reason, remedy in refusals]
+
+
+def _outdated(tool: Tool) -> Refusal | None:
+    """Why the installed version of a tool is too old, before a run fails each of its trials; None: it isn't."""
+    line = version_line(tool.version) if tool.oldest else None
+    found = re.search(r"\d+(?:\.\d+)+", line or "")
+    if found is None or tuple(map(int, found[0].split("."))) >= tool.oldest:
+        return None
+    oldest = ".".join(map(str, tool.oldest))
+    return (
+        f"{tool.version[0]} {found[0]} is installed, whose output lacks figures that {oldest} and newer ones have",
+        f"install {tool.version[0]} {oldest} or newer, which Debian 12 and Ubuntu 24.04 have",
+    )
 
 
 def _kernel() -> list[Finding]:

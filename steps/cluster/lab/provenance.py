@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +13,8 @@ from steps.catalogue.tools import TOOLS
 from steps.cluster.lab import sandbox
 from steps.cluster.lab.capabilities import in_user_namespace
 from steps.cluster.lab.network import addresses, topology
-from steps.cluster.lab.network.programs import Job, run_one
+from steps.cluster.lab.network.programs import Job, run_one, version_line
 
-_TIMEOUT_S: Final = 5
 _VERSIONS: Final = {
     **{f"{tool.name}_version": tool.version for tool in TOOLS if tool.version},
     "iptables_version": ("iptables-nft", "--version"),
@@ -43,7 +41,7 @@ def read_facts(settings: Settings) -> dict[str, object]:
         "virtualised": "hypervisor" in flags[1].split() if flags else None,
         "cpu_governor": _text(f"{cpufreq}/scaling_governor"),
         "in_user_namespace": in_user_namespace(),
-        **{name: _version(argv) for name, argv in _VERSIONS.items()},
+        **{name: version_line(argv) for name, argv in _VERSIONS.items()},
         "encapsulation": f"VXLAN, id {addresses.TUNNEL_ID}, UDP port {addresses.TUNNEL_PORT}",
         "mtu_bytes": _mtus(settings) if sandbox.is_inside() else None,
         "underlay_offloads": "tso, gso and gro on" if settings.offloads else "tso, gso and gro off",
@@ -85,16 +83,6 @@ def _distribution() -> str | None:
         return platform.freedesktop_os_release().get("PRETTY_NAME")
     except OSError:
         return None
-
-
-def _version(argv: tuple[str, ...]) -> str | None:
-    """The first line of a program's version output; None if it is unavailable."""
-    try:
-        done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=_TIMEOUT_S)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    lines = done.stdout.splitlines()
-    return lines[0].strip() if done.returncode == 0 and lines else None
 
 
 def _text(file: str) -> str | None:

@@ -296,4 +296,5 @@ TOOL: Final = Tool(
     is_busy=is_busy,
     packages={"iperf3": "iperf3"},
     version=("iperf3", "--version"),
+    oldest=(3, 12),
 )

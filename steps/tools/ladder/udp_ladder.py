@@ -137,6 +137,7 @@ def _ladder(name: str, title: str, block_bytes: int) -> Tool:
         once_a_visit=True,
         packages=iperf3.TOOL.packages,
         version=iperf3.TOOL.version,
+        oldest=iperf3.TOOL.oldest,
     )
 
 

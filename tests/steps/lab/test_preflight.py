@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from steps.catalogue.cells import Cell
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
-from steps.cluster.lab import capabilities, sandbox
+from steps.cluster.lab import capabilities, preflight, sandbox
 from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import traits
 from steps.cluster.lab.network import topology
@@ -86,6 +87,28 @@ def test_missing_program_affects_only_its_dataplanes(
     found = [f for f in LabCluster().preflight(settings) if "sandbox" not in f.reason]
     assert {(f.severity, f.subject) for f in found} == {(severity, subject) for subject in subjects}
     assert found[0].sentence == sentence
+
+
+@pytest.mark.parametrize(
+    ("printed", "stops"),
+    [("iperf 3.9 (cJSON 1.7.13)", True), ("iperf 3.12", False), ("iperf 3.22+ x", False), (None, False), ("?", False)],
+)
+def test_iperf3_that_is_too_old_is_refused_before_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    printed: str | None,
+    stops: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    monkeypatch.setattr(preflight, "version_line", lambda _argv: printed)
+    cells = (Cell(topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward"),)
+    found = LabCluster().preflight(settings.model_copy(update={"cells": cells}))
+    old = [f.sentence for f in found if "whose output lacks figures" in f.reason]
+    sentence = (
+        "lab: iperf3 3.9 is installed, whose output lacks figures that 3.12 and newer ones have. "
+        "Install iperf3 3.12 or newer, which Debian 12 and Ubuntu 24.04 have."
+    )
+    assert old == ([sentence] if stops else [])
 
 
 @pytest.mark.parametrize("missing", ["bpftool", "tc"])

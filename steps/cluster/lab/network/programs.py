@@ -3,7 +3,7 @@
 import platform
 import shlex
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +13,9 @@ from steps.catalogue.tools import TOOLS
 from steps.namespaces import command_in
 
 _SHOWN: Final = 300
+_VERSION_S: Final = 5
+"""How long a program may take to print its version."""
+
 _NOT_FOUND: Final = 127
 """The exit code of nsenter, as of a shell, where there is no such program."""
 
@@ -106,3 +109,13 @@ def _run(job: Job) -> subprocess.CompletedProcess[str]:
     if missing is not None:
         raise Problem(f"{missing} is not installed: type `sudo apt-get install -y {package_of(missing)}`.")
     return done
+
+
+def version_line(argv: Sequence[str]) -> str | None:
+    """The first line of what a program prints of its version; None if it is unavailable."""
+    try:
+        done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=_VERSION_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = done.stdout.splitlines()
+    return lines[0].strip() if done.returncode == 0 and lines else None
