@@ -133,6 +133,21 @@ def test_exit_code_of_the_process(argv: list[str], code: int) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(28, "No space left on device"), RuntimeError("can't start new thread")], ids=repr
+)
+@pytest.mark.parametrize("verb", app.VERBS)
+def test_exit_code_1_is_of_verbs_that_measure_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str, error: Exception
+) -> None:
+    def fail(_: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(app, "app", fail)
+    assert app.main([verb]) == (1 if verb in {"run", "submit"} else 2)
+    assert capsys.readouterr().err
+
+
 def test_unknown_query_name_lists_the_known(command: Command, tmp_path: object) -> None:
     done = command("query", "--question=trand", f"--results={tmp_path}")
     assert done.returncode == 2
