@@ -335,13 +335,14 @@ TAKEN = [
 def test_every_variable_that_a_target_takes_reaches_its_program_and_is_never_executed(
     tmp_path: Path, make: Make, probe: str, target: str, where: str
 ) -> None:
-    seen = Seen(tmp_path, make)
-    for name in [name for other, name in TAKEN if other == target]:
-        if where == "environment" and (target, name) in {("plan", "ENVIRONMENT"), ("preflight", "ENVIRONMENT")}:
-            continue
-        more = ["ENVIRONMENT=prod"] if target == "preflight" and name != "ENVIRONMENT" else []
-        words = seen(target, *more, f"{name}={probe}") if where == "argument" else seen(target, *more, **{name: probe})
-        assert any(probe in word for word in words), name
+    seen, names = Seen(tmp_path, make), [name for other, name in TAKEN if other == target]
+    given = {name: f"{name}={probe}" for name in names}
+    if where == "argument":
+        words = seen(target, *(f"{name}={value}" for name, value in given.items()))
+    else:
+        typed = ["ENVIRONMENT=prod"] if target in {"plan", "preflight"} and given.pop("ENVIRONMENT") else []
+        words = seen(target, *typed, **given)
+    assert [name for name, value in given.items() if not any(value in word for word in words)] == []
     assert not (tmp_path / "executed").exists()
 
 
