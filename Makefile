@@ -14,14 +14,15 @@ OTAVA := .venv-otava
 # VERBS, and FLAGS_verb for each: its flags, as variables here. Generated.
 include workflows/cli/variables.mk
 
-# What verb $(1) takes. ENVIRONMENT is set for other programs on many machines, and the lab has only one.
-taken = $(filter-out $(if $(filter run plan preflight,$(1)),ENVIRONMENT),$(FLAGS_$(1)))
+# What verb $(1) takes. ENVIRONMENT is set for other programs on many machines: plan and preflight take it as it is typed
+# here alone, and run, which measures the lab, never.
+foreign = $(or $(filter run,$(1)),$(and $(filter plan preflight,$(1)),$(filter environment%,$(origin ENVIRONMENT))))
+taken = $(filter-out $(if $(call foreign,$(1)),ENVIRONMENT),$(FLAGS_$(1)))
 export $(sort $(foreach verb,$(VERBS),$(call taken,$(verb))))
 
-# What reaches a verb in another way than by a flag.
-OTHERS_undeploy := NAMESPACE
-OTHERS_preflight := NAMESPACE IMAGE
-OTHERS_configure := NAMESPACE IMAGE
+# What reaches a verb in another way than by a flag: of a cluster, where it starts pods. preflight looks at one if it is named.
+OTHERS_preflight := $(if $(call foreign,preflight),,$(if $(filter-out lab,$(value ENVIRONMENT)),NAMESPACE IMAGE))
+OTHERS_configure := NAMESPACE
 OTHERS_settle := NAMESPACE IMAGE
 OTHERS_restore := NAMESPACE IMAGE
 
@@ -49,15 +50,23 @@ ifneq ($(GIVEN),)
 endif
 
 # Credentials in an address would stand in the argument vector of a program: they are refused before there is one.
-authority = $(if $(filter s3://% S3://%,$(value RESULTS)),$(word 2,$(subst /, ,$(subst ://, ,$(value RESULTS)))))
+# SITE and PUSHGATEWAY may be other programs' where they are not for this target.
+addresses = RESULTS $(filter SITE PUSHGATEWAY,$(GIVEN) $(foreach goal,$(MAKECMDGOALS),$(FLAGS_$(goal))))
 keys := ?access_key= &access_key= ?secret_key= &secret_key=
-ifneq ($(strip $(foreach key,$(keys),$(findstring $(key),$(value RESULTS))) $(findstring @,$(authority))),)
-  $(error RESULTS has credentials in it: give them by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by the file that AWS_SHARED_CREDENTIALS_FILE names)
-endif
+# What stands before the first slash of address $(1), unless it is a path; all of it where the secret may have a slash.
+host = $(word 2,$(subst /, ,$(subst ://, ,$(1))))
+authority = $(if $(findstring ://,$(1)),$(if $(filter-out file://% FILE://%,$(1)),$(if $(findstring :,$(host)),$(1),$(host))))
+secrets = $(strip $(foreach key,$(keys),$(findstring $(key),$(1))) $(findstring @,$(authority)))
+remedy_RESULTS := by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by the file that AWS_SHARED_CREDENTIALS_FILE names
+remedy_SITE := $(remedy_RESULTS)
+remedy_PUSHGATEWAY := to no Pushgateway, but the address of one without, such as http://pushgateway.monitoring:9091
+$(foreach name,$(addresses),$(if $(call secrets,$(value $(name))),$(error $(name) has credentials in it: give them $(remedy_$(name)))))
+
+# PYTEST and FLAGS are words in a command line, which the shell divides and unquotes; all others arrive as they are typed.
 
 # The steps' variables, for the verbs that run a step against a cluster
-export BENCHMARK_NAMESPACE ?= $(NAMESPACE)
-export BENCHMARK_IMAGE ?= $(IMAGE)
+export BENCHMARK_NAMESPACE ?= $(value NAMESPACE)
+export BENCHMARK_IMAGE ?= $(value IMAGE)
 
 # $(call flagged,MODULE WORDS,NAMES): a program, with a flag for each of these variables that is set
 flagged = flags=(); for name in $(2); do [ -z "$${!name:-}" ] || { flag=$${name,,}; flags+=("--$${flag//_/-}=$${!name}"); }; done; \
@@ -80,13 +89,15 @@ plan: $(RUN_READY) ## Print what a run would measure, in which order and how lon
 	@$(call command,plan)
 
 .PHONY: preflight
-preflight: $(RUN_READY) ## Print what this machine lacks for a run, and the remedy; takes the flags of run.
+preflight: $(RUN_READY) ## Print what this machine lacks for a run, and the remedy; takes the flags of run. A cluster: make preflight ENVIRONMENT=prod
 	@$(call command,preflight)
 
 .PHONY: image
 image: ## Build the steps' image with docker, podman or buildah: make image IMAGE=registry/dataplane-benchmark:0.1.0 BASE=python:...@sha256:...
 	@for builder in docker podman buildah; do \
-	  if command -v $$builder >/dev/null; then exec $$builder build $(if $(BASE),--build-arg BASE="$(BASE)") --tag "$(or $(IMAGE),dataplane-benchmark:0.1.0)" .; fi; \
+	  if command -v $$builder >/dev/null; then \
+	    exec $$builder build $${BASE:+--build-arg "BASE=$$BASE"} --tag "$${IMAGE:-dataplane-benchmark:0.1.0}" .; \
+	  fi; \
 	done; echo "None of docker, podman and buildah is on PATH, and one of them is needed to build an image." >&2; exit 2
 
 .PHONY: deploy
@@ -142,12 +153,12 @@ PARALLEL := --numprocesses=auto
 
 .PHONY: test
 test: check ## Run every test and check that can run here; prints which could not.
-	@$(BIN)/python -m pytest $(PARALLEL) --reruns=1 $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) --reruns=1 $(value PYTEST)
 
 .PHONY: fuzz
 fuzz: export FUZZ_INPUTS ?= 100000
 fuzz: $(DEV_READY) ## Try 100,000 damaged inputs on each reader, and print the outcomes: make fuzz FUZZ_INPUTS=1000000
-	@$(BIN)/python -m pytest tests/fuzz $(PARALLEL) $(PYTEST)
+	@$(BIN)/python -m pytest tests/fuzz $(PARALLEL) $(value PYTEST)
 
 .PHONY: check
 check: $(DEV_READY) ## Lint, types, the import contract, stale manifests or reference, and whether all tests can be loaded.
@@ -193,7 +204,7 @@ bench-latency: $(RUN_READY) ## What our own probe adds to a time that it takes, 
 .PHONY: bench-sensitivity
 bench-sensitivity: $(RUN_READY) ## Do profiles find what they promise, and twins stay the same: simulated, a minute; then in the lab, some 15 minutes, less with FLAGS=--rounds=12
 	@$(BIN)/python -m benchmarks.simulations.sensitivity
-	@$(BIN)/python -m benchmarks.lab_sensitivity $(FLAGS)
+	@$(BIN)/python -m benchmarks.lab_sensitivity $(value FLAGS)
 
 .PHONY: bench-verdicts
 bench-verdicts: $(RUN_READY) ## What verdicts find and how often they hold, by simulation: those of 0.1.0 against the present ones, and of compare; 4 minutes
@@ -212,7 +223,7 @@ $(OTAVA)/.ready: benchmarks/otava/requirements.lock | $(RUN_READY)
 
 .PHONY: bench-cpu
 bench-cpu: $(RUN_READY) ## How busy the machine is by the kernel's accounts, against the lost progress of soakers: 10 minutes on a quiet machine
-	@$(BIN)/python -m benchmarks.cpu.calibration $(FLAGS)
+	@$(BIN)/python -m benchmarks.cpu.calibration $(value FLAGS)
 
 .PHONY: bench-scale
 bench-scale: $(DEV_READY) ## Trend, report and comparison on a store of 1,000 runs and 10 million samples, against DuckDB by hand, and the trend of a slow bucket: 3 minutes
@@ -249,11 +260,11 @@ clean: ## Delete the virtual environment and all caches; results stay.
 	rm -rf $(VENV) $(OTAVA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(RUN_READY): requirements.lock setup.sh
-	@./setup.sh run '$(PYTHON)' $(VENV) requirements.lock >&2
+	@./setup.sh run $(call quoted,$(value PYTHON)) $(VENV) requirements.lock >&2
 	@touch $@
 	$(refuse_late)
 
 $(DEV_READY): requirements-dev.lock setup.sh
-	@./setup.sh test '$(PYTHON)' $(VENV) requirements-dev.lock >&2
+	@./setup.sh test $(call quoted,$(value PYTHON)) $(VENV) requirements-dev.lock >&2
 	@touch $@ $(RUN_READY)
 	$(refuse_late)

@@ -1,6 +1,7 @@
 """Addresses in messages and documents: without user info, keys and tokens, and without control characters."""
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,7 @@ _HIDDEN: Final = "***"
 _PUBLIC: Final = frozenset({"endpoint_override", "region", "scheme"})
 """The parts of a query whose values are shown."""
 
+_USER: Final = re.compile(r"~[^/]*")
 _DNS_NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _SECRET: Final = re.compile(
     r"((?:[a-z0-9_.-]*[_.-])?(?:key|secret|token|password|passwd|pwd|signature|credential)[a-z0-9_.-]*)=[^&\s]*",
@@ -37,6 +39,21 @@ def shown_address(address: str) -> str:
     place, mark, query = rest.partition("?")
     shown_query = "&".join(map(_shown_part, query.split("&")))
     return f"{scheme}://{login}{_without_secrets(place)}{mark}{shown_query}"
+
+
+def open_home(path: str, variable: str) -> str:
+    """A path that a person typed, with its `~` opened as a shell does. `variable`: what it is the value of.
+
+    Raises:
+        BadInput: it is the home of nobody.
+    """
+    opened = os.path.expanduser(path)  # noqa: PTH111 - pathlib would open ./~x too, and raises RuntimeError
+    if (user := _USER.match(opened)) is not None:
+        shown = shown_address(path)
+        raise BadInput(
+            f"{variable} can't be {shown!r}: {user[0]} is nobody's home here; what is called so is ./{shown}"
+        )
+    return opened
 
 
 def site_problem(sentence: str) -> str:

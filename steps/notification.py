@@ -35,7 +35,14 @@ class _AgainError(Problem):
 
 
 def message(
-    run_id: str, environment: str, status: str, report: str, summary: Summary | None, *, restored: bool
+    run_id: str,
+    environment: str,
+    status: str,
+    report: str,
+    summary: Summary | None,
+    *,
+    restored: bool,
+    unread: str = "",
 ) -> dict[str, Any]:
     """The document that is posted. Chat programs show its `text`: the answer, a line for each dataplane, and how sure.
 
@@ -46,8 +53,13 @@ def message(
         report: the address of its report in the store.
         summary: its summary, if it has one.
         restored: whether the cluster is as it was before.
+        unread: why it is unknown whether it has a summary, as a clause; empty: it is known.
     """
-    headline = summary.headline if summary else f"The run ended as {status} before anything was analysed."
+    unread = f"Its summary can't be read: {unread.rstrip('.')}." if unread else ""
+    ended = (
+        f"The run ended as {status}. {unread}" if unread else f"The run ended as {status} before anything was analysed."
+    )
+    headline = summary.headline if summary else ended
     alarm = f"{summary.alarm} " if summary and summary.alarm else ""
     warning = "" if restored else f" {environment} was NOT put back as it was."
     return {
@@ -62,7 +74,7 @@ def message(
         "at_scale": [group.sentence for group in at_scale.groups_of(summary)] if summary else [],
         "markdown": to_markdown(summary, report) if summary else None,
         "regression": summary.alarm or None if summary else None,
-        "notice": summary.notice if summary else None,
+        "notice": summary.notice if summary else unread or None,
         "trials": summary.trials if summary else None,
         "trials_measured": summary.trials_measured if summary else None,
         "flags": [{"flag": f.flag, "count": f.trials, "meaning": f.meaning} for f in summary.flags] if summary else [],

@@ -9,6 +9,7 @@ import pytest
 
 from tests.ordinary import ROOT
 from workflows.cli import app
+from workflows.flags.run import MeasurementFlags, RunFlags, SubmitFlags
 
 
 class Done(NamedTuple):
@@ -131,6 +132,51 @@ def test_exit_code_of_the_process(argv: list[str], code: int) -> None:
     assert done.returncode == code
     assert (done.stdout == "") == (code != 0)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("flags", [RunFlags, SubmitFlags])
+@pytest.mark.parametrize("space", [" ", "\t", "\n ", "\u00a0"])
+def test_white_space_around_commas_of_a_list_is_left_out(flags: type[MeasurementFlags], space: str) -> None:
+    spaced = flags(
+        protocols=f"tcp,{space}udp", services=f"0{space},{space}100", rounds=f"{space}3{space}", margin=space
+    )
+    assert spaced.options() == flags(protocols="tcp,udp", services="0,100", rounds="3").options()
+    assert spaced.form("cluster")["options"] == "protocols=tcp,udp rounds=3 services=0,100"
+
+
+@pytest.mark.parametrize(
+    ("argv", "flags"),
+    [
+        (["--budget=1h 30m"], ["--budget can't be '1h 30m'"]),
+        (["--rounds=3 seed=1"], ["--rounds can't be '3 seed=1'"]),
+        (
+            ["--protocols=tcp udp", "--block-size=1 kb"],
+            ["--protocols can't be 'tcp udp'", "--block-size can't be '1 kb'"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("verb", ["run", "plan", "preflight"])
+def test_value_that_would_begin_another_option_is_refused_by_its_flag(
+    command: Command, verb: str, argv: list[str], flags: list[str]
+) -> None:
+    done = command(verb, *argv)
+    assert done.returncode == 2
+    assert all(f"{flag}: write one value, or a list with commas" in done.stderr for flag in flags)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(28, "No space left on device"), RuntimeError("can't start new thread")], ids=repr
+)
+@pytest.mark.parametrize("verb", app.VERBS)
+def test_exit_code_1_is_of_verbs_that_measure_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str, error: Exception
+) -> None:
+    def fail(_: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(app, "app", fail)
+    assert app.main([verb]) == (1 if verb in {"run", "submit"} else 2)
+    assert capsys.readouterr().err
 
 
 def test_unknown_query_name_lists_the_known(command: Command, tmp_path: object) -> None:

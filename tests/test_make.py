@@ -97,7 +97,12 @@ def known() -> Mapping[str, tuple[str, ...]]:
         (["run", "profile=smoke"], "make run takes no profile: did you mean PROFILE?"),
         (["plan", "RUN=x"], "make plan takes no RUN, which is for gallery, report: leave it out"),
         (["configure", "DATAPLANES=ebpf"], "make configure takes no DATAPLANES: did you mean DATAPLANE?"),
-        (["preflight", "ENVIRONMENT=prod"], "make preflight takes no ENVIRONMENT, which is for "),
+        (["run", "ENVIRONMENT=prod"], "make run takes no ENVIRONMENT, which is for "),
+        (["preflight", "NAMESPACE=x"], "make preflight takes no NAMESPACE, which is for "),
+        (["preflight", "IMAGE=x", "ENVIRONMENT=lab"], "make preflight takes no IMAGE, which is for "),
+        (["undeploy", "NAMESPACE=x"], "make undeploy takes no NAMESPACE, which is for "),
+        (["configure", "IMAGE=x"], "make configure takes no IMAGE, which is for "),
+        (["plan", "NAMESPACE=x", "ENVIRONMENT=prod"], "make plan takes no NAMESPACE, which is for "),
         (["check", "PYTST=-x"], "make check takes no PYTST, which is near PYTEST: leave it out"),
         (["clean", "PROFILE=x"], "make clean takes no PROFILE, which is for "),
         (["PROFILE=x"], "make help takes no PROFILE, which is for "),
@@ -173,7 +178,7 @@ def test_several_targets_share_their_variables() -> None:
 
 def test_every_target_with_variables_is_a_target() -> None:
     assert set(known()) <= TARGETS
-    assert known()["undeploy"] == ("CONTEXT", "NAMESPACE")
+    assert known()["undeploy"] == ("CONTEXT",)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +258,106 @@ def test_credentials_in_results_are_refused_before_a_program_gets_them(make: Mak
 @pytest.mark.parametrize("address", ["/a@b/c", "s3://b/x@y", "file:///a@b", "s3://b/access_key=x", "s3://b?region=eu"])
 def test_results_without_credentials_are_passed(make: Make, address: str) -> None:
     assert make.flags("query", f"RESULTS={address}") == [f"--results={address}"]
+
+
+@pytest.mark.parametrize("where", ["argument", "environment"])
+@pytest.mark.parametrize(
+    ("target", "name", "address"),
+    [
+        ("site", "SITE", "s3://KEY:s3cret@b/p"),
+        ("site", "SITE", "s3://b?secret_key=s3cret"),
+        ("deploy", "SITE", "s3://KEY:s3c/ret@b/p"),
+        ("query", "RESULTS", "s3://KEY:s3c/s3cret@b/p"),
+        ("deploy", "PUSHGATEWAY", "http://u:s3cret@gateway:9091"),
+        ("deploy", "PUSHGATEWAY", "HTTPS://s3cret@gateway"),
+    ],
+)
+def test_credentials_in_any_address_are_refused_before_a_program_gets_them(
+    make: Make, target: str, name: str, address: str, where: str
+) -> None:
+    done = make(target, f"{name}={address}") if where == "argument" else make(target, **{name: address})
+    assert done.returncode == 2
+    assert f"{name} has credentials in it: give them " in done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_addresses_of_other_targets_and_without_credentials_are_no_fault(make: Make) -> None:
+    assert make.flags("plan", SITE="https://me:s3cret@elsewhere", PUSHGATEWAY="http://u:p@h") == []
+    words = ["SITE=s3://b/p@q", "PUSHGATEWAY=http://gateway:9091"]
+    assert make.flags("deploy", *words) == ["--pushgateway=http://gateway:9091", "--site=s3://b/p@q"]
+
+
+@pytest.mark.parametrize("verb", ["plan", "preflight"])
+def test_environment_is_taken_where_it_is_typed(make: Make, verb: str) -> None:
+    assert make.flags(verb, ENVIRONMENT="production") == []
+    assert make.flags(verb, "ENVIRONMENT=prod", ENVIRONMENT="production") == ["--environment=prod"]
+    assert make.flags("run", ENVIRONMENT="production") == []
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> str:
+    """A value that makes a file where a shell or make executes it."""
+    marked = shlex.quote(str(tmp_path / "executed"))
+    return f"x$(touch {marked})`touch {marked}`$(shell touch {marked})\";touch {marked};'$HOME"
+
+
+class Seen:
+    """make with programs that print their words, and the variables that steps read."""
+
+    SCRIPT = """#!/bin/bash
+printf '%s\\0' "$@" "${BENCHMARK_NAMESPACE:-}" "${BENCHMARK_IMAGE:-}" "${NOTIFY_URL:-}" "${FUZZ_INPUTS:-}"
+"""
+
+    def __init__(self, folder: Path, make: Make) -> None:
+        self._make, self._path = make, f"{folder}:{os.environ['PATH']}"
+        for name in ("docker", "python"):
+            (folder / name).write_text(self.SCRIPT)
+            (folder / name).chmod(0o755)
+
+    def __call__(self, target: str, *words: str, **environment: str) -> list[str]:
+        done = self._make("-o", "check", target, *words, **environment, PATH=self._path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split("\0")
+
+
+# These are words of a command line, which the shell divides.
+DIVIDED = {"PYTEST", "FLAGS"}
+TAKEN = [
+    (target, name)
+    for target, names in [*known().items(), ("preflight", ("NAMESPACE", "IMAGE"))]
+    for name in names
+    if name not in DIVIDED
+]
+
+
+@pytest.mark.parametrize("where", ["argument", "environment"])
+@pytest.mark.parametrize("target", sorted({target for target, _ in TAKEN}))
+def test_every_variable_that_a_target_takes_reaches_its_program_and_is_never_executed(
+    tmp_path: Path, make: Make, probe: str, target: str, where: str
+) -> None:
+    seen, names = Seen(tmp_path, make), [name for other, name in TAKEN if other == target]
+    given = {name: f"{name}={probe}" for name in names}
+    if where == "argument":
+        words = seen(target, *(f"{name}={value}" for name, value in given.items()))
+    else:
+        typed = ["ENVIRONMENT=prod"] if target in {"plan", "preflight"} and given.pop("ENVIRONMENT") else []
+        words = seen(target, *typed, **given)
+    assert [name for name, value in given.items() if not any(value in word for word in words)] == []
+    assert not (tmp_path / "executed").exists()
+
+
+def test_image_is_built_with_what_is_typed(tmp_path: Path, make: Make) -> None:
+    seen = Seen(tmp_path, make)
+    assert seen("image")[:4] == ["build", "--tag", "dataplane-benchmark:0.1.0", "."]
+    words = seen("image", "BASE=python:3 x", "IMAGE=reg/x:1")
+    assert words[:6] == ["build", "--build-arg", "BASE=python:3 x", "--tag", "reg/x:1", "."]
+
+
+def test_words_for_pytest_are_divided_by_the_shell_alone(tmp_path: Path, make: Make) -> None:
+    seen = Seen(tmp_path, make)
+    typed = "-m 'not $slow' -x"
+    for words in (seen("test", f"PYTEST={typed}"), seen("test", PYTEST=typed)):
+        assert words[4:7] == ["-m", "not $slow", "-x"]
 
 
 def test_notification_url_is_passed_by_the_environment_alone(make: Make, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from rich.style import Style
 
 from analysis.console.notices import discard_buffered, print_notice
 from analysis.console.sanitizing import sanitize_standard_error, strip_controls
-from analysis.errors import Problem
+from analysis.errors import Unsupported
 
 
-class UnwritableError(Problem):
+class UnwritableError(Unsupported):
     """The standard output can't be written."""
 
 

@@ -50,7 +50,7 @@ class ImportedTrial:
         nodes: CPU and memory of nodes, as the column `nodes` of `trials` has them.
         flags: reasons for doubt.
         error: why it failed, as a sentence; None: it was measured.
-        test: names the test where two files may be of the same one; empty: unknown.
+        test: names the test, so that another file of the same one is known; empty: unknown.
     """
 
     traffic: Traffic
@@ -79,6 +79,7 @@ class Content:
         idle: CPU and memory of nodes with nothing sent, as the column `idle_nodes` of `visits` has them.
         faults: why parts of it can't be used, as sentences.
         at: the time that the file gives for all of them: when the tool began, or wrote it.
+        figures: stands for all figures of it, where one form of the tool's files does not name tests; else empty.
     """
 
     tool: str
@@ -87,3 +88,4 @@ class Content:
     idle: tuple[Mapping[str, object], ...] = ()
     faults: tuple[str, ...] = ()
     at: datetime | None = None
+    figures: str = ""

@@ -10,6 +10,7 @@ from analysis.errors import Problem
 from steps.imports.content import Content
 from steps.imports.places import Place, Places
 from steps.imports.readers import formats
+from steps.imports.repeats import Repeats
 from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, Tables, run_rows
 from steps.imports.sides import Sides
 from steps.imports.sources import Source
@@ -64,7 +65,7 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
     """
     found: dict[str, list[_Read]] = defaultdict(list)
     faults: dict[str, list[str]] = defaultdict(list)
-    tests: dict[str, str] = {}
+    repeats = Repeats()
     left_out = trials = samples = 0
     for source in sources:
         place = places.place(source.name)
@@ -72,7 +73,7 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
             left_out += 1
             continue
         run = _run_name(place.run)
-        read, why = _read(source, place, tests)
+        read, why = _read(source, place, repeats)
         faults[run] += [f"{source.name}: {reason}" for reason in why]
         if read is None:
             continue
@@ -103,8 +104,8 @@ def _sides(places: Places, files: Iterable[_Read]) -> Sides:
     return Sides.of(places.mapping, dataplanes, topologies)
 
 
-def _read(source: Source, place: Place, tests: dict[str, str]) -> tuple[_Read | None, Sequence[str]]:
-    """A file's measurements, and why it or parts of it can't be used. `tests`: those of earlier files, by their id."""
+def _read(source: Source, place: Place, repeats: Repeats) -> tuple[_Read | None, Sequence[str]]:
+    """A file's measurements, and why it or parts of it can't be used. `repeats`: what earlier files have."""
     try:
         data = source.read()
     except Problem as problem:
@@ -114,15 +115,15 @@ def _read(source: Source, place: Place, tests: dict[str, str]) -> tuple[_Read | 
         return None, [content.reason]
     if not place.dataplane:
         return None, ["nothing names its dataplane: give {dataplane} in the pattern, the mapping, or DATAPLANE for all"]
-    ids = [trial.test for trial in content.trials if trial.test]
-    if twice := next((test for test in ids if test in tests), None):
-        return None, [f"it is of the same test as {tests[twice]}, perhaps from the other end"]
+    digest = hashlib.sha256(data).hexdigest()
+    content, twice = repeats.without_known(digest, content)
+    if not content.trials:
+        return None, twice
     paths = tuple(trial.topology or place.topology for trial in content.trials)
     if not all(paths):
         return None, ["nothing names its topology: give {topology} in the pattern, the mapping, or TOPOLOGY for all"]
-    tests |= dict.fromkeys(ids, source.name)
-    digest = hashlib.sha256(data).hexdigest()
-    return _Read(source.name, digest, place, content, paths), content.faults
+    repeats.add(source.name, digest, content)
+    return _Read(source.name, digest, place, content, paths), [*content.faults, *twice]
 
 
 def _run_name(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from analysis.addresses import open_home
 from analysis.errors import BadInput, Problem
 from steps.bounded_files import read_bounded
 
@@ -37,9 +38,9 @@ def find(given: str) -> list[Source]:
     """The files of a list of files and folders, separated by commas; of folders in the order of their names.
 
     Raises:
-        BadInput: nothing is given, something is not there, or there are too many files.
+        BadInput: nothing is given, a home is nobody's, something is not there, or there are too many files.
     """
-    roots = [Path(part).expanduser() for part in given.split(",") if part.strip()]
+    roots = [Path(open_home(part, "FILES")) for part in given.split(",") if part.strip()]
     if not roots:
         raise BadInput("nothing to import was given: name a file or a folder, as in FILES=results")
     found: dict[Path, Source] = {}

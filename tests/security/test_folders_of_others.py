@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -65,6 +66,30 @@ def test_folder_that_an_access_control_list_lets_others_write_is_found(tmp_path:
     fault = find_fault(shared, TRUSTED)
     assert fault is not None
     assert (fault.path, fault.uid) == (shared, None)
+
+
+@as_root
+@pytest.mark.parametrize("below", ["", "/below"])
+@pytest.mark.parametrize("uid", [0, NOBODY])
+@pytest.mark.parametrize("kind", ["file", "device", "pipe", "link"])
+def test_what_is_no_folder_is_refused_as_none(tmp_path: Path, kind: str, uid: int, below: str) -> None:
+    """Whatever its owner and its mode are: `chmod` or another user's rights make no folder of it."""
+    made = tmp_path / "made"
+    if kind == "file":
+        made.touch()
+    elif kind == "pipe":
+        os.mkfifo(made)
+    elif kind == "link":
+        made.symlink_to("/dev/null")
+    else:
+        os.mknod(made, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    if kind != "link":
+        os.chown(made, uid, 0)
+        made.chmod(0o666)
+    no_folder = "/dev/null" if kind == "link" else made
+    for as_owner in (False, True):
+        with pytest.raises(Unsupported, match=f"^can't use {made}{below}: {no_folder} is no folder; choose another"):
+            trust.use_folder(f"{made}{below}", as_owner=as_owner)
 
 
 @as_root

@@ -1,11 +1,15 @@
 """The tasks that end a run: the figures of the report, and the notification of its verdict."""
 
+import errno
 import json
+import re
+import threading
 from pathlib import Path
 
 import pytest
 
 from analysis.store.store import Store
+from analysis.summary.run import stored as summaries
 from steps.collect import run_rows
 from steps.settings import environment
 from steps.tasks import notify, report
@@ -89,6 +93,79 @@ def test_failed_notification_is_reported_but_no_failure(
     assert sentence in capsys.readouterr().err
     assert receiver.bodies[0]["headline"] is None
     assert not termination_log.exists()
+
+
+@pytest.mark.parametrize("restored", ["Succeeded", "Failed"])
+def test_run_is_notified_of_though_its_store_is_away(
+    termination_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], restored: str
+) -> None:
+    monkeypatch.setenv(environment.ENVIRONMENT, "prod")
+    monkeypatch.setenv(environment.RESULTS, "s3://bucket")
+    for name, value in (("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ACCESS_KEY_ID", "a")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    check_told_without_summary(restored, termination_log, monkeypatch, "can't reach s3://bucket: nothing answers")
+    assert "The run's summary can't be read: can't reach s3://bucket" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("restored", ["Succeeded", "Failed"])
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (MemoryError(), "Memory ran out"),
+        (OSError(errno.EMFILE, "Too many open files"), "[Tt]oo many"),
+        (RuntimeError("can't start new thread"), "No more threads can be started"),
+        (ValueError("odd"), "ValueError: odd"),
+        (None, "the store did not answer within 0.1 s; check BENCHMARK_RESULTS"),
+    ],
+)
+def test_run_is_notified_of_whatever_its_store_does(
+    termination_log: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None, why: str, restored: str
+) -> None:
+    release = threading.Event()
+
+    def find_summary(*_: object) -> None:
+        if error is not None:
+            raise error
+        release.wait(30)
+
+    monkeypatch.setenv(environment.ENVIRONMENT, "prod")
+    monkeypatch.setattr(summaries, "find_summary", find_summary)
+    monkeypatch.setattr(notify, "SUMMARY_S", 0.1 if error is None else 60)
+    check_told_without_summary(restored, termination_log, monkeypatch, why)
+    release.set()
+
+
+def check_told_without_summary(restored: str, termination_log: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    """The run's end is posted with the reason why there is no verdict, and a failed restore still fails the step."""
+    with Receiver().running() as receiver:
+        monkeypatch.setenv(environment.NOTIFY_URL, receiver.url)
+        if restored == "Succeeded":
+            assert notify.notify("Succeeded", restored).notification == "notified: the answer was 200"
+        else:
+            with pytest.raises(SystemExit):
+                notify.notify("Succeeded", restored)
+            assert termination_log.read_text().startswith("what the run changed was not put back")
+    (body,) = receiver.bodies
+    assert re.match(f"prod: The run ended as Succeeded. Its summary can't be read: {why}", body["text"])
+    assert ("prod was NOT put back as it was." in body["text"]) == (restored == "Failed")
+    assert re.match(f"Its summary can't be read: {why}", body["notice"])
+    assert (body["headline"], body["report"]) == (None, None)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_failed_restore_fails_the_workflow_though_nothing_can_be_posted(
+    termination_log: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def post(*_: object) -> int:
+        raise error
+
+    monkeypatch.setenv(environment.ENVIRONMENT, "prod")
+    monkeypatch.setenv(environment.NOTIFY_URL, "http://127.0.0.1:1/")
+    monkeypatch.setattr("steps.notification.post", post)
+    with pytest.raises(SystemExit):
+        notify.notify("Succeeded", "Failed")
+    assert termination_log.read_text().startswith("what the run changed was not put back")
 
 
 @pytest.mark.parametrize(

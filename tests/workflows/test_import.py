@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import BadInput, Problem
+from analysis.errors import BadInput
 from analysis.sql import database
 from analysis.store.store import Store
 from tests.steps.builders import RECORDED
@@ -113,7 +113,7 @@ def test_files_that_a_run_has_are_not_lost_unnoticed(folder: Path, store: Path) 
     run(folder, store)
     before = stored(store)
     (folder / "Cilium" / "4-pod-to-pod.json").unlink()
-    with pytest.raises(Problem, match="with 1 file not among these"):
+    with pytest.raises(BadInput, match="with 1 file not among these"):
         run(folder, store)
     assert stored(store) == before
     assert run(folder, store, replace=True) == 0
@@ -167,6 +167,10 @@ def test_imported_test_that_never_began_is_a_failed_trial_of_the_report(
         ({"files": ""}, "nothing to import was given"),
         ({"files": "/nowhere"}, "/nowhere is not there"),
         ({"mapping": "/nowhere.toml"}, "/nowhere.toml is not there"),
+        ({"mapping": "/"}, "the mapping / can't be used: "),
+        ({"files": "~nobody-here/x"}, "FILES can't be '~nobody-here/x': ~nobody-here is nobody's home here"),
+        ({"files": "/tmp,~nobody-here"}, "FILES can't be '~nobody-here': ~nobody-here is nobody's home here"),
+        ({"mapping": "~nobody-here/x"}, "MAPPING can't be '~nobody-here/x': ~nobody-here is nobody's home here"),
         ({"pattern": "{topology}.json"}, "fits none of the paths"),
         ({"label": "a\nb"}, "a label is"),
     ],
@@ -177,6 +181,15 @@ def test_bad_flags_are_refused_before_anything_is_written(
     with pytest.raises(BadInput, match=reason):
         run(folder, store, **flags)
     assert not store.exists()
+
+
+def test_home_of_this_user_is_opened_in_paths_alone(
+    folder: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~nobody-here.toml").write_text("")
+    assert run(folder, store, files="~/files", mapping="./~nobody-here.toml") == 0
 
 
 def test_measured_runs_are_of_no_imported_environment(folder: Path, store: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import textwrap
@@ -51,6 +52,17 @@ def overlay(tmp_path: Path, text: str, namespace: str = "bench") -> list[Object]
     (tmp_path / "namespace.yaml").write_text(transformer.replace(f"namespace: {OWN}", f"namespace: {namespace}"))
     (tmp_path / "kustomization.yaml").write_text(text)
     return kustomize(tmp_path)
+
+
+def test_kubectl_that_hangs_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\nexec sleep 30\n")
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(kustomization, "_BUILD_TIMEOUT_S", 0.2)
+    values = DeploymentValues(namespace="bench", image="registry/x:1", settings={}, store=ResultStore("s3://b"))
+    with pytest.raises(Unsupported, match=r"kubectl did not build the kustomization within 0\.2 s: "):
+        kustomization.build_objects(values)
 
 
 def of(objects: list[Object], kind: str, name: str) -> Object:

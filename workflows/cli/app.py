@@ -8,7 +8,7 @@ from cyclopts import App, CycloptsError
 from analysis import memory
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal, UnwritableError, printing
-from analysis.errors import INTERRUPTED, BadInput, Problem
+from analysis.errors import INTERRUPTED, BadInput, Problem, Unsupported
 from analysis.store.storage.storage_errors import resource_error
 from steps.measurement.subprocesses import search_everywhere
 
@@ -52,6 +52,9 @@ VERBS: Final = {
 _INTERRUPTIBLE: Final = frozenset({"run", "plan", "preflight"})
 """Verbs that SIGINT ends at once: they have nothing to clean up. The run itself handles signals once it has started."""
 
+_MEASURING: Final = frozenset({"run", "submit"})
+"""Verbs that may have measured something when a resource runs out; of all others no exit code says so."""
+
 app = App(
     name="python -m workflows",
     help=__doc__,
@@ -91,7 +94,7 @@ def _run(argv: list[str]) -> int:
     except (OSError, MemoryError, ImportError, RuntimeError) as error:
         if (sentence := resource_error(error)) is None:
             raise
-        return _fail(sentence, Problem.exit_code)
+        return _fail(sentence, (Problem if argv[:1] and argv[0] in _MEASURING else Unsupported).exit_code)
     return code if isinstance(code, int) else 0
 
 

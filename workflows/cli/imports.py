@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from analysis import formatting
+from analysis.addresses import open_home
 from analysis.console.documents import print_document
 from analysis.console.notices import print_notice
 from analysis.domain import IMPORTED
@@ -57,8 +58,7 @@ def import_results(
         0 where each file was read, 1 where some could not be.
 
     Raises:
-        BadInput: a flag is invalid, or no file could be read.
-        Problem: a stored run has files that are not among these.
+        BadInput: a flag is invalid, no file could be read, or a stored run has files that are not among these.
         Unsupported: the store can't be read or written.
     """
     if _NAME.fullmatch(name) is None:
@@ -92,9 +92,14 @@ def _mapping(path: str) -> MappingFile:
     if not path:
         return NO_MAPPING
     try:
-        return read_mapping(read_bounded(Path(path).expanduser(), _MOST_MAPPING_BYTES), path)
+        data = read_bounded(Path(open_home(path, "MAPPING")), _MOST_MAPPING_BYTES)
     except FileNotFoundError:
         raise BadInput(f"the mapping {path} is not there") from None
+    except BadInput:
+        raise
+    except Problem as problem:
+        raise BadInput(f"the mapping {path} can't be used: {problem}") from None
+    return read_mapping(data, path)
 
 
 def _print_faults(found: importing.Imported) -> None:
@@ -130,7 +135,7 @@ def _refuse_loss(tables: Tables, stored: Mapping[str, Mapping[str, Any]], *, rep
     run_id, digests = str(tables["runs"][0]["run_id"]), digests_of(_facts(tables))
     lost = digests_of(stored.get(run_id, {})) - digests
     if lost and not replace:
-        raise Problem(
+        raise BadInput(
             f"the store has the run {run_id} with {formatting.count(len(lost), 'file')} not among these: import them "
             "all together, give {run} in the pattern or another NAME, or replace it by REPLACE=1"
         )

@@ -35,7 +35,8 @@ _HEAD: Final = """\
 
 Each verb is a target of `make` and a command, and takes the same names: `make plan ROUNDS=4 FOREIGN_CPU_LIMIT=0.1` is
 `.venv/bin/python -m workflows plan --rounds=4 --foreign-cpu-limit=0.1`. But `ENVIRONMENT`, which many machines set for
-other programs, `make` does not hand to run, plan and preflight.
+other programs, `make` hands to plan and preflight only where it is typed, as in `make plan ENVIRONMENT=prod`,
+and never to run.
 """
 
 _OPTIONS_HEAD: Final = """

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.console.commands import report_command
-from analysis.errors import BadInput, Problem
+from analysis.errors import BadInput, Problem, Unsupported
 from analysis.store.index.left_out import LeftOut
 from analysis.store.index.names import is_run_id
 from analysis.store.integrity.unnamed import LOST
@@ -80,15 +80,15 @@ def collect(store: Store, run_id: str) -> CollectedRun | None:
     """Collect a run that was requested by name, if it has raw documents and no valid rows; else returns None.
 
     Raises:
-        Problem: it is still active, or its documents are damaged.
-        Unsupported: the store can't be read or written.
+        Problem: its documents are damaged.
+        Unsupported: it is still active, or the store can't be read or written.
     """
     if run_id in _stored(store, run_id) or store.files.last_put(f"{RAW}/{run_id}") is None:
         return None
     left_out = _left_out(store, run_id).get(run_id)
     with _state(store, run_id) as state:
         if state == "running":
-            raise Problem(f"Run {run_id} is still active: its report is written at its end.")
+            raise Unsupported(f"Run {run_id} is still active: its report is written at its end.")
         return _collect(store, run_id, _why(left_out))
 
 
@@ -166,7 +166,7 @@ def _collect(store: Store, run_id: str, why: str) -> CollectedRun:
     with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as here:
         store.files.fetch(folder, Path(here), MOST_BYTES)
         if not (Path(here) / documents.RUN).exists():
-            raise Problem(f"{store.location(folder)}/{documents.RUN} is missing, which has the run's settings")
+            raise Unsupported(f"{store.location(folder)}/{documents.RUN} is missing, which has the run's settings")
         rows = run_rows(Path(here), run_id, collected_at=ended_at)
     store.write(run_id, rows)
     outcomes = [str(row["outcome"]) for row in rows["trials"]]

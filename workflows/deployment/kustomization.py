@@ -28,6 +28,7 @@ _IMAGE: Final = re.compile(
 )
 _OVERLAY: Final = "overlay"
 _MANIFESTS: Final = "manifests"
+_BUILD_TIMEOUT_S: Final = 120.0
 
 
 _CLUSTER_SCOPED: Final = frozenset(
@@ -158,7 +159,7 @@ def build_objects(values: DeploymentValues) -> list[Object]:
     """The objects to apply.
 
     Raises:
-        Unsupported: kubectl is missing, or can't build the kustomization.
+        Unsupported: kubectl is missing, or can't build the kustomization, or not in time.
     """
     if shutil.which("kubectl") is None:
         raise Unsupported(
@@ -171,9 +172,19 @@ def build_objects(values: DeploymentValues) -> list[Object]:
         overlay.mkdir()
         for file, text in files(values).items():
             (overlay / file).write_text(text, encoding="utf-8")
-        done = subprocess.run(
-            ["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=False, timeout=120
-        )
+        try:
+            done = subprocess.run(
+                ["kubectl", "kustomize", str(overlay)],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_BUILD_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise Unsupported(
+                f"kubectl did not build the kustomization within {_BUILD_TIMEOUT_S:g} s: see what `kubectl version "
+                "--client` waits for, and deploy again."
+            ) from None
     if done.returncode != 0:
         raise Unsupported(f"kubectl can't build the kustomization: {' '.join(done.stderr.split())}")
     objects: list[Object] = [found for found in yaml.safe_load_all(done.stdout) if found]

@@ -1,18 +1,22 @@
 """The flags of run, plan, preflight and submit: one for each option of `steps.catalogue.options`."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import get_annotations
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from cyclopts import Parameter
 
-from steps.catalogue.option_fields import Place
+from analysis.errors import BadInput
+from steps.catalogue.option_fields import Place, shown_option
 from steps.catalogue.options import OPTIONS, Settings
 from steps.settings import environment
 from steps.settings.continued import FindRun, stored_runs
 from steps.settings.settings import choose_settings
 from workflows.flags.common import AsOwner, Context, Format, flag
+
+_COMMA: Final = re.compile(r"\s*,\s*")
 
 Flags = TypeVar("Flags", bound="MeasurementFlags")
 
@@ -29,11 +33,25 @@ class MeasurementFlags:
         return str(getattr(self, name, ""))
 
     def options(self) -> str:
-        """The options without a field of their own in the form, as the form's field `options`."""
-        return " ".join(f"{o.name}={self.typed(o.name)}" for o in OPTIONS if o.read and self.typed(o.name))
+        """The options without a field of their own in the form, as the form's field `options`.
+
+        That field is divided at white space: what stands around the commas of a list is left out.
+
+        Raises:
+            BadInput: a value has white space elsewhere, which would begin another option.
+        """
+        given = {o.name: _COMMA.sub(",", self.typed(o.name).strip()) for o in OPTIONS if o.read}
+        if faults := [
+            f"--{name.replace('_', '-')} can't be {shown_option(value)}: write one value, or a list with commas, "
+            "without white space in it"
+            for name, value in given.items()
+            if len(value.split()) > 1
+        ]:
+            raise BadInput("\n".join(faults))
+        return " ".join(f"{name}={value}" for name, value in given.items() if value)
 
     def form(self, trigger: str) -> dict[str, str]:
-        """The form's fields, filled in."""
+        """The form's fields, filled in; raises BadInput as `options` does."""
         own = {option.name: self.typed(option.name) for option in OPTIONS if option.form}
         return own | {"options": self.options(), "trigger": trigger}
 

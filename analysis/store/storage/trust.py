@@ -4,6 +4,7 @@ A folder that another user owns or may write, or that lies in one, can be swappe
 """
 
 import contextlib
+import errno
 import grp
 import os
 import pwd
@@ -36,6 +37,10 @@ class Fault:
     who: str
 
 
+class _NoFolderError(NotADirectoryError):
+    """A part of a path is there and neither a folder nor a link."""
+
+
 def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     """Check that root may use the folder of a store, or make this process use it as the user who controls it.
 
@@ -47,7 +52,7 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
         create: whether to make missing folders, once it is checked that only root can make others in their place.
 
     Raises:
-        Unsupported: another user controls the folder, and this is not permitted.
+        Unsupported: it is no folder, or another user controls it, and this is not permitted.
     """
     os.environ.pop(RESULTS_OWNER, None)
     if not owner.is_root():
@@ -57,6 +62,8 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
         if find_fault(Path(tempfile.gettempdir()), trusted) is not None:  # as after `sudo -E`
             os.environ["TMPDIR"] = tempfile.tempdir = _TEMPORARY
         fault = find_fault(Path(root), trusted, create=create)
+    except _NoFolderError as error:
+        raise Unsupported(f"can't use {root}: {error.filename} is no folder; choose another RESULTS") from None
     except OSError as error:
         raise Unsupported(f"can't read {root}: {error_reason(error, root)}") from error
     if fault is None:
@@ -83,7 +90,7 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
         create: whether to make missing parts; else the path ends before the first.
 
     Raises:
-        OSError: a part can't be read, or there are too many links.
+        OSError: a part is there and no folder, can't be read, or there are too many links.
     """
     place, links = Path("/"), 0
     waiting = deque(Path(os.path.abspath(path)).parts[1:])  # noqa: PTH100 - links are resolved one by one below
@@ -98,16 +105,18 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
             with contextlib.suppress(OSError):  # it exists, or writing to the folder fails with a sentence
                 found.mkdir()
         try:
-            is_link = found.is_symlink()
+            mode = found.lstat().st_mode
             fault = _fault_at(found, trusted)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
-        if not is_link:
+        if not stat.S_ISLNK(mode):
+            if not stat.S_ISDIR(mode):  # whoever may write it: no folder's rights help here
+                raise _NoFolderError(errno.ENOTDIR, "it is no folder", str(found))
             place = found
             continue
         links += 1
         if links > _MOST_LINKS:
-            raise OSError(40, "too many symbolic links", str(path))
+            raise OSError(errno.ELOOP, "too many symbolic links", str(path))
         target = found.readlink()
         place = Path("/") if target.is_absolute() else place
         waiting.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))

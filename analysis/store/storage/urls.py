@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import unquote
 
-from analysis.addresses import KEYS, shown_address
+from analysis.addresses import KEYS, open_home, shown_address
 from analysis.errors import BadInput
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ _QUERY: Final = frozenset({"endpoint_override", "scheme", "region"})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NEARLY: Final = re.compile(r"(s3|s3a|s3n|arn|file|https?|gs):(?!//)", re.IGNORECASE)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-_USER: Final = re.compile(r"(~[^/]+)")
 
 _KEYS_REMEDY: Final = (
     "give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by the file that AWS_SHARED_CREDENTIALS_FILE "
@@ -115,12 +114,7 @@ def _folder(url: str) -> str:
             url,
             f"{scheme}: lacks its two slashes, as in {scheme}://...; a folder of that name is ./{shown_address(url)}",
         )
-    path = os.path.expanduser(url)  # noqa: PTH111 - pathlib would open ./~x, too
-    if path.startswith("~"):
-        user = _USER.match(path)
-        name = user[1] if user else "~"
-        _refuse(url, f"{name} is nobody's home here; a folder of that name is ./{shown_address(url)}")
-    return path
+    return open_home(url, "RESULTS")
 
 
 def _absolute(path: str) -> str:

@@ -5,6 +5,7 @@ and the 99th percentile in microseconds. A value of zero stands for one that cou
 for unknown. The rate of iperf3 and uperf over UDP is the sender's.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -54,8 +55,35 @@ def _content(results: list[Result] | Failure) -> Content | Failure:
     if not trials:
         return Failure(faults[0])
     return Content(
-        "k8s-netperf", trials, _provenance(results[0]), faults=tuple(faults), at=instant(text(results[0].timestamp))
+        "k8s-netperf",
+        trials,
+        _provenance(results[0]),
+        faults=tuple(faults),
+        at=instant(text(results[0].timestamp)),
+        figures=_digest(sorted(map(_figures, results))),
     )
+
+
+def _figures(result: Result) -> tuple[str, ...]:
+    """What JSON and CSV both have of a test, with as many digits as the CSV."""
+    numbers = (result.duration, result.parallelism, result.samples, result.message_size, result.throughput)
+    shown = [
+        f"{value:.6g}" if (value := number(each, _MOST)) is not None else "" for each in (*numbers, result.latency)
+    ]
+    where = (str(_is(each)) for each in (result.local, result.host_network, result.service))
+    return (text(result.driver), text(result.profile), *where, *shown)
+
+
+def _test(result: Result) -> str:
+    """The name of a test: the run's uuid, which a user may give to several, its time, cell and figures."""
+    uuid = text(result.uuid)
+    return (
+        _digest([uuid, text(result.timestamp), text(result.pair), _topology(result), *_figures(result)]) if uuid else ""
+    )
+
+
+def _digest(parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode(errors="replace")).hexdigest()
 
 
 def _trial(result: Result, pairs: int) -> ImportedTrial | Failure:
@@ -87,6 +115,7 @@ def _trial(result: Result, pairs: int) -> ImportedTrial | Failure:
         nodes=nodes,
         flags=(CPU_WINDOW,) if nodes else (),
         error=error,
+        test=_test(result),
     )
 
 

@@ -6,7 +6,7 @@ test, so with its start-up and not of the measured seconds alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -171,8 +171,15 @@ def content(report: Report, details: Mapping[tuple[str, str], Detail]) -> Conten
             if test is not None:
                 where = f"{topology}-same-node" if same_node else topology
                 detail = details.get((name, transport), NO_DETAIL)
-                trials.append(_trial(test, where, transport, detail, _nodes(test, names, report.data.idle), report))
+                trial = _trial(test, where, transport, detail, _nodes(test, names, report.data.idle), report)
+                trials.append(replace(trial, test=_test(about, name, transport)))
     return Content("knb", tuple(trials), _provenance(report), idle=idle, at=instant(text(about.date)))
+
+
+def _test(about: Metadata, path: str, transport: str) -> str:
+    """The name of a test, alike in all forms of one run's report."""
+    run, date = text(about.name), text(about.date)
+    return f"knb {run} {date} {text(about.client_node)} {text(about.server_node)} {path} {transport}" if date else ""
 
 
 def _trial(

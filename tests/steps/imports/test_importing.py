@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from analysis.store.files.arrow import to_table
 from analysis.store.index.names import is_run_id
@@ -108,7 +109,7 @@ def test_bad_files_cost_themselves_alone_and_are_named(tmp_path: Path) -> None:
     assert sorted(reasons) == sorted(
         [*(n for n in files if n not in {"a/1-again.json", "a/notes.txt"}), "a/1-link.json"]
     )
-    assert reasons["a/1-good.json"] == "it is of the same test as a/1-again.json, perhaps from the other end"
+    assert reasons["a/1-good.json"] == "it is the same file as a/1-again.json"
     assert "cut short" in reasons["a/2-cut.json"]
     assert reasons["a/3-empty.json"] == "it is empty"
     assert reasons["a/4-other.json"] == "it is no output of iperf3 -J, knb or k8s-netperf"
@@ -116,6 +117,54 @@ def test_bad_files_cost_themselves_alone_and_are_named(tmp_path: Path) -> None:
 
 
 REFUSED = written.text({"start": {"version": "iperf 3.16"}, "error": "unable to connect"})
+KNB = written.text(written.knb_report())
+KNB_YAML = yaml.safe_dump(written.knb_report(), sort_keys=False).encode()
+CSV = written.NETPERF_CSV.encode()
+ONE_CSV = CSV.partition(b"\n")[0] + b"\nnetperf,TCP_STREAM,false,false,false,10,1,3,1024,2702.230000,Mb/s,3.5,usec\n"
+
+
+def netperf(**changed: object) -> bytes:
+    return written.text([written.netperf(**changed)])
+
+
+def other_end(n: int) -> bytes:
+    """What the server printed of `document(n)`."""
+    return written.text(written.tcp(9e8, at=written.NOON + 60 * n, cookie=f"cookie-{written.NOON + 60 * n}-{1e9 + n}"))
+
+
+OTHER_END = "of the same test as {}, perhaps from the other end"
+OTHER_ENDS = "of the same tests as 1.json, perhaps from the other end"
+SECOND = f"1.json: measurement 2 of it is {OTHER_END.format('measurement 1')}"
+
+
+@pytest.mark.parametrize(
+    ("files", "trials", "faults"),
+    [
+        ({"1.json": document(1) + b"\n" + document(1)}, 1, [SECOND]),
+        ({"1.json": document(1) + b"\n" + other_end(1)}, 1, [SECOND]),
+        ({"1.json": document(1), "2.json": other_end(1)}, 1, ["2.json: it is " + OTHER_END.format("1.json")]),
+        (
+            {"1.json": document(1), "2.json": other_end(1) + b"\n" + document(2)},
+            2,
+            ["2.json: measurement 1 of it is " + OTHER_END.format("1.json")],
+        ),
+        ({"1.csv": CSV, "2.csv": CSV}, 3, ["2.csv: it is the same file as 1.csv"]),
+        ({"1.csv": CSV, "2.csv.gz": gzip.compress(CSV)}, 3, ["2.csv.gz: it is the same file as 1.csv"]),
+        ({"1.csv": ONE_CSV, "2.json": netperf()}, 1, ["2.json: it has the same figures as 1.csv"]),
+        ({"1.json": netperf(), "2.csv": ONE_CSV}, 1, ["2.csv: it has the same figures as 1.json"]),
+        ({"1.json": netperf(), "2.json": netperf().strip(b"[]")}, 1, ["2.json: it is " + OTHER_END.format("1.json")]),
+        ({"1.json": netperf(), "2.json": netperf(timestamp="2023-11-15T22:13:20Z")}, 2, []),
+        ({"1.json": netperf(), "2.json": netperf(throughput=2702.24)}, 2, []),
+        ({"1.json": KNB, "2.yaml": KNB_YAML}, 2, [f"2.yaml: it is {OTHER_ENDS}"]),
+        ({"1.json": REFUSED, "2.json": REFUSED, "3.json": document(1)}, 3, []),
+    ],
+)  # fmt: skip
+def test_each_measurement_is_imported_once(
+    tmp_path: Path, files: Mapping[str, bytes], trials: int, faults: list[str]
+) -> None:
+    found = imported(tmp_path, files, "", dataplane="a", topology="pod-to-pod")
+    assert len(tables(found)["trials"]) == trials
+    assert list(found.faults) == faults
 
 
 def test_imported_test_that_never_began_is_a_failed_trial_of_its_path(tmp_path: Path) -> None:
@@ -191,9 +240,11 @@ def test_folder_whose_name_is_no_utf_8_is_imported(tmp_path: Path) -> None:
 
 
 def test_knb_names_its_own_paths_and_its_file_is_one_visit(tmp_path: Path) -> None:
+    another = written.knb_report()
+    another["metadata"]["date"] = "2023-11-14 22:23:00"
     files = {
         "cilium-1.knbdata": written.knbdata(),
-        "calico-1.json.gz": gzip.compress(written.text(written.knb_report())),
+        "calico-1.json.gz": gzip.compress(written.text(another)),
     }
     run = tables(imported(tmp_path, files, "{dataplane}-{visit}.*"))
     assert {trial["topology"] for trial in run["trials"]} == {"pod-to-pod", "pod-to-service"}
