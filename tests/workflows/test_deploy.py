@@ -171,10 +171,16 @@ def test_guard_is_deployed_at_an_interval_and_left_out_where_it_is_off() -> None
     assert guards(store) == []
 
 
-@pytest.mark.parametrize("text", ["no", "0", "7", "90", "-1", "1m"])
+@pytest.mark.parametrize(
+    "text", ["no", "0", "7", "90", "-1", "1m", "0017", "0061", "6000", "00", "5.0", "+5", "\u0665", "1" * 5000]
+)
 def test_interval_of_the_guard_divides_an_hour(text: str) -> None:
     with pytest.raises(BadInput, match=r"GUARD is .*: write off, or a number of minutes that divides an hour"):
         deploy_to(cluster(), guard=text)
+
+
+def test_schedule_is_deployed_without_the_blanks_that_argo_refuses() -> None:
+    assert "Nightly: @every 12h UTC" in deploy_to(cluster(), schedule=" @every 12h ")
 
 
 @pytest.mark.parametrize("address", ["pushgateway:9091", "http://user:word@gateway", "ftp://gateway"])

@@ -103,7 +103,7 @@ def choose_values(
         store=store,
         operator=all(client.get(NAMESPACES, name) is not None for name in sorted(OPERATOR_NAMESPACES)),
         brings_namespace=namespace.owned,
-        schedule=flags.schedule,
+        schedule=flags.schedule.strip(),
         images=permitted_images(client, flags.image or IMAGE),
         executor=found.executor,
         admission=admission,
