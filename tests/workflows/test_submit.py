@@ -134,7 +134,7 @@ def test_submit_output_ends_with_verdict_and_report_link(monkeypatch: pytest.Mon
     assert "eBPF gains 30 %." in output
     assert f"http://localhost:2746/artifact-files/argo/workflows/{RUN}/{node}/outputs/report" in output
     assert "port-forward" in output
-    assert f"make report RESULTS=s3://artifacts RUN={RUN}-{UID}" in output
+    assert f"make report RUN={RUN}-{UID} RESULTS=s3://artifacts" in output
     assert "visit 01  ebpf  round 1: succeeded" in output
 
 
@@ -190,7 +190,7 @@ def test_cluster_without_the_template_is_a_problem(monkeypatch: pytest.MonkeyPat
     store = deployed()
     store.take(*missing, NAMESPACE, "dataplane-benchmark")
     with pytest.raises(
-        Unsupported, match=r"prod has no benchmark in namespace [a-z-]+: deploy it first by `make deploy`"
+        Unsupported, match=r"prod has no benchmark in namespace [a-z-]+: deploy it first by `make deploy CONTEXT=prod "
     ):
         run(monkeypatch, store)
 
@@ -226,7 +226,7 @@ def test_sigint_stops_the_watch_and_names_the_stop_command(monkeypatch: pytest.M
     code, output = run(monkeypatch, deployed(), begun()[0], KeyboardInterrupt())
     assert code == 130
     assert "goes on. To stop it" in output
-    assert "argo stop -n argo dataplane-benchmark-" in output
+    assert "`argo --context prod -n argo stop dataplane-benchmark-" in output
 
 
 def test_lost_connection_reports_that_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def undeploy(context: str, console: Terminal | None = None, client: UserClient |
     if gone:
         console.print(f"Deleted {gone} objects. The results stay.")
     else:
-        console.print(f"Nothing to delete: {client.where} has no benchmark that `make deploy` created.")
+        console.print(f"Nothing to delete: {client.where} has nothing that a deployment of the benchmark created.")
     return 0
 
 
@@ -79,4 +79,6 @@ def _still_used(client: UserClient, namespace: Object) -> str:
     if not runs and not pods:
         return ""
     used = f"{count(len(runs), 'workflow')} and {count(len(pods), 'pod')}"
-    return f"Namespace {name} stays, since it has {used}. To delete all of it: kubectl delete namespace {name}"
+    return (
+        f"Namespace {name} stays, since it has {used}. To delete all of it: `{client.kubectl} delete namespace {name}`"
+    )

@@ -131,7 +131,8 @@ class UserClient(Client):
             after = self._must("PATCH", path, f"{resource.kind} {name}", wanted, content=APPLY)
         except ConflictError as conflict:
             raise Problem(
-                f"{conflict} Keep that value and do not deploy, or overwrite it: make deploy FORCE=true ..."
+                f"{conflict} Keep that value and do not deploy, or overwrite it: `{self.make('deploy', FORCE='true')} "
+                "...` with the other flags."
             ) from None
         if before is None:
             return "created"

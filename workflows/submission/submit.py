@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from analysis.addresses import shown_address
+from analysis.console.commands import report_command
 from analysis.console.terminal import Terminal, Text
 from analysis.errors import INTERRUPTED, Problem, Unsupported
 from steps.catalogue.options import Settings
@@ -126,7 +127,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     if ui is not None:
         _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, result.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
-    console.print(f"Store: make report RESULTS={shown_address(results)} RUN={run}", soft_wrap=True)
+    console.print(f"Store: {report_command(shown_address(results), run)}", soft_wrap=True)
     return 0 if result.outcome == "measured" and status.phase(ended) == "Succeeded" else 1
 
 
@@ -140,8 +141,8 @@ def checked_settings(client: UserClient, flags: SubmitFlags) -> Settings:
     config_map = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
     if config_map is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
         raise Unsupported(
-            f"{client.where} has no benchmark in namespace {client.namespace}: deploy it first by `make deploy`, or "
-            "name the namespace where it is."
+            f"{client.where} has no benchmark in namespace {client.namespace}: deploy it first by "
+            f"`{client.make('deploy', IMAGE='NAME:TAG')} ...`, or name the namespace where it is."
         )
     data = config_map.get("data") or {}
     return flags.chosen(environment.environment(data), environment.results(data))
@@ -244,9 +245,9 @@ def _link(console: Terminal, what: str, url: str, ui: Ui) -> None:
 
 
 def _continues(client: UserClient, name: str) -> str:
-    where = f"{client.kubectl} -n {client.namespace}"
+    patch = '{"spec":{"shutdown":"Stop"}}'
     return (
-        f"The run {name} goes on. To stop it, keep what was measured and restore the cluster: argo stop -n "
-        f"{client.namespace} {name}, or {where} patch workflow {name} --type merge "
-        '-p \'{"spec":{"shutdown":"Stop"}}\'.'
+        f"The run {name} goes on. To stop it, keep what was measured and restore the cluster: `{client.argo} -n "
+        f"{client.namespace} stop {name}`, or `{client.kubectl} -n {client.namespace} patch workflow {name} --type "
+        f"merge -p '{patch}'`."
     )
