@@ -3,7 +3,7 @@
 from collections import Counter
 
 from analysis.console.commands import question_command
-from analysis.console.terminal import Terminal
+from analysis.console.terminal import Terminal, without_output_errors
 from analysis.errors import BadInput, Unsupported
 from steps.catalogue.environments import LAB
 from steps.cluster.kube.api.nodes import url_host
@@ -36,6 +36,7 @@ from workflows.template import guard, nightly
 from workflows.template.benchmark import NAME
 
 
+@without_output_errors()
 def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Deploy the benchmark to a cluster; a second time changes nothing. Returns 0.
 

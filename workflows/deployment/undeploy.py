@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from analysis.console.terminal import Terminal
+from analysis.console.terminal import Terminal, without_output_errors
 from analysis.errors import Unsupported
 from analysis.formatting import count, listing
 from steps.cluster.kube.api.objects import Object
@@ -19,6 +19,7 @@ _NAMED: Final = 5
 """So many runs are named at most."""
 
 
+@without_output_errors()
 def undeploy(context: str, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Delete the benchmark from a cluster, whatever its namespace. Returns 0.
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from analysis.addresses import shown_address
 from analysis.console.commands import report_command
-from analysis.console.terminal import Terminal, Text
+from analysis.console.terminal import Terminal, Text, without_output_errors
 from analysis.errors import INTERRUPTED, Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.errors import ConflictError
@@ -41,6 +41,7 @@ _ARGO_LINE: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit 
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
+@without_output_errors()
 def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Submit and watch. Returns 0 if everything was measured, 1 if not, 130 if watching was interrupted.
 
