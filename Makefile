@@ -19,7 +19,6 @@ taken = $(filter-out $(if $(filter run plan preflight,$(1)),ENVIRONMENT),$(FLAGS
 export $(sort $(foreach verb,$(VERBS),$(call taken,$(verb))))
 
 # What reaches a verb in another way than by a flag.
-OTHERS_undeploy := NAMESPACE
 OTHERS_preflight := NAMESPACE IMAGE
 OTHERS_configure := NAMESPACE IMAGE
 OTHERS_settle := NAMESPACE IMAGE

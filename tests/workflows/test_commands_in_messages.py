@@ -130,4 +130,4 @@ def test_deployment_elsewhere_is_undeployed_there() -> None:
 
 def test_run_on_a_cluster_is_submitted(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["run", "--environment=my prod"]) == BadInput.exit_code
-    assert "on a cluster type `make submit CONTEXT='my prod'`" in capsys.readouterr().err
+    assert "workflow: type `make submit CONTEXT='my prod'`" in capsys.readouterr().err

@@ -213,6 +213,27 @@ def test_undeploy_deletes_exactly_what_deploy_created() -> None:
     assert "Nothing to delete" in undeploy_from(store)
 
 
+def test_undeploy_from_another_namespace_is_refused() -> None:
+    store = cluster()
+    deploy_to(store, namespace="bench", results="s3://b")
+    there = set(store.objects)
+    refused = r"is argo, and prod has the benchmark in bench: .*type `make undeploy CONTEXT=prod NAMESPACE=bench`"
+    with pytest.raises(BadInput, match=refused):
+        undeploy_from(store, NAMESPACE)
+    assert set(store.objects) == there
+    assert "deleted Namespace bench" in undeploy_from(store, "bench")
+    assert "Nothing to delete" in undeploy_from(store, NAMESPACE)
+
+
+def test_rest_of_a_deployment_is_deleted_from_its_own_namespace_only() -> None:
+    store = cluster()
+    deploy_to(store, namespace="bench", results="s3://b")
+    store.take(RBAC, "clusterrolebindings", "", "dataplane-benchmark-switch")
+    with pytest.raises(BadInput, match="has the benchmark in bench"):
+        undeploy_from(store, NAMESPACE)
+    undeploy_from(store, "bench")
+
+
 def test_created_namespace_stays_while_it_has_runs() -> None:
     store = cluster()
     deploy_to(store, namespace="bench", results="s3://b")

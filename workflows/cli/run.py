@@ -28,8 +28,8 @@ def run(flags: RunFlags | None = None) -> int:
     settings = flags.settings()
     if not is_lab(settings.environment):
         raise BadInput(
-            f"this command measures the lab on this machine, not {settings.environment!r}: on a cluster type "
-            f"`{make_command('submit', settings.environment)}`, where the benchmark is deployed."
+            f"this command measures the lab on this machine, not {settings.environment!r}: on a cluster the run is a "
+            f"workflow: type `{make_command('submit', settings.environment)}`, where the benchmark is deployed."
         )
     if sandbox.is_inside():
         from workflows.cli.run_in_sandbox import measure  # noqa: PLC0415 - an error in the flags should not wait for the engine
