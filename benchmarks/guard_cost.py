@@ -182,7 +182,8 @@ def measure(
     """
     job = meter.get(CRON_JOBS, CRON_JOB, BENCHMARK)
     if job is None:
-        raise Unsupported(f"{meter.where} has no CronJob {meter.namespace}/{CRON_JOB}: deploy it by `make deploy`.")
+        again = f"deploy again without GUARD=off: `{meter.make('deploy')} ...`"
+        raise Unsupported(f"{meter.where} has no CronJob {meter.namespace}/{CRON_JOB}: {again}.")
     suspended = bool(job["spec"].get("suspend"))
     found: list[tuple[Rates, Rates]] = []
     try:

@@ -134,7 +134,10 @@ def test_nothing_is_measured_while_the_cluster_is_held() -> None:
 
 
 def test_cluster_without_a_guard_is_refused() -> None:
-    with pytest.raises(Unsupported, match="has no CronJob argo/dataplane-benchmark-guard: deploy it by"):
+    with pytest.raises(
+        Unsupported,
+        match="has no CronJob argo/dataplane-benchmark-guard: deploy again without GUARD=off: `make deploy ",
+    ):
         measured(Cluster({"a": "k1"}, guard=False))
 
 

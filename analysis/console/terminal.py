@@ -4,8 +4,9 @@ Output contains text of others: an iperf3 error, a path, a label, the log of a p
 markup, and the terminal would execute escape sequences.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, TextIO
 
 import rich.text
@@ -110,6 +111,22 @@ def suppress_output_errors() -> CheckedStream:
     suppressed = CheckedStream(out, suppress=True)
     sys.stdout = suppressed  # type: ignore[assignment, unused-ignore]
     return suppressed
+
+
+@contextlib.contextmanager
+def without_output_errors() -> Iterator[None]:
+    """Go on where the standard output fails or has lost its reader, for what must not end in the middle of its changes.
+
+    Why it failed is printed at the end; where the reader has gone, nothing is.
+    """
+    before, suppressed = sys.stdout, suppress_output_errors()
+    try:
+        yield
+    finally:
+        suppressed.flush()
+        sys.stdout = before
+        if suppressed.failure is not None:
+            print_notice(str(suppressed.failure))
 
 
 def _unwritable(error: OSError | ValueError) -> UnwritableError:

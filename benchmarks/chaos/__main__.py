@@ -14,7 +14,7 @@ from typing import Final
 from cyclopts import Parameter
 
 from analysis.console.notices import print_notice
-from analysis.console.terminal import printing
+from analysis.console.terminal import printing, without_output_errors
 from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from benchmarks import program
@@ -82,6 +82,7 @@ class Flags:
 _DEFAULTS: Final = Flags()
 
 
+@without_output_errors()
 def chaos(flags: Flags = _DEFAULTS) -> int:
     """Try the points; 1 if the bar is missed.
 

@@ -65,8 +65,15 @@ SITE: Final = "BENCHMARK_SITE"
 BESIDE: Final = "beside"
 """In the store, beside the reports."""
 
-_KUBECTL: Final = re.compile(r"(^|`|\| )kubectl (?!--context )", re.MULTILINE)
+DEPLOY_AGAIN: Final = "deploy again with the flags of the first time, `make deploy IMAGE=... ...`"
+"""The remedy where something of the deployment is missing: without its flags it loses its settings."""
+
+_BEGINS: Final = r"(?P<before>^|`|\| )"
 """The beginning of a command in a sentence, or of one in a line of its own."""
+
+_CALLED: Final = re.compile(rf"{_BEGINS}(?P<program>kubectl|oc|argo) (?!--context )", re.MULTILINE)
+_MADE: Final = re.compile(rf"{_BEGINS}make (?P<verb>deploy|submit|undeploy)\b(?! CONTEXT=)", re.MULTILINE)
+"""The verbs that find their cluster by CONTEXT."""
 
 FROM_CONFIG_MAP: Final = (
     ENVIRONMENT,
@@ -124,13 +131,22 @@ def restore_command(context: str) -> str:
 
 
 def with_context(text: str, context: str) -> str:
-    """The text with this context in each of its kubectl commands; as it is if the context is empty, so unknown."""
-    return _KUBECTL.sub(lambda found: f"{found[1]}{kubectl(context)} ", text) if context else text
+    """The text with this context in its commands for a cluster; as it is if the context is unknown, so empty."""
+    if not context:
+        return text
+    text = _CALLED.sub(lambda found: f"{found['before']}{in_context(found['program'], context)} ", text)
+    return _MADE.sub(lambda found: f"{found['before']}{make_command(found['verb'], context)}", text)
 
 
-def kubectl(context: str) -> str:
-    """The beginning of a command for the cluster of this context, if it is known."""
-    return f"kubectl --context {shlex.quote(context)}" if context else "kubectl"
+def in_context(program: str, context: str) -> str:
+    """The beginning of a command of kubectl, oc or argo for the cluster of this context, if it is known."""
+    return f"{program} --context {shlex.quote(context)}" if context else program
+
+
+def make_command(verb: str, context: str, **variables: str) -> str:
+    """What a user types for a verb on the cluster of this context, if it is known; empty variables are left out."""
+    given = {"CONTEXT": context, **variables}
+    return " ".join([f"make {verb}", *(f"{name}={shlex.quote(value)}" for name, value in given.items() if value)])
 
 
 def notify_url(variables: Mapping[str, str] = os.environ) -> str:
@@ -147,7 +163,7 @@ def _required(variable: str, variables: Mapping[str, str]) -> str:
     value = variables.get(variable, "").strip()
     if not value:
         raise BadInput(
-            f"{variable} is not set: deploy the workflow by `make deploy`, or give ConfigMap dataplane-benchmark in "
-            "the workflow's namespace a key of that name."
+            f"{variable} is not set: {DEPLOY_AGAIN}, or give ConfigMap dataplane-benchmark in the workflow's namespace "
+            "a key of that name."
         )
     return value

@@ -130,7 +130,7 @@ def _say(sentence: str) -> None:
 def main(variables: Mapping[str, str] = os.environ) -> int:
     """Returns the exit code."""
     if not variables.get(POD_NAME):
-        _say("the guard runs in a pod of its CronJob; by hand, `make restore` puts a cluster back.")
+        _say("the guard runs in a pod of its CronJob; by hand, `make restore ENVIRONMENT=...` puts a cluster back.")
         return 2
     try:
         api = PodApi(variables)

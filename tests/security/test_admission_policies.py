@@ -302,6 +302,31 @@ def test_update_may_change_labels_but_not_the_image() -> None:
     assert refused(labelled, operation="UPDATE", old=hostile) == []
 
 
+DEBUGGED: Object = {
+    **{name: PODS[name] for name in ("configure", "measure", "server", "look-pod-0")},
+    "guard": guard_pod(),
+}
+
+
+@pytest.mark.parametrize("name", DEBUGGED)
+@pytest.mark.parametrize("image", [IMAGE, "evil.example/image:1"])
+def test_no_container_is_added_to_a_pod_that_runs(name: str, image: str) -> None:
+    """As `kubectl debug` does it: its container has the pod's token in reach."""
+    before, pod = DEBUGGED[name], copy.deepcopy(DEBUGGED[name])
+    pod["spec"]["ephemeralContainers"] = [{"name": "debugger-abcde", "image": image, "targetContainerName": "main"}]
+    assert refused(pod, operation="UPDATE", old=before, resource="pods/ephemeralcontainers")
+    changes: list[Object] = [{"ephemeralContainers": []}, {"activeDeadlineSeconds": 1}]
+    for empty in changes:
+        harmless = {**before, "spec": {**before["spec"], **empty}}
+        assert refused(harmless, operation="UPDATE", old=before, resource="pods", user=CONTROLLER) == []
+
+
+def test_no_container_is_added_to_another_pod_of_the_own_namespace() -> None:
+    before: Object = {"metadata": {"name": "x"}, "spec": {"containers": [{"name": "x", "image": IMAGE}]}}
+    pod = {**before, "spec": {**before["spec"], "ephemeralContainers": [{"name": "d", "image": IMAGE}]}}
+    assert refusals(admission.NAMESPACE, pod, old=before, operation="UPDATE", resource="pods/ephemeralcontainers")
+
+
 def test_own_namespace_admits_only_pods_of_the_benchmark() -> None:
     other = {"metadata": {"name": "x"}, "spec": {"containers": [{"name": "x", "image": IMAGE}]}}
     assert refusals(admission.NAMESPACE, other)

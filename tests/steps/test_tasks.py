@@ -70,7 +70,9 @@ def test_host_network_uses_the_control_topology() -> None:
 
 
 def test_missing_environment_variables_are_a_problem() -> None:
-    with pytest.raises(BadInput, match=r"BENCHMARK_RESULTS is not set: deploy the workflow by `make deploy`"):
+    with pytest.raises(
+        BadInput, match=r"BENCHMARK_RESULTS is not set: deploy again with the flags of the first time, `make deploy"
+    ):
         environment.results({})
     assert environment.environment({"BENCHMARK_ENVIRONMENT": " prod "}) == "prod"
 

@@ -66,8 +66,8 @@ def deploy_to(store: Store, namespace: str = NAMESPACE, **flags: Any) -> str:  #
     return printed(lambda out: deploy(DeployFlags(namespace=namespace, **flags), out, person(store, namespace)))
 
 
-def undeploy_from(store: Store) -> str:
-    return printed(lambda out: undeploy("", out, person(store)))
+def undeploy_from(store: Store, namespace: str = "") -> str:
+    return printed(lambda out: undeploy("", namespace, out, person(store)))
 
 
 def settings(store: Store, namespace: str = NAMESPACE) -> dict[str, str]:

@@ -37,9 +37,16 @@ def refusals(
     operation: str = "CREATE",
     namespace: str = "bench",
     images: str = "",
+    resource: str = "",
 ) -> list[str]:
-    """Why a policy refuses a request; none: it admits it, or does not apply to it. An error refuses, too."""
+    """Why a policy refuses a request; none: it admits it, or does not apply to it. An error refuses, too.
+
+    `resource`: with its subresource, as a policy matches it; empty: any that the policy covers.
+    """
     spec = policy(name)["spec"]
+    rules = spec["matchConstraints"]["resourceRules"]
+    if resource and not any(operation in rule["operations"] and resource in rule["resources"] for rule in rules):
+        return []
     context = cel.Context()
     request = {"operation": operation, "namespace": namespace, "userInfo": {"username": user}}
     for key, value in {"object": new, "oldObject": old, "request": request}.items():

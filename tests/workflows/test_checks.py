@@ -18,6 +18,24 @@ from workflows.template import nightly
 ARGO_PAGE = Path(__file__).parents[2] / "docs" / "argo.md"
 
 
+NO_TIMES = (
+    "1d",
+    "zz",
+    "1.h5.",
+    " 12h",
+    "12",
+    "h",
+    "-1h",
+    "0s",
+    "999ms",
+    "1h ago",
+    "\u0663h",
+    "9" * 12 + "h",
+    "9" * 5000 + "s",
+)
+"""Times that Go's duration can't be, or that pass before a run has begun."""
+
+
 @pytest.mark.parametrize(
     "schedule",
     [
@@ -28,6 +46,10 @@ ARGO_PAGE = Path(__file__).parents[2] / "docs" / "argo.md"
         "0 2 ? * sun,tue",
         "@daily",
         "@every 12h",
+        "@every 1h30m",
+        "@every 1.5h",
+        "@every 1000ms",
+        "@every 1000000µs",
     ],
 )
 def test_valid_cron_schedules_are_accepted(schedule: str) -> None:
@@ -51,6 +73,7 @@ def test_valid_cron_schedules_are_accepted(schedule: str) -> None:
         ("\u0663 2 * * *", "its minute"),
         ("999999999999 2 * * *", "its minute"),
         ("@nightly", "write @daily"),
+        *((f"@every {text}", "write a time of at least 1 s") for text in NO_TIMES),
     ],
 )
 def test_invalid_cron_schedules_are_problems(schedule: str, says: str) -> None:

@@ -171,10 +171,16 @@ def test_guard_is_deployed_at_an_interval_and_left_out_where_it_is_off() -> None
     assert guards(store) == []
 
 
-@pytest.mark.parametrize("text", ["no", "0", "7", "90", "-1", "1m"])
+@pytest.mark.parametrize(
+    "text", ["no", "0", "7", "90", "-1", "1m", "0017", "0061", "6000", "00", "5.0", "+5", "\u0665", "1" * 5000]
+)
 def test_interval_of_the_guard_divides_an_hour(text: str) -> None:
     with pytest.raises(BadInput, match=r"GUARD is .*: write off, or a number of minutes that divides an hour"):
         deploy_to(cluster(), guard=text)
+
+
+def test_schedule_is_deployed_without_the_blanks_that_argo_refuses() -> None:
+    assert "Nightly: @every 12h UTC" in deploy_to(cluster(), schedule=" @every 12h ")
 
 
 @pytest.mark.parametrize("address", ["pushgateway:9091", "http://user:word@gateway", "ftp://gateway"])
@@ -205,6 +211,27 @@ def test_undeploy_deletes_exactly_what_deploy_created() -> None:
     undeploy_from(store)
     assert set(store.objects) == before
     assert "Nothing to delete" in undeploy_from(store)
+
+
+def test_undeploy_from_another_namespace_is_refused() -> None:
+    store = cluster()
+    deploy_to(store, namespace="bench", results="s3://b")
+    there = set(store.objects)
+    refused = r"is argo, and prod has the benchmark in bench: .*type `make undeploy CONTEXT=prod NAMESPACE=bench`"
+    with pytest.raises(BadInput, match=refused):
+        undeploy_from(store, NAMESPACE)
+    assert set(store.objects) == there
+    assert "deleted Namespace bench" in undeploy_from(store, "bench")
+    assert "Nothing to delete" in undeploy_from(store, NAMESPACE)
+
+
+def test_rest_of_a_deployment_is_deleted_from_its_own_namespace_only() -> None:
+    store = cluster()
+    deploy_to(store, namespace="bench", results="s3://b")
+    store.take(RBAC, "clusterrolebindings", "", "dataplane-benchmark-switch")
+    with pytest.raises(BadInput, match="has the benchmark in bench"):
+        undeploy_from(store, NAMESPACE)
+    undeploy_from(store, "bench")
 
 
 def test_created_namespace_stays_while_it_has_runs() -> None:

@@ -81,7 +81,7 @@ def test_earlier_deployment_stays_where_it_is_with_a_note() -> None:
     deploy_to(store, NAMESPACE)
     output = deploy_to(store, namespace="")
     assert "unchanged: all" in output
-    assert "`make undeploy`, then `make deploy` without NAMESPACE" in output
+    assert "`make undeploy CONTEXT=prod NAMESPACE=argo`, then `make deploy CONTEXT=prod ...` with the other" in output
 
 
 def test_namespace_that_argo_does_not_watch_is_refused() -> None:

@@ -158,6 +158,12 @@ def test_terminal_display_has_a_line_per_visit() -> None:
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
 
 
+@pytest.mark.parametrize("again", ["", "Stop again to end at once."])
+def test_only_an_engine_that_ends_at_a_second_stop_says_so(again: str) -> None:
+    shown = _shown([*START, WorkflowStopping("Stop", again)], terminal=False)
+    assert shown.splitlines()[-1].endswith(f"what was measured is kept and reported. {again}".rstrip())
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (190, "3:10"), (3723, "1:02:03"), (59.7, "1:00")])
 def test_duration_formatting(seconds: float, text: str) -> None:
     assert clock(seconds) == text

@@ -54,6 +54,8 @@ def test_stop_and_terminate(times: int, tmp_path: Path) -> None:
     assert outcome.message == f"Stopped with strategy '{'Stop' if stopped else 'Terminate'}'"
     assert phases(outcome).get("onExit.x") == ("Succeeded" if stopped else None)
     assert [e.strategy for e in events if isinstance(e, WorkflowStopping)][-1] == ("Stop" if stopped else "Terminate")
+    said = [e.again for e in events if isinstance(e, WorkflowStopping)]
+    assert said[-1] == ("Stop again to end at once." if stopped else "")
     (step,), (after,) = outcome.find("w"), outcome.find("after")
     assert step.message == f"the step was ended by {'SIGTERM' if stopped else 'SIGKILL'}"
     assert after.message == f"workflow shutdown with strategy: {'Stop' if stopped else 'Terminate'}"

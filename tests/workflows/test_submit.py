@@ -10,6 +10,7 @@ from kubernetes.client import Configuration
 
 from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Problem, Unsupported
+from steps.cluster.kube.api.errors import TransientError
 from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.settings.schedule import planned_time
 from steps.settings.settings import choose_settings
@@ -134,7 +135,7 @@ def test_submit_output_ends_with_verdict_and_report_link(monkeypatch: pytest.Mon
     assert "eBPF gains 30 %." in output
     assert f"http://localhost:2746/artifact-files/argo/workflows/{RUN}/{node}/outputs/report" in output
     assert "port-forward" in output
-    assert f"make report RESULTS=s3://artifacts RUN={RUN}-{UID}" in output
+    assert f"make report RUN={RUN}-{UID} RESULTS=s3://artifacts" in output
     assert "visit 01  ebpf  round 1: succeeded" in output
 
 
@@ -190,7 +191,7 @@ def test_cluster_without_the_template_is_a_problem(monkeypatch: pytest.MonkeyPat
     store = deployed()
     store.take(*missing, NAMESPACE, "dataplane-benchmark")
     with pytest.raises(
-        Unsupported, match=r"prod has no benchmark in namespace [a-z-]+: deploy it first by `make deploy`"
+        Unsupported, match=r"prod has no benchmark in namespace [a-z-]+: deploy it first by `make deploy CONTEXT=prod "
     ):
         run(monkeypatch, store)
 
@@ -198,8 +199,9 @@ def test_cluster_without_the_template_is_a_problem(monkeypatch: pytest.MonkeyPat
 def test_missing_submit_permission_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     store = deployed()
     store.denied = lambda request: (request.plural, request.verb) == ("workflows", "create")
-    with pytest.raises(Unsupported, match="not allowed: workflows"):
+    with pytest.raises(Unsupported, match="not allowed: workflows") as refused:
         run(monkeypatch, store)
+    assert "begun" not in str(refused.value)
 
 
 def test_submit_without_permission_to_read_the_argo_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,11 +224,68 @@ def test_waiting_for_the_mutex_is_printed(monkeypatch: pytest.MonkeyPatch) -> No
     assert "Waiting until another run has ended" in run(monkeypatch, deployed(), waiting, whole())[1]
 
 
-def test_sigint_stops_the_watch_and_names_the_stop_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, output = run(monkeypatch, deployed(), begun()[0], KeyboardInterrupt())
+def test_sigint_stops_the_watch_and_names_the_stop_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = run(monkeypatch, deployed(), begun()[0], KeyboardInterrupt())
+    output = capsys.readouterr().err
     assert code == 130
     assert "goes on. To stop it" in output
-    assert "argo stop -n argo dataplane-benchmark-" in output
+    assert "`argo --context prod -n argo stop dataplane-benchmark-" in output
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, store: Store, place: str, **asked: Any) -> tuple[int, str]:  # noqa: ANN401
+    """Submit, with Ctrl-C in a function of the verb."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("secrets.choice", lambda _letters: "x")
+    monkeypatch.setattr(place, interrupt)
+    return run(monkeypatch, store, **asked)
+
+
+@pytest.mark.parametrize("place", ["workflows.deployment.argo.find_argo", "analysis.console.terminal.Terminal.print"])
+@pytest.mark.parametrize("detach", [False, True])
+def test_sigint_between_creation_and_watching_names_the_run(
+    place: str,
+    detach: bool,  # noqa: FBT001 - a case
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = deployed()
+    code, _ = interrupted(monkeypatch, store, place, detach=detach)
+    said = capsys.readouterr().err
+    assert code == 130
+    assert [found["metadata"]["name"] for found in sent(store)] == ["dataplane-benchmark-xxxxx"]
+    assert "The run dataplane-benchmark-xxxxx goes on. To stop it" in said
+    assert "`argo --context prod -n argo stop dataplane-benchmark-xxxxx`" in said
+
+
+def test_sigint_during_creation_names_the_run_that_may_have_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = interrupted(monkeypatch, deployed(), "workflows.deployment.user_client.UserClient.create")
+    said = capsys.readouterr().err
+    assert code == 130
+    assert "The run dataplane-benchmark-xxxxx may have begun, and then it goes on. To stop it" in said
+    assert "`argo --context prod -n argo stop dataplane-benchmark-xxxxx`" in said
+
+
+def test_sigint_before_creation_names_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = deployed()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(monkeypatch, store, "workflows.submission.submit.checked_settings")
+    assert sent(store) == []
+
+
+def test_creation_without_an_answer_names_the_run_that_may_have_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unanswered(*_: object) -> None:
+        raise TransientError("the API server can't be reached.")
+
+    monkeypatch.setattr(UserClient, "create", unanswered)
+    with pytest.raises(Problem, match=r"can't be reached\. The run dataplane-benchmark-\w+ may have begun"):
+        run(monkeypatch, deployed())
 
 
 def test_lost_connection_reports_that_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

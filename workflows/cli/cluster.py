@@ -4,6 +4,7 @@ import contextlib
 import shlex
 from collections.abc import Iterator
 
+from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Problem
 from steps.catalogue.dataplanes import BY_NAME, of_kind
@@ -54,7 +55,7 @@ def settle(*, environment: Environment, dataplane: Dataplane) -> int:
         with _commands_for(context):
             settled = cluster.settle_for_user(dataplane)
     except Problem:
-        console.print(_restore_hint(environment), soft_wrap=True)
+        print_notice(_restore_hint(environment))
         raise
     for sign in settled.signs:
         console.print(f"{sign.node}: {sign.looked_at}: {sign.seen}", soft_wrap=True)

@@ -6,10 +6,12 @@ from cyclopts import Parameter
 
 from workflows.deployment import deploy as deploying
 from workflows.deployment import undeploy as undeploying
-from workflows.flags.common import Context
+from workflows.flags.common import Context, flag
 from workflows.flags.deploy import DeployFlags
 from workflows.flags.run import SubmitFlags
 from workflows.submission import submit as submitting
+
+Deployed = Annotated[str, flag("Where the benchmark must be deployed; wherever it is if empty.")]
 
 
 def deploy(flags: Annotated[DeployFlags | None, Parameter(name="*")] = None) -> int:
@@ -22,6 +24,6 @@ def submit(flags: SubmitFlags | None = None) -> int:
     return submitting.submit(flags or SubmitFlags())
 
 
-def undeploy(*, context: Context = "") -> int:
+def undeploy(*, context: Context = "", namespace: Deployed = "") -> int:
     """Delete what was deployed."""
-    return undeploying.undeploy(context)
+    return undeploying.undeploy(context, namespace)

@@ -12,6 +12,7 @@ from analysis.errors import BadInput, Problem
 from steps.catalogue.environments import is_lab
 from steps.cluster.lab import sandbox
 from steps.settings import environment
+from steps.settings.environment import make_command
 from workflows.flags.run import RunFlags
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ def run(flags: RunFlags | None = None) -> int:
     if not is_lab(settings.environment):
         raise BadInput(
             f"this command measures the lab on this machine, not {settings.environment!r}: on a cluster the run is a "
-            "workflow. Apply workflows/manifests and submit it with `argo submit --from "
-            "workflowtemplate/dataplane-benchmark`."
+            f"workflow: type `{make_command('submit', settings.environment)}`, where the benchmark is deployed."
         )
     if sandbox.is_inside():
         from workflows.cli.run_in_sandbox import measure  # noqa: PLC0415 - an error in the flags should not wait for the engine

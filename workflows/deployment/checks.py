@@ -32,7 +32,14 @@ _FIELDS: Final = (
 _PART: Final = re.compile(
     r"(?P<low>\*|\?|[0-9]{1,2}|[a-z]{3})(-(?P<high>[0-9]{1,2}|[a-z]{3}))?(/(?P<step>[0-9]{1,2}))?"
 )
-_SHORT: Final = re.compile(r"@(yearly|annually|monthly|weekly|daily|midnight|hourly|every [0-9a-zµ.]{2,20})")
+_SHORT: Final = re.compile(r"@(yearly|annually|monthly|weekly|daily|midnight|hourly)")
+_EVERY: Final = "@every "
+_TIME: Final = re.compile(r"(?P<number>[0-9]{1,18}(?:\.[0-9]{1,18})?)(?P<unit>ns|us|µs|ms|s|m|h)")
+_UNITS_S: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+"""Of Go's durations, by which Argo reads a time."""
+
+_LONGEST_S: Final = 366 * 24 * 3600
+_MINUTES: Final = re.compile(r"[1-9][0-9]?")
 
 
 def check(flags: DeployFlags) -> None:
@@ -93,13 +100,16 @@ def _site_faults(site: str) -> list[str]:
 
 
 def _divides_an_hour(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text[:3]) > 0 and MINUTES_OF_AN_HOUR % int(text[:3]) == 0
+    return _MINUTES.fullmatch(text) is not None and MINUTES_OF_AN_HOUR % int(text) == 0
 
 
 def schedule_fault(text: str) -> str | None:
     """Why a schedule is invalid, by the syntax of cron that Argo accepts; None: it is valid."""
-    if text.strip().startswith("@"):
-        return None if _SHORT.fullmatch(text.strip()) else "write @daily, @hourly, @weekly, or five fields"
+    text = text.strip()
+    if text.startswith(_EVERY):
+        return _time_fault(text.removeprefix(_EVERY))
+    if text.startswith("@"):
+        return None if _SHORT.fullmatch(text) else "write @daily, @hourly, @weekly, or five fields"
     fields = text.split()
     if len(fields) != len(_FIELDS):
         return f"it has {len(fields)} fields, and cron has five: minute, hour, day, month, day of the week"
@@ -108,6 +118,15 @@ def schedule_fault(text: str) -> str | None:
             if not _is_part(part, low, high, names):
                 return f"its {name} {shown_option(value)} is none: write *, or numbers from {low} to {high}"
     return None
+
+
+def _time_fault(text: str) -> str | None:
+    parts = list(_TIME.finditer(text))
+    whole = "".join(part[0] for part in parts)
+    total_s = sum(float(part["number"]) * _UNITS_S[part["unit"]] for part in parts)
+    if whole == text and 1 <= round(total_s, 9) <= _LONGEST_S:
+        return None
+    return "write a time of at least 1 s and at most a year, by the units ns, us, ms, s, m and h: @every 12h"
 
 
 def _is_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:

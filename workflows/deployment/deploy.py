@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from analysis.console.terminal import Terminal
+from analysis.console.commands import question_command
+from analysis.console.terminal import Terminal, without_output_errors
 from analysis.errors import BadInput, Unsupported
 from steps.catalogue.environments import LAB
 from steps.cluster.kube.api.nodes import url_host
@@ -32,8 +33,10 @@ from workflows.deployment.user_client import (
 )
 from workflows.flags.deploy import GUARD_OFF, DeployFlags
 from workflows.template import guard, nightly
+from workflows.template.benchmark import NAME
 
 
+@without_output_errors()
 def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Deploy the benchmark to a cluster; a second time changes nothing. Returns 0.
 
@@ -103,7 +106,7 @@ def choose_values(
         store=store,
         operator=all(client.get(NAMESPACES, name) is not None for name in sorted(OPERATOR_NAMESPACES)),
         brings_namespace=namespace.owned,
-        schedule=flags.schedule,
+        schedule=flags.schedule.strip(),
         images=permitted_images(client, flags.image or IMAGE),
         executor=found.executor,
         admission=admission,
@@ -165,21 +168,22 @@ def _apply(client: UserClient, objects: list[Object], console: Terminal, *, forc
 def _print_next_steps(client: UserClient, found: Argo, values: DeploymentValues, console: Terminal) -> None:
     """The form's link and the three commands that a user needs next."""
     results = values.settings[variables.RESULTS]
-    context = f"CONTEXT={client.where}" + (f" NAMESPACE={client.namespace}" if client.namespace != OWN else "")
+    namespace = client.namespace if client.namespace != OWN else ""
+    submit = f"{client.argo} -n {client.namespace} submit --from workflowtemplate/{NAME}"
     lines = [
         f"Results are stored under {values.settings[variables.ENVIRONMENT]!r} in {results}.",
         f"Nightly: {values.schedule or nightly.SCHEDULE} UTC, profile {nightly.PROFILE} (CronWorkflow {nightly.NAME}).",
         "",
     ]
     if found.ui is None:
-        lines.append("The form: no server of Argo's was found; submit by the commands below, or by `argo submit`.")
+        lines.append(f"The form: no server of Argo's was found; submit by the commands below, or by `{submit}`.")
     else:
         lines += [f"First, and while you use it: {found.ui.forward}"] if found.ui.forward else []
         lines.append(f"The form: {links.form_link(found.ui.url, client.namespace, {'profile': 'smoke'})}")
     lines += [
         "",
-        f"    make submit {context} PROFILE=smoke    does everything work?",
-        f"    make query RESULTS={results} QUESTION=trend    a question to the store, from wherever it can be read",
-        f"    make undeploy {context}    delete all of this again, but not the results",
+        f"    {client.make('submit', NAMESPACE=namespace, PROFILE='smoke')}    does everything work?",
+        f"    {question_command(results, 'trend')}    a question to the store, from wherever it can be read",
+        f"    {client.make('undeploy', NAMESPACE=namespace)}    delete all of this again, but not the results",
     ]
     console.print("\n".join(lines), soft_wrap=True)

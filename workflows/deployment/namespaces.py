@@ -45,7 +45,7 @@ def choose_namespace(client: UserClient, found: Argo, wanted: str) -> ChosenName
     if wanted and deployed not in {"", wanted}:
         raise Unsupported(
             f"{client.where} has the benchmark in namespace {deployed}: deploy with NAMESPACE={deployed}, or delete "
-            "that one first by `make undeploy`."
+            f"that one first by `{client.make('undeploy', NAMESPACE=deployed)}`."
         )
     name = wanted or deployed or found.watches or OWN
     if found.watches not in {None, name}:
@@ -58,16 +58,17 @@ def choose_namespace(client: UserClient, found: Argo, wanted: str) -> ChosenName
     owned = there is None or labels.get(LABEL) == PART
     if not owned and (level := labels.get(ENFORCED, _PRIVILEGED)) != _PRIVILEGED:
         raise Unsupported(with_context(POD_SECURITY.format(namespace=name, level=level), client.context))
-    return ChosenNamespace(name, owned, () if owned else (_shared(name, found),))
+    return ChosenNamespace(name, owned, () if owned else (_shared(client, name, found),))
 
 
-def _shared(name: str, found: Argo) -> str:
+def _shared(client: UserClient, name: str, found: Argo) -> str:
     """What it means to share a namespace, and how to have one of its own."""
     whose = " (that of Argo's controller)" if found.version and name == found.namespace else ""
     remedy = (
         "Argo's controller watches no other; one that watches all namespaces lets the benchmark have its own."
         if found.watches
-        else "For one of its own: `make undeploy`, then `make deploy` without NAMESPACE."
+        else f"For one of its own: `{client.make('undeploy', NAMESPACE=name)}`, then `{client.make('deploy')} ...` "
+        "with the other flags and without NAMESPACE."
     )
     return (
         f"Namespace {name}{whose} is not the benchmark's alone: its accounts may create pods there, and a pod may use "

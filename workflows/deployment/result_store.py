@@ -124,7 +124,7 @@ def _with_own_repository(client: UserClient, results: str, variables: Mapping[st
     if not has_keys:
         note += (
             ", with the rights of the pods' own accounts. To give it keys instead, type "
-            f"`kubectl -n {client.namespace} create secret generic {SECRET} --from-literal=accesskey=... "
+            f"`{client.kubectl} -n {client.namespace} create secret generic {SECRET} --from-literal=accesskey=... "
             "--from-literal=secretkey=...` and deploy again"
         )
     return ResultStore(results, url, region, repository=repository, notes=(f"{note}.",))

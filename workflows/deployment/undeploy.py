@@ -2,15 +2,23 @@
 
 from typing import Final
 
-from analysis.console.terminal import Terminal
-from analysis.errors import Unsupported
+from analysis.console.terminal import Terminal, without_output_errors
+from analysis.errors import BadInput, Unsupported
 from analysis.formatting import count, listing
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import PODS, WORKFLOWS
 from steps.cluster.kube.ownership import lock
 from workflows.deployment.namespaces import OWN
 from workflows.deployment.runs import list_runs
-from workflows.deployment.user_client import CRON_JOBS, DEPLOYED, NAMESPACES, SELECTOR, UserClient, object_name
+from workflows.deployment.user_client import (
+    CRON_JOBS,
+    DEPLOYED,
+    ELSEWHERE,
+    NAMESPACES,
+    SELECTOR,
+    UserClient,
+    object_name,
+)
 
 _STOP: Final = '{"spec":{"shutdown":"Stop"}}'
 """What Argo's button Stop sets."""
@@ -19,14 +27,25 @@ _NAMED: Final = 5
 """So many runs are named at most."""
 
 
-def undeploy(context: str, console: Terminal | None = None, client: UserClient | None = None) -> int:
-    """Delete the benchmark from a cluster, whatever its namespace. Returns 0.
+@without_output_errors()
+def undeploy(
+    context: str, namespace: str = "", console: Terminal | None = None, client: UserClient | None = None
+) -> int:
+    """Delete the benchmark from a cluster. Returns 0.
+
+    Args:
+        context: of the kubeconfig; the current one if empty.
+        namespace: where it must be deployed; empty: wherever it is.
+        console: for the names of what is deleted.
+        client: of the cluster; by the context if there is none.
 
     Raises:
-        BadInput: there is no such context.
+        BadInput: there is no such context, or the benchmark is in another namespace.
         Unsupported: a run holds the cluster's lock, or may yet take it, or the user may not delete.
     """
-    client, console = client or UserClient.of(context, OWN), console or Terminal()
+    client, console = client or UserClient.of(context, namespace or OWN), console or Terminal()
+    if namespace:
+        _refuse_elsewhere(client, namespace)
     _refuse_switched(client)
     gone = 0
     for resource in DEPLOYED:
@@ -43,8 +62,27 @@ def undeploy(context: str, console: Terminal | None = None, client: UserClient |
     if gone:
         console.print(f"Deleted {gone} objects. The results stay.")
     else:
-        console.print(f"Nothing to delete: {client.where} has no benchmark that `make deploy` created.")
+        console.print(f"Nothing to delete: {client.where} has nothing that a deployment of the benchmark created.")
     return 0
+
+
+def _refuse_elsewhere(client: UserClient, namespace: str) -> None:
+    """Let nobody who means one namespace delete what is in another.
+
+    Raises:
+        BadInput: something of the deployment is there.
+    """
+    resources = [resource for resource in DEPLOYED if resource not in ELSEWHERE]
+    there = [each for resource in resources for each in client.list(resource, labels=SELECTOR)]
+    places = {
+        each["metadata"]["name"] if each["kind"] == NAMESPACES.kind else each["metadata"].get("namespace")
+        for each in there
+    }
+    if others := sorted(place for place in places if place not in {None, namespace}):
+        raise BadInput(
+            f"NAMESPACE is {namespace}, and {client.where} has the benchmark in {listing(others)}: to delete it there, "
+            f"type `{client.make('undeploy', NAMESPACE=others[0])}`."
+        )
 
 
 def _refuse_switched(client: UserClient) -> None:
@@ -79,4 +117,6 @@ def _still_used(client: UserClient, namespace: Object) -> str:
     if not runs and not pods:
         return ""
     used = f"{count(len(runs), 'workflow')} and {count(len(pods), 'pod')}"
-    return f"Namespace {name} stays, since it has {used}. To delete all of it: kubectl delete namespace {name}"
+    return (
+        f"Namespace {name} stays, since it has {used}. To delete all of it: `{client.kubectl} delete namespace {name}`"
+    )

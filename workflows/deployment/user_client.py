@@ -35,6 +35,8 @@ DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 WORKFLOW_TEMPLATES: Final = Resource(_ARGO, "v1alpha1", "workflowtemplates", "WorkflowTemplate")
 CRON_WORKFLOWS: Final = Resource(_ARGO, "v1alpha1", "cronworkflows", "CronWorkflow")
 CRON_JOBS: Final = Resource("batch", "v1", "cronjobs", "CronJob")
+ROLE_BINDINGS: Final = Resource(_RBAC, "v1", "rolebindings", "RoleBinding")
+ROLES: Final = Resource(_RBAC, "v1", "roles", "Role")
 CLUSTER_ROLE_BINDINGS: Final = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding")
 
 _ADMISSION: Final = "admissionregistration.k8s.io"
@@ -59,8 +61,8 @@ DEPLOYED: Final = (
     permissions.CONFIGMAPS,
     CLUSTER_ROLE_BINDINGS,
     Resource(_RBAC, "v1", "clusterroles", "ClusterRole"),
-    Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
-    Resource(_RBAC, "v1", "roles", "Role"),
+    ROLE_BINDINGS,
+    ROLES,
     Resource("", "v1", "serviceaccounts", "ServiceAccount"),
     SECRETS,
     NAMESPACES,
@@ -69,6 +71,9 @@ DEPLOYED: Final = (
 
 The guard goes after all that could still switch the cluster, and before the rights by which it puts it back.
 """
+
+ELSEWHERE: Final = (ROLE_BINDINGS, ROLES)
+"""Of these, the kinds that a deployment also creates in namespaces of the cluster's, such as kube-system."""
 
 BY_KIND: Final = {resource.kind: resource for resource in DEPLOYED}
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -131,7 +136,8 @@ class UserClient(Client):
             after = self._must("PATCH", path, f"{resource.kind} {name}", wanted, content=APPLY)
         except ConflictError as conflict:
             raise Problem(
-                f"{conflict} Keep that value and do not deploy, or overwrite it: make deploy FORCE=true ..."
+                f"{conflict} Keep that value and do not deploy, or overwrite it: `{self.make('deploy', FORCE='true')} "
+                "...` with the other flags."
             ) from None
         if before is None:
             return "created"

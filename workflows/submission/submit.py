@@ -8,10 +8,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from analysis.addresses import shown_address
-from analysis.console.terminal import Terminal, Text
+from analysis.console.commands import report_command
+from analysis.console.notices import print_notice
+from analysis.console.terminal import Terminal, Text, without_output_errors
 from analysis.errors import INTERRUPTED, Problem, Unsupported
 from steps.catalogue.options import Settings
-from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.errors import ConflictError, TransientError
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, DEFAULT, INSTALLATIONS, WORKFLOWS
 from steps.settings import environment, operator_cost
@@ -40,6 +42,7 @@ _ARGO_LINE: Final = re.compile(r"^time=\S+ level=\w+ .*\bargo=true|^Error: exit 
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
+@without_output_errors()
 def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClient | None = None) -> int:
     """Submit and watch. Returns 0 if everything was measured, 1 if not, 130 if watching was interrupted.
 
@@ -53,23 +56,17 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
     console = console or Terminal()
     settings = checked_settings(client, flags)
     by_operator = _has_operator(client)
-    name = create_run(client, flags.form("submitted"))
-    ui = _ui(client)
-    submitted = f"{client.namespace}/{name} is submitted"
-    if settings.continues:
-        console.print(
-            f"{submitted}: more rounds of run {settings.continues}, whose time its first step finds out.",
-            soft_wrap=True,
-        )
-    else:
-        console.print(f"{submitted}: {planned_time(settings, by_operator=by_operator).sentence}.", soft_wrap=True)
-        _print_operator_cost(console, settings, by_operator=by_operator)
-    if ui is not None:
-        _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
-    if flags.detach:
-        return 0
-    watching = given or client.patient(PATIENCE_S)
+    name, is_created = choose_name(), False
     try:
+        create_run(client, flags.form("submitted"), name)
+        is_created = True
+        ui = _ui(client)
+        _print_submitted(client, name, settings, console, by_operator=by_operator)
+        if ui is not None:
+            _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
+        if flags.detach:
+            return 0
+        watching = given or client.patient(PATIENCE_S)
         if settings.continues and (found := _settings_of_run(watching, name)) is not None:
             settings = found
             sentence = planned_time(settings, by_operator=by_operator).sentence
@@ -78,11 +75,13 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
         planned = planned_time(settings, by_operator=by_operator)
         display = TerminalDisplay(console, planned.expected_s, planned.rounds[1] * len(settings.dataplanes))
         ended = _watched(watching, name, display)
-    except KeyboardInterrupt:
-        console.print(f"No longer watching. {_continues(client, name)}", soft_wrap=True)
+    except KeyboardInterrupt:  # on standard error, since Ctrl-C also ends what the output is piped into
+        print_notice(f"No longer watching. {_continues(client, name, is_created=is_created)}")
         return INTERRUPTED
     except Problem as problem:
-        raise Problem(f"{problem} {_continues(client, name)}") from None
+        if not is_created and not isinstance(problem, TransientError):  # it was refused
+            raise
+        raise Problem(f"{problem} {_continues(client, name, is_created=is_created)}") from None
     if ended is None:
         raise Problem(
             f"workflow {client.namespace}/{name} was deleted while it ran, so it does not put the cluster back: "
@@ -126,7 +125,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
     if ui is not None:
         _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, result.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
-    console.print(f"Store: make report RESULTS={shown_address(results)} RUN={run}", soft_wrap=True)
+    console.print(f"Store: {report_command(shown_address(results), run)}", soft_wrap=True)
     return 0 if result.outcome == "measured" and status.phase(ended) == "Succeeded" else 1
 
 
@@ -140,16 +139,27 @@ def checked_settings(client: UserClient, flags: SubmitFlags) -> Settings:
     config_map = client.get(CONFIGMAPS, CONFIG_MAP, BENCHMARK)
     if config_map is None or client.get(WORKFLOW_TEMPLATES, NAME, BENCHMARK) is None:
         raise Unsupported(
-            f"{client.where} has no benchmark in namespace {client.namespace}: deploy it first by `make deploy`, or "
-            "name the namespace where it is."
+            f"{client.where} has no benchmark in namespace {client.namespace}: deploy it first by "
+            f"`{client.make('deploy', IMAGE='NAME:TAG')} ...`, or name the namespace where it is."
         )
     data = config_map.get("data") or {}
     return flags.chosen(environment.environment(data), environment.results(data))
 
 
-def create_run(client: UserClient, fields: Mapping[str, str]) -> str:
-    """Create it under a fixed name: repeated after a lost response, the call must not start a second run."""
-    name = f"{NAME}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
+def choose_name() -> str:
+    """A run's name, before it is created: what is interrupted meanwhile can say which run may have begun."""
+    return f"{NAME}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
+
+
+def create_run(client: UserClient, fields: Mapping[str, str], name: str = "") -> str:
+    """Create it under a fixed name, a new one if empty; returns the name.
+
+    Repeated after a lost response, the call must not start a second run.
+
+    Raises:
+        Problem: the API server refused, or gave no answer (TransientError).
+    """
+    name = name or choose_name()
     try:
         client.create(WORKFLOWS, build_workflow(name, fields), BENCHMARK)
     except ConflictError:
@@ -172,6 +182,18 @@ def _ui(client: UserClient) -> Ui | None:
         return argo.find_argo(client).ui
     except Problem:
         return None
+
+
+def _print_submitted(
+    client: UserClient, name: str, settings: Settings, console: Terminal, *, by_operator: bool
+) -> None:
+    submitted = f"{client.namespace}/{name} is submitted"
+    if settings.continues:
+        sentence = f"more rounds of run {settings.continues}, whose time its first step finds out"
+        console.print(f"{submitted}: {sentence}.", soft_wrap=True)
+        return
+    console.print(f"{submitted}: {planned_time(settings, by_operator=by_operator).sentence}.", soft_wrap=True)
+    _print_operator_cost(console, settings, by_operator=by_operator)
 
 
 def _print_operator_cost(console: Terminal, settings: Settings, *, by_operator: bool) -> None:
@@ -243,10 +265,12 @@ def _link(console: Terminal, what: str, url: str, ui: Ui) -> None:
     console.print(f"{what}: {url}" + (f"  (needs: {ui.forward})" if ui.forward else ""), soft_wrap=True)
 
 
-def _continues(client: UserClient, name: str) -> str:
-    where = f"{client.kubectl} -n {client.namespace}"
+def _continues(client: UserClient, name: str, *, is_created: bool) -> str:
+    """That the run goes on, as far as it has begun, and how to stop it."""
+    goes_on = "goes on" if is_created else "may have begun, and then it goes on"
+    patch = '{"spec":{"shutdown":"Stop"}}'
     return (
-        f"The run {name} goes on. To stop it, keep what was measured and restore the cluster: argo stop -n "
-        f"{client.namespace} {name}, or {where} patch workflow {name} --type merge "
-        '-p \'{"spec":{"shutdown":"Stop"}}\'.'
+        f"The run {name} {goes_on}. To stop it, keep what was measured and restore the cluster: `{client.argo} -n "
+        f"{client.namespace} stop {name}`, or `{client.kubectl} -n {client.namespace} patch workflow {name} --type "
+        f"merge -p '{patch}'`."
     )

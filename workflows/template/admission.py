@@ -24,6 +24,7 @@ from workflows.template.policies import (
     BY_ACCOUNT,
     LABELLED,
     NEW,
+    POD_CHANGES,
     STEP,
     Object,
     Rule,
@@ -53,7 +54,7 @@ def _namespace() -> tuple[Object, Object]:
     """A namespace that a deployment created is for the benchmark's pods only."""
     return build_policy(
         NAMESPACE,
-        [on("CREATE UPDATE", "pods")],
+        [POD_CHANGES],
         {"new": NEW},
         {},
         [

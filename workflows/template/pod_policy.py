@@ -13,7 +13,17 @@ from steps.tasks import run
 from steps.tasks.shared.pod import ACCOUNTS, IMAGE
 from workflows.template import benchmark
 from workflows.template.guard import COMMAND
-from workflows.template.policies import BY_ACCOUNT, LABELLED, NEW, STEP, Object, Rule, build_policy, cel_list, on
+from workflows.template.policies import (
+    BY_ACCOUNT,
+    LABELLED,
+    NEW,
+    POD_CHANGES,
+    STEP,
+    Object,
+    Rule,
+    build_policy,
+    cel_list,
+)
 
 PODS: Final = "dataplane-benchmark-pods"
 
@@ -79,7 +89,7 @@ def _guard() -> str:
     """Whether it is a pod of the guard: the switching account's, with one container and the guard's command."""
     return (
         f"variables.step && object.spec.serviceAccountName == '{ACCOUNTS['switch']}' && variables.all.size() == 1 "
-        f"&& !has(object.spec.ephemeralContainers) && object.spec.containers.all(c, c.name == '{PART}' "
+        f"&& object.spec.containers.all(c, c.name == '{PART}' "
         f"&& has(c.command) && c.command == {cel_list(COMMAND)} && !has(c.args) && !has(c.workingDir))"
     )
 
@@ -101,7 +111,7 @@ def build_pod_policy() -> tuple[Object, Object]:
     }
     return build_policy(
         PODS,
-        [on("CREATE UPDATE", "pods")],
+        [POD_CHANGES],
         {"new": NEW, "ours": f"({STEP}) || ({LABELLED.format('object')}) || {BY_ACCOUNT}"},
         variables,
         (*_images(), *_commands(), *_variables(), *_privileges(), *_volumes(), *_networks_and_tokens()),
@@ -117,6 +127,11 @@ def _images() -> Iterable[Rule]:
         "variables.argo.all(c, c.image.startsWith(variables.executor + ':') "
         "|| c.image.startsWith(variables.executor + '@'))",
         "Argo's containers in a step's pod run Argo's executor only: deploy again if its image has moved",
+    )
+    yield Rule(
+        "!has(object.spec.ephemeralContainers) || object.spec.ephemeralContainers.size() == 0",
+        "the benchmark's pods take no ephemeral containers, such as those of kubectl debug: debug a copy of the pod "
+        "in another namespace",
     )
 
 

@@ -93,9 +93,18 @@ def field(value: str, key: str) -> str:
     return f"'{key}' in dyn({value}) ? dyn({value})['{key}'] : {{}}"
 
 
-def on(operations: str, plural: str, group: str = "", version: str = "v1") -> Object:
-    """Operations on a kind, as a policy matches them."""
-    return {"apiGroups": [group], "apiVersions": [version], "operations": operations.split(), "resources": [plural]}
+def on(operations: str, plurals: str, group: str = "", version: str = "v1") -> Object:
+    """Operations on kinds, and on the subresources that are named, as a policy matches them."""
+    return {
+        "apiGroups": [group],
+        "apiVersions": [version],
+        "operations": operations.split(),
+        "resources": plurals.split(),
+    }
+
+
+POD_CHANGES: Final = on("CREATE UPDATE", "pods pods/ephemeralcontainers")
+"""A subresource is matched by its own name only: by that one a container is added to a pod that runs."""
 
 
 BY_ACCOUNT: Final = (

@@ -11,11 +11,12 @@ from steps.domain import LEFT_BEHIND, PERMISSIONS, Finding
 from steps.settings import environment
 
 
-def missing_permissions(denied: Iterable[Permission], namespace: str) -> list[Finding]:
-    """A finding for each missing permission."""
-    remedy = "Have an administrator run `make deploy`, or `kubectl apply -k workflows/manifests`."
+def missing_permissions(client: Client, denied: Iterable[Permission], image: str) -> list[Finding]:
+    """A finding for each missing permission. `image`: of the steps; empty: unknown."""
+    command = client.make("deploy", IMAGE=image)
+    remedy = f"Have an administrator deploy again with the flags of the first time: `{command} ...`."
     return [
-        Finding(severity="stop", subject=PERMISSIONS, reason=_denied(entry, namespace), remedy=remedy)
+        Finding(severity="stop", subject=PERMISSIONS, reason=_denied(entry, client.namespace), remedy=remedy)
         for entry in denied
     ]
 
@@ -32,7 +33,7 @@ def _denied(entry: Permission, namespace: str) -> str:
 
 
 def with_context(finding: Finding, context: str) -> Finding:
-    """A finding whose kubectl commands name the cluster's context."""
+    """A finding whose commands name the cluster's context."""
     texts = {"reason": environment.with_context(finding.reason, context)}
     if finding.remedy:
         texts["remedy"] = environment.with_context(finding.remedy, context)

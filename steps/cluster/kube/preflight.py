@@ -27,7 +27,7 @@ def findings(around: Surroundings, choose_cni: Callable[[], Cni[Any]], settings:
     client, variables = around.client, around.variables
     needed = [entry for entry in relevant(PERMISSIONS, client.groups()) if is_needed(entry)]
     denied = [entry for entry in needed if "switch" in entry.roles and not client.allows(entry)]
-    found = access.missing_permissions(denied, client.namespace)
+    found = access.missing_permissions(client, denied, variables.get(names.IMAGE, "").strip())
     if any(entry.verb in {"get", "list"} for entry in denied):
         return found  # the rest can't be judged without reading
     held = lock.find_lock(client)

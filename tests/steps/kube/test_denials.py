@@ -20,15 +20,18 @@ MESSAGES = {
             'pods is forbidden: User "system:serviceaccount:bench:switch" cannot list resource "pods" in API group "" '
             'in the namespace "bench"'
         ),
-        "Have an administrator type `make deploy`",
+        "Have an administrator deploy again with the flags of the first time, `make deploy IMAGE=... ...`, or",
     ),
-    "RBAC of a path": ('forbidden: User "jane" cannot get path "/apis"', "Have an administrator type `make deploy`"),
+    "RBAC of a path": (
+        'forbidden: User "jane" cannot get path "/apis"',
+        "Have an administrator deploy again with the flags of the first time, `make deploy IMAGE=... ...`, or",
+    ),
     "RBAC of GKE": (
         (
             'nodes is forbidden: User "jane@example.com" cannot list resource "nodes" in API group "" at the cluster '
             'scope: requires one of ["container.nodes.list"] permission(s).'
         ),
-        "Have an administrator type `make deploy`",
+        "Have an administrator deploy again with the flags of the first time, `make deploy IMAGE=... ...`, or",
     ),
     "anonymous": (
         (
@@ -50,7 +53,7 @@ MESSAGES = {
             '(groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n'
             '{APIGroups:[""], Resources:["nodes"], Verbs:["list"]}'
         ),
-        "have a cluster administrator type `make deploy`",
+        "have a cluster administrator type the same `make deploy`",
     ),
     "Pod Security": (
         (
@@ -116,7 +119,7 @@ MESSAGES = {
     ),
     "service account": (
         'pods "s" is forbidden: error looking up service account bench/measure: serviceaccount "measure" not found',
-        "Service account bench/measure is not there: type `make deploy`",
+        "Service account bench/measure is not there: deploy again with the flags of the first time, `make deploy",
     ),
     "of another plugin": (
         'pods "server" is forbidden: node "a" does not have the label that this plugin wants',

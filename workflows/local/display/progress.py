@@ -87,8 +87,8 @@ class RunProgress:
                 self.began_s, self.notice = now_s, ""
             case WorkflowWaiting(message):
                 self.notice = message
-            case WorkflowStopping("Stop"):
-                self.notice = "Stopping: what was measured is kept and reported. Stop again to end at once."
+            case WorkflowStopping("Stop", again):
+                self.notice = f"Stopping: what was measured is kept and reported. {again}".rstrip()
             case WorkflowStopping():
                 self.notice = "Ending at once: the exit handler does not run."
             case NodeStarted():

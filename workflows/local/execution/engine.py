@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hera.workflows import Workflow
 
@@ -41,6 +41,8 @@ from workflows.local.semantics.nodes import UNSUCCESSFUL, NodeStatus, Phase, Wor
 from workflows.local.semantics.step_groups import as_dags
 from workflows.local.semantics.tags import render
 from workflows.local.semantics.unsupported import refuse_unsupported
+
+_AGAIN: Final = "Stop again to end at once."
 
 
 class Engine:
@@ -117,7 +119,7 @@ class Engine:
         if self.stops > 0:
             strategy: Strategy = "Stop" if self.stops == 1 else "Terminate"
             if strategy != self._shutdown.strategy:
-                self._emit(WorkflowStopping(strategy))
+                self._emit(WorkflowStopping(strategy, _AGAIN if strategy == "Stop" else ""))
             self._shutdown.request(strategy)
 
     def run(self) -> WorkflowOutcome:

@@ -24,9 +24,13 @@ class WorkflowWaiting:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStopping:
-    """Stop ends the running step gently and runs the exit handler; Terminate kills everything."""
+    """Stop ends the running step gently and runs the exit handler; Terminate kills everything.
+
+    `again`: what another stop does, as a sentence of this engine's; empty: nothing more.
+    """
 
     strategy: Literal["Stop", "Terminate"]
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)

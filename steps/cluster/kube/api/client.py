@@ -12,7 +12,7 @@ from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, Permission, Resource
 from steps.cluster.kube.api.transport import PATIENCE_S, Transport
-from steps.settings.environment import kubectl, restore_command
+from steps.settings.environment import in_context, make_command, restore_command
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -57,7 +57,9 @@ class Client:
         self.where = where
         self.context = context
         self.owner_reference = owner_reference
-        self._transport = Transport(configuration, where, patience_s, login=login, at_prompt=at_prompt, others=others)
+        self._transport = Transport(
+            configuration, where, patience_s, login=login, at_prompt=at_prompt, others=others, context=context
+        )
 
     def in_namespace(self, namespace: str) -> Self:
         """The same client, for which BENCHMARK is this namespace; what it creates there has no owner."""
@@ -77,8 +79,17 @@ class Client:
 
     @property
     def kubectl(self) -> str:
-        """The beginning of a command for this cluster."""
-        return kubectl(self.context)
+        """The beginning of a command of kubectl for this cluster."""
+        return in_context("kubectl", self.context)
+
+    @property
+    def argo(self) -> str:
+        """The beginning of a command of argo for this cluster."""
+        return in_context("argo", self.context)
+
+    def make(self, verb: str, **variables: str) -> str:
+        """What a user types for a verb on this cluster, such as deploy; empty variables are left out."""
+        return make_command(verb, self.context, **variables)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if the object or its kind does not exist."""

@@ -16,7 +16,7 @@ from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.cluster.kube.api.transport import PATIENCE_S
 from steps.lease import own_addresses
-from steps.settings.environment import CONTEXT, NAMESPACE
+from steps.settings.environment import CONTEXT, DEPLOY_AGAIN, NAMESPACE
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -111,7 +111,7 @@ def _by_service_account(context: str = "") -> ClusterAccess:
             f"there is no way to this pod's cluster: {str(error).rstrip('.')}: give the pod a service account, or set "
             "KUBECONFIG."
         ) from None
-    login = Identity("this pod's service account", "deploy anew by `make deploy`")
+    login = Identity("this pod's service account", DEPLOY_AGAIN)
     return ClusterAccess(configuration, login, context)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.identity import Identity
+from steps.settings.environment import DEPLOY_AGAIN
 
 _LONGEST: Final = 500
 """Characters of a message."""
@@ -52,9 +53,7 @@ class Denial:
     remedy: str
 
 
-_DEPLOY: Final = (
-    "Have an administrator type `make deploy` or `kubectl apply -k workflows/manifests`, or use another account."
-)
+_DEPLOY: Final = f"Have an administrator {DEPLOY_AGAIN}, or use another account."
 
 ENFORCED: Final = "pod-security.kubernetes.io/enforce"
 """The label of a namespace with its Pod Security level."""
@@ -80,7 +79,7 @@ DENIALS: Final = (
     Denial(
         "escalation",
         re.compile(r'user ".*?" \(.*?\) is attempting to grant RBAC permissions not currently held'),
-        "Nobody may grant more than they have themselves: have a cluster administrator type `make deploy`.",
+        "Nobody may grant more than they have themselves: have a cluster administrator type the same `make deploy`.",
     ),
     Denial("RBAC", re.compile(r'User ".*?" cannot \S+ (resource|path) '), _DEPLOY),
     Denial(
@@ -126,7 +125,7 @@ DENIALS: Final = (
     Denial(
         "service account",
         re.compile(r"error looking up service account (?P<account>\S+?):"),
-        "Service account {account} is not there: type `make deploy`.",
+        f"Service account {{account}} is not there: {DEPLOY_AGAIN}.",
     ),
 )
 """Patterns match at the start of the reason only: behind it a webhook may quote anything."""

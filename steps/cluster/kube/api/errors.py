@@ -19,6 +19,7 @@ from analysis.console.excerpts import excerpt
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.denials import BETWEEN, Status, explain
 from steps.cluster.kube.api.identity import Identity
+from steps.settings.environment import with_context
 
 BAD_REQUEST: Final = 400
 UNAUTHORISED: Final = 401
@@ -77,6 +78,7 @@ def refused(
     *,
     path: str = "",
     login: Identity | None = None,
+    context: str = "",
 ) -> Problem:
     """The error that an answer's status means.
 
@@ -89,15 +91,17 @@ def refused(
         retry_after: the header Retry-After.
         path: of the request.
         login: the identity of the caller.
+        context: the kubeconfig's, which the commands of a remedy get; empty: unknown.
     """
     found, login = Status.parse(body), login or Identity()
     reason = excerpt(found.message or "no reason was given").rstrip(".")
     if status == UNAUTHORISED:
         return DeniedError(
-            f"{where}: the API server doesn't accept the credentials of {login.who} ({reason}): {login.renew}."
+            f"{where}: the API server doesn't accept the credentials of {login.who} ({reason}): "
+            f"{with_context(login.renew, context)}."
         )
     if why := explain(found, status, path, login):
-        return DeniedError(f"{where}: not allowed: {why}")
+        return DeniedError(f"{where}: not allowed: {with_context(why, context)}")
     text = f"{where}: {method} of {what} failed with status {status}: {reason}."
     if status < _REFUSALS:
         text = f"{where}: {method} of {what} was redirected elsewhere (status {status}). {BETWEEN}"

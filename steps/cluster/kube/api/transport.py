@@ -59,6 +59,7 @@ class Transport:
         login: the identity of the caller.
         at_prompt: a user waits.
         others: its further addresses, tried in turn where one does not answer.
+        context: the kubeconfig's, for the commands in messages; empty: unknown.
         say: called with a sentence for each delay.
     """
 
@@ -71,9 +72,11 @@ class Transport:
         login: Identity | None = None,
         at_prompt: bool = False,
         others: tuple[str, ...] = (),
+        context: str = "",
         say: Say = print_notice,
     ) -> None:
         self.where = where
+        self._context = context
         self._login = login or Identity()
         self._patience_s = patience_s
         self._at_prompt = at_prompt
@@ -199,7 +202,17 @@ class Transport:
                 return None
             text = self.guarded(what, response.read)
         after = response.headers.get("Retry-After")
-        raise refused(self.where, what, method, response.status, text, after, path=path, login=self._login)
+        raise refused(
+            self.where,
+            what,
+            method,
+            response.status,
+            text,
+            after,
+            path=path,
+            login=self._login,
+            context=self._context,
+        )
 
     def guarded(self, what: str, attempt: Callable[[], R]) -> R:
         """The result of the attempt; a broken connection becomes a Problem."""

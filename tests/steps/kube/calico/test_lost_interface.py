@@ -43,7 +43,7 @@ def test_felix_that_lost_the_tunnel_is_started_again_on_that_node_alone() -> Non
     (cure,) = [sign for sign in found if sign.looked_at == "cure"]
     assert (cure.node, cure.seen.rpartition(": ")[2]) == (
         "node-a",
-        "kubectl -n kube-system delete pod calico-node-node-a",
+        "kubectl --context prod -n kube-system delete pod calico-node-node-a",
     )
     assert deleted_pods(cluster) == ["calico-node-node-a"]
     assert any("deleting its pod calico-node-node-a" in notice for notice in cluster.notices)

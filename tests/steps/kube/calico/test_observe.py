@@ -147,7 +147,7 @@ def test_kube_proxy_pod_of_a_node_without_rules_is_deleted_once() -> None:
     assert after["node-a"] == before["node-a"]
     assert after["node-b"] != before["node-b"]
     (cure,) = [sign for sign in found if sign.looked_at == "cure"]
-    assert "kubectl -n kube-system delete pod kube-proxy" in cure.seen
+    assert "kubectl --context prod -n kube-system delete pod kube-proxy" in cure.seen
     assert cure.indicates is None
     assert cluster.state(found) == "disproven"
     assert not [sign for sign in cluster.observe("iptables") if sign.looked_at == "cure"]

@@ -102,7 +102,7 @@ def test_settle_command_waits_for_the_stability_window_and_names_restore(
     monkeypatch.setattr(cluster_verbs, "KubernetesCluster", lambda _environment, **_: kube(cluster))
     with pytest.raises(UnprovenError, match="45 s without a restart are needed"):
         cluster_verbs.settle(environment="prod", dataplane="ebpf")
-    assert "To restore it: `make restore ENVIRONMENT=prod`" in capsys.readouterr().out
+    assert "To restore it: `make restore ENVIRONMENT=prod`" in capsys.readouterr().err
     assert cluster.kubelet.pods() == {}
     cluster.store.advance(60)
     assert cluster_verbs.settle(environment="prod", dataplane="ebpf") == 0

@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 import re
+import shlex
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +73,7 @@ def _login(chosen: ChosenContext, user: UserFields) -> Identity:
     if chosen.user is None:
         return Identity(
             f"context {chosen.name!r}, which names no user",
-            f"name one: kubectl config set-context {chosen.name} --user=",
+            f"name one: `kubectl config set-context {shlex.quote(chosen.name)} --user=...`",
         )
     renew = f"run `{command(user.plugin)}` by hand to see the account" if user.plugin else "log in anew"
     return Identity(chosen.user.called, renew, tuple(_impersonation(user)))

@@ -198,7 +198,7 @@ def _delete_pods(
         name = pod["metadata"]["name"]
         around.say(f"{node}: {why}; deleting its pod {name}")
         around.client.delete(PODS, name, namespace, uid=pod["metadata"]["uid"])
-        command = f"{why}: kubectl -n {namespace} delete pod {name}"
+        command = f"{why}: {around.client.kubectl} -n {namespace} delete pod {name}"
         found.append(Sign(moment="before", node=node, looked_at="cure", seen=command, at=now, indicates=None))
     return found
 
