@@ -37,7 +37,7 @@ def test_idle_guard_imports_the_standard_library_alone() -> None:
 
 def test_guard_started_by_hand_names_the_command_to_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert guard.main({}) == 2
-    assert "by hand, `make restore` puts a cluster back" in capsys.readouterr().err
+    assert "by hand, `make restore ENVIRONMENT=...` puts a cluster back" in capsys.readouterr().err
 
 
 def test_pod_without_an_account_is_a_sentence(
