@@ -62,6 +62,7 @@ class Cluster:
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, guard: bool, calico: Calico | None = None
     ) -> None:
+        monkeypatch.setattr(submit, "choose_name", lambda: RUN)
         monkeypatch.setattr(submit, "create_run", self._create)
         monkeypatch.setattr(waits, "_PAUSE_S", 25.0)  # the clock is the test's, and each look costs
         self.calico = calico or Calico()
@@ -89,9 +90,8 @@ class Cluster:
         (found,) = self.runner.run([alone], 3)
         return found
 
-    def _create(self, *_given: object) -> str:
+    def _create(self, *_given: object) -> None:
         self._put("Running", Status())
-        return RUN
 
     def _put(self, phase: str, run: Status) -> None:
         status = {"phase": phase, "nodes": {**PREFLIGHT, **run.nodes}}
@@ -184,9 +184,9 @@ def test_chaos_waits_for_the_run_of_a_session_that_was_broken_off(
 
     made: list[int] = []
 
-    def create(*_given: object) -> str:
+    def create(*_given: object) -> None:
         made.append(cluster.looks)
-        return cluster._create()
+        cluster._create()
 
     monkeypatch.setattr(submit, "create_run", create)
     cluster.runner._waits.sleep = time_passes

@@ -14,12 +14,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Final, TypeVar
 
 import duckdb
 import pyarrow as pa
 
+from analysis import background
 from analysis.console.notices import print_notice
 from analysis.errors import INTERRUPTED
 from analysis.statements import spilling
@@ -72,11 +72,9 @@ def rows_of_any(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[st
     if not _raises_at_interrupt():
         return _rows_of_many(con, sql, parameters)
     came: list[float] = []
-    outcome: Future[pa.Table] = Future()
     earlier = signal.signal(signal.SIGINT, lambda *_: came.append(time.monotonic()))
     try:
-        read = functools.partial(_rows_of_many, con, sql, parameters)
-        threading.Thread(target=_fulfil, args=(outcome, read), daemon=True).start()
+        outcome = background.begin(functools.partial(_rows_of_many, con, sql, parameters))
         while not outcome.done():
             with contextlib.suppress(TimeoutError):
                 outcome.exception(_LOOK_S)
@@ -117,13 +115,6 @@ def _interruptible(statement: Callable[[], T]) -> T:
         if str(error) != _OF_DUCKDB:
             raise
         raise KeyboardInterrupt from None
-
-
-def _fulfil(outcome: Future[T], statement: Callable[[], T]) -> None:
-    try:
-        outcome.set_result(statement())
-    except BaseException as error:  # noqa: BLE001 - for the thread that waits
-        outcome.set_exception(error)
 
 
 def _interrupt(con: duckdb.DuckDBPyConnection, came: Sequence[float]) -> None:

@@ -95,7 +95,8 @@ class Runner:
         """
         began = self._clock()
         objects = self._objects_before()
-        name = submit.create_run(self._client, self._fields(points))
+        name = submit.choose_name()
+        submit.create_run(self._client, self._fields(points), name)
         self._say(f"{', '.join(point.name for point in points)}: run {name}")
         before_it: tuple[str, ...] = ()
         over: frozenset[str] | None = frozenset()

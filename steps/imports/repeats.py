@@ -51,7 +51,7 @@ class Repeats:
             return None
         if (same := self.digests.get(digest)) is not None:
             return f"it is the same file as {same}"
-        # Two files that both name their tests are told apart by these.
+        # Two files that both name their tests are distinguished by the names.
         same = self.figures.get((content.figures, False))
         if same is None and not _names_tests(content):
             same = self.figures.get((content.figures, True))

@@ -1,10 +1,9 @@
 """The exit handler's last task: post the result to a configured address."""
 
-from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Thread
 from typing import TYPE_CHECKING, Final
 
+from analysis import background
 from analysis.errors import Problem
 from analysis.store.storage.storage_errors import resource_error
 from steps.catalogue.environments import is_lab
@@ -81,7 +80,7 @@ def _post(run_id: str, status: str, *, is_restored: bool) -> str:
     report, summary, unread = "", None, ""
     try:
         report, summary = _find_summary(run_id)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with the store, the run's end has to be told
+    except Exception as error:  # noqa: BLE001 - the run's end must be reported, whatever is wrong with the store
         unread = _sentence_of(error)
         log(f"The run's summary can't be read: {unread}")
     body = notification.message(
@@ -96,22 +95,16 @@ def _find_summary(run_id: str) -> "tuple[str, Summary | None]":
     Raises:
         Problem: the store can't be read, or not within SUMMARY_S.
     """
-    found: Future[tuple[str, Summary | None]] = Future()
 
-    def find() -> None:
-        try:
-            from analysis.store.store import Store  # noqa: PLC0415 - as above
-            from analysis.summary.run import stored  # noqa: PLC0415
+    def find() -> "tuple[str, Summary | None]":
+        from analysis.store.store import Store  # noqa: PLC0415 - as above
+        from analysis.summary.run import stored  # noqa: PLC0415
 
-            store = Store(environment.results())
-            found.set_result((store.location(f"reports/{run_id}/report.html"), stored.find_summary(store, run_id)))
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
-            found.set_exception(error)
+        store = Store(environment.results())
+        return store.location(f"reports/{run_id}/report.html"), stored.find_summary(store, run_id)
 
-    # A daemon, as no thread of an executor is: the process does not wait for it at its end.
-    Thread(target=find, daemon=True).start()
     try:
-        return found.result(SUMMARY_S)
+        return background.begin(find).result(SUMMARY_S)
     except TimeoutError:
         raise Problem(
             f"the store did not answer within {SUMMARY_S:g} s; check BENCHMARK_RESULTS and the network"

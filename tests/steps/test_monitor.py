@@ -196,7 +196,7 @@ def test_short_trials_are_read_as_often_as_their_programs_report(
 @given(st.integers(1, 86_400))
 def test_number_of_readings_and_reports_is_bounded(duration_s: int) -> None:
     """Those of a day on large nodes would not fit into the memory of a step."""
-    assert duration_s / sampler.reading_interval_s(duration_s) <= sampler.MOST_READINGS
+    assert duration_s / sampler.reading_interval_s(duration_s) <= sampler.READINGS_OF_A_TRIAL
     assert duration_s / interval_s(duration_s) <= 1440
     assert interval_s(duration_s) <= 60, "iperf3 takes no more"
     assert interval_s(duration_s) <= sampler.reading_interval_s(duration_s)

@@ -115,7 +115,8 @@ def test_recorded_argo_run_by_cron(client: UserClient) -> None:
 
 
 def test_recorded_argo_run_by_retry_after_terminate(client: UserClient) -> None:
-    name = submit.create_run(client, SHORT.form("submitted"))
+    name = submit.choose_name()
+    submit.create_run(client, SHORT.form("submitted"), name)
 
     def measures(found: Object) -> bool:
         return status.has_ended(found) or any(

@@ -325,7 +325,8 @@ def test_lost_response_starts_no_second_run() -> None:
     store = deployed()
     with Api(store).running() as api:
         api.faults.append(Fault("cut-after", method="POST", path="workflows"))
-        name = submit.create_run(over_http(api), {"profile": "smoke"})
+        name = submit.choose_name()
+        submit.create_run(over_http(api), {"profile": "smoke"}, name)
     assert [w["metadata"]["name"] for w in sent(store)] == [name]
 
 

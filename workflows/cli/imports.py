@@ -91,12 +91,11 @@ def import_results(
 def _mapping(path: str) -> MappingFile:
     if not path:
         return NO_MAPPING
+    place = Path(open_home(path, "MAPPING"))
     try:
-        data = read_bounded(Path(open_home(path, "MAPPING")), _MOST_MAPPING_BYTES)
+        data = read_bounded(place, _MOST_MAPPING_BYTES)
     except FileNotFoundError:
         raise BadInput(f"the mapping {path} is not there") from None
-    except BadInput:
-        raise
     except Problem as problem:
         raise BadInput(f"the mapping {path} can't be used: {problem}") from None
     return read_mapping(data, path)

@@ -151,21 +151,17 @@ def choose_name() -> str:
     return f"{NAME}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
 
 
-def create_run(client: UserClient, fields: Mapping[str, str], name: str = "") -> str:
-    """Create it under a fixed name, a new one if empty; returns the name.
-
-    Repeated after a lost response, the call must not start a second run.
+def create_run(client: UserClient, fields: Mapping[str, str], name: str) -> None:
+    """Create it under this name. Repeated after a lost response, the call must not start a second run.
 
     Raises:
         Problem: the API server refused, or gave no answer (TransientError).
     """
-    name = name or choose_name()
     try:
         client.create(WORKFLOWS, build_workflow(name, fields), BENCHMARK)
     except ConflictError:
         if client.get(WORKFLOWS, name, BENCHMARK) is None:
             raise
-    return name
 
 
 def _has_operator(client: UserClient) -> bool:

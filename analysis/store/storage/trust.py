@@ -110,7 +110,7 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
         except FileNotFoundError:
             return None
         if not stat.S_ISLNK(mode):
-            if not stat.S_ISDIR(mode):  # whoever may write it: no folder's rights help here
+            if not stat.S_ISDIR(mode):  # its permissions are no remedy
                 raise _NoFolderError(errno.ENOTDIR, "it is no folder", str(found))
             place = found
             continue

@@ -14,8 +14,8 @@ from steps.measurement.monitors import monitor
 from steps.measurement.monitors.interference import ForeignCpu, ForeignCpuReading, foreign_ratio
 from steps.tools.tool import interval_s
 
-MOST_READINGS: Final = 150
-"""Of each node in a trial, some more at its ends. One of a large node takes 150 kB of the step's 256 MiB, and a trial
+READINGS_OF_A_TRIAL: Final = 150
+"""Of each node at most, and some more at its ends. One of a large node takes 150 kB of the step's 256 MiB, and a trial
 may be measured three times."""
 
 _JOIN_S: Final = 15
@@ -40,7 +40,9 @@ def read(monitored: Monitor) -> Counters:
 def reading_interval_s(duration_s: float) -> float:
     """The interval of the readings in a trial of so many seconds."""
     often_s = interval_s(duration_s)
-    return often_s if duration_s <= often_s * MOST_READINGS else float(math.ceil(duration_s / MOST_READINGS))
+    return (
+        often_s if duration_s <= often_s * READINGS_OF_A_TRIAL else float(math.ceil(duration_s / READINGS_OF_A_TRIAL))
+    )
 
 
 class Sampler:
