@@ -1,8 +1,9 @@
 """What the steps hand to each other: immutable, validated data."""
 
 import re
+from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -115,6 +116,14 @@ class ScaleSign(StrictModel):
     seen: str
     at: Instant
     holds: bool | None
+
+    @classmethod
+    def of_count(cls, factor: str, node: str, looked_at: str, counted: float, wanted: float) -> Self:
+        """A count that was taken now, beside what the scale asks for."""
+        seen = f"{counted:.10g} of {wanted:.10g}"
+        return cls(
+            factor=factor, node=node, looked_at=looked_at, seen=seen, at=datetime.now(UTC), holds=counted == wanted
+        )
 
 
 LOCAL: Final = "local"

@@ -1,7 +1,6 @@
 """The factors in the lab: one module for each that the catalogue names, which makes it, and counts it on each node."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final, Protocol, cast
@@ -50,15 +49,3 @@ def missing(scales: Sequence[Scale]) -> list[str]:
         if factor.module not in here
         and any(getattr(scale, name) != Scale.model_fields[name].default for scale in scales)
     ]
-
-
-def sign(factor: str, node: LabNode, looked_at: str, counted: float, wanted: float) -> ScaleSign:
-    """A count beside what was asked for."""
-    return ScaleSign(
-        factor=factor,
-        node=node.name,
-        looked_at=looked_at,
-        seen=f"{counted:.10g} of {wanted:.10g}",
-        at=datetime.now(UTC),
-        holds=counted == wanted,
-    )

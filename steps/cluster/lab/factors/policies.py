@@ -1,7 +1,6 @@
 """Policies that select the measured pods and match none of their traffic."""
 
 from steps.catalogue.factors import Scale
-from steps.cluster.lab import factors
 from steps.cluster.lab.mechanism import Mechanism
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
@@ -34,4 +33,4 @@ def count(mechanism: Mechanism, node: LabNode, scale: Scale) -> list[ScaleSign]:
     if mechanism.tables is None or not scale.policies:
         return []
     found = mechanism.tables.count_policies(node)
-    return [factors.sign("policies", node, mechanism.tables.where[2], found, scale.policies)]
+    return [ScaleSign.of_count("policies", node.name, mechanism.tables.where[2], found, scale.policies)]

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from steps.catalogue.factors import Scale
-from steps.cluster.lab import factors
 from steps.cluster.lab.mechanism import Mechanism
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
@@ -48,6 +47,6 @@ def count(mechanism: Mechanism, node: LabNode, scale: Scale) -> list[ScaleSign]:
     found, (services, endpoints, _) = mechanism.tables.count(node), mechanism.tables.where
     own = sum(len(port.backends) for port in MEASURED)
     return [
-        factors.sign("services", node, services, found.ports - len(MEASURED), scale.services),
-        factors.sign("endpoints", node, endpoints, found.endpoints - own, scale.services * scale.endpoints),
+        ScaleSign.of_count("services", node.name, services, found.ports - len(MEASURED), scale.services),
+        ScaleSign.of_count("endpoints", node.name, endpoints, found.endpoints - own, scale.services * scale.endpoints),
     ]
