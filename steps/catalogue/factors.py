@@ -185,7 +185,8 @@ def options() -> tuple[Option, ...]:
     found = []
     for name, info in Scale.model_fields.items():
         bounds = bounds_of(info)
-        several = f"one or more of {bounds.low:g} to {bounds.high:g}, such as {bounds.low:g},{min(100, bounds.high):g}"
+        other = 100 if bounds.low < 100 < bounds.high else bounds.high  # noqa: PLR2004 - an example
+        several = f"one or more of {bounds.in_words('')}, such as {bounds.low:g},{other:g}"
         found.append(
             Option(
                 name=_option_name(name),

@@ -34,15 +34,26 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The least and the greatest value of a number; both excluded where `exclusive`."""
+    """The least and the greatest value of a number, infinite where there is none.
+
+    `above`, `below`: the least or the greatest itself is excluded.
+    """
 
     low: float
     high: float
-    exclusive: bool = False
+    above: bool = False
+    below: bool = False
+
+    def in_words(self, unit: str) -> str:
+        """`0 to 60 s`, `above 0 and below 1`, `at least 1`."""
+        if not (self.above or self.below or math.isinf(self.low) or math.isinf(self.high)):
+            return f"{_as_typed(self.low, unit)} to {_as_typed(self.high, unit)}{unit}"
+        ends = (("above" if self.above else "at least", self.low), ("below" if self.below else "at most", self.high))
+        return " and ".join(f"{word} {_as_typed(end, unit)}{unit}" for word, end in ends if math.isfinite(end))
 
 
 UNBOUNDED: Final = Bounds(-math.inf, math.inf)
-"""Of an option that is not a number."""
+"""Of an option that is not a number, and of a number without bounds."""
 
 Place = Literal["here", "cluster"]
 """Where an option is given. here: to run, plan and preflight. cluster: to submit, and in Argo's form."""
@@ -110,8 +121,7 @@ class Option:
         """Its possible values, in short; empty if unknown."""
         if self.hint or self.bounds == UNBOUNDED:
             return self.hint or ", ".join(self.choices)
-        least, most = (_as_typed(bound, self.unit) for bound in (self.bounds.low, self.bounds.high))
-        return (f"above {least} and below {most}" if self.bounds.exclusive else f"{least} to {most}") + self.unit
+        return self.bounds.in_words(self.unit)
 
 
 Reader = Callable[[str, Option], object]
@@ -153,13 +163,20 @@ def _reader(name: str, field: FieldInfo) -> Reader:
 
 
 def bounds_of(field: FieldInfo) -> Bounds:
-    """The bounds declared on a field; UNBOUNDED unless it has both."""
+    """The bounds declared on a field; UNBOUNDED where it has none."""
     low = [each for each in field.metadata if isinstance(each, Ge | Gt)]
     high = [each for each in field.metadata if isinstance(each, Le | Lt)]
-    if not (low and high):
-        return UNBOUNDED
-    least, most = (getattr(each[0], type(each[0]).__name__.lower()) for each in (low, high))
-    return Bounds(least, most, exclusive=isinstance(low[0], Gt))
+    return Bounds(
+        low=_bound(low[0]) if low else -math.inf,
+        high=_bound(high[0]) if high else math.inf,
+        above=bool(low) and isinstance(low[0], Gt),
+        below=bool(high) and isinstance(high[0], Lt),
+    )
+
+
+def _bound(declared: Ge | Gt | Le | Lt) -> float:
+    bound: float = getattr(declared, type(declared).__name__.lower())
+    return bound
 
 
 def by_name(options: Iterable[Option]) -> dict[str, Option]:
@@ -226,20 +243,22 @@ def _number(text: str, option: Option) -> int | float:
 
 def check_bounds(number: float, typed: str, option: Option) -> None:
     """Raise FaultError for a number outside of its option's bounds, repeating it as typed."""
-    unit = option.unit
+    unit, bounds = option.unit, option.bounds
     got = typed.removesuffix("s") if unit == " s" else typed
     got = (got if len(got) <= _SHOWN else shown_option(got)) + unit
-    least, most = (_as_typed(bound, unit) + unit for bound in (option.bounds.low, option.bounds.high))
-    if number < option.bounds.low:
-        raise FaultError(f"{option.name} must be at least {least}, got {got}{option.too_low}")
-    if number > option.bounds.high:
-        raise FaultError(f"{option.name} must be at most {most}, got {got}")
+    if number < bounds.low or (bounds.above and number == bounds.low):
+        least = f"{'above' if bounds.above else 'at least'} {_as_typed(bounds.low, unit)}{unit}"
+        raise FaultError(f"{option.name} must be {least}, got {got}{option.too_low}")
+    if number > bounds.high or (bounds.below and number == bounds.high):
+        most = f"{'below' if bounds.below else 'at most'} {_as_typed(bounds.high, unit)}{unit}"
+        raise FaultError(f"{option.name} must be {most}, got {got}")
 
 
 def _as_typed(bound: float, unit: str) -> str:
     """A bound as a user would type it: a rate with its prefix, any other whole number with all of its digits."""
     if unit == _BIT_S:
-        prefix, factor = max((each for each in PREFIXES.items() if each[1] <= bound), key=lambda each: each[1])
+        known = [each for each in PREFIXES.items() if each[1] <= bound]
+        prefix, factor = max(known, key=lambda each: each[1], default=("", 1.0))
         return f"{bound / factor:g}{prefix.upper()}"
     return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 
@@ -256,12 +275,11 @@ def read_whole(text: str, option: Option) -> int:
 def read_real(text: str, option: Option) -> float:
     """A number within the option's bounds."""
     number, bounds = _number(text, option), option.bounds
-    if not bounds.exclusive:
+    if not (option.field.endswith("_ratio") and bounds.above and bounds.below):
         check_bounds(number, text, option)
     elif not bounds.low < number < bounds.high:
         raise FaultError(
-            f"{option.name} must be a share above {bounds.low:g} and below {bounds.high:g}, such as 0.05 for 5 %, "
-            f"got {shown_option(text)}"
+            f"{option.name} must be a share {bounds.in_words('')}, such as 0.05 for 5 %, got {shown_option(text)}"
         )
     return float(number)
 

@@ -2,15 +2,17 @@
 
 import json
 import typing
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from analysis.errors import BadInput
 from steps.catalogue.arms import MOST_RULES
-from steps.catalogue.option_fields import UNBOUNDED, Bounds, Option, bounds_of
-from steps.catalogue.options import MOST_ARMS, OPTIONS, Settings
+from steps.catalogue.factors import FACTORS
+from steps.catalogue.option_fields import UNBOUNDED, Bounds, FaultError, Option, bounds_of, options_of
+from steps.catalogue.options import BY_NAME, MOST_ARMS, OPTIONS, Settings
 from steps.settings.schedule import expected_s, planned_time
 from steps.settings.settings import LONGEST_TEXT, choose_settings, load_settings
 from steps.tasks.shared.step import planned_visit
@@ -87,6 +89,58 @@ def test_value_beyond_its_bound_is_a_problem(options: str, sentence: str) -> Non
     with pytest.raises(BadInput) as caught:
         choose_settings(options=options)
     assert str(caught.value).startswith(sentence)
+
+
+class Toy(BaseModel):
+    """Options with every kind of bound."""
+
+    share_ratio: Annotated[float, Field(gt=0, le=1.5), Option(help="A share.")] = 1
+    part_ratio: Annotated[float, Field(gt=0, lt=1), Option(help="A part.")] = 0.5
+    rest_s: Annotated[float, Field(gt=0, lt=10), Option(help="A rest.")] = 1
+    least_s: Annotated[int, Field(ge=3), Option(help="A least.")] = 3
+    below: Annotated[int, Field(lt=8), Option(help="A number.")] = 3
+    between: Annotated[int, Field(gt=2, le=8), Option(help="A number.")] = 3
+    pace_bps: Annotated[float, Field(ge=0, le=1e9), Option(help="A rate.")] = 0
+    free: Annotated[int, Option(help="Any.")] = 3
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "taken", "refused", "sentence"),
+    [
+        ("share", "above 0 and at most 1.5", "1.5", "0", "share must be above 0, got 0"),
+        ("share", "above 0 and at most 1.5", "0.1", "1.6", "share must be at most 1.5, got 1.6"),
+        (
+            "part",
+            "above 0 and below 1",
+            "0.9",
+            "1",
+            "part must be a share above 0 and below 1, such as 0.05 for 5 %, got '1'",
+        ),
+        ("rest", "above 0 s and below 10 s", "9.9s", "10", "rest must be below 10 s, got 10 s"),
+        ("least", "at least 3 s", "99999", "2", "least must be at least 3 s, got 2 s"),
+        ("below", "below 8", "-7", "8", "below must be below 8, got 8"),
+        ("between", "above 2 and at most 8", "8", "2", "between must be above 2, got 2"),
+        ("pace", "0 to 1G bit/s", "0", "2000000000", "pace must be at most 1G bit/s, got 2000000000 bit/s"),
+        ("free", "", "-5", "x", "free must be a number, got 'x'"),
+    ],
+)
+def test_bound_is_told_and_held_as_its_field_declares_it(
+    name: str, values: str, taken: str, refused: str, sentence: str
+) -> None:
+    option = next(option for option in options_of(Toy) if option.name == name)
+    assert option.values == values
+    assert option.read is not None
+    assert option.read(taken, option) == float(taken.removesuffix("s"))
+    with pytest.raises(FaultError) as caught:
+        option.read(refused, option)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_example_of_a_factor_is_within_its_bounds(name: str) -> None:
+    option = BY_NAME[name]
+    assert option.read is not None
+    assert option.read(option.values.rpartition("such as ")[2], option)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ print(json.dumps({
 }))
 """
     )
-    assert found["option"].startswith("one or more of 576 to 1450")
+    assert found["option"].startswith("one or more of 576 to 1450, such as 576,1450")
     assert found["scales"] == [f"services={number} mtu={mtu}" for number in (0, 1) for mtu in (1000, 1450)]
     assert found["plan"] == [1000, 1450]
     assert found["row"] in found["plan"]
