@@ -20,7 +20,7 @@ def some_node(name: str, **fields: Any) -> nodes.ClusterNode:  # noqa: ANN401
         "schedulable": True,
         "pressures": (),
         "taints": (),
-        "calico": True,
+        "has_agent": True,
         "address": "10.0.0.1",
         "instance_type": "t3.medium",
         "zone": "a",
@@ -58,11 +58,11 @@ def test_named_nodes_are_taken_in_their_order() -> None:
     assert nodes.choose_nodes([some_node("a"), some_node("b"), some_node("c")], " c , a ") == ("c", "a")
 
 
-def test_outside_client_is_on_a_node_without_calico() -> None:
+def test_outside_client_is_on_a_node_without_the_network_plugin() -> None:
     cluster = [
         some_node("a"),
-        some_node("o", calico=False, schedulable=False),
-        some_node("p", calico=False, ready=False),
+        some_node("o", has_agent=False, schedulable=False),
+        some_node("p", has_agent=False, ready=False),
     ]
     assert [node.name for node in nodes.outside_nodes(cluster)] == ["o"]
 

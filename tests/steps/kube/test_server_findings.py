@@ -35,7 +35,10 @@ def test_missing_outside_client_skips_only_its_topology() -> None:
 
 def test_named_outside_client_must_be_outside() -> None:
     bench = Bench()
-    for name, reason in (("node-a", "is no ready Linux node without Calico"), ("nowhere", "is no node of the cluster")):
+    for name, reason in (
+        ("node-a", "is no ready Linux node without the network plugin's agent"),
+        ("nowhere", "is no node of the cluster"),
+    ):
         with pytest.raises(Unsupported, match=rf"names {name}, which {reason}: name one of outside"):
             outside_client.outside_node(bench.standing.nodes, {"BENCHMARK_OUTSIDE": name})
     found = outside_client.outside_node(bench.standing.nodes, {"BENCHMARK_OUTSIDE": "outside"})

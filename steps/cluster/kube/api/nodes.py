@@ -10,9 +10,6 @@ from steps.cluster.kube.api.objects import Object, is_ready
 from steps.cluster.kube.api.quantity import amount
 from steps.settings import environment
 
-_ANNOTATIONS: Final = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
-"""Annotations of Calico on a node: one or both where it makes the routes, neither where it only enforces policy."""
-
 _PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure")
 _KEEPS_OFF: Final = frozenset({"NoSchedule", "NoExecute"})
 
@@ -21,7 +18,8 @@ _KEEPS_OFF: Final = frozenset({"NoSchedule", "NoExecute"})
 class ClusterNode:
     """What decides whether and how a node is measured.
 
-    `calico`: whether Calico's agent runs on it. `address`: the first internal one; `addresses`: external ones too.
+    `has_agent`: whether the network plugin's agent runs on it. `address`: the first internal one; `addresses`: external
+    ones too.
     """
 
     name: str
@@ -33,7 +31,7 @@ class ClusterNode:
     schedulable: bool
     pressures: tuple[str, ...]
     taints: tuple[Mapping[str, str], ...]
-    calico: bool
+    has_agent: bool
     address: str | None
     instance_type: str | None
     zone: str | None
@@ -46,18 +44,21 @@ class ClusterNode:
     @property
     def fit(self) -> bool:
         """Whether it can be measured."""
-        return self.os == "linux" and self.ready and self.schedulable and self.calico and not self.pressures
+        return self.os == "linux" and self.ready and self.schedulable and self.has_agent and not self.pressures
 
 
-def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: Iterable[Object]) -> frozenset[str]:
-    """The names of the nodes that run Calico's agent.
+def with_agent(
+    pods: Iterable[Object] | None, daemon_set: Object | None, nodes: Iterable[Object], annotations: Iterable[str]
+) -> frozenset[str]:
+    """The names of the nodes that run the network plugin's agent.
 
-    While an agent is missing, as in a rolling update, a node with Calico's annotations counts too.
+    While an agent is missing, as in a rolling update, a node that an agent has annotated counts too.
 
     Args:
         pods: of the agent's DaemonSet; None: unknown.
         daemon_set: the agent's.
         nodes: all of the cluster.
+        annotations: that the agent leaves on its node, by their keys; one is enough.
     """
     running = {
         str(pod["spec"]["nodeName"])
@@ -72,7 +73,7 @@ def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: 
     annotated = {
         node["metadata"]["name"]
         for node in nodes
-        if any(key in (node["metadata"].get("annotations") or {}) for key in _ANNOTATIONS)
+        if any(key in (node["metadata"].get("annotations") or {}) for key in annotations)
     }
     return frozenset(running | annotated)
 
@@ -82,8 +83,8 @@ def not_ready(found: Iterable[Object]) -> frozenset[str]:
     return frozenset(node["metadata"]["name"] for node in found if not is_ready(node))
 
 
-def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
-    """Read a Node object. `calico_nodes`: the names of those that run Calico's agent."""
+def read_node(found: Object, agent_nodes: Iterable[str]) -> ClusterNode:
+    """Read a Node object. `agent_nodes`: the names of those that run the network plugin's agent."""
     meta, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
     labels, info = meta.get("labels") or {}, status.get("nodeInfo") or {}
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
@@ -99,7 +100,7 @@ def read_node(found: Object, calico_nodes: Iterable[str]) -> ClusterNode:
         schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
         pressures=tuple(name for name in _PRESSURES if conditions.get(name) == "True"),
         taints=taints,
-        calico=meta["name"] in set(calico_nodes),
+        has_agent=meta["name"] in set(agent_nodes),
         address=_first(addresses, spec.get("podCIDR")),
         instance_type=labels.get("node.kubernetes.io/instance-type"),
         zone=labels.get("topology.kubernetes.io/zone"),
@@ -153,9 +154,10 @@ def choose_nodes(nodes: Sequence[ClusterNode], requested: str = "") -> tuple[str
         return names[0], names[1]
     fit = sorted((node for node in nodes if node.fit), key=lambda node: (-node.cpus, node.name))
     if len(fit) < 2:  # noqa: PLR2004 - a pair
+        unfit = excerpt("; ".join(f"{node.name} {why_unfit(node)}" for node in nodes if not node.fit))
         raise Unsupported(
-            f"two nodes are needed that are Linux, ready, schedulable and Calico's, and {len(fit)} of {len(nodes)} "
-            f"are: {excerpt('; '.join(f'{n.name} {why_unfit(n)}' for n in nodes if not n.fit)) or 'add a node'}."
+            "two nodes are needed that are Linux, ready and schedulable and run the network plugin's agent, and "
+            f"{len(fit)} of {len(nodes)} do: {unfit or 'add a node'}."
         )
     for depth in range(5, -1, -1):
         alike: dict[tuple[object, ...], list[ClusterNode]] = {}
@@ -168,8 +170,8 @@ def choose_nodes(nodes: Sequence[ClusterNode], requested: str = "") -> tuple[str
 
 
 def outside_nodes(nodes: Sequence[ClusterNode]) -> tuple[ClusterNode, ...]:
-    """The nodes without Calico's agent, where a pod in the host network can be the client outside."""
-    return tuple(node for node in nodes if node.os == "linux" and node.ready and not node.calico)
+    """The nodes without the network plugin's agent, where a pod in the host network can be the client outside."""
+    return tuple(node for node in nodes if node.os == "linux" and node.ready and not node.has_agent)
 
 
 def why_unfit(node: ClusterNode) -> str:
@@ -178,7 +180,7 @@ def why_unfit(node: ClusterNode) -> str:
         (node.os != "linux", f"runs {node.os or 'an unknown system'}"),
         (not node.ready, "is not ready"),
         (not node.schedulable, "takes no pods (cordoned or tainted)"),
-        (not node.calico, "has no calico-node pod"),
+        (not node.has_agent, "has no agent of the network plugin"),
         (bool(node.pressures), f"has {', '.join(node.pressures)}"),
     ]
     return " and ".join(text for applies, text in reasons if applies) or "is fit"

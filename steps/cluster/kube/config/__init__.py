@@ -1,1 +1,1 @@
-"""Configuration texts and environments of other programs: read, and edited without other changes."""
+"""Configuration texts of other programs: read, and edited without other changes."""

@@ -9,15 +9,14 @@ from steps.cluster.kube.api.nodes import ClusterNode, outside_nodes
 from steps.settings.environment import OUTSIDE
 
 UNAVAILABLE: Final = (
-    "there is no node outside: every ready Linux node is Calico's, and only traffic from elsewhere can show it"
+    "there is no node outside: every ready Linux node runs the network plugin's agent, and only traffic from "
+    "elsewhere can show it"
 )
-REMEDY: Final = (
-    f"No command mends that: add a node without calico-node and name it in {OUTSIDE}, or leave the path out."
-)
+REMEDY: Final = f"No command mends that: add a node without that agent and name it in {OUTSIDE}, or leave the path out."
 
 
 def outside_node(cluster_nodes: Sequence[ClusterNode], variables: Mapping[str, str]) -> ClusterNode | None:
-    """The node that a user named, or the first one without Calico; None: there is none.
+    """The node that a user named, or the first one without the network plugin; None: there is none.
 
     Raises:
         Unsupported: the named node can't be it.
@@ -30,6 +29,6 @@ def outside_node(cluster_nodes: Sequence[ClusterNode], variables: Mapping[str, s
         if node.name == name:
             return node
     known = name in {node.name for node in cluster_nodes}
-    reason = "is no ready Linux node without Calico" if known else "is no node of the cluster"
+    reason = "is no ready Linux node without the network plugin's agent" if known else "is no node of the cluster"
     others = excerpt(", ".join(node.name for node in fit)) or "none: there is no such node here"
     raise Unsupported(f"{OUTSIDE} names {excerpt(name)}, which {reason}: name one of {others}.")

@@ -42,7 +42,7 @@ def findings(
     try:
         outside = outside_client.outside_node(standing.nodes, variables)
     except Unsupported as error:
-        remedy = f"Run `kubectl get nodes`, and set {OUTSIDE} to one without Calico, or to nothing."
+        remedy = f"Run `kubectl get nodes`, and set {OUTSIDE} to one without the network plugin's agent, or to nothing."
         return [Finding(severity="stop", subject="outside", reason=str(error), remedy=remedy)]
     if outside is None:
         found += [

@@ -117,7 +117,7 @@ def pod(
             "hostNetwork": host_network,
             "dnsPolicy": "Default",
             "affinity": {"nodeAffinity": _pinned(node)},
-            # nodes without Calico, and control planes, are usually tainted
+            # nodes without the network plugin, and control planes, are usually tainted
             "tolerations": [{"operator": "Exists"}],
             "securityContext": {
                 "runAsNonRoot": True,

@@ -134,7 +134,7 @@ def test_node_without_calico_node_is_outside() -> None:
     facts = standing(calico).facts
     assert [n.name for n in facts.linux_nodes] == ["node-a"]
     assert [n.name for n in nodes.outside_nodes(facts.nodes)] == ["node-b"]
-    assert "has no calico-node pod" in nodes.why_unfit(facts.nodes[1])
+    assert "has no agent of the network plugin" in nodes.why_unfit(facts.nodes[1])
 
 
 @pytest.mark.parametrize("going", [{"deletionTimestamp": "2026-11-23T06:00:00Z"}, None])

@@ -10,9 +10,9 @@ from steps.cluster.kube.api.nodes import ClusterNode, read_node, with_agent
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_PROXY, TIGERA_OPERATOR
 from steps.cluster.kube.calico.inventory import felix_settings, kube_proxy, startup
+from steps.cluster.kube.calico.inventory.environment import ContainerVariable
 from steps.cluster.kube.calico.inventory.objects import CALICO_NODE, ClusterObjects, agent_containers
 from steps.cluster.kube.calico.inventory.reconcilers import ADDON_MANAGER, marks_of
-from steps.cluster.kube.config.environment import ContainerVariable
 
 Install = Literal["manifest", "operator"]
 
@@ -32,6 +32,8 @@ _OTHER_CNIS: Final = {
 }
 _NETWORK: Final = ("spec", "calicoNetwork")
 _VPP: Final = "calico-vpp-node"
+_ANNOTATIONS: Final = ("projectcalico.org/IPv4Address", "projectcalico.org/IPv6Address")
+"""Of calico-node on its node: one or both where it makes the routes, neither where it only enforces policy."""
 
 _OPERATOR_REFUSES: Final = ("app.kubernetes.io/managed-by", ADDON_MANAGER, "argocd.argoproj.io/instance")
 
@@ -143,7 +145,7 @@ class Facts:
     @property
     def linux_nodes(self) -> tuple[ClusterNode, ...]:
         """The nodes on which Calico switches the dataplane."""
-        return tuple(node for node in self.nodes if node.os == "linux" and node.calico)
+        return tuple(node for node in self.nodes if node.os == "linux" and node.has_agent)
 
     @property
     def windows_nodes(self) -> tuple[str, ...]:
@@ -161,7 +163,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
     install = _install(objects, agent)
     # without Calico's agent another CNI runs, which is measured as-is on any node
     every = frozenset(found["metadata"]["name"] for found in objects.nodes)
-    calico_nodes = every if agent is None else with_agent(objects.agent_pods, agent, objects.nodes)
+    agent_nodes = every if agent is None else with_agent(objects.agent_pods, agent, objects.nodes, _ANNOTATIONS)
     knows_management = _knows_management(objects)
     mode, source, key = startup.proxy_mode(objects)
     calico_version = _calico_version(objects)
@@ -176,7 +178,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
         calico_version=calico_version,
         calico_namespace=agent["metadata"]["namespace"] if agent else None,
         dataplane=None if vpp or agent is None else felix_settings.running_dataplane(objects, mode, version),
-        nodes=tuple(read_node(found, calico_nodes) for found in objects.nodes),
+        nodes=tuple(read_node(found, agent_nodes) for found in objects.nodes),
         vpp=vpp,
         other_cnis=_other_cnis(objects),
         kube_proxy=objects.kube_proxy,

@@ -30,8 +30,8 @@ from steps.cluster.kube.api.permissions import (
 )
 from steps.cluster.kube.calico.dataplanes import further_fields
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
-from steps.cluster.kube.calico.inventory import kube_proxy
-from steps.cluster.kube.config import environment, proxy
+from steps.cluster.kube.calico.inventory import environment, kube_proxy
+from steps.cluster.kube.config import proxy
 
 SWITCHED: Final = (BPF, SERVICE_MODE, NFTABLES_MODE, *further_fields())
 """The fields of FelixConfiguration that decide the dataplane."""

@@ -7,8 +7,8 @@ from steps.cluster.kube.api.fields import read_field
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.inventory.environment import ContainerVariable
 from steps.cluster.kube.calico.inventory.objects import PROXY_CONFIG, SWITCHED, ClusterObjects
-from steps.cluster.kube.config.environment import ContainerVariable
 
 _VARIABLES: Final = {name: f"FELIX_{name.upper()}" for name in SWITCHED}
 NODE_ARGUMENTS: Final = ("k3s.io/node-args", "rke2.io/node-args")

@@ -1,4 +1,4 @@
-"""The environment variables of a container, by its pod's template and the ConfigMaps. Pure.
+"""The environment variables of Felix's container, by its pod's template and the ConfigMaps. Pure.
 
 Secrets are not read: the value of a variable from one, or from an unreadable ConfigMap, is unknown, and a whole Secret
 or such a ConfigMap may add any variable.
