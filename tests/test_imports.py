@@ -1,5 +1,6 @@
 """Imports that import-linter does not see: of modules that are loaded by name, so that no circle hides there."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -40,3 +41,36 @@ def test_only_a_step_a_chart_a_factor_and_a_dataplane_are_loaded_by_name() -> No
         "steps/cluster/lab/factors/__init__.py",
         "steps/tasks/run.py",
     }
+
+
+KUBE = ROOT / "steps" / "cluster" / "kube"
+NAMING_CALICO = {
+    "api/permissions.py",  # the rights of all plugins are one table, from which RBAC is rendered
+    "cnis.py",  # the list of plugins
+    "probe/agent_metrics.py",
+    "probe/node_probe.py",  # one program looks at whatever agents a node has
+    "probe/report.py",
+    "scale/agents.py",
+    "servers/server_findings.py",  # a remedy
+    "workloads/mesh.py",  # annotations that limit a pod
+    "workloads/policies/suspects.py",  # policies that may deny traffic, whoever applies them
+}
+"""All of the generic code that does; what another network plugin needs there is to come by `cni.py`."""
+
+
+def _names_calico(path: Path) -> bool:
+    """Whether its code does, without comments and docstrings."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [each for each in body if not _is_text(each)] or [ast.Pass()]  # type: ignore[attr-defined]
+    return re.search("calico|felix|tigera", ast.unparse(tree), re.IGNORECASE) is not None
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def test_generic_kubernetes_code_names_calico_in_no_further_module() -> None:
+    generic = (path for path in KUBE.rglob("*.py") if not path.is_relative_to(KUBE / "calico"))
+    assert {path.relative_to(KUBE).as_posix() for path in generic if _names_calico(path)} == NAMING_CALICO
