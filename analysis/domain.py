@@ -44,19 +44,21 @@ class Factor:
         option: by which a run is given its values.
         one: the noun for one of it.
         many: the noun for several.
+        of_services: it is of the unused Services, and means nothing where there are none.
     """
 
     column: str
     option: str
     one: str
     many: str
+    of_services: bool = False
 
 
 FACTORS: Final = (
     Factor("services", "services", "Service", "Services"),
-    Factor("endpoints", "endpoints", "endpoint per Service", "endpoints per Service"),
+    Factor("endpoints", "endpoints", "endpoint per Service", "endpoints per Service", of_services=True),
     Factor("policies", "policies", "NetworkPolicy", "NetworkPolicies"),
-    Factor("churn_per_s", "churn", "changed endpoint per second", "changed endpoints per second"),
+    Factor("churn_per_s", "churn", "changed endpoint per second", "changed endpoints per second", of_services=True),
 )
 """In the order in which scales are sorted and named."""
 
@@ -104,6 +106,9 @@ class Cell(NamedTuple):
 
 CELL: Final = ", ".join(Cell._fields)
 """The columns of a cell, as SQL lists them."""
+
+SCALE: Final = ", ".join(Scale._fields)
+"""The columns of a scale, likewise."""
 
 
 @dataclass(frozen=True, slots=True)

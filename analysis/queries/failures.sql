@@ -9,7 +9,7 @@ select
     t.tool,
     t.transport,
     t.direction,
-    scale_text(t.services, t.endpoints, t.policies, t.churn_per_s) as scale,
+    scale_text({t.scale}) as scale,
     t.outcome,
     v.proof,
     coalesce(t.error, v.proof_reason, v.error) as reason

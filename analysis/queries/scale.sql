@@ -10,7 +10,7 @@ with visits as (
     where chosen_run(run_id, $run_id)
     window curve as (
         partition by run_id, visit, topology, tool, transport, direction, streams, offered_bps
-        order by services, endpoints, policies, churn_per_s
+        order by {scale}
     )
 )
 select
@@ -21,10 +21,7 @@ select
     transport,
     direction,
     dataplane,
-    services,
-    endpoints,
-    policies,
-    churn_per_s,
+    {scale},
     count(*) as visits,
     sum(flagged)::bigint as flagged_trials,
     geometric_mean(received_bps) as received_bps,

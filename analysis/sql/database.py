@@ -169,7 +169,7 @@ def questions() -> list[Question]:
     for file in sorted(resources.files("analysis").joinpath("queries").iterdir(), key=lambda f: f.name):
         name, dot, kind = file.name.rpartition(".")
         if dot and kind == "sql":
-            text = file.read_text()
+            text = view_statements.with_scale(file.read_text())
             parameters = tuple(sorted(set(re.findall(r"\$([a-z_]+)\b", text))))
             found.append(Question(name, text.partition("\n")[0].removeprefix("--").strip(), parameters, text))
     return found

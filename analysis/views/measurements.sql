@@ -18,12 +18,9 @@ with about as (
 )
 select
     t.* replace (
-        coalesce(t.services, 0)::int as services,
-        coalesce(t.endpoints, 1)::int as endpoints,
-        coalesce(t.policies, 0)::int as policies,
-        coalesce(t.churn_per_s, 0)::double as churn_per_s
+        {known_scale}
     ),
-    scale_text(t.services, t.endpoints, t.policies, t.churn_per_s) as scale,
+    scale_text({t.scale}) as scale,
     r.environment,
     r.label,
     r.profile,

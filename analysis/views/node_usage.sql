@@ -3,7 +3,7 @@ create view node_usage with (defer_binding) as
 with used as (
     select
         run_id, environment, run_started_at, visit, round, trial, position, dataplane, baseline, title, colour,
-        topology, tool, transport, direction, services, endpoints, policies, churn_per_s, scale, streams, offered_bps, repetition, received_bps, flags,
+        topology, tool, transport, direction, {scale}, scale, streams, offered_bps, repetition, received_bps, flags,
         unnest(nodes) as node_usage
     from measurements
 )

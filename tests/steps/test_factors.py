@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from analysis import domain
 from analysis.errors import BadInput
+from analysis.stats.path_metric import PathMetric
 from analysis.store.schema import columns
+from analysis.summary.run.run_models import PathItem
 from steps.catalogue.factors import FACTORS, Scale, default_values, of_none, options, scales_of, varied
 from steps.catalogue.options import Settings, method, settings_of
 from steps.settings.settings import choose_settings, load_settings
 from tests.steps.builders import RECORDED, settings
+from workflows.cli.plan_document import PlannedTrial
 
 LISTS = st.fixed_dictionaries(
     {
@@ -52,6 +56,23 @@ def test_factor_is_a_column_an_option_and_a_default_for_older_runs(name: str) ->
             values = default_values(profile, is_lab=lab)[name]
             assert values
             assert profile == "scale" or len(values) == 1, "other profiles keep one scale"
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_factor_is_known_to_all_that_compares_scales(name: str) -> None:
+    """Trials at two values of a factor that the analysis did not know would be taken for repetitions."""
+    entry = FACTORS[name]
+    (known,) = (factor for factor in domain.FACTORS if factor.column == name)
+    assert (known.option, known.of_services) == (entry.option or name, entry.of_services)
+    for defaults in (domain.Scale._field_defaults, domain.Cell._field_defaults):
+        assert defaults[name] == of_none(name)
+    assert PathMetric.__dataclass_fields__[name].default == of_none(name)
+    for document in (PathItem, PlannedTrial):
+        assert name in document.model_fields, document.__name__
+
+
+def test_analysis_knows_no_other_factor() -> None:
+    assert {factor.column for factor in domain.FACTORS} == {*domain.Scale._fields} == {*FACTORS}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from analysis.stats.verdicts.judgement import (
 _LEADING_WEIGHT: Final = 4.0
 """Of a curve by a leading metric in the error of the family, by that of another."""
 
-_WITH_SERVICES: Final = frozenset({"endpoints", "churn_per_s"})
+_WITH_SERVICES: Final = frozenset(factor.column for factor in FACTORS if factor.of_services)
 """Factors of the unused Services, which mean nothing where there are none."""
 
 

@@ -4,19 +4,19 @@ from dataclasses import dataclass
 
 import duckdb
 
+from analysis.domain import Cell
 from analysis.stats import run
 from analysis.stats.run import StoredRun
 
-_TRIALS = """
+_CELL = ", ".join(f"{name} := t.{name}" for name in Cell._fields)
+_TRIALS = f"""
     select coalesce(t.error, v.proof_reason, v.error, 'no reason was recorded') as reason, count(*) as n,
-           list(distinct struct_pack(dataplane := v.dataplane_requested, topology := t.topology,
-                tool := t.tool, transport := t.transport, direction := t.direction, services := t.services,
-                endpoints := t.endpoints, policies := t.policies, churn_per_s := t.churn_per_s)) as places
+           list(distinct struct_pack(dataplane := v.dataplane_requested, {_CELL})) as places
     from trials t left join visits v using (run_id, visit) left join runs r using (run_id)
     where t.run_id = $run_id and (t.outcome <> 'not-run' or t.error not like 'the run ended before %')
       and (t.outcome <> 'measured' or counts(v.proof, r.environment) is not true)
     group by 1 order by n desc, reason
-"""
+"""  # noqa: S608 - the columns are this project's
 _VISITS = """
     select error as reason, list(dataplane_requested order by visit) as dataplanes from visits
     where run_id = $run_id and error is not null

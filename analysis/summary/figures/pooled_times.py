@@ -7,14 +7,15 @@ from typing import Any, Final
 import duckdb
 
 from analysis import flags, formatting
+from analysis.domain import CELL
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.stats import run
 from analysis.stats.estimates.late_times import FOR_A_PERCENTILE, late_times
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.run_judgement import continued_runs
 
-_TIMES: Final = """
-    select dataplane, topology, tool, transport, direction, services, endpoints, policies, churn_per_s,
+_TIMES: Final = f"""
+    select dataplane, {CELL},
            coalesce(flatten(list(programming_s) filter (programming_s is not null)), []) as seconds,
            coalesce(sum(programming_failed) filter (known), 0)::bigint as failed,
            count(distinct (run_id, visit)) filter (known) as visits,
@@ -24,7 +25,7 @@ _TIMES: Final = """
         from measurements where run_id in (select unnest($runs::varchar[])) and programming_observed is not null
     )
     group by all
-"""
+"""  # noqa: S608 - the columns are this project's
 """No flag voids how many changes a trial observed, so trials are counted here whose times were left out."""
 
 MEANING: Final = (

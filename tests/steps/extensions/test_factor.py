@@ -6,12 +6,55 @@ import textwrap
 from tests.steps.extensions.copy import CHOSEN, GUIDE, Copy
 
 FIELD = re.compile(r"among the fields of `Scale`:\n\n((?: {4}.*\n)+)")
+COMPARED = re.compile(r"`(pod_mtu_bytes: int[^`]*)`")
+PLACES = {
+    "analysis/domain.py": "    churn_per_s: float = 0.0\n",
+    "analysis/stats/path_metric.py": "    churn_per_s: float = field(default=0.0, kw_only=True)\n",
+    "analysis/summary/run/run_models.py": "    churn_per_s: float\n",
+    "workflows/cli/plan_document.py": "    churn_per_s: float\n",
+}
+"""The fields of the neighbour in what is compared, and in documents."""
+
+COMPARISON = """
+import json, tempfile
+from contextlib import closing
+from pathlib import Path
+from analysis.domain import Scale
+from analysis.sql.database import connect
+from analysis.summary.run.summary import summarise
+from steps.catalogue.options import method
+from tests.analysis.synthetic import Recipe, stored
+recipe = Recipe(
+    scales=(Scale(1000, pod_mtu_bytes=1450), Scale(1000, pod_mtu_bytes=1000)),
+    slower=lambda name, scale: 1.4 if name == "gamma" and scale.pod_mtu_bytes == 1000 else 1.0,
+)
+with closing(connect(stored(Path(tempfile.mkdtemp()), recipe))) as con:
+    found = summarise(con, recipe.run_id, method)
+    scales = con.sql("select distinct scale from visit_means order by 1").fetchall()
+    means = con.sql("select distinct trials from visit_means").fetchall()
+print(json.dumps({
+    "scales": [scale for scale, in scales],
+    "trials in a mean": means,
+    "paths": sorted({c.path for c in found.comparisons if c.topology == "pod-to-service"}),
+    "curves": sorted({c.factor for c in found.curves}),
+}))
+"""
+
+
+def add_field(copied: Copy) -> None:
+    (field,) = FIELD.findall(GUIDE)
+    copied.insert("steps/catalogue/factors.py", "    ] = 0.0\n", textwrap.indent(textwrap.dedent(field), "    "))
+    scale, metric, document = (" ".join(text.split()) for text in COMPARED.findall(GUIDE))
+    for (path, neighbour), field in zip(PLACES.items(), (scale, metric, document, document), strict=True):
+        file = copied.root / path
+        text = file.read_text()
+        assert neighbour in text
+        file.write_text(text.replace(neighbour, f"{neighbour}    {field}\n"))
 
 
 def test_factor_is_one_field_one_column_and_a_module(copied: Copy) -> None:
     copied.follow("A factor")
-    (field,) = FIELD.findall(GUIDE)
-    copied.insert("steps/catalogue/factors.py", "    ] = 0.0\n", textwrap.indent(textwrap.dedent(field), "    "))
+    add_field(copied)
     found = copied.run(
         CHOSEN
         + """
@@ -42,10 +85,20 @@ print(json.dumps({
     assert found["method"], "nights with other values are compared at the scales that they share"
 
 
+def test_runs_are_compared_at_each_value_of_a_new_factor(copied: Copy) -> None:
+    copied.follow("A factor")
+    add_field(copied)
+    found = copied.run(COMPARISON)
+    assert found["scales"] == ["services=1000", "services=1000 mtu=1000"]
+    assert found["trials in a mean"] == [[1]]
+    assert any("1 000 bytes of MTU" in path for path in found["paths"])
+    assert any("1 450 bytes of MTU" in path for path in found["paths"])
+    assert found["curves"] == ["pod_mtu_bytes"]
+
+
 def test_lab_refuses_a_factor_that_it_can_not_make(copied: Copy) -> None:
     copied.follow("A factor", files=False)
-    (field,) = FIELD.findall(GUIDE)
-    copied.insert("steps/catalogue/factors.py", "    ] = 0.0\n", textwrap.indent(textwrap.dedent(field), "    "))
+    add_field(copied)
     refused = copied.run(
         CHOSEN
         + """
