@@ -33,6 +33,32 @@ print(json.dumps([
     assert {"server-host", "server"} <= set(kube)
 
 
+def test_shape_of_traffic_is_one_entry(copied: Copy) -> None:
+    copied.follow("A shape")
+    offered, planned, argv, ports = copied.run(
+        CHOSEN
+        + """
+from steps.catalogue import options
+from steps.catalogue.tools import VARIANTS
+from steps.cluster.lab import servers
+from steps.tools.tool import Task
+tool, variant = VARIANTS["tcp-32"]
+settings = choose_settings(topologies="pod-to-pod", options="protocols=tcp-32,tcp", seed_source=lambda: 1)
+trials = [trial for visit in make_schedule(settings) for trial in visit.trials]
+print(json.dumps([
+    "tcp-32" in options.BY_NAME["protocols"].choices,
+    sorted({(trial.tool, trial.streams) for trial in trials}),
+    list(tool.command(Task(transport="tcp", streams=32), "10.0.0.1", tool.port)),
+    [tool.served_by, tool.port == VARIANTS["tcp"][0].port],
+]))
+"""
+    )
+    assert offered
+    assert {tool for tool, _ in planned} == {"iperf3", "tcp_32"}
+    assert argv[argv.index("-P") + 1] == "32"
+    assert ports == ["iperf3", True]
+
+
 TOOL = """
 import json, subprocess, tempfile
 from pathlib import Path

@@ -1,5 +1,10 @@
 """docs/extending.md is true for dataplanes of Calico and for network plugins."""
 
+import os
+import subprocess
+import sys
+
+from tests.ordinary import ROOT
 from tests.steps.extensions.copy import CHOSEN, Copy
 
 CLUSTER = (
@@ -96,18 +101,46 @@ def test_two_dataplanes_of_calico_that_no_sign_tells_apart_are_refused_by_both_n
         assert "iptables" not in found
 
 
-PLUGIN = '''"""A network plugin that the tests make up."""
+PLUGIN = '''"""A network plugin that the tests make up, which shares nothing with Calico's."""
 
-from steps.cluster.kube.calico.plugin import Calico
+from dataclasses import dataclass
+
+from steps.cluster.kube.api.nodes import ClusterNode, choose_nodes, read_node
+from steps.cluster.kube.api.permissions import CLUSTER, NODES
 from steps.domain import Change, Finding
 
 
-class Toy(Calico):
+@dataclass(frozen=True)
+class State:
+    nodes: tuple[ClusterNode, ...]
+    dataplane: str | None = "toy"
+
+    def outside_findings(self, outside, entry, settings):
+        return ()
+
+
+class Toy:
     """One that is switched by saying so."""
+
+    def __init__(self, surroundings):
+        self._around = surroundings
 
     @staticmethod
     def runs(client):
         return True
+
+    @staticmethod
+    def written_fields():
+        return ()
+
+    @staticmethod
+    def agents():
+        return {"kube-system": "toy"}
+
+    def stand(self, *, to_switch):
+        found = self._around.client.list(NODES, CLUSTER)
+        names = [node["metadata"]["name"] for node in found]
+        return State(tuple(read_node(node, names) for node in found))
 
     def findings(self, standing, settings, accepted):
         return [Finding(severity="skip", subject=name, reason=f"{name} is none of Toy's.", remedy="Leave it out.")
@@ -116,9 +149,15 @@ class Toy(Calico):
     def rehearsed(self, standing, asked, original):
         return []
 
-    def configure(self, dataplane, before):
+    def provenance(self, standing, measured):
+        return {"cni": "toy"}
+
+    def configure(self, dataplane, before, visit=None):
+        standing = self.stand(to_switch=True)
+        before(standing, choose_nodes(standing.nodes, self._around.asked_nodes))
         return [Change(what=f"Toy runs {dataplane}", command="toy")]
 '''
+CONTRACT = '    "calico",\n    "scale",\n'
 
 
 def test_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
@@ -129,6 +168,9 @@ def test_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
     cnis = copied.root / "steps/cluster/kube/cnis.py"
     text = cnis.read_text().replace("(Calico,)", "(Calico, Toy)")
     cnis.write_text(text.replace("from typing", "from steps.cluster.kube.toy.plugin import Toy\nfrom typing", 1))
+    contracts = (ROOT / "pyproject.toml").read_text()
+    assert contracts.count(CONTRACT) == 1
+    (copied.root / "pyproject.toml").write_text(contracts.replace(CONTRACT, CONTRACT.replace('o"', 'o | toy"')))
     copied.insert(
         "steps/catalogue/dataplanes.py",
         "DATAPLANES: Final = (\n",
@@ -142,11 +184,19 @@ def test_network_plugin_is_one_folder_and_one_line(copied: Copy) -> None:
         "settings = choose_settings(dataplanes='toy,iptables', environment='prod', seed_source=lambda: 1)\n"
         "answers['left_out'] = {f.subject: f.reason for f in who.preflight(settings) if f.severity == 'skip'}\n"
         "answers['changes'] = [change.what for change in who.configure_for_user('toy')]\n"
+        "answers['provenance'] = who.provenance(settings)\n"
         "calicos = {f.subject: f.reason for f in findings(calico, 'toy,iptables') if f.severity == 'skip'}\n"
         "answers['calicos'] = calicos\n"
     )
     answers = copied.run(program + PRINT)
     assert answers["changes"] == ["Toy runs toy"]
+    assert answers["provenance"] == {"cni": "toy"}
     assert answers["left_out"]["iptables"] == "iptables is none of Toy's."
     assert "toy" not in answers["left_out"]
     assert answers["calicos"] == {"toy": "toy is no dataplane of Calico, which runs on this cluster."}
+    lint = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    environment = os.environ | {"PYTHONPATH": str(copied.root)}
+    found = subprocess.run(
+        [*lint, "--no-cache"], cwd=copied.root, env=environment, text=True, capture_output=True, check=False
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
