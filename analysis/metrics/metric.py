@@ -6,7 +6,7 @@ from typing import Literal
 from analysis.flags import Kind
 from analysis.formatting import SHARE
 
-Scale = Literal["ratio", "points"]
+ValueScale = Literal["ratio", "points"]
 """How values are compared: by their logarithms, or as they are."""
 
 
@@ -146,7 +146,7 @@ class ComparedMetric(Metric):
     better: Literal["higher", "lower"]
     more: str
     less: str
-    scale: Scale = "ratio"
+    scale: ValueScale = "ratio"
     in_lab: bool = True
     leads: bool = False
     resolution: float = 1e-3
@@ -170,6 +170,6 @@ class ComparedMetric(Metric):
         return shown_unit(self.unit, self.scale)
 
 
-def shown_unit(unit: str, scale: Scale) -> str:
+def shown_unit(unit: str, scale: ValueScale) -> str:
     """The unit of values on a scale: shares are in per cent."""
     return SHARE if scale == "points" else unit

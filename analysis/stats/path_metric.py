@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from analysis import formatting
 from analysis.domain import Cell
-from analysis.metrics.metric import ComparedMetric, Scale, shown_unit
+from analysis.metrics.metric import ComparedMetric, ValueScale, shown_unit
 from analysis.metrics.throughput import THROUGHPUT
 
 
@@ -16,7 +16,7 @@ class PathMetric:
     metric: str
     metric_title: str
     unit: str
-    scale: Scale
+    scale: ValueScale
     better: Literal["higher", "lower"]
     topology: str
     tool: str

@@ -11,7 +11,7 @@ from analysis.stats.verdicts.judgement import Plan
 from benchmarks.simulations.present_method import compare, judged
 from benchmarks.simulations.runs import BASELINE, Run, Scenario
 from benchmarks.simulations.scoring import Rate
-from steps.collect.decision import Standing, standing
+from steps.collect.decision import RunProgress, progress_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Ended:
     rounds: int
     visits: int
     comparisons: Sequence[Comparison]
-    standing: Standing
+    standing: RunProgress
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def measure(scenario: Scenario, run: Run, plan: Plan) -> Ended:
         until = {arm: min(last[arm], after) for arm in scenario.arms}
         measured = _cut(run, until)
         comparisons = compare(scenario, measured, plan)
-        found = standing(comparisons, BASELINE)
+        found = progress_of(comparisons, BASELINE)
         if not found.undecided:
             break
         last |= {arm: min(last[arm], after) for arm in scenario.arms[1:] if arm not in found.undecided}

@@ -9,7 +9,7 @@ from analysis.errors import BadInput, Problem
 from steps import clock, documents
 from steps.catalogue.options import Settings
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
-from steps.collect.decision import Standing, decide, standing
+from steps.collect.decision import RunProgress, decide, progress_of
 from steps.collect.looks import Look, OffVisit, read_looks
 from steps.run_documents import RunDocument
 from steps.settings import environment
@@ -57,7 +57,7 @@ def look(
     decision = decide(
         chosen,
         number,
-        found.standing,
+        found.progress,
         {each.visit: each.reason for each in found.off},
         measured=found.measured,
         elapsed_s=(elapsed_s := (ended_at - run.started_at).total_seconds()),
@@ -68,8 +68,8 @@ def look(
             level=number,
             round=max(level_rounds(chosen, number), default=chosen.rounds),
             elapsed_s=elapsed_s,
-            compared=found.standing.compared,
-            decided=found.standing.decided,
+            compared=found.progress.compared,
+            decided=found.progress.decided,
             dropped=decision.dropped,
             off=found.off,
             visits=tuple(visit.visit for visit in decision.visits),
@@ -87,16 +87,16 @@ def look(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RunSoFar:
     """What the documents of a run say so far. `error`: why nothing could be compared."""
 
-    standing: Standing
+    progress: RunProgress
     off: tuple[OffVisit, ...]
     measured: int
     error: str | None
 
 
-def look_at(raw: Path, settings: Settings, run_id: str) -> Found:
+def look_at(raw: Path, settings: Settings, run_id: str) -> RunSoFar:
     """Compare what was measured so far.
 
     Raises:
@@ -111,8 +111,8 @@ def look_at(raw: Path, settings: Settings, run_id: str) -> Found:
     before = {off.visit for earlier in read_looks(raw) for off in earlier.off}
     off = tuple(OffVisit(visit=v, reason=why) for v, why in off_visits(rows).items() if v not in before)
     try:
-        found, error = standing(compare_rows(rows, run_id, environment.results()), settings.dataplanes[0]), None
+        found, error = progress_of(compare_rows(rows, run_id, environment.results()), settings.dataplanes[0]), None
     except Problem as problem:
         log(f"nothing could be compared, so the run goes on: {problem}")
-        found, error = Standing(), str(problem)
-    return Found(found, off, measured, error)
+        found, error = RunProgress(), str(problem)
+    return RunSoFar(found, off, measured, error)

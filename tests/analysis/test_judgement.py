@@ -6,7 +6,7 @@ import pytest
 
 from analysis.domain import Cell
 from analysis.metrics import BY_NAME, COMPARED
-from analysis.metrics.metric import ComparedMetric, Scale
+from analysis.metrics.metric import ComparedMetric, ValueScale
 from analysis.stats.estimates.differences import Block
 from analysis.stats.estimates.margins import is_within
 from analysis.stats.estimates.sequential import level_after
@@ -184,7 +184,7 @@ def test_order_of_two_dataplanes_changes_nothing_about_the_margin(gain: float) -
 
 
 @pytest.mark.parametrize("scale", ["ratio", "points"])
-def test_margin_of_a_change_and_of_its_reverse_is_one(scale: Scale) -> None:
+def test_margin_of_a_change_and_of_its_reverse_is_one(scale: ValueScale) -> None:
     dice = random.Random(3)
     for _ in range(200):
         low, high = sorted((dice.uniform(-0.13, 0.13), dice.uniform(-0.13, 0.13)))

@@ -4,14 +4,14 @@ A margin of a ratio is a factor: with 10 % the other's figure is at most 1.1 tim
 from -9.1 % to +10 %. That is symmetric in logarithms, so it does not matter which of the two is named first.
 """
 
-from analysis.metrics.metric import Scale
+from analysis.metrics.metric import ValueScale
 
 
-def least_change(margin: float, scale: Scale) -> float:
+def least_change(margin: float, scale: ValueScale) -> float:
     """The change for the lower end of a margin; `margin` itself is that for the upper end."""
     return -margin if scale == "points" else 1 / (1 + margin) - 1
 
 
-def is_within(low: float, high: float, margin: float, scale: Scale) -> bool:
+def is_within(low: float, high: float, margin: float, scale: ValueScale) -> bool:
     """Whether an interval of a change lies wholly inside the margin."""
     return least_change(margin, scale) <= low and high <= margin

@@ -15,8 +15,7 @@ from typing import Final
 
 from analysis.domain import FACTORS, Cell, Factor
 from analysis.flags import NO_DOUBT, FlagEffect
-from analysis.metrics.metric import ComparedMetric
-from analysis.metrics.metric import Scale as MetricScale
+from analysis.metrics.metric import ComparedMetric, ValueScale
 from analysis.stats import scales
 from analysis.stats.estimates import moderation
 from analysis.stats.estimates.differences import Block, Differences, Values, differences
@@ -66,13 +65,13 @@ class CurvePoint:
     doubt: FlagEffect = NO_DOUBT
     reason: str | None = None
 
-    def direction(self, margin: float, scale: MetricScale) -> int:
+    def direction(self, margin: float, scale: ValueScale) -> int:
         """1 or -1 where it surely differs from the first point, perhaps by more than the margin; else 0."""
         if self.low is None or self.high is None or self.is_same(margin, scale):
             return 0
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
-    def is_same(self, margin: float, scale: MetricScale) -> bool:
+    def is_same(self, margin: float, scale: ValueScale) -> bool:
         """Whether it is surely the same as the first point within the margin."""
         return self.low is not None and self.high is not None and is_within(self.low, self.high, margin, scale)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis import formatting
-from analysis.metrics.metric import Scale
+from analysis.metrics.metric import ValueScale
 from analysis.stats.verdicts.comparison import Comparison
 
 Standing = Literal["best", "as-good", "worse", "undecided", "not-measured"]
@@ -54,7 +54,7 @@ class MetricStanding:
     against_first: bool = False
     low: float | None = None
     high: float | None = None
-    scale: Scale = "ratio"
+    scale: ValueScale = "ratio"
     margin_ratio: float = 0.0
     reason: str | None = None
     mark: str = ""
@@ -203,7 +203,7 @@ def _view(c: Comparison, other: str, gain: bool | None, change: tuple[float | No
     return _View(other, outcome, c.within_margin, low, high, c.reason, c.doubts.mark)  # type: ignore[arg-type]
 
 
-def _reversed(change: float | None, scale: Scale) -> float | None:
+def _reversed(change: float | None, scale: ValueScale) -> float | None:
     """A change of the baseline against the dataplane."""
     if change is None:
         return None

@@ -51,7 +51,7 @@ class Cpu(msgspec.Struct):
     steal: Figure = None
 
 
-class Side(msgspec.Struct):
+class NodeResult(msgspec.Struct):
     """One node in one test."""
 
     cpu: Cpu = msgspec.field(default_factory=Cpu)
@@ -62,8 +62,8 @@ class Test(msgspec.Struct):
     """One test; idle has a bandwidth of 0."""
 
     bandwidth: Figure = None
-    client: Side = msgspec.field(default_factory=Side)
-    server: Side = msgspec.field(default_factory=Side)
+    client: NodeResult = msgspec.field(default_factory=NodeResult)
+    server: NodeResult = msgspec.field(default_factory=NodeResult)
 
 
 class Path(msgspec.Struct):
@@ -211,7 +211,7 @@ def _nodes(test: Test | None, names: Mapping[str, str], idle: Test | None) -> tu
     one = names["client"] == names["server"]
     rows = []
     for side in SIDES[: 1 if one else 2]:
-        used: Side = getattr(test, side)
+        used: NodeResult = getattr(test, side)
         row = _usage(used, names[side], "both" if one else side)
         if row is not None:
             before = _busy(getattr(idle, side).cpu) if idle is not None else None
@@ -221,7 +221,7 @@ def _nodes(test: Test | None, names: Mapping[str, str], idle: Test | None) -> tu
     return tuple(rows)
 
 
-def _usage(used: Side, node: str, side: str) -> dict[str, object] | None:
+def _usage(used: NodeResult, node: str, side: str) -> dict[str, object] | None:
     ratios = _ratios(used.cpu)
     memory = number(used.ram, _MOST_MIB)
     if not ratios and memory is None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from steps.imports.content import Content
 from steps.imports.readers import knb
-from steps.imports.readers.knb import Cpu, Data, Detail, Metadata, Path, Report, Side, Test
+from steps.imports.readers.knb import Cpu, Data, Detail, Metadata, NodeResult, Path, Report, Test
 from steps.imports.values import number, text
 from steps.tools import bounds
 from steps.tools.failure import Failure
@@ -127,11 +127,11 @@ def _test(members: Mapping[str, str], pod: str) -> Test:
     return Test(text(members.get(f"{pod}.bw")), *(_side(members.get(f"{pod}-{side}.avg", "")) for side in knb.SIDES))
 
 
-def _side(average: str) -> Side:
+def _side(average: str) -> NodeResult:
     """A node's averages: a line of names, then one of `user nice system iowait steal memory records`."""
     values = [*average.split("\n", 2)[1:2], ""][0].split()[:6]
     padded = [*values, *[None] * (6 - len(values))]
-    return Side(Cpu(*padded[:5]), padded[5])
+    return NodeResult(Cpu(*padded[:5]), padded[5])
 
 
 def _detail(members: Mapping[str, str], pod: str, transport: str) -> Detail:
