@@ -90,7 +90,9 @@ def test_cpu_limit_below_what_iperf3_may_need_stops_the_run() -> None:
     bench.store.admission = limiting("500m")
     (found,) = findings(bench)
     assert found.severity == "stop"
-    assert "may use no more than 500m CPU, which its manifest does not set: iperf3 may need 1" in found.reason
+    assert (
+        "may use no more than 500m CPU, which its manifest does not set: a trial's streams may need 1" in found.reason
+    )
     assert "describe limitrange" in str(found.remedy)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from analysis.console.excerpts import excerpt
 from analysis.errors import Problem
 from steps.catalogue.options import Settings
+from steps.catalogue.tools import SERVED
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, DeniedError, TransientError
 from steps.cluster.kube.api.objects import Object
@@ -25,6 +26,9 @@ _SERVICES: Final = 4
 
 _OURS: Final = frozenset({"NotTerminating", "NotBestEffort"})
 """The scopes of a ResourceQuota that include the benchmark's own pods."""
+
+_PARALLEL: Final = frozenset({"main", *(tool.label for tool in SERVED if tool.is_parallel)})
+"""The containers with as many streams at once as are asked for: the servers', and Argo's own for the clients."""
 
 _SUMMED: Final = {
     "requests.cpu": ("requests", "cpu"),
@@ -82,19 +86,19 @@ def _tried(client: Client, resource: Resource, body: Object) -> Object | str:
 
 
 def _limited(client: Client, pods: Iterable[Object], streams: int) -> list[Finding]:
-    """Whether iperf3's containers, or the steps', may use less CPU than its streams may need."""
+    """Whether containers whose tools run these streams at once, or the steps', may use less CPU than they may need."""
     limits = {
         str(limit): pod["metadata"]["name"]
         for pod in pods
         for container in (pod.get("spec") or {}).get("containers") or []
-        if container.get("name") in {"iperf3", "main"}
+        if container.get("name") in _PARALLEL
         and (limit := ((container.get("resources") or {}).get("limits") or {}).get("cpu")) is not None
     }
     low = {limit: name for limit, name in limits.items() if amount(limit) < streams}
     return [
         _stop(
-            f"pod {name} may use no more than {excerpt(limit)} CPU, which its manifest does not set: iperf3 may need "
-            f"{streams}, and the measurement would show that limit.",
+            f"pod {name} may use no more than {excerpt(limit)} CPU, which its manifest does not set: a "
+            f"trial's streams may need {streams}, and the measurement would show that limit.",
             f"A LimitRange sets it: see `kubectl -n {client.namespace} describe limitrange`, and have its default and "
             f"max of CPU raised, or {_ELSEWHERE}.",
         )
