@@ -95,7 +95,7 @@ def _mapping(path: str) -> MappingFile:
     try:
         data = read_bounded(place, _MOST_MAPPING_BYTES)
     except FileNotFoundError:
-        raise BadInput(f"the mapping {path} is not there") from None
+        raise BadInput(f"the mapping {path} does not exist: name a file, or leave MAPPING out") from None
     except Problem as problem:
         raise BadInput(f"the mapping {path} can't be used: {problem}") from None
     return read_mapping(data, path)

@@ -38,7 +38,7 @@ def attach(ports: list[ServicePort], burden: int, *, direct_return: bool) -> lis
         Problem: there is a burden, which takes rules, or the kernel refused.
     """
     if burden:
-        raise Problem(f"an eBPF dataplane has no rules, so burden={burden} can't be put on it: burden a rules one.")
+        raise Problem(f"an eBPF dataplane has no rules to add burden={burden} to: choose another dataplane for that.")
     loads = []
     for node in addresses.NODES:
         shutil.rmtree(PINNED / node.name, ignore_errors=True)
