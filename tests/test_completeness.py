@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from steps.catalogue.dataplanes import DATAPLANES, of_kind
+from steps.catalogue.environments import LAB
 from steps.catalogue.factors import FACTORS
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, Settings, defaults
 from steps.catalogue.profiles import BY_NAME
+from steps.catalogue.tools import VARIANTS
+from steps.catalogue.topologies import TOPOLOGIES
 from tests.options import another
 from tests.test_docs import DOCUMENTS, ROOT, TARGETS
 from tests.test_make import Make, known
@@ -23,6 +27,9 @@ from workflows.template.form import FORM
 VERBS = reference.verbs()
 RUN_VERBS = {"run": "here", "plan": "here", "preflight": "here", "submit": "cluster"}
 """The verbs that take the options of a run, and the place at which each does."""
+
+BY_OPTION = {option.name: option for option in OPTIONS}
+FORM_TEXT = " ".join(str(field.description) for field in FORM)
 
 TYPED = [option for option in OPTIONS if option.read]
 WRITTEN = "\n".join(path.read_text() for path in DOCUMENTS if path not in reference.FILES)
@@ -59,6 +66,26 @@ def test_option_is_a_flag_and_in_the_form_and_in_the_documents(option: Option) -
     rows = re.findall(rf"^\| (?:\*\*)?`{option.name}`(?:\*\*)? \| (.*?) \|", reference.document(), re.MULTILINE)
     assert rows == [option.help]
     assert option.help.endswith(".")
+
+
+@pytest.mark.parametrize("name", [d.name for d in DATAPLANES])
+def test_dataplane_is_in_the_documents_and_where_it_can_run_in_the_form_and_the_help(name: str) -> None:
+    assert re.search(rf"^\| `{name}` \| .*\S", reference.document(), re.MULTILINE)
+    assert _has(name, BY_OPTION["dataplanes"].help)
+    assert _has(name, FORM_TEXT) == (name not in [d.name for d in of_kind(LAB)])
+
+
+@pytest.mark.parametrize("name", [*[t.name for t in TOPOLOGIES], *VARIANTS])
+def test_topology_and_protocol_are_in_the_documents_the_form_and_the_help(name: str) -> None:
+    assert re.search(rf"^\| `{name}` \| .*\S", reference.document(), re.MULTILINE)
+    option = BY_OPTION["protocols" if name in VARIANTS else "topologies"]
+    assert _has(name, option.help)
+    assert _has(name, FORM_TEXT)
+
+
+def _has(name: str, text: str) -> bool:
+    """Whether a text has a name as a word: `tcp`, and not as a part of `tcp-8`."""
+    return re.search(rf"(?<![\w-]){name}(?![\w-])", text) is not None
 
 
 @pytest.mark.parametrize("verb", RUN_VERBS)

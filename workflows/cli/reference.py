@@ -7,7 +7,7 @@ make runs before anything is installed, so it can't call this program; a test fa
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,17 @@ from typing import Final
 from analysis.console.documents import DocumentModel, schema, schema_name
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
+from analysis.metrics import COMPARED
 from analysis.sql.answer_document import QueryDocument
 from analysis.summary.contrast.document import CompareDocument
 from analysis.summary.run.run_models import RunDocument
+from steps.catalogue.dataplanes import DATAPLANES
+from steps.catalogue.environments import KUBERNETES, LAB
 from steps.catalogue.option_fields import Option
 from steps.catalogue.options import OPTIONS, defaults
 from steps.catalogue.profiles import PROFILES
+from steps.catalogue.tools import VARIANTS
+from steps.catalogue.topologies import TOPOLOGIES
 from workflows.cli.app import VERBS, app
 from workflows.cli.import_document import ImportDocument
 from workflows.cli.plan_document import PlanDocument, PreflightDocument
@@ -46,6 +51,22 @@ Empty is the default: the profile's, where profiles differ. In Argo's form those
 and the field `options` takes all others as `rounds=4 foreign_cpu_limit=0.1`. *Nights*: whether runs that differ in it
 are compared with each other ([changes.md](changes.md)). A run from before there was an option counts as one with its
 default.
+"""
+
+
+_CHOICES_HEAD: Final = """
+## What the options choose from
+
+`dataplanes`: what runs on the nodes, in the lab or on a cluster.
+"""
+
+_TOPOLOGIES_HEAD: Final = """
+`topologies`: the paths. What each passes through: [paths.md](paths.md).
+"""
+
+_PROTOCOLS_HEAD: Final = """
+`protocols`: what is measured on them, by which tool of [steps/tools](../steps/tools). `metrics` are described in
+[reference.md](reference.md).
 """
 
 
@@ -85,8 +106,36 @@ def document() -> str:
             *_table(("verb", "what it does", "takes"), of_verbs),
             _OPTIONS_HEAD,
             *_table(("option", "what it decides", "values", "default", "nights"), of_options),
+            *_choices(),
             "",
         ]
+    )
+
+
+def _choices() -> Iterator[str]:
+    """What the options choose from, each with its meaning, from the catalogues."""
+    yield _CHOICES_HEAD
+    kinds = {LAB: "lab", KUBERNETES: "cluster"}
+    yield from _table(
+        ("dataplane", "in reports", "where"), [(f"`{d.name}`", d.title, kinds[d.environment]) for d in DATAPLANES]
+    )
+    yield _TOPOLOGIES_HEAD
+    yield from _table(("topology", "path"), [(f"`{t.name}`", t.description) for t in TOPOLOGIES])
+    yield _PROTOCOLS_HEAD
+    yield from _table(
+        ("protocol", "what it measures", "tool", "transport", "directions", "where", "metrics"),
+        [
+            (
+                f"`{name}`",
+                variant.title,
+                f"`{tool.name}`",
+                variant.transport,
+                ", ".join(tool.directions),
+                "lab and cluster" if tool.place == "anywhere" else tool.place,
+                ", ".join(f"`{metric.name}`" for metric in COMPARED if metric.needed_column in variant.figures),
+            )
+            for name, (tool, variant) in VARIANTS.items()
+        ],
     )
 
 
