@@ -10,7 +10,7 @@ from analysis import formatting
 from analysis.report import changes_by_kind, page, tables
 from analysis.site import calendar, names
 from analysis.site.contents.change_log import LoggedChanges
-from analysis.site.contents.environments import Environment, NightSeries
+from analysis.site.contents.environments import ComparableNights, Environment
 from analysis.site.contents.runs import STATUSES, RunLine
 from analysis.site.contents.trends import Trend
 from analysis.stats.run import StoredRun
@@ -118,7 +118,7 @@ def labels(one: Environment, compared: Sequence[Link]) -> str:
 
 
 def trends(
-    one: Environment, series: NightSeries, about: StoredRun, found: Sequence[Trend], summary: Summary | None
+    one: Environment, series: ComparableNights, about: StoredRun, found: Sequence[Trend], summary: Summary | None
 ) -> str:
     """The nights of one method: a chart of each figure."""
     return _render(

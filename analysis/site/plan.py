@@ -14,7 +14,7 @@ from analysis.site import names, pages, search
 from analysis.site.comparisons import compare_labels
 from analysis.site.contents import environments
 from analysis.site.contents.change_log import find_changes
-from analysis.site.contents.environments import Environment, NightSeries
+from analysis.site.contents.environments import ComparableNights, Environment
 from analysis.site.contents.runs import RunLine, read_lines
 from analysis.site.contents.stored_runs import StoredRuns
 from analysis.site.contents.trends import draw_trends
@@ -105,7 +105,7 @@ class _Site:
             make = partial(self._trend, one, series)
             yield self._page(series.page, _digests(series.lines), make, f"Trends of {one.title}")
 
-    def _trend(self, one: Environment, series: NightSeries) -> str:
+    def _trend(self, one: Environment, series: ComparableNights) -> str:
         last = self.stored.get(series.lines[-1].run_id)
         nights = [line.run_id for line in series.lines]
         found = draw_trends(self.con, last.about, nights, last.summary)

@@ -15,7 +15,7 @@ _MOST_TRENDS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class NightSeries:
+class ComparableNights:
     """The runs of one environment, trigger and method, the earliest first."""
 
     page: str
@@ -42,7 +42,7 @@ class Environment:
 
     name: str
     lines: tuple[RunLine, ...]
-    trends: tuple[NightSeries, ...]
+    trends: tuple[ComparableNights, ...]
     trends_left_out: str
     labels: Mapping[str, tuple[RunLine, ...]]
 
@@ -75,7 +75,7 @@ def group(lines: Iterable[RunLine]) -> list[Environment]:
 def _environment(name: str, lines: Sequence[RunLine]) -> Environment:
     by_method = _grouped((line.series, line) for line in lines)
     long = [
-        NightSeries(names.trends(name, method), each)
+        ComparableNights(names.trends(name, method), each)
         for method, each in by_method.items()
         if len(each) >= FEWEST_NIGHTS
     ]

@@ -21,8 +21,8 @@ from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer import course
 from analysis.summary.answer.certainty import Certainty, settle
 from analysis.summary.answer.sentence import answer_sentence
-from analysis.summary.figures.switch_costs import SwitchCost
-from analysis.summary.figures.traffic import QUOTED, Side, TrafficKind, traffic_kind
+from analysis.summary.figures.switch_costs import SwitchTotals
+from analysis.summary.figures.traffic import QUOTED, TitledDataplane, TrafficKind, traffic_kind
 
 NOTHING: Final = "Nothing was measured, so there is no answer."
 
@@ -64,9 +64,9 @@ class Answer:
     sentence: str
     baseline: str
     margin_ratio: float
-    sides: tuple[Side, ...]
+    sides: tuple[TitledDataplane, ...]
     kinds: tuple[TrafficKind, ...]
-    moves: tuple[SwitchCost, ...]
+    moves: tuple[SwitchTotals, ...]
     certainty: Certainty
     notes: tuple[str, ...] = ()
     scale: str = ""
@@ -75,13 +75,13 @@ class Answer:
         """The title of a dataplane."""
         return next((side.title for side in self.sides if side.name == dataplane), dataplane)
 
-    def move(self, dataplane: str) -> SwitchCost | None:
+    def move(self, dataplane: str) -> SwitchTotals | None:
         """What the move to a dataplane costs; None: no switch to it was measured."""
         return next((move for move in self.moves if move.dataplane == dataplane), None)
 
 
 def make_answer(
-    about: StoredRun, comparisons: Sequence[Comparison], moves: Iterable[SwitchCost], measured: Measured
+    about: StoredRun, comparisons: Sequence[Comparison], moves: Iterable[SwitchTotals], measured: Measured
 ) -> Answer:
     """The answer of a run, at its largest scale: a table with every scale would hide the kinds of traffic.
 
@@ -117,15 +117,15 @@ def make_answer(
     )
 
 
-def short_titles(arms: Sequence[RunArm]) -> tuple[Side, ...]:
+def short_titles(arms: Sequence[RunArm]) -> tuple[TitledDataplane, ...]:
     """The dataplanes, without what all their titles have in brackets at the end: `(lab)`."""
     ends = {found[0] if (found := _SUFFIX.search(arm.title)) else "" for arm in arms}
     shared = len(next(iter(ends))) if len(ends) == 1 else 0
-    return tuple(Side(arm.name, arm.title[: len(arm.title) - shared]) for arm in arms)
+    return tuple(TitledDataplane(arm.name, arm.title[: len(arm.title) - shared]) for arm in arms)
 
 
 def _sentence(
-    about: StoredRun, sides: Sequence[Side], kinds: Sequence[TrafficKind], margin_ratio: float, trials: int
+    about: StoredRun, sides: Sequence[TitledDataplane], kinds: Sequence[TrafficKind], margin_ratio: float, trials: int
 ) -> str:
     if trials == 0 or about.baseline is None:
         return NOTHING

@@ -7,13 +7,15 @@ from typing import Final
 
 from analysis import formatting
 from analysis.metrics import BY_NAME
-from analysis.summary.figures.traffic import Claim, Side, TrafficKind, count_claims
+from analysis.summary.figures.traffic import Claim, TitledDataplane, TrafficKind, count_claims
 
 MOST_WORDS: Final = 25
 _MOST_IN_A_NAME: Final = 4
 
 
-def answer_sentence(sides: Sequence[Side], kinds: Sequence[TrafficKind], baseline: str, margin_ratio: float) -> str:
+def answer_sentence(
+    sides: Sequence[TitledDataplane], kinds: Sequence[TrafficKind], baseline: str, margin_ratio: float
+) -> str:
     """The sentence on a run in which at least two dataplanes were compared on at least one kind of traffic.
 
     It names the dataplanes that are best or as good on the most kinds; where metrics have different best ones, the best
@@ -175,6 +177,6 @@ def _on(number: int, total: int) -> str:
     return f"on {f'all {total}' if number == total else f'{number} of {total}'} kinds of traffic"
 
 
-def _short(side: Side) -> str:
+def _short(side: TitledDataplane) -> str:
     """The title; the name where that is long, in one word."""
     return side.title if len(side.title.split()) <= _MOST_IN_A_NAME else "-".join(side.name.split())

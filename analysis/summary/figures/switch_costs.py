@@ -23,7 +23,7 @@ NOT_MEASURED: Final = "not measured"
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchCost:
+class SwitchTotals:
     """All switches to one dataplane; None is not measured.
 
     Attributes:
@@ -72,7 +72,7 @@ class SwitchCost:
         return NOT_MEASURED if self.silent_s is None else f"up to {_seconds(self.silent_s)}"
 
 
-COSTS: Final[dict[str, Callable[[SwitchCost], str]]] = {
+COSTS: Final[dict[str, Callable[[SwitchTotals], str]]] = {
     "switch, until proven": lambda cost: cost.took,
     "long-lived connections dropped": lambda cost: cost.broken,
     "new connections failed": lambda cost: cost.failed,
@@ -81,11 +81,11 @@ COSTS: Final[dict[str, Callable[[SwitchCost], str]]] = {
 """What a move costs: name -> its text."""
 
 
-def switch_costs(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[SwitchCost]:
+def switch_costs(con: duckdb.DuckDBPyConnection, about: StoredRun) -> list[SwitchTotals]:
     """The switches of a run on a cluster; none in the lab, which is rebuilt for each dataplane."""
     if about.is_lab:
         return []
-    found = {row["dataplane"]: SwitchCost(**row) for row in run.query_rows(con, _SQL, run_id=about.run_id)}
+    found = {row["dataplane"]: SwitchTotals(**row) for row in run.query_rows(con, _SQL, run_id=about.run_id)}
     return [found[arm.name] for arm in about.arms if arm.name in found]
 
 

@@ -32,7 +32,7 @@ _CONTRARY: Final[dict[Relation, set[Relation]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class TitledDataplane:
     """A dataplane of the table."""
 
     name: str

@@ -1,7 +1,8 @@
 """sockperf's server, and its client alone or while iperf3 loads the same path.
 
 `python -m steps.tools.sockperf.ping_pong serve PORT [ADDRESS]` becomes the server, by TCP and UDP; `... ask PLAN` runs
-what a `Plan` says, in JSON, and prints an `Account`. Standard library alone, so that it starts in a few milliseconds.
+what a `PingPongPlan` says, in JSON, and prints an `Account`. Standard library alone, so that it starts in a few
+milliseconds.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ class Load(TypedDict):
     limited: list[str]
 
 
-class Plan(TypedDict):
+class PingPongPlan(TypedDict):
     """What to run: sockperf's client, and the load meanwhile."""
 
     client: list[str]
@@ -98,7 +99,7 @@ class _Program:
         return {"argv": self._argv, "stdout": texts[0], "stderr": texts[1], "exit_code": exit_code}
 
 
-def ask(plan: Plan) -> Account:
+def ask(plan: PingPongPlan) -> Account:
     """Run the client, and its load meanwhile: measured and begun while the client waits, as it does for 2 s.
 
     Raises:
