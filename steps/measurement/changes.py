@@ -11,7 +11,7 @@ from steps.catalogue.options import Settings
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
 from steps.measurement import results
-from steps.measurement.attempts import ClientEnd, lost_monitor_flags
+from steps.measurement.attempts import Client, lost_monitor_flags
 from steps.measurement.monitors.interference import InterferenceGate
 from steps.measurement.monitors.sampler import Sampler, reading_interval_s
 from steps.measurement.trials import BEGUN, PASSED
@@ -55,7 +55,7 @@ def time_trial(
         return
     begun = begun.model_copy(update={"turn": turn.count})
     documents.write_document(path, begun)
-    client = ClientEnd.of(placement, turns.programs)
+    client = Client.of(placement, turns.programs)
     gate = InterferenceGate(client.others, settings.foreign_cpu_limit_ratio, 0.0, turns.programs)
     attempt, lost = _attempt(client, trial, work)
     disturbed = ("foreign-cpu",) if gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0) else ()
@@ -66,7 +66,7 @@ def time_trial(
     report(f"{name}: {results.result_sentence(found)}")
 
 
-def _attempt(client: ClientEnd, trial: Trial, work: Callable[[Trial], str]) -> tuple[Attempt, dict[str, str]]:
+def _attempt(client: Client, trial: Trial, work: Callable[[Trial], str]) -> tuple[Attempt, dict[str, str]]:
     started_at, began = datetime.now(UTC), time.monotonic()
     stdout, error = "", None
     with Sampler(client.placement.monitors, reading_interval_s(trial.duration_s), client.foreign) as sampler:

@@ -17,7 +17,7 @@ from steps.catalogue.tools import CANARY
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
 from steps.measurement import client_network, results
-from steps.measurement.attempts import ClientEnd, lost_monitor_flags
+from steps.measurement.attempts import Client, lost_monitor_flags
 from steps.measurement.monitors.interference import ForeignCpu, InterferenceGate
 from steps.measurement.monitors.sampler import reading_interval_s
 from steps.measurement.turns.turn_taker import Turn, TurnTaker
@@ -71,7 +71,7 @@ def measure_trials(
             are kept.
     """
     turns = turns or TurnTaker.alone()
-    client = ClientEnd.of(placement, turns.programs, foreign)
+    client = Client.of(placement, turns.programs, foreign)
     gate = InterferenceGate(
         client.others, settings.foreign_cpu_limit_ratio, _remeasure_s(trials, settings), client.programs
     )
@@ -132,7 +132,7 @@ def _lease_s(trial: Trial, settings: Settings) -> float:
 
 
 def _measure(
-    client: ClientEnd,
+    client: Client,
     trial: Trial,
     settings: Settings,
     gate: InterferenceGate,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.measurement.turns.turns import ABSENT_S, POLL_S, TRANSPORT_S, Request, TurnReply, Turns
+from steps.measurement.turns.turns import ABSENT_S, POLL_S, TRANSPORT_S, Answer, Request, Turns
 
 STEPS = ("host-network", "pod-to-pod", "pod-to-service")
 PATIENCE_S = 60.0
@@ -36,7 +36,7 @@ def test_lowest_number_measures_and_all_stay_until_all_are_done() -> None:
         turns.close(step, 1.0, gone=False)
         turns.ask(request(step, after), 1.0)
     assert given_in_order == [(1, 1), (2, 2), (4, 3), (6, 4)]
-    assert {turns.answer(name, 1.0) for name in STEPS} == {TurnReply(state="leave")}
+    assert {turns.answer(name, 1.0) for name in STEPS} == {Answer(state="leave")}
 
 
 def test_step_that_never_starts_is_waited_for_within_its_bound_and_named() -> None:
@@ -90,7 +90,7 @@ def test_turns_end_once_a_step_refuses() -> None:
     assert turns.answer("pod-to-pod", 1.0) is None, "another one still measures"
     turns.close("host-network", 1.0, gone=False)
     turns.ask(request("host-network", 4), 1.0)
-    assert {turns.answer(name, 1.0) for name in STEPS} == {TurnReply(state="leave", refusal="not proven")}
+    assert {turns.answer(name, 1.0) for name in STEPS} == {Answer(state="leave", refusal="not proven")}
 
 
 def test_turn_refusal_is_heard_before_all_steps_have_come() -> None:
@@ -248,14 +248,14 @@ def _act(client: _Client, turns: Turns, now_s: float, lasts_s: float) -> None:
         client.asked_s = now_s
     answer = turns.answer(client.name, now_s)
     if answer is None and now_s - client.asked_s >= POLL_S:
-        answer = TurnReply(state="ask-again")
+        answer = Answer(state="ask-again")
     if answer is not None:
         turns.close(client.name, now_s, gone=False)
         client.asked_s = None
         _hear(client, answer, now_s, lasts_s)
 
 
-def _hear(client: _Client, answer: TurnReply, now_s: float, lasts_s: float) -> None:
+def _hear(client: _Client, answer: Answer, now_s: float, lasts_s: float) -> None:
     done = len(client.measured) + client.passed
     began_s = now_s + client.delays_s[done % len(client.delays_s)]
     client.answers += 1

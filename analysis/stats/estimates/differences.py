@@ -17,7 +17,7 @@ from analysis.stats.estimates.intervals import as_share
 ENOUGH: Final = 2
 """Fewer rounds than this have no spread."""
 
-DifferenceScale = Literal["logarithm", "share", "points"]
+Scale = Literal["logarithm", "share", "points"]
 """Of differences: of logarithms; where a value is zero, of values as a share of the baseline's mean; of points."""
 
 Block = tuple[str, int]
@@ -31,7 +31,7 @@ Values = Mapping[Block, float]
 class Differences:
     """The values of two dataplanes in the rounds in which both were measured, which are `blocks`."""
 
-    scale: DifferenceScale
+    scale: Scale
     blocks: tuple[Block, ...]
     baseline: tuple[float, ...]
     other: tuple[float, ...]

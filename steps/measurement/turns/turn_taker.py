@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from analysis.errors import Problem
 from steps.measurement.http_client import exchange, shown
 from steps.measurement.subprocesses import Programs
-from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TRANSPORT_S, Request, TurnReply
+from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TRANSPORT_S, Answer, Request
 
 SILENT_S: Final = 60.0
 """How long a server of turns may be silent before its clients give up, once the visit's first turn was given."""
@@ -116,7 +116,7 @@ class TurnTaker:
         """
         self._ask(None, 0.0, waits=False, refusal=refusal[:1_000])
 
-    def _ask(self, number: int | None, lease_s: float, *, waits: bool = True, refusal: str = "") -> TurnReply:
+    def _ask(self, number: int | None, lease_s: float, *, waits: bool = True, refusal: str = "") -> Answer:
         request = Request(
             step=self._step,
             steps=self._steps,
@@ -160,7 +160,7 @@ class TurnTaker:
         self.programs.interrupt = shut
 
 
-def ask(source: str, request: Request, opened: Callable[[socket.socket], None] | None = None) -> TurnReply:
+def ask(source: str, request: Request, opened: Callable[[socket.socket], None] | None = None) -> Answer:
     """Ask a server of turns once.
 
     Args:
@@ -183,6 +183,6 @@ def ask(source: str, request: Request, opened: Callable[[socket.socket], None] |
     try:
         if status != OK:
             raise Problem(f"the server of turns at {shown(source)} answers with status {status}")
-        return TurnReply.model_validate_json(text)
+        return Answer.model_validate_json(text)
     except ValidationError:
         raise Problem(f"the server of turns at {shown(source)} answers with something else than a turn") from None

@@ -65,7 +65,7 @@ class Request(StrictModel):
     refusal: Annotated[str, Field(max_length=1_000)] = ""
 
 
-class TurnReply(StrictModel):
+class Answer(StrictModel):
     """What a step is to do.
 
     Attributes:
@@ -138,19 +138,19 @@ class Turns:
         if self._holder is not None and self._holder.step == request.step and step.next > self._holder.number:
             self._holder = None
 
-    def answer(self, name: str, now_s: float) -> TurnReply | None:
+    def answer(self, name: str, now_s: float) -> Answer | None:
         """The answer to a step's request; None: not yet."""
         self._expire(now_s)
         if not self._has_started(now_s):
             return None
         if self._holder is None and (refusal := self._refusal or self._unneeded()):
-            return TurnReply(state="leave", missing=self._missing, refusal=refusal)
+            return Answer(state="leave", missing=self._missing, refusal=refusal)
         step = self._steps[name]
         if self._holder is None:
             waiting = [(other.next, key) for key, other in self._steps.items() if self._is_present(other, now_s)]
             first = min(waiting, default=(_END, ""))
             if first[0] == _END:
-                return TurnReply(state="leave", missing=self._missing)
+                return Answer(state="leave", missing=self._missing)
             if first[1] == name:
                 self._given += 1
                 self._holder = _Holder(name, step.next, now_s + step.lease_s + TRANSPORT_S)
@@ -159,7 +159,7 @@ class Turns:
         left_s = self._holder.until_s - TRANSPORT_S - now_s
         if left_s <= 0:
             return None
-        return TurnReply(
+        return Answer(
             state="measure", number=self._holder.number, turn=self._given, lease_s=left_s, missing=self._missing
         )
 

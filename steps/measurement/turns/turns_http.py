@@ -1,6 +1,6 @@
 """The server of a visit's turns over HTTP; its clients are `steps.measurement.turns.turn_taker`'s.
 
-`POST /TOKEN/turns` with a `Request` as JSON is answered with a `TurnReply`, once there is one. On a cluster a monitor
+`POST /TOKEN/turns` with a `Request` as JSON is answered with an `Answer`, once there is one. On a cluster a monitor
 serves it; in the lab `python -m steps.measurement.turns.turns_http SOCKET` does, on a Unix socket in the sandbox.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, Request, TurnReply, Turns
+from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, Answer, Request, Turns
 
 _LOOK_S: Final = 1.0
 """How often a waiting request's connection is checked."""
@@ -34,7 +34,7 @@ class Table:
         self._turns = Turns()
         self._changed = threading.Condition()
 
-    def wait(self, request: Request, connection: socket.socket) -> TurnReply | None:
+    def wait(self, request: Request, connection: socket.socket) -> Answer | None:
         """The answer to a request, when there is one; None: its client is gone.
 
         Raises:
@@ -44,13 +44,13 @@ class Table:
         with self._changed:
             self._turns.ask(request, time.monotonic())
             self._changed.notify_all()
-            answer = None if request.waits else TurnReply(state="ask-again")
+            answer = None if request.waits else Answer(state="ask-again")
             gone = False
             try:
                 while answer is None and not (gone := _is_closed(connection)):
                     answer = self._turns.answer(request.step, now_s := time.monotonic())
                     if answer is None and now_s >= until_s:
-                        answer = TurnReply(state="ask-again")
+                        answer = Answer(state="ask-again")
                     if answer is None:
                         left_s = min(until_s - now_s, self._turns.changes_in_s(now_s), _LOOK_S)
                         self._changed.wait(max(left_s, 0.001))

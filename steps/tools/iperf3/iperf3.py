@@ -11,7 +11,7 @@ from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import intervals, plan, streams
 from steps.tools.iperf3.document import Document, decode, parse
-from steps.tools.iperf3.intervals import MICROSECOND, MeasuredInterval, whole
+from steps.tools.iperf3.intervals import MICROSECOND, Interval, whole
 from steps.tools.tool import Output, OwnCpu, Task, Tool, Variant, interval_s
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rtt_s: float | None = None
     block_size_bytes: int | None = None
     congestion_control: str | None = None
-    intervals: tuple[MeasuredInterval, ...] = ()
+    intervals: tuple[Interval, ...] = ()
     flags: tuple[str, ...] = ()
 
     @property

@@ -15,7 +15,7 @@ from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
 from steps.tools.ladder import client, search
 from steps.tools.ladder.client import Climb, Request
-from steps.tools.ladder.search import Probe, SearchResult
+from steps.tools.ladder.search import Found, Probe
 from steps.tools.tool import PYTHON, Output, Task, Tool, Variant
 
 SENDER_LIMITED: Final = "sender-limited"
@@ -37,7 +37,7 @@ _PROGRAM: Final = "the ladder's client"
 class Ladder(msgspec.Struct, frozen=True):
     """The highest rate within the bound. `seconds`: of all probes together."""
 
-    found: SearchResult
+    found: Found
     block_size_bytes: int
     seconds: float
 
