@@ -81,8 +81,8 @@ def without_dataplanes(settings: Settings, left_out: set[str]) -> Settings:
 def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order, the same for the same settings: each round visits every dataplane once, in random order.
 
-    Each visit measures in blocks. A block goes through all scales (`scale_order`), and at each scale through all cells,
-    in random order. Visits and trials count from 1.
+    Each repetition within a visit goes through all scales (`scale_order`), and at each scale through all cells, in random
+    order. Visits and trials count from 1.
     """
     random = Random(settings.seed)  # noqa: S311 - an order that can be drawn again, not a secret
     visits: list[Visit] = []
@@ -275,9 +275,9 @@ def _repetitions(cell: Cell, settings: Settings) -> int:
 def _trials(
     settings: Settings, measured: Sequence[Cell], random: Random, visit: int, first: int, present: Scale | None
 ) -> tuple[Trial, ...]:
-    """The trials of a visit: each repetition is a block of all scales, each with every cell once, in random order.
+    """The trials of a visit: each repetition has all scales, each with every cell once, in random order.
 
-    `present`: the scale that the cluster has, with which the first block begins.
+    `present`: the scale that the cluster has, with which the first repetition begins.
     """
     planned: list[tuple[Scale, Cell, int]] = []
     for repetition in range(1, settings.repetitions + 1):
