@@ -81,8 +81,8 @@ def without_dataplanes(settings: Settings, left_out: set[str]) -> Settings:
 def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     """The visits in order, the same for the same settings: each round visits every dataplane once, in random order.
 
-    Each repetition within a visit goes through all scales (`scale_order`), and at each scale through all cells, in random
-    order. Visits and trials count from 1.
+    Each repetition within a visit goes through all scales (`scale_order`), and at each scale through all cells, in
+    random order. Visits and trials count from 1.
     """
     random = Random(settings.seed)  # noqa: S311 - an order that can be drawn again, not a secret
     visits: list[Visit] = []
