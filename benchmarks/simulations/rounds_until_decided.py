@@ -11,7 +11,7 @@ from analysis.stats.verdicts.judgement import Plan
 from benchmarks.simulations.present_method import compare, judged
 from benchmarks.simulations.runs import BASELINE, Run, Scenario
 from benchmarks.simulations.scoring import Rate
-from steps.collect.decision import RunProgress, progress_of
+from steps.collect.decision import ComparisonProgress, progress_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Ended:
     rounds: int
     visits: int
     comparisons: Sequence[Comparison]
-    standing: RunProgress
+    standing: ComparisonProgress
 
 
 @dataclass(slots=True)

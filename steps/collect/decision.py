@@ -23,7 +23,7 @@ Stopped = Literal["decided", "rounds", "budget"]
 
 
 @dataclass(frozen=True, slots=True)
-class RunProgress:
+class ComparisonProgress:
     """How far a run's comparisons are.
 
     Attributes:
@@ -54,7 +54,7 @@ class Decision:
     reason: str
 
 
-def progress_of(comparisons: Iterable[Comparison], baseline: str) -> RunProgress:
+def progress_of(comparisons: Iterable[Comparison], baseline: str) -> ComparisonProgress:
     """How far the comparisons are that decide which dataplane to choose.
 
     Those by the leading metrics count: each with the baseline, and between others wherever both may still be the best,
@@ -73,7 +73,7 @@ def progress_of(comparisons: Iterable[Comparison], baseline: str) -> RunProgress
     ]
     still = [c for c in needed if not c.decided]
     names = {name for c in still for name in (c.baseline, c.dataplane)}
-    return RunProgress(len(needed), len(needed) - len(still), frozenset(names - {baseline}))
+    return ComparisonProgress(len(needed), len(needed) - len(still), frozenset(names - {baseline}))
 
 
 def _between_hosts(comparison: Comparison) -> bool:
@@ -88,7 +88,7 @@ def _place(comparison: Comparison) -> tuple[str, Cell]:
 def decide(
     settings: Settings,
     level: int,
-    found: RunProgress,
+    found: ComparisonProgress,
     off: Mapping[int, str],
     *,
     measured: int,
@@ -129,7 +129,7 @@ def decide(
     return Decision(visits, None, dropped, _going_on(after, baseline, following, repeats, off, dropped))
 
 
-def _after(done: int, found: RunProgress, *, judged: bool) -> str:
+def _after(done: int, found: ComparisonProgress, *, judged: bool) -> str:
     """`After round 5 7 of 12 comparisons are decided`."""
     rounds = formatting.count(done, "round")
     if not judged:

@@ -9,7 +9,7 @@ from analysis.errors import BadInput, Problem
 from steps import clock, documents
 from steps.catalogue.options import Settings
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
-from steps.collect.decision import RunProgress, decide, progress_of
+from steps.collect.decision import ComparisonProgress, decide, progress_of
 from steps.collect.looks import Look, OffVisit, read_looks
 from steps.run_documents import RunDocument
 from steps.settings import environment
@@ -90,7 +90,7 @@ def look(
 class RunSoFar:
     """What the documents of a run say so far. `error`: why nothing could be compared."""
 
-    progress: RunProgress
+    progress: ComparisonProgress
     off: tuple[OffVisit, ...]
     measured: int
     error: str | None
@@ -114,5 +114,5 @@ def look_at(raw: Path, settings: Settings, run_id: str) -> RunSoFar:
         found, error = progress_of(compare_rows(rows, run_id, environment.results()), settings.dataplanes[0]), None
     except Problem as problem:
         log(f"nothing could be compared, so the run goes on: {problem}")
-        found, error = RunProgress(), str(problem)
+        found, error = ComparisonProgress(), str(problem)
     return RunSoFar(found, off, measured, error)

@@ -12,7 +12,7 @@ from analysis.metrics import BY_NAME
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Comparison, Verdict
 from steps.catalogue.options import Settings
-from steps.collect.decision import RunProgress, decide, progress_of
+from steps.collect.decision import ComparisonProgress, decide, progress_of
 from steps.domain import Visit
 from steps.settings import schedule
 from tests.steps.builders import settings
@@ -68,23 +68,25 @@ def test_difference_within_the_margin_does_not_rank() -> None:
 
 def test_every_path_counts_but_only_by_leading_metrics_and_where_both_were_measured() -> None:
     decided = pairs("same", "higher", "higher")
-    assert progress_of(decided, ARMS[0]) == RunProgress(3, 3, frozenset())
+    assert progress_of(decided, ARMS[0]) == ComparisonProgress(3, 3, frozenset())
     other = comparison(ARMS[0], ARMS[1], "undecided", cell=CELLS[1])
-    assert progress_of([*decided, other], ARMS[0]) == RunProgress(4, 3, frozenset({"lab-nftables"}))
+    assert progress_of([*decided, other], ARMS[0]) == ComparisonProgress(4, 3, frozenset({"lab-nftables"}))
     assert progress_of([*decided, replace(other, rounds=0)], ARMS[0]).undecided == frozenset()
     assert progress_of([*decided, replace(other, metric="cpu_s_per_gbit")], ARMS[0]).undecided == frozenset()
 
 
 def test_run_does_not_go_on_for_the_host_network_unless_that_is_all_it_measures() -> None:
     between_hosts = [replace(c, topology="node-to-node") for c in pairs("undecided", "undecided", "undecided")]
-    assert progress_of([*pairs("same", "higher", "higher"), *between_hosts], ARMS[0]) == RunProgress(3, 3, frozenset())
-    assert progress_of(between_hosts, ARMS[0]) == RunProgress(3, 0, frozenset(ARMS[1:]))
+    assert progress_of([*pairs("same", "higher", "higher"), *between_hosts], ARMS[0]) == ComparisonProgress(
+        3, 3, frozenset()
+    )
+    assert progress_of(between_hosts, ARMS[0]) == ComparisonProgress(3, 0, frozenset(ARMS[1:]))
 
 
 CHOSEN = settings(options="rounds=6", dataplanes=",".join(ARMS))
 VISITS = schedule.make_schedule(CHOSEN)
-OPEN = RunProgress(6, 4, frozenset({"lab-ebpf"}))
-DONE = RunProgress(6, 6, frozenset())
+OPEN = ComparisonProgress(6, 4, frozenset({"lab-ebpf"}))
+DONE = ComparisonProgress(6, 6, frozenset())
 
 
 def level_after(done: int, chosen: Settings = CHOSEN) -> int:
@@ -135,9 +137,9 @@ def test_one_round_was_the_most() -> None:
 
 def test_run_with_nothing_to_compare_has_all_of_its_rounds() -> None:
     alone = settings(options="rounds=6", dataplanes="lab-ebpf")
-    found = decide(alone, level_after(3), RunProgress(), {}, measured=3, elapsed_s=10)
+    found = decide(alone, level_after(3), ComparisonProgress(), {}, measured=3, elapsed_s=10)
     assert [visit.round for visit in found.visits] == [4]
-    assert decide(alone, level_after(6), RunProgress(), {}, measured=6, elapsed_s=10).stopped == "rounds"
+    assert decide(alone, level_after(6), ComparisonProgress(), {}, measured=6, elapsed_s=10).stopped == "rounds"
 
 
 @pytest.mark.parametrize(("elapsed_s", "stopped"), [(400, None), (460, "budget")])
@@ -145,7 +147,12 @@ def test_run_stops_before_a_round_that_would_exceed_its_budget(elapsed_s: float,
     # another round takes a third of what three have taken
     chosen = CHOSEN.model_copy(update={"budget_s": 600})
     found = decide(
-        chosen, level_after(3, chosen), RunProgress(6, 0, frozenset(ARMS[1:])), {}, measured=9, elapsed_s=elapsed_s
+        chosen,
+        level_after(3, chosen),
+        ComparisonProgress(6, 0, frozenset(ARMS[1:])),
+        {},
+        measured=9,
+        elapsed_s=elapsed_s,
     )
     assert found.stopped == stopped
     assert bool(found.visits) == (stopped is None)
@@ -162,7 +169,7 @@ def test_visit_with_a_reference_that_is_off_is_repeated_before_the_next_round() 
 
 
 @pytest.mark.parametrize(("done", "found", "stops"), [(3, DONE, "decided"), (6, OPEN, "rounds")])
-def test_repeat_is_measured_before_a_run_stops(done: int, found: RunProgress, stops: str) -> None:
+def test_repeat_is_measured_before_a_run_stops(done: int, found: ComparisonProgress, stops: str) -> None:
     bad, level = VISITS[3 * done - 1], level_after(done)
     first = decide(CHOSEN, level, found, {bad.visit: "why"}, measured=9, elapsed_s=10)
     assert (first.stopped, first.visits) == (None, (schedule.repeat(VISITS, bad),))
@@ -189,7 +196,9 @@ def test_decision_plans_each_next_round_once_and_ends_the_run(
 ) -> None:
     chosen = settings(options=f"rounds={rounds}", dataplanes=",".join(ARMS)).model_copy(update={"budget_s": budget_s})
     visits = schedule.make_schedule(chosen)
-    found = RunProgress(compared, 0 if undecided else compared, frozenset(undecided) if compared else frozenset())
+    found = ComparisonProgress(
+        compared, 0 if undecided else compared, frozenset(undecided) if compared else frozenset()
+    )
     decision = decide(chosen, level, found, dict.fromkeys(off, "why"), measured=1, elapsed_s=elapsed_s)
     assert (decision.stopped is None) == bool(decision.visits)
     numbers = [visit.visit for visit in decision.visits]
@@ -208,7 +217,7 @@ def test_decision_plans_each_next_round_once_and_ends_the_run(
 @pytest.mark.parametrize(
     ("done", "found", "reason"),
     [
-        (4, RunProgress(), "After 4 rounds nothing can be compared."),
+        (4, ComparisonProgress(), "After 4 rounds nothing can be compared."),
         (
             4,
             OPEN,
@@ -216,5 +225,5 @@ def test_decision_plans_each_next_round_once_and_ends_the_run(
         ),
     ],
 )
-def test_reason_of_a_decision_has_the_progress_of_the_run(done: int, found: RunProgress, reason: str) -> None:
+def test_reason_of_a_decision_has_the_progress_of_the_run(done: int, found: ComparisonProgress, reason: str) -> None:
     assert decide(CHOSEN, level_after(done), found, {}, measured=9, elapsed_s=10).reason == reason
