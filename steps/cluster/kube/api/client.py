@@ -4,18 +4,14 @@ import copy
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from steps.cluster.kube.api import encoding, permissions, watch
 from steps.cluster.kube.api.errors import BAD_REQUEST, ApiError
-from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, Permission, Resource
-from steps.cluster.kube.api.transport import PATIENCE_S, Transport
+from steps.cluster.kube.api.transport import Transport
 from steps.settings.environment import in_context, make_command, restore_command
-
-if TYPE_CHECKING:
-    from kubernetes.client import Configuration
 
 Objects = list[Object]
 
@@ -29,37 +25,16 @@ class Client:
     """Calls to one cluster.
 
     Args:
-        configuration: of the kubernetes package.
+        transport: to the cluster's API server.
         namespace: of the benchmark, for which BENCHMARK stands in each call.
-        where: the cluster's name in messages.
-        patience_s: how long a call is repeated.
-        login: the identity of the caller.
-        at_prompt: a user waits, so the first call fails at once if nothing answers.
         owner_reference: to the workflow of this process, for objects in its namespace; None: there is none.
-        context: the kubeconfig's, for commands that messages name; empty: unknown.
-        others: further addresses of the API server.
     """
 
-    def __init__(
-        self,
-        configuration: "Configuration",
-        namespace: str,
-        where: str,
-        patience_s: float = PATIENCE_S,
-        *,
-        login: Identity | None = None,
-        at_prompt: bool = False,
-        owner_reference: Object | None = None,
-        context: str = "",
-        others: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, transport: Transport, namespace: str, owner_reference: Object | None = None) -> None:
         self.namespace = namespace
-        self.where = where
-        self.context = context
+        self.where, self.context = transport.where, transport.context
         self.owner_reference = owner_reference
-        self._transport = Transport(
-            configuration, where, patience_s, login=login, at_prompt=at_prompt, others=others, context=context
-        )
+        self._transport = transport
 
     def in_namespace(self, namespace: str) -> Self:
         """The same client, for which BENCHMARK is this namespace; what it creates there has no owner."""

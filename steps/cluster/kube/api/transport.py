@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -49,46 +50,56 @@ _JSON: Final = "application/json"
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """How a cluster is reached.
+
+    Attributes:
+        configuration: of the kubernetes package: its first address, and the credentials.
+        login: the identity of the caller.
+        context: of the kubeconfig, for the commands in messages; in a pod that of the deployment; empty: unknown.
+        others: further addresses of the API server, tried in turn where one does not answer.
+    """
+
+    configuration: "Configuration"
+    login: Identity = field(default_factory=Identity)
+    context: str = ""
+    others: tuple[str, ...] = ()
+
+
 class Transport:
     """HTTP to one API server.
 
     Args:
-        configuration: its first address, and the credentials.
+        access: to it.
         where: the cluster's name in messages.
         patience_s: how long a call is retried.
-        login: the identity of the caller.
-        at_prompt: a user waits.
-        others: its further addresses, tried in turn where one does not answer.
-        context: the kubeconfig's, for the commands in messages; empty: unknown.
+        at_prompt: a user waits, so the first call fails at once if nothing answers.
         say: called with a sentence for each delay.
     """
 
     def __init__(
         self,
-        configuration: "Configuration",
+        access: ClusterAccess,
         where: str,
-        patience_s: float,
+        patience_s: float = PATIENCE_S,
         *,
-        login: Identity | None = None,
         at_prompt: bool = False,
-        others: tuple[str, ...] = (),
-        context: str = "",
         say: Say = print_notice,
     ) -> None:
-        self.where = where
-        self._context = context
-        self._login = login or Identity()
+        self.where, self.context = where, access.context
+        self._login = access.login
         self._patience_s = patience_s
         self._at_prompt = at_prompt
         self._say = say
         self._answered = False
         self.throttled = 0
         """How many requests the API server's limits refused with 429."""
-        self._configuration = configuration
+        self._configuration = configuration = access.configuration
         direct = copy.copy(configuration)
         direct.tls_server_name = configuration.tls_server_name or urlsplit(configuration.host).hostname
         self._ways = [(configuration.host.rstrip("/"), _pool(configuration, where))]
-        self._ways += [(other, _pool(direct, where)) for other in others]
+        self._ways += [(other, _pool(direct, where)) for other in access.others]
 
     def patient(self, patience_s: float) -> "Transport":
         """The same connections with another patience."""
@@ -211,7 +222,7 @@ class Transport:
             after,
             path=path,
             login=self._login,
-            context=self._context,
+            context=self.context,
         )
 
     def guarded(self, what: str, attempt: Callable[[], R]) -> R:
