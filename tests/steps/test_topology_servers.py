@@ -26,7 +26,6 @@ OUTSIDE = ClusterNode(
     ready=True,
     schedulable=True,
     pressures=(),
-    taints=(),
     calico=False,
     address=BEYOND.address,
     instance_type=None,
