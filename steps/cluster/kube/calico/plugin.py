@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field
@@ -88,8 +87,7 @@ class Calico:
 
     def await_switch(self, standing: ClusterState, measured: Sequence[str], visit: Visit) -> None:
         """Wait until Felix on each measured node runs what the visit's switch made."""
-        if Arm.parse(visit.dataplane).name != AS_IS:
-            observe.await_switch(self._around, standing, measured)
+        observe.await_switch(self._around, standing, measured, visit)
 
     def observe(
         self,
