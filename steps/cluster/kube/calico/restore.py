@@ -7,7 +7,7 @@ from typing import Final
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.fields import WHOLE, Field, Value, merge_patch, patch_command
+from steps.cluster.kube.api.fields import WHOLE, Field, Value, patch_command
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
@@ -71,7 +71,7 @@ class RestorePlan:
         if value == original:
             return None
         if field == PARKING:
-            patch = patch_command(field.ref, merge_patch({field.path: original}))
+            patch = patch_command(field.ref, {field.path: original})
             return (
                 f"{field.ref} was kept off every node before the run, without eBPF; it stays on, since nothing else "
                 f"would serve Services. To switch it off: `{patch}`."

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from analysis.errors import Problem
+from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.config import text
@@ -113,10 +114,10 @@ def selector(daemon_set: Object) -> str:
     return ",".join(parts) or f"k8s-app={KUBE_PROXY}"
 
 
-def written_at(found: Object | None, manager: str) -> datetime | None:
-    """When this field manager last changed the object, by the server's clock; None: never."""
+def written_at(found: Object | None) -> datetime | None:
+    """When this program last changed the object, by the server's clock; None: never."""
     fields = ((found or {}).get("metadata") or {}).get("managedFields") or []
-    times = [entry["time"] for entry in fields if entry.get("manager") == manager and entry.get("time")]
+    times = [entry["time"] for entry in fields if entry.get("manager") == FIELD_MANAGER and entry.get("time")]
     return max(map(datetime.fromisoformat, times), default=None)
 
 

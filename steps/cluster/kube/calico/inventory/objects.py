@@ -90,7 +90,7 @@ class ClusterObjects:
 
     def daemon_set(self, name: str, namespace: str | None = None) -> Object | None:
         """The DaemonSet of that name; in any namespace if none is given."""
-        return _daemon_set(self.daemon_sets, name, namespace)
+        return find_daemon_set(self.daemon_sets, name, namespace)
 
     @property
     def kube_proxy(self) -> Object | None:
@@ -161,7 +161,7 @@ def read_objects(client: Client, *, to_switch: bool = False) -> ClusterObjects:
     group = calico_group(client, groups)
     operator = INSTALLATIONS.group in groups
     daemon_sets = tuple(client.list(DAEMONSETS))
-    proxy_set, agent = _daemon_set(daemon_sets, KUBE_PROXY, KUBE_SYSTEM), _agent(daemon_sets)
+    proxy_set, agent = find_daemon_set(daemon_sets, KUBE_PROXY, KUBE_SYSTEM), _agent(daemon_sets)
     proxy_labels = _STATIC_PODS if proxy_set is None else (kube_proxy.selector(proxy_set),)
     config = client.get(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM)
     others = _other_config_maps(agent, proxy_set)
@@ -206,7 +206,8 @@ def _other_config_maps(agent: Object | None, proxy_set: Object | None) -> set[st
     return names - {KUBE_PROXY, SERVICES_ENDPOINT}
 
 
-def _daemon_set(daemon_sets: Iterable[Object], name: str, namespace: str | None) -> Object | None:
+def find_daemon_set(daemon_sets: Iterable[Object], name: str, namespace: str | None) -> Object | None:
+    """The one of that name among these; in any namespace if none is given."""
     return next(
         (
             found

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.fields import Field, Ref, Value
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.objects import Object
@@ -57,7 +56,7 @@ class ClusterState:
     @property
     def kube_proxy_outdated(self) -> bool:
         """Whether kube-proxy has pods older than its configuration."""
-        written = kube_proxy.written_at(self.inventory.kube_proxy_config, FIELD_MANAGER)
+        written = kube_proxy.written_at(self.inventory.kube_proxy_config)
         return bool(kube_proxy.stale_pods(self.inventory.kube_proxy_pods, written))
 
     @property
@@ -69,7 +68,7 @@ class ClusterState:
             self.inventory.kube_proxy if self.facts.watches_kube_proxy else None,
             self.inventory.kube_proxy_config,
         )
-        times = [kube_proxy.written_at(each, FIELD_MANAGER) for each in deciding]
+        times = [kube_proxy.written_at(each) for each in deciding]
         return max((at for at in times if at is not None), default=None)
 
     def lookup(self, refs: Iterable[Ref]) -> dict[Ref, Object | None]:

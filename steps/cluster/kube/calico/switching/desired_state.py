@@ -55,7 +55,7 @@ def target(
             wanted[field] = _parking(facts, original, bpf=how.bpf)
         elif field.path == WHOLE and how.bpf and value is None and api_server is not None:
             wanted[field] = _endpoint_body(api_server)
-    return {field: value for field, value in wanted.items() if current.get(field) != value}
+    return field_differences(current, wanted)
 
 
 def restored(original: State, current: State) -> dict[Field, Value]:
@@ -81,7 +81,8 @@ def _calico(how: Implementation, facts: Facts, current: State, original: State) 
     for field, value in current.items():
         name = field.path[-1] if field.path else ""
         if name == BPF:
-            wanted[field] = _bpf_enabled(value, facts, bpf=bpf)
+            # where an operator installed Calico, this is the operator's own to write, see `order`
+            wanted[field] = value if facts.install == "operator" or bool(value) == bpf else bpf
         elif name == SERVICE_MODE:
             wanted[field] = _service_mode(value, direct_return=how.direct_return)
         elif name == NFTABLES_MODE and facts.knows_nftables:
@@ -95,12 +96,6 @@ def _calico(how: Implementation, facts: Facts, current: State, original: State) 
         elif field == MANAGEMENT:
             wanted[field] = "Enabled" if bpf and facts.kube_proxy is not None else value
     return wanted
-
-
-def _bpf_enabled(value: Value, facts: Facts, *, bpf: bool) -> Value:
-    if facts.install == "operator":
-        return value  # the operator's own to write, see `order`
-    return value if bool(value) == bpf else bpf
 
 
 def _service_mode(value: Value, *, direct_return: bool) -> Value:
