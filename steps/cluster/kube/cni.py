@@ -52,10 +52,7 @@ class Standing(Protocol):
     def outside_findings(self, outside: ClusterNode, entry: str, settings: Settings) -> Iterable[Finding]:
         """What in the plugin's configuration prevents measuring from a client outside.
 
-        Args:
-            outside: the client's node.
-            entry: the node whose NodePort it connects to.
-            settings: of the run.
+        `outside`: the client's node. `entry`: the node whose NodePort it connects to.
         """
 
 
@@ -115,10 +112,8 @@ class Cni(Protocol[S]):
     ) -> list[Change]:
         """Switch to a dataplane of the catalogue; as-is is what ran before the run.
 
-        Args:
-            dataplane: without label.
-            before: called with the lock taken and before the first change, with the measured nodes.
-            visit: that the lock names from now on, if a run switches.
+        `before`: called with the lock taken and before the first change, with the measured nodes. `visit`: that the
+        lock names from now on, if a run switches.
         """
 
     def unfit_with(self, dataplane: str) -> frozenset[str]:
@@ -149,13 +144,8 @@ class Cni(Protocol[S]):
     ) -> list[Sign]:
         """The signs now.
 
-        Args:
-            standing: the state of the cluster.
-            measured: the nodes that are observed.
-            visit: whose dataplane is to be proven.
-            moment: of the visit.
-            whole: no second observation follows, so every condition has to hold now.
-            unprobed: nodes where nothing of ours can run: what their agents show to be incomplete counts.
+        `whole`: no second observation follows, so every condition has to hold now. `unprobed`: nodes where nothing of
+        ours can run: what their agents show to be incomplete counts.
         """
 
     def cost(self, standing: S, measured: Sequence[str], *, final: bool) -> SwitchCost | None:

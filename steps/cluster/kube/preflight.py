@@ -21,10 +21,7 @@ from steps.settings import environment as names
 def findings(around: Surroundings, choose_cni: Callable[[], Cni[Any]], settings: Settings) -> list[Finding]:
     """What prevents these settings here, wholly or in part.
 
-    Args:
-        around: the client, who asks, and the variables of the environment.
-        choose_cni: returns the cluster's network plugin; called only if the cluster may be read.
-        settings: of the run.
+    `choose_cni` returns the cluster's network plugin, and is called only if the cluster may be read.
     """
     client, variables = around.client, around.variables
     needed = [

@@ -19,11 +19,7 @@ class RestoreProof:
     The measured nodes ran the run's pods, so they run probes too. Any other node may have no room for them, or no image
     for its architecture, or be removed meanwhile. If the lock were kept for such a node, no run could begin any more.
 
-    Args:
-        around: the client, whose restore it is, and how to report.
-        cni: the cluster's network plugin.
-        found: what is to be proven.
-        held: the lock, whose nodes the run measured. One that is not ready is left out, like any other node.
+    `held`: the lock, whose nodes the run measured. One that is not ready is left out, like any other node.
     """
 
     def __init__(self, around: Surroundings, cni: Cni[Any], found: ToProve, held: HeldLock) -> None:

@@ -166,14 +166,8 @@ class Client:
     ) -> bytes:
         """A container's log; empty if the pod does not exist, or the container has not started.
 
-        Args:
-            pod: its name.
-            namespace: of the pod, or BENCHMARK.
-            container: the only one if empty.
-            since: earlier lines are left out.
-            tail_lines: how many of the last lines.
-            timestamps: whether each line begins with its time.
-            limit_bytes: the rest is left out.
+        `container`: the only one if empty. Left out are lines before `since`, all but the last `tail_lines`, and what
+        is beyond `limit_bytes`. `timestamps`: whether each line begins with its time.
         """
         self._permit("get", permissions.PODS, namespace, pod, "log")
         query = {"timestamps": str(timestamps).lower(), "container": container, "limitBytes": str(limit_bytes)}
@@ -235,13 +229,8 @@ class Client:
     ) -> Objects | None:
         """Watch objects until `ready` accepts them, and return them; None after the timeout.
 
-        Args:
-            resource: their kind.
-            namespace: their namespace.
-            ready: called with all of them after each change, and at least every `every_s`.
-            timeout_s: the longest wait.
-            labels: a selector.
-            every_s: for conditions that depend on time.
+        `ready` is called with all of them after each change, and at least every `every_s`, for conditions that depend
+        on time.
         """
 
         def look() -> tuple[Objects, str]:

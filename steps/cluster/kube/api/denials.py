@@ -145,11 +145,7 @@ _NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)")
 def explain(status: Status, code: int, path: str, login: Identity) -> str | None:
     """What was refused, why, and what to do, as sentences; None if the refusal is no denial.
 
-    Args:
-        status: the answer.
-        code: its HTTP status.
-        path: of the request, which has the namespace.
-        login: the identity of the caller.
+    `path`: of the request, which has the namespace.
     """
     if not status.genuine:
         return f"{_ended(status.message)} {BETWEEN}" if code == 403 else None  # noqa: PLR2004

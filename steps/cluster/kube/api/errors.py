@@ -82,16 +82,8 @@ def refused(
 ) -> Problem:
     """The error that an answer's status means.
 
-    Args:
-        where: the cluster.
-        what: the object, such as `DaemonSet kube-proxy`.
-        method: of the request.
-        status: of the answer.
-        body: of the answer; usually a Status object.
-        retry_after: the header Retry-After.
-        path: of the request.
-        login: the identity of the caller.
-        context: the kubeconfig's, which the commands of a remedy get; empty: unknown.
+    `what`: the object, such as `DaemonSet kube-proxy`. `body`: of the answer; usually a Status object. `path`: of the
+    request. `context`: the kubeconfig's, which the commands of a remedy get; empty: unknown.
     """
     found, login = Status.parse(body), login or Identity()
     reason = excerpt(found.message or "no reason was given").rstrip(".")

@@ -53,10 +53,7 @@ def with_agent(pods: Iterable[Object] | None, daemon_set: Object | None, nodes: 
 
     While an agent is missing, as in a rolling update, a node with Calico's annotations counts too.
 
-    Args:
-        pods: of the agent's DaemonSet; None: unknown.
-        daemon_set: the agent's.
-        nodes: all of the cluster.
+    `pods`: of the agent's `daemon_set`; None: unknown.
     """
     running = {
         str(pod["spec"]["nodeName"])

@@ -29,11 +29,7 @@ _EBPF_IPV6_SINCE: Final = (3, 27, 0)
 def findings(standing: ClusterState, settings: Settings, asked_nodes: str, accepted: frozenset[str]) -> list[Finding]:
     """The reasons against a run, or against a part of it.
 
-    Args:
-        standing: the state of the cluster.
-        settings: of the run.
-        asked_nodes: the two nodes that the user chose.
-        accepted: the risks that the user accepts.
+    `asked_nodes`: the two that the user chose. `accepted`: the risks that the user accepts.
     """
     facts, objects = standing.facts, standing.inventory
     requested = {Arm.parse(arm).name for arm in settings.dataplanes}
@@ -63,11 +59,7 @@ def rehearsed(
 ) -> list[Finding]:
     """The reasons why switching to each requested dataplane would fail, by a dry run of every write.
 
-    Args:
-        client: of the cluster.
-        standing: its state.
-        requested: arms.
-        original: the snapshot from before the run, if there is one.
+    `original`: the snapshot from before the run, if there is one.
 
     Raises:
         TransientError: the API can't be reached.

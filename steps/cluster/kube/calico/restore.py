@@ -89,9 +89,7 @@ class RestorePlan:
 def plan_restore(client: Client, held: HeldLock | None = None) -> RestorePlan | None:
     """The plan of a restore, by the lock's snapshot alone; None: there is no lock, so nothing was changed.
 
-    Args:
-        client: of the cluster.
-        held: the lock; None: find it.
+    `held`: the lock; None: find it.
 
     Raises:
         Problem: the snapshot can't be restored on this cluster.
@@ -111,11 +109,9 @@ def plan_restore(client: Client, held: HeldLock | None = None) -> RestorePlan | 
 def restore(around: Surroundings, prove: Callable[[], None] = lambda: None) -> list[Change]:
     """Restore everything, and release the lock. The caller has checked that the lock may be restored.
 
-    Args:
-        around: the client, and the callbacks for sentences and for passing time.
-        prove: called once the objects are restored, before the lock is released; if it raises, the lock is kept, and
-            the next call proves again. It is called even where nothing had to change, since an earlier call may have
-            been killed before its proof.
+    `prove` is called once the objects are restored, before the lock is released; if it raises, the lock is kept, and
+    the next call proves again. It is called even where nothing had to change, since an earlier call may have been killed
+    before its proof.
 
     Raises:
         Problem: an action failed, or the snapshot can't be restored; a second call continues there.

@@ -49,12 +49,7 @@ def get(text: str, kind: str, key: str) -> str | None:
 def put(text: str, kind: str, key: str, value: str | None, *, like: str | None = None) -> str:
     """The text with that key of that document set to a string, or without it if None; nothing else changes.
 
-    Args:
-        text: of all documents.
-        kind: of the document.
-        key: a top-level key of it.
-        value: the new one.
-        like: another text, whose spelling of the value is tried first.
+    `like`: another text, whose spelling of the value is tried first.
 
     Raises:
         TextError: the text can't be parsed, has no such document, or can't be changed in that key alone.

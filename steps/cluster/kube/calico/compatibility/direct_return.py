@@ -26,11 +26,7 @@ def findings(objects: ClusterObjects, client: ClusterNode, entry: str, settings:
 
     Where only NodePorts are measured, the dataplane is left out; else its other paths can still be measured.
 
-    Args:
-        objects: of the cluster.
-        client: the outside client's node.
-        entry: the node whose NodePort it connects to.
-        settings: of the run.
+    `client`: the outside client's node. `entry`: the node whose NodePort it connects to.
     """
     excluded = opt_outs(objects.felix, objects.agent_environment.get(_VARIABLE))
     if not excluded:

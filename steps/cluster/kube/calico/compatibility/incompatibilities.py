@@ -41,10 +41,7 @@ _UNPARK: Final = "Remove that selector: `kubectl -n kube-system edit daemonset k
 def incompatibilities(facts: Facts, requested: set[str], accepted: frozenset[str] = frozenset()) -> Iterator[Finding]:
     """The reasons against any dataplane of the catalogue, requested or not.
 
-    Args:
-        facts: of the cluster.
-        requested: the dataplanes of the run.
-        accepted: the risks that the user accepts.
+    `accepted`: the risks that the user accepts.
     """
     yield from _overridden(facts)
     if environment.UNREAD not in accepted:

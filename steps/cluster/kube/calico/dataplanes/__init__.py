@@ -66,9 +66,7 @@ def load(name: str) -> Implementation:
 def refusal(name: str, those: Iterable[Known]) -> str | None:
     """Why Calico can't be switched to a dataplane of the catalogue, as a sentence; None: it can.
 
-    Args:
-        name: of the dataplane.
-        those: the dataplanes that Calico can be switched to.
+    `those`: the dataplanes that Calico can be switched to.
     """
     entry = BY_NAME.get(name)
     own = next((each for each in those if each.name == name), None)

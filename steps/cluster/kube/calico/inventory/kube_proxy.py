@@ -87,10 +87,7 @@ def runs_nowhere(daemon_set: Object) -> bool:
 def stays_off(daemon_set: Object, key: str, nodes: Iterable[Mapping[str, str]]) -> bool:
     """Whether it runs nowhere, and would run nowhere either without this key of its node selector.
 
-    Args:
-        daemon_set: kube-proxy's.
-        key: that is removed when kube-proxy is to run again.
-        nodes: the labels of each.
+    `key`: that is removed when kube-proxy is to run again. `nodes`: the labels of each.
     """
     selector: Mapping[str, str] = daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {}
     rest = {name: value for name, value in selector.items() if name != key}

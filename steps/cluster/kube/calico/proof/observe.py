@@ -59,14 +59,8 @@ def observe(
     An incomplete switch and a permanent fallback are signs that agree with no dataplane. On a node without kube-proxy's
     rules, kube-proxy's pod is deleted, and calico-node's where Felix lost an interface; each is a sign too.
 
-    Args:
-        around: the client, the variables of the environment, and the callbacks.
-        standing: the state of the cluster.
-        measured: the measured nodes.
-        visit: whose dataplane is to be proven.
-        moment: of the visit.
-        whole: the whole time without a restart must have passed, also before the trials.
-        unprobed: nodes without a probe pod, of which Felix's log alone tells.
+    `whole`: the whole time without a restart must have passed, also before the trials. `unprobed`: nodes without a
+    probe pod, of which Felix's log alone tells.
 
     Raises:
         Problem: the nodes can't be observed.

@@ -67,9 +67,7 @@ class Readiness:
 
         What is incomplete, and what can't be proven any more, are signs that agree with no dataplane.
 
-        Args:
-            moment: of the visit.
-            unprobed: nodes without a probe pod. Each is complete unless Felix's log there shows that it is not.
+        `unprobed`: nodes without a probe pod. Each is complete unless Felix's log there shows that it is not.
         """
         contrary = [
             *((WAITING, *each) for each in self._incomplete()),

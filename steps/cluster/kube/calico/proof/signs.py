@@ -63,10 +63,7 @@ class Observation:
 def node_signs(observation: Observation, moment: Moment, now: datetime) -> list[Sign]:
     """The signs of one node, including those that indicate nothing.
 
-    Args:
-        observation: of the node.
-        moment: of the visit.
-        now: the time of signs that have none of their own.
+    `now`: the time of signs that have none of their own.
     """
     found: list[tuple[str, str, datetime, Indicates]] = []
     if observation.felix is not None and observation.current is not None:

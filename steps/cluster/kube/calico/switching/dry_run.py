@@ -26,11 +26,7 @@ _OPERATOR: Final = "Check the operator: `kubectl -n tigera-operator get pods`."
 def refusals(client: Client, facts: Facts, pods: Iterable[Object], plan: list[Action]) -> list[tuple[str, str]]:
     """The reasons why actions of a plan would fail, each with a remedy.
 
-    Args:
-        client: of the cluster.
-        facts: of the cluster.
-        pods: kube-proxy's.
-        plan: the actions.
+    `pods`: kube-proxy's.
 
     Raises:
         TransientError: the API can't be reached.

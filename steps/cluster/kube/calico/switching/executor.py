@@ -24,10 +24,7 @@ from steps.lease import RENEWAL_S
 class ActionExecutor:
     """Executes actions, each with a sentence to the caller, and each only while the lock gives the right to it.
 
-    Args:
-        around: the client, whose changes they are, and how to report and wait.
-        facts: of the cluster.
-        held: the lock when the actions were planned.
+    `held`: the lock when the actions were planned.
     """
 
     def __init__(self, around: Surroundings, facts: Facts, held: HeldLock) -> None:

@@ -79,10 +79,7 @@ def touchable(facts: Facts) -> tuple[Field, ...]:
 def restorable(facts: Facts, install: Install, config_key: str | None) -> tuple[Field, ...]:
     """Every field that a restore of this cluster may set.
 
-    Args:
-        facts: of the cluster, as when the snapshot was taken.
-        install: how Calico is installed.
-        config_key: of kube-proxy's configuration in its ConfigMap.
+    `facts`: as when the snapshot was taken. `config_key`: of kube-proxy's configuration in its ConfigMap.
     """
     return _fields(facts, install, config_key, bootstraps=facts.bootstraps and install == "operator")
 
