@@ -109,7 +109,7 @@ class UserClient(Client):
         other._transport = self._transport.patient(patience_s)  # noqa: SLF001 - a copy of this very object
         return other
 
-    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
+    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str) -> None:
         """The API server decides."""
 
     def serves(self, resource: Resource) -> bool:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 from kubernetes.client import Configuration
 
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.errors import NOT_FOUND, refused
+from steps.cluster.kube.api.errors import refused
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.transport import ClusterAccess, Transport
 from tests.steps.kube.fake_answers import Answer
@@ -191,7 +192,7 @@ class Direct:
         answer = self.store.handle(method, path, b"" if body is None else json.dumps(body).encode(), content)
         if fatal:
             raise KilledError
-        if answer.status == NOT_FOUND and missing:
+        if answer.status == HTTPStatus.NOT_FOUND and missing:
             return None
         if answer.status >= 400:
             raise refused(self.where, what, method, answer.status, answer.body, None)

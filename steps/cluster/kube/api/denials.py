@@ -8,6 +8,7 @@ Kubernetes 1.35, unchanged for years.
 import json
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from analysis.console.excerpts import excerpt
@@ -135,7 +136,6 @@ BETWEEN: Final = (
     "That is no answer of Kubernetes, so something in between gave it: look at proxy-url in the kubeconfig, at "
     "HTTPS_PROXY, and at the server's address."
 )
-_BELOW_FAILURES: Final = 500
 _REASON: Final = re.compile(r"^(?:\S+ (?:\"[^\"]*\" )?is )?forbidden: ")
 """What stands before the reason: `pods "x" is forbidden: `."""
 
@@ -148,16 +148,16 @@ def explain(status: Status, code: int, path: str, login: Identity) -> str | None
     `path`: of the request, which has the namespace.
     """
     if not status.genuine:
-        return f"{_ended(status.message)} {BETWEEN}" if code == 403 else None  # noqa: PLR2004
+        return f"{_ended(status.message)} {BETWEEN}" if code == HTTPStatus.FORBIDDEN else None
     found = _NAMESPACE.search(path)
     known = {"namespace": found[1] if found else "?", "who": login.who, "renew": login.renew}
     reason = _REASON.sub("", status.message)
     for denial in DENIALS:
         matched = denial.pattern.match(reason)
-        if matched and code < _BELOW_FAILURES:
+        if matched and code < HTTPStatus.INTERNAL_SERVER_ERROR:
             remedy = denial.remedy.format(**known, **matched.groupdict())
             return f"{_ended(status.message)} {remedy[0].upper()}{remedy[1:]}"
-    return f"{_ended(status.message)} {_ELSE}" if code == 403 else None  # noqa: PLR2004
+    return f"{_ended(status.message)} {_ELSE}" if code == HTTPStatus.FORBIDDEN else None
 
 
 def _ended(message: str) -> str:

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,7 +29,7 @@ from analysis.addresses import shown_address
 from analysis.console.excerpts import excerpt
 from analysis.console.notices import print_notice
 from analysis.errors import Problem, Unsupported
-from steps.cluster.kube.api.errors import NOT_FOUND, TOO_MANY, TransientError, refused, unreachable
+from steps.cluster.kube.api.errors import TransientError, refused, unreachable
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.retries import BACKOFF
 from steps.cluster.kube.api.waiting import DelayNotice, Say
@@ -41,9 +42,6 @@ PATIENCE_S: Final = 120.0
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 30.0
-_BAD: Final = 300
-"""The first status that is no success; the API server sends no redirects."""
-
 _LONGEST_RETRY_AFTER_S: Final = 30.0
 _JSON: Final = "application/json"
 
@@ -205,10 +203,10 @@ class Transport:
                 raise
             raise TransientError(str(problem)) from None  # of the certificate at this address: another may fit
         self._answered = True
-        if response.status < _BAD:
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:  # the API server sends no redirects
             return response
         with closing(response):
-            if response.status == NOT_FOUND and missing:
+            if response.status == HTTPStatus.NOT_FOUND and missing:
                 response.drain_conn()
                 return None
             text = self.guarded(what, response.read)
@@ -249,7 +247,7 @@ class Transport:
 
         def notify(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome is not None else None
-            self.throttled += isinstance(error, TransientError) and error.status == TOO_MANY
+            self.throttled += isinstance(error, TransientError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
             notice.now(f"{str(error).rstrip('.')}. {self._trying}")
 
         attempts = Retrying(

@@ -110,8 +110,8 @@ def restore(around: Surroundings, prove: Callable[[], None] = lambda: None) -> l
     """Restore everything, and release the lock. The caller has checked that the lock may be restored.
 
     `prove` is called once the objects are restored, before the lock is released; if it raises, the lock is kept, and
-    the next call proves again. It is called even where nothing had to change, since an earlier call may have been killed
-    before its proof.
+    the next call proves again. It is called even where nothing had to change, since an earlier call may have been
+    killed before its proof.
 
     Raises:
         Problem: an action failed, or the snapshot can't be restored; a second call continues there.

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.errors import NOT_FOUND, ApiError, ConflictError, DeniedError
+from steps.cluster.kube.api.errors import ApiError, ConflictError, DeniedError
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, STATE, WORKFLOWS
 from steps.cluster.kube.ownership.lock import HeldLock, Restorer, find_lock, find_own_lock, put_back_by_another
@@ -222,7 +223,7 @@ def _become_restorer(client: Client, held: HeldLock, owner: LockOwner) -> bool:
     except ConflictError:
         return False
     except ApiError as error:
-        if error.status != NOT_FOUND:
+        if error.status != HTTPStatus.NOT_FOUND:
             raise
         return False
     return True
