@@ -44,12 +44,10 @@ class Denial:
     """One reason for a refusal.
 
     Attributes:
-        kind: its name.
         pattern: recognises it in the message.
         remedy: what to do: a format of {namespace}, the call's; {who} and {renew}, the login's; the pattern's groups.
     """
 
-    kind: str
     pattern: re.Pattern[str]
     remedy: str
 
@@ -68,63 +66,49 @@ POD_SECURITY: Final = (
 
 DENIALS: Final = (
     Denial(
-        "anonymous",
         re.compile(r'User "system:anonymous"'),
         "The call had no credentials that the API server knows: {who} gives none; {renew}.",
     ),
     Denial(
-        "impersonation",
         re.compile(r'User ".*?" cannot impersonate resource'),
         "{who} acts as somebody else: take `as` and `as-groups` out of it, or have an administrator allow that.",
     ),
     Denial(
-        "escalation",
         re.compile(r'user ".*?" \(.*?\) is attempting to grant RBAC permissions not currently held'),
         "Nobody may grant more than they have themselves: have a cluster administrator type the same `make deploy`.",
     ),
-    Denial("RBAC", re.compile(r'User ".*?" cannot \S+ (resource|path) '), _DEPLOY),
+    Denial(re.compile(r'User ".*?" cannot \S+ (resource|path) '), _DEPLOY),
+    Denial(re.compile(r'violates PodSecurity "(?P<level>[^":]+)'), POD_SECURITY),
     Denial(
-        "Pod Security",
-        re.compile(r'violates PodSecurity "(?P<level>[^":]+)'),
-        POD_SECURITY,
-    ),
-    Denial(
-        "quota",
         re.compile(r"(exceeded quota|failed quota|status unknown for quota): (?P<quota>[^\s,:]+)"),
         "See `kubectl -n {namespace} describe resourcequota {quota}`: have it raised, delete what is in the way, or "
         "deploy into another namespace.",
     ),
     Denial(
-        "limits",
         re.compile(r"\[?((maximum|minimum) \S+ usage per \S+ is|\S+ max limit to request ratio per )"),
         "A LimitRange of namespace {namespace} is why: see `kubectl -n {namespace} describe limitrange`, and have it "
         "changed, or deploy into another namespace.",
     ),
     Denial(
-        "webhook",
         re.compile(r'admission webhook "(?P<webhook>[^"]+)" denied the request'),
         "That webhook is a policy of this cluster: have namespace {namespace} exempted from {webhook} by the owner of "
         "it, or deploy into another namespace.",
     ),
     Denial(
-        "policy",
         re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'"),
         "See `kubectl describe validatingadmissionpolicy {policy}`: have namespace {namespace} exempted, or deploy "
         "into another namespace.",
     ),
     Denial(
-        "security context",
         re.compile(r"unable to validate against any security context constraint"),
         "On OpenShift a service account needs a constraint for this: have an administrator type `oc adm policy "
         "add-scc-to-group privileged system:serviceaccounts:{namespace}`.",
     ),
     Denial(
-        "terminating",
         re.compile(r"unable to create new content in namespace \S+ because it is being terminated"),
         "Namespace {namespace} is being deleted: wait until it is gone, and deploy anew.",
     ),
     Denial(
-        "service account",
         re.compile(r"error looking up service account (?P<account>\S+?):"),
         f"Service account {{account}} is not there: {DEPLOY_AGAIN}.",
     ),

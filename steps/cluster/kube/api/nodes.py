@@ -155,7 +155,8 @@ def choose_nodes(nodes: Sequence[ClusterNode], requested: str = "") -> tuple[str
     for depth in range(5, -1, -1):
         alike: dict[tuple[object, ...], list[ClusterNode]] = {}
         for node in fit:
-            group = alike.setdefault(_likeness(node)[:depth], [])
+            likeness = (node.arch, node.instance_type, node.zone, node.cpus, node.kernel)
+            group = alike.setdefault(likeness[:depth], [])
             group.append(node)
             if len(group) == 2:  # noqa: PLR2004 - a pair
                 return min(group[0].name, group[1].name), max(group[0].name, group[1].name)
@@ -193,7 +194,3 @@ def unfit_nodes(nodes: Iterable[ClusterNode], chosen: Iterable[str]) -> Iterator
                 f"node {name} {why}, and stays one of the measured two: they are chosen with the snapshot, so others "
                 "are only after a restore"
             )
-
-
-def _likeness(node: ClusterNode) -> tuple[object, ...]:
-    return (node.arch, node.instance_type, node.zone, node.cpus, node.kernel)

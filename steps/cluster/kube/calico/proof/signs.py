@@ -98,7 +98,7 @@ def _felix(process: FelixProcess) -> Iterator[tuple[str, str, datetime, Indicate
     yield from _felix_state(process)
     for each in known():
         others = tuple(name for name in KNOWN if name != each.name)
-        for mark, is_own in each.how.shows(process):
+        for mark, is_own in each.how.shows(process) if each.how.shows is not None else ():
             yield _LOG, mark.text, mark.at, (each.name,) if is_own else others
     for name in ("BPFEnabled", "BPFExternalServiceMode", "NFTablesMode"):
         if value := process.values.get(name):

@@ -187,9 +187,7 @@ def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
 def _has_left_ebpf(log: bytes) -> bool:
     """Whether the last Felix process in this log is not in eBPF mode and has written its dataplane."""
     process = read_felix_log(log).current
-    if process is None or not process.stays:
-        return False
-    return process.in_bpf is False and process.updated_at is not None
+    return process is not None and process.stays and process.in_bpf is False and process.updated_at is not None
 
 
 def _runs_ebpf(log: bytes) -> bool | None:
