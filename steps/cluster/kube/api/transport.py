@@ -125,10 +125,10 @@ class Transport:
         """
 
         def once() -> bytes | None:
-            response = self.once(method, path, what, body, content=content, missing=missing, accept=accept)
-            if response is None:
-                return None
-            with closing(response):
+            with closing(self.once(method, path, what, body, content, accept, missing=missing)) as response:
+                if response.status == HTTPStatus.NOT_FOUND:
+                    response.drain_conn()
+                    return None
                 return self.guarded(what, response.read)
 
         return self._retrying(what, once)
@@ -137,10 +137,7 @@ class Transport:
         """One header of the answer to a GET."""
 
         def once() -> str | None:
-            response = self.once("GET", path, what)
-            if response is None:
-                return None
-            with closing(response):
+            with closing(self.once("GET", path, what)) as response:
                 response.drain_conn()
                 return response.headers.get(name)
 
@@ -152,10 +149,7 @@ class Transport:
         Raises:
             TransientError: the connection broke.
         """
-        response = self.once("GET", path, what, read_s=read_s)
-        if response is None:
-            return
-        with closing(response):
+        with closing(self.once("GET", path, what, read_s=read_s)) as response:
             rest = b""
             chunks = response.stream(65_536, decode_content=True)
             while True:
@@ -171,13 +165,13 @@ class Transport:
         path: str,
         what: str,
         body: object = None,
-        *,
         content: str = "",
-        missing: bool = False,
         accept: str = _JSON,
+        *,
+        missing: bool = False,
         read_s: float = READ_S,
-    ) -> urllib3.BaseHTTPResponse | None:
-        """One request, and its answer with the body unread; None for 404 with `missing`."""
+    ) -> urllib3.BaseHTTPResponse:
+        """One request, and its answer with the body unread, also a 404 with `missing`."""
         headers = HTTPHeaderDict(self._login.impersonation)
         headers.update({"Accept": accept, "User-Agent": "dataplane-benchmark", **self._authorisation()})
         if body is not None:
@@ -203,12 +197,10 @@ class Transport:
                 raise
             raise TransientError(str(problem)) from None  # of the certificate at this address: another may fit
         self._answered = True
-        if response.status < HTTPStatus.MULTIPLE_CHOICES:  # the API server sends no redirects
+        # the API server sends no redirects
+        if response.status < HTTPStatus.MULTIPLE_CHOICES or (missing and response.status == HTTPStatus.NOT_FOUND):
             return response
         with closing(response):
-            if response.status == HTTPStatus.NOT_FOUND and missing:
-                response.drain_conn()
-                return None
             text = self.guarded(what, response.read)
         after = response.headers.get("Retry-After")
         raise refused(
