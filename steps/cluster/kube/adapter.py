@@ -147,8 +147,6 @@ class KubernetesCluster:
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         """Return to what ran before the run, unless another visit has switched since.
 
-        With a reason, no later visit tries the dataplane again.
-
         Raises:
             Unsupported: another puts the cluster back.
         """

@@ -99,10 +99,7 @@ class Calico:
         whole: bool = False,
         unprobed: Sequence[str] = (),
     ) -> list[Sign]:
-        """The signs of one observation. `whole`: the whole time without a restart must pass now.
-
-        `unprobed`: nodes without a probe pod, of which Felix's log alone tells.
-        """
+        """The signs of one observation."""
         return observe.observe(self._around, standing, measured, visit, moment, whole=whole, unprobed=unprobed)
 
     def cost(self, standing: ClusterState, measured: Sequence[str], *, final: bool) -> SwitchCost | None:

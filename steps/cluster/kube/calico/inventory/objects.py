@@ -9,14 +9,17 @@ from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     CALICO_GROUPS,
     CALICO_SYSTEM,
+    CLUSTER_INFORMATIONS,
     CONFIGMAPS,
     CRD_GROUP,
     DAEMONSETS,
     DEFAULT,
     DEFINITIONS,
     ENDPOINTSLICES,
+    FELIX_CONFIGURATIONS,
     INSTALLATION_DEFINITION,
     INSTALLATIONS,
+    IP_POOLS,
     KUBE_PROXY,
     KUBE_SYSTEM,
     NODES,
@@ -24,9 +27,6 @@ from steps.cluster.kube.api.permissions import (
     SERVICES_ENDPOINT,
     TIGERA_OPERATOR,
     V3_GROUP,
-    cluster_informations,
-    felix_configurations,
-    ip_pools,
 )
 from steps.cluster.kube.calico.dataplanes import further_fields
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
@@ -175,9 +175,9 @@ def read_objects(client: Client, *, to_switch: bool = False) -> ClusterObjects:
     return ClusterObjects(
         server_version=client.version(),
         group=group,
-        felix=tuple(client.list(felix_configurations(group))) if group else (),
-        information=client.get(cluster_informations(group), DEFAULT) if group else None,
-        pools=tuple(client.list(ip_pools(group))) if group else (),
+        felix=tuple(client.list(FELIX_CONFIGURATIONS[group])) if group else (),
+        information=client.get(CLUSTER_INFORMATIONS[group], DEFAULT) if group else None,
+        pools=tuple(client.list(IP_POOLS[group])) if group else (),
         installation=client.get(INSTALLATIONS, DEFAULT) if operator else None,
         definition=client.get(DEFINITIONS, INSTALLATION_DEFINITION) if operator else None,
         nodes=tuple(client.list(NODES)),
@@ -236,7 +236,7 @@ def calico_group(client: Client, groups: dict[str, str]) -> str | None:
     """
     served = [group for group in CALICO_GROUPS if group in groups]
     if served == [CRD_GROUP, V3_GROUP]:
-        return CRD_GROUP if client.list(felix_configurations(CRD_GROUP)) else V3_GROUP
+        return CRD_GROUP if client.list(FELIX_CONFIGURATIONS[CRD_GROUP]) else V3_GROUP
     return served[0] if served else None
 
 

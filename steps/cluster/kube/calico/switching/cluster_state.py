@@ -9,7 +9,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field, Ref, Value
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.api.permissions import DEFAULT, felix_configurations
+from steps.cluster.kube.api.permissions import DEFAULT, FELIX_CONFIGURATIONS
 from steps.cluster.kube.calico.compatibility import direct_return
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts, Install, read_facts
@@ -103,5 +103,5 @@ def _lookup(found: ClusterObjects, ref: Ref) -> Object | None:
         **{each: found.services_endpoints.get(str(each.namespace)) for each in fields.ENDPOINTS.values()},
     }
     if found.group is not None:
-        known[Ref(felix_configurations(found.group), DEFAULT)] = found.felix_default
+        known[Ref(FELIX_CONFIGURATIONS[found.group], DEFAULT)] = found.felix_default
     return known.get(ref)

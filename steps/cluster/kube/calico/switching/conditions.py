@@ -159,7 +159,7 @@ class Conditions:
         """When this program last changed the object by which eBPF is switched; None: never, or it is not recorded."""
         facts = self._facts
         by_operator = facts.install == "operator" or facts.group is None
-        resource = INSTALLATIONS if by_operator else permissions.felix_configurations(str(facts.group))
+        resource = INSTALLATIONS if by_operator else permissions.FELIX_CONFIGURATIONS[str(facts.group)]
         return kube_proxy.written_at(self._client.get(resource, permissions.DEFAULT))
 
     def _felix_logs(self, changed: datetime) -> dict[str, bytes]:

@@ -167,7 +167,7 @@ class OperatorReaction:
         """Whether a node is not ready, for which the operator waits, and Felix is configured as it will be then."""
         if not ready_pods.away(self._client) or self._facts.group is None:
             return False
-        felix = self._client.get(permissions.felix_configurations(self._facts.group), permissions.DEFAULT)
+        felix = self._client.get(permissions.FELIX_CONFIGURATIONS[self._facts.group], permissions.DEFAULT)
         wanted = read_field(installation or {}, LINUX_DATAPLANE.path) == "BPF"
         pods = self._client.list(PODS, self._facts.calico_namespace or KUBE_SYSTEM, labels=self._facts.agent_labels)
         return bool(read_field(felix or {}, ("spec", BPF))) == wanted and all(
