@@ -38,11 +38,12 @@ def is_configuration(configuration: str) -> bool:
     return text.has(configuration, _KIND)
 
 
-def mode(configuration: str | None) -> str | None:
+def mode(configuration: str) -> str | None:
     """The mode that a configuration sets; None where it is no configuration."""
-    if configuration is None or not is_configuration(configuration):
+    try:
+        return text.get(configuration, _KIND, _MODE) or DEFAULT_MODE
+    except TextError:
         return None
-    return text.get(configuration, _KIND, _MODE) or DEFAULT_MODE
 
 
 def with_mode(configuration: str, wanted: str) -> str:
