@@ -161,10 +161,9 @@ def _address(objects: ClusterObjects, facts: Facts, requested: set[str]) -> Iter
     if facts.bootstraps or not requested & set(EBPF):
         return
     ref = fields.endpoint(facts.install).ref
-    configured = (objects.services_endpoints.get(ref.namespace or "") or {}).get("data") or {}
-    if objects.services_endpoints.get(ref.namespace or "") and not (
-        configured.get("KUBERNETES_SERVICE_HOST") and configured.get("KUBERNETES_SERVICE_PORT")
-    ):
+    existing = objects.services_endpoints.get(ref.namespace or "")
+    configured = (existing or {}).get("data") or {}
+    if existing and not (configured.get("KUBERNETES_SERVICE_HOST") and configured.get("KUBERNETES_SERVICE_PORT")):
         yield warn(
             f"{ref} lacks KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT: a node that starts without "
             "kube-proxy would not find the API server.",

@@ -114,11 +114,7 @@ class OperatorReaction:
         Raises:
             Problem: it has not in time.
         """
-
-        def read() -> tuple[bool, str]:
-            return self._has_reacted() and self._is_rolled_out(), ""
-
-        replaced, _message, waited_s = self._await(read)
+        replaced, _message, waited_s = self._await(lambda: (self._has_reacted() and self._is_rolled_out(), ""))
         if not replaced:
             raise Problem(
                 f"{self._client.where}: the operator has not replaced {self._facts.agent} on every node after "
