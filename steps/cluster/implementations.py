@@ -11,9 +11,7 @@ from steps.catalogue.dataplanes import Dataplane
 def find(package: str, entry: Dataplane) -> ModuleType:
     """The module of a dataplane in an adapter's folder.
 
-    Args:
-        package: the folder, such as `steps.cluster.lab.dataplanes`.
-        entry: the dataplane.
+    `package`: the folder, such as `steps.cluster.lab.dataplanes`.
 
     Raises:
         Unsupported: there is none, so that the adapter does not know how to install the dataplane.

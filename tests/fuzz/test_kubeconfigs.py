@@ -11,6 +11,7 @@ import yaml
 from analysis.errors import Problem
 from steps.cluster.kube.api import connect
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.transport import Transport
 from tests.fuzz import inputs
 from tests.steps.kube.kubeconfigs import EXEC_VERSION, certificate, document, written
 
@@ -108,7 +109,7 @@ def test_any_kubeconfig_is_read_or_refused(folder: Path, monkeypatch: pytest.Mon
                 client = connect.connect("staging", variables)
             else:
                 way = connect.find_access(random.choice(["", "staging", "other"]), variables)
-                client = Client(way.configuration, "bench", "prod", login=way.login)
+                client = Client(Transport(way, "prod"), "bench")
             client._transport._authorisation()
         except Problem as problem:
             return problem

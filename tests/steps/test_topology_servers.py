@@ -26,7 +26,6 @@ OUTSIDE = ClusterNode(
     ready=True,
     schedulable=True,
     pressures=(),
-    taints=(),
     has_agent=False,
     address=BEYOND.address,
     instance_type=None,

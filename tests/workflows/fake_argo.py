@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.steps.kube.fake_api import WHERE, Direct
+from tests.steps.kube.fake_api import Direct
 from tests.steps.kube.fake_store import Store
 from workflows.deployment import argo
 from workflows.deployment.user_client import UserClient
@@ -86,7 +86,4 @@ def cluster(version: str = "v4.1.2", repository: str | None = REPOSITORY, *contr
 
 def person(store: Store, namespace: str = NAMESPACE) -> UserClient:
     """Somebody at that cluster, without a socket between."""
-    client = UserClient.__new__(UserClient)
-    client.namespace, client.where, client.context = namespace, WHERE, WHERE
-    client._transport = Direct(store)  # type: ignore[assignment]
-    return client
+    return UserClient(Direct(store), namespace)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import BadInput, Unsupported
-from steps.cluster.kube import access
+from steps.cluster.kube import preflight
 from steps.cluster.kube.api.errors import refused
 from steps.cluster.kube.api.permissions import PERMISSIONS
 from steps.settings.environment import DEPLOY_AGAIN, make_command, with_context
@@ -96,7 +96,7 @@ def test_remedy_of_a_denial_names_the_context() -> None:
 
 
 def test_remedy_of_a_missing_permission_names_context_and_image() -> None:
-    (found, *_) = access.missing_permissions(person(cluster()), PERMISSIONS, "registry.example/bench:7")
+    (found, *_) = preflight.missing_permissions(person(cluster()), PERMISSIONS, "registry.example/bench:7")
     assert "flags of the first time: `make deploy CONTEXT=prod IMAGE=registry.example/bench:7 ...`." in (
         found.remedy or ""
     )

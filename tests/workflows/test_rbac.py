@@ -135,7 +135,7 @@ def curing(calico: Calico, client: Client, standing: ClusterState, monkeypatch: 
     monkeypatch.setattr(readiness, "nodes_without_rules", lambda _seen, _now: ("node-a",))
     monkeypatch.setattr(readiness, "nodes_with_lost_interfaces", lambda _seen: ("node-a",))
     later = calico.store.now() + timedelta(hours=1)
-    cures = observe._restart_agents(around(calico, client), standing, [], later)
+    cures = observe._restart_agents(around(calico, client), standing, readiness.Readiness([], "ebpf", later, []))
     assert [cure.looked_at for cure in cures] == ["cure", "cure"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import Problem, Unsupported
-from steps.cluster.kube import access
+from steps.cluster.kube import preflight
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import TransientError
@@ -100,8 +100,8 @@ def messages(cluster: Cluster, context: str, monkeypatch: pytest.MonkeyPatch) ->
         undeploy("", client=person)
     return {
         "held by another": lock.held_by_another(client, held),
-        "left behind": access.lock_finding(client, held, alive=False).sentence,
-        "alive or not is unknown": access.lock_finding(client, held, alive=None).sentence,
+        "left behind": preflight.lock_finding(client, held, alive=False).sentence,
+        "alive or not is unknown": preflight.lock_finding(client, held, alive=None).sentence,
         "not proven": str(unproven.value),
         "locked": str(locked.value),
     }

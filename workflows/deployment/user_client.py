@@ -14,6 +14,7 @@ from steps.cluster.kube.api.connect import find_access
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.objects import Object, resource_version
 from steps.cluster.kube.api.permissions import Resource
+from steps.cluster.kube.api.transport import Transport
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.lease import DEPLOYED_PART
 from steps.settings.environment import THIS_CLUSTER
@@ -100,8 +101,7 @@ class UserClient(Client):
         if _NAME.fullmatch(namespace) is None:
             raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")
         way = find_access(context, variables)
-        where, context = way.context or THIS_CLUSTER, way.context
-        return cls(way.configuration, namespace, where, patience_s, login=way.login, at_prompt=True, context=context)
+        return cls(Transport(way, way.context or THIS_CLUSTER, patience_s, at_prompt=True), namespace)
 
     def patient(self, patience_s: float) -> Self:
         """The same user, already logged in, with more patience."""
@@ -109,7 +109,7 @@ class UserClient(Client):
         other._transport = self._transport.patient(patience_s)  # noqa: SLF001 - a copy of this very object
         return other
 
-    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
+    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str) -> None:
         """The API server decides."""
 
     def serves(self, resource: Resource) -> bool:

@@ -6,20 +6,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 from analysis.console.notices import print_notice
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
-from steps.cluster.kube import access, cnis, preflight
+from steps.cluster.kube import cnis, preflight
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
 from steps.cluster.kube.cni import Cni, Standing, Surroundings
 from steps.cluster.kube.ownership import lock, notes, takeover, workflow_record
-from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.restoration import LeftBehind, Restoration
 from steps.cluster.kube.scale import cluster_scale
@@ -61,17 +59,14 @@ class KubernetesCluster:
         self._gate_s = gate_s
         self._client = client or connect(environment, variables, at_prompt=at_prompt)
         self._variables = variables
-        self._asked_nodes = variables.get(names.NODES, "")
         self._say: Callable[[str], None] = lambda text: say(names.with_context(text, self._client.context))
         self._sleep = sleep
         self._owner = current_owner(self._client.namespace, variables)
+        asked_nodes = variables.get(names.NODES, "")
+        self._around = Surroundings(self._client, self._owner, asked_nodes, variables, self._say, sleep)
 
     @cached_property
-    def _around(self) -> Surroundings:
-        return Surroundings(self._client, self._owner, self._asked_nodes, self._variables, self._say, self._sleep)
-
-    @cached_property
-    def _cni(self) -> Cni[Any]:
+    def _cni(self) -> Cni[Standing]:
         return cnis.choose(self._around)
 
     @property
@@ -81,13 +76,7 @@ class KubernetesCluster:
     @property
     def _standing(self) -> Standing:
         """The state of the cluster now, from what every account may read."""
-        standing: Standing = self._cni.stand(to_switch=False)
-        return standing
-
-    @property
-    def _own_lock(self) -> HeldLock | None:
-        held = lock.find_lock(self._client)
-        return held if held is not None and held.owner == self._owner else None
+        return self._cni.stand(to_switch=False)
 
     @property
     def measured_nodes(self) -> tuple[str, ...]:
@@ -95,7 +84,7 @@ class KubernetesCluster:
         held = lock.find_lock(self._client)
         if held is not None:
             return tuple(held.snapshot["nodes"])
-        return nodes.choose_nodes(self._standing.nodes, self._asked_nodes)
+        return nodes.choose_nodes(self._standing.nodes, self._around.asked_nodes)
 
     def now(self) -> datetime:
         """The API server's clock; this node's own where that tells no time, so that nothing is left switched by it."""
@@ -107,7 +96,7 @@ class KubernetesCluster:
     def preflight(self, settings: Settings) -> list[Finding]:
         """All reasons why the run, a dataplane or a topology is unavailable here. Leaves no changes."""
         found = preflight.findings(self._around, lambda: self._cni, settings)
-        return [access.with_context(finding, self._client.context) for finding in found]
+        return [preflight.with_context(finding, self._client.context) for finding in found]
 
     def provenance(self, settings: Settings) -> dict[str, object]:  # noqa: ARG002 - of the port, for the lab
         """Facts for judging the figures, JSON-serialisable; None is unknown."""
@@ -119,7 +108,7 @@ class KubernetesCluster:
         Raises:
             Unsupported: somebody else holds the cluster, or the preflight of this run has not succeeded.
         """
-        if (held := self._own_lock) is not None:
+        if (held := lock.find_own_lock(self._client, self._owner)) is not None:
             return held.snapshot
         workflow_record.require_preflight(self._client, self._owner, self._sleep)
         taken = self._cni.snapshot(self._cni.stand(to_switch=True))
@@ -140,13 +129,17 @@ class KubernetesCluster:
         dataplane = Arm.parse(visit.dataplane).name
 
         def before(standing: Standing, measured: tuple[str, ...]) -> None:
+            self._report_unfit(standing, measured)
             # before the switch, which every agent goes through with the Services that the first trials have
             first = visit.trials[0].scale if visit.trials else settings.scales[0]
             sites = probe_pods.sites(standing.nodes, measured)
             with ThreadPoolExecutor(1) as pool:
                 made = pool.submit(cluster_scale.prepare, self._client, sites, first)
                 if dataplane != AS_IS:
-                    self._attempt("what the switch costs will be unknown", self._cni.watch, standing, measured)
+                    try:
+                        self._cni.watch(standing, measured)
+                    except Problem as problem:  # the switch can do without
+                        self._say(f"what the switch costs will be unknown: {problem}")
                 made.result()
 
         return self._cni.configure(dataplane, before, visit)
@@ -154,12 +147,10 @@ class KubernetesCluster:
     def retreat(self, visit: Visit, reason: str | None) -> list[Change]:
         """Return to what ran before the run, unless another visit has switched since.
 
-        With a reason, no later visit tries the dataplane again.
-
         Raises:
             Unsupported: another puts the cluster back.
         """
-        held = self._own_lock
+        held = lock.find_own_lock(self._client, self._owner)
         takeover.refuse_restored(self._client, held, self._owner)
         if held is None or held.switched_since(visit) is not None:
             return []
@@ -169,37 +160,13 @@ class KubernetesCluster:
         return self._cni.configure(AS_IS, lambda *_: None)
 
     def observe(self, visit: Visit, moment: Moment) -> list[Sign]:
-        """Observe each measured node now, with the traffic that the signs need.
-
-        Raises:
-            Problem: the visit's switch is over, as by Argo's Stop and Retry, so that there is nothing to prove.
-        """
+        """Observe each measured node now, with the traffic that the signs need."""
         standing = self._standing
-        self._refuse_reversed(standing, visit)
+        takeover.refuse_reversed(self._client, self._owner, visit, standing.dataplane)
         return self._cni.observe(standing, self.measured_nodes, visit, moment)
 
-    def _refuse_reversed(self, standing: Standing, visit: Visit) -> None:
-        if self._owner.workflow is None:
-            return
-        held, dataplane = self._own_lock, Arm.parse(visit.dataplane).name
-        if held is not None and (later := held.switched_since(visit)) is not None:
-            raise Problem(
-                f"{self._client.where}: visit {later.visit} has begun since, so {standing.dataplane} runs now. "
-                f"Argo's Retry makes no switch again that had been made: submit a run that measures {dataplane}."
-            )
-        if held is None and dataplane not in {AS_IS, standing.dataplane}:
-            raise Problem(
-                f"{self._client.where}: the switch to {dataplane} was put back when this run ended before, or while it "
-                f"gave no sign of life, so {standing.dataplane} runs now. Argo makes no switch again that had been "
-                "made: submit a run that measures it."
-            )
-
     def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:  # noqa: ARG002 - of the port
-        """Change the cluster's Services, endpoints and policies from whatever they are to this scale.
-
-        Raises:
-            Unsupported: another run holds the cluster, or puts it back.
-        """
+        """Change the cluster's Services, endpoints and policies from whatever they are to this scale."""
         self._refuse_others()
         return cluster_scale.set_scale(self._client, self._sites, scale)
 
@@ -244,11 +211,7 @@ class KubernetesCluster:
         probe_pods.rest(self._client)
 
     def await_switch(self, visit: Visit) -> None:
-        """Wait until the measured nodes run what the switch made, as far as new pods need it.
-
-        Raises:
-            Problem: the visit's switch was reversed, or another run holds the cluster.
-        """
+        """Wait until the measured nodes run what the switch made, as far as new pods need it."""
         self._cni.await_switch(self._standing_of(visit), self.measured_nodes, visit)
 
     def prepare(
@@ -261,10 +224,17 @@ class KubernetesCluster:
         )
 
     def _standing_of(self, visit: Visit) -> Standing:
-        """The state of the cluster now, which this run has switched for this visit."""
+        """The state of the cluster now, which this run has switched for this visit.
+
+        `prepare` reads it again after `await_switch`, which may wait for more than a minute: meanwhile nodes come and
+        go, and another may have put the cluster back.
+
+        Raises:
+            Problem: the visit's switch was reversed, or another run holds the cluster, or puts it back.
+        """
         self._refuse_others()
         standing = self._standing
-        self._refuse_reversed(standing, visit)
+        takeover.refuse_reversed(self._client, self._owner, visit, standing.dataplane)
         return standing
 
     def turns(self, visit: Visit) -> str | None:
@@ -285,7 +255,7 @@ class KubernetesCluster:
 
     def unfinished(self) -> Visit | None:
         """The visit in this run's lock, while the pods of its trials exist."""
-        held = self._own_lock
+        held = lock.find_own_lock(self._client, self._owner)
         return held.visit if held is not None and Workload(self._client, TRIALS).pods() else None
 
     def left(self) -> list[str]:
@@ -303,19 +273,11 @@ class KubernetesCluster:
         return self._restoration.put_back(insist=True)
 
     def restore_left(self) -> LeftBehind | None:
-        """Put back what a dead run left, for the guard; None: there is nothing, or another does.
-
-        Raises:
-            Problem: the API server gives no answer.
-        """
+        """Put back what a dead run left, for the guard; None: there is nothing, or another does."""
         return self._restoration.put_back_left()
 
     def settle_for_user(self, dataplane: str) -> ProvenEvidence:
-        """Wait for the proof on the measured nodes, for a user.
-
-        Raises:
-            UnprovenError: it isn't proven in time, or can't be.
-        """
+        """Wait for the proof on the measured nodes, for a user."""
         try:
             return self._restoration.prove(dataplane, self.measured_nodes, wait.CLUSTER_TIMEOUT_S)
         finally:
@@ -323,15 +285,12 @@ class KubernetesCluster:
 
     def configure_for_user(self, dataplane: str) -> list[Change]:
         """Switch for a user, who gets the lock and has to restore."""
-        return self._cni.configure(Arm.parse(dataplane).name, lambda *_: None)
+        return self._cni.configure(Arm.parse(dataplane).name, self._report_unfit)
+
+    def _report_unfit(self, standing: Standing, measured: tuple[str, ...]) -> None:
+        for sentence in nodes.unfit_nodes(standing.nodes, measured):
+            self._say(sentence)
 
     def commands(self, dataplane: str | None) -> list[str]:
         """The kubectl lines for switching to this dataplane now, or for restoring if None."""
         return self._cni.commands(dataplane)
-
-    def _attempt(self, failure: str, action: Callable[..., None], *args: object) -> None:
-        """Do what a switch can do without: a failure is only reported."""
-        try:
-            action(*args)
-        except Problem as problem:
-            self._say(f"{failure}: {problem}")

@@ -44,22 +44,16 @@ class Standing(Protocol):
     @property
     def dataplane(self) -> str | None:
         """The name of the running dataplane in the catalogue; None: unknown."""
-        ...
 
     @property
     def nodes(self) -> Sequence[ClusterNode]:
         """All nodes of the cluster."""
-        ...
 
     def outside_findings(self, outside: ClusterNode, entry: str, settings: Settings) -> Iterable[Finding]:
         """What in the plugin's configuration prevents measuring from a client outside.
 
-        Args:
-            outside: the client's node.
-            entry: the node whose NodePort it connects to.
-            settings: of the run.
+        `outside`: the client's node. `entry`: the node whose NodePort it connects to.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +73,10 @@ class Cni(Protocol[S]):
 
     def __init__(self, surroundings: Surroundings) -> None:
         """Makes no call."""
-        ...
 
     @staticmethod
     def runs(client: Client) -> bool:
         """Whether the cluster's network is this plugin's."""
-        ...
 
     @staticmethod
     def written_fields() -> Sequence[Field]:
@@ -92,7 +84,6 @@ class Cni(Protocol[S]):
 
         Texts of ConfigMaps are not among them, since a policy can't read what is in a text.
         """
-        ...
 
     @staticmethod
     def agents() -> Mapping[str, str]:
@@ -100,47 +91,36 @@ class Cni(Protocol[S]):
 
         A pod of one of their DaemonSets may be deleted where the agent has to start again.
         """
-        ...
 
     def stand(self, *, to_switch: bool) -> S:
         """Read the state of the cluster. `to_switch`: with what only the switching account may read."""
-        ...
 
     def findings(self, standing: S, settings: Settings, accepted: frozenset[str]) -> list[Finding]:
         """What prevents the run or one of its dataplanes, such as one that no implementation can switch to."""
-        ...
 
     def rehearsed(self, standing: S, asked: Iterable[str], original: Object | None) -> list[Finding]:
         """Why switching to one of these dataplanes would fail, by a dry run of every write."""
-        ...
 
     def provenance(self, standing: S, measured: tuple[str, ...]) -> dict[str, object]:
         """Facts for judging the figures; None is unknown."""
-        ...
 
     def snapshot(self, standing: S) -> Object:
         """Every object that a switch may touch, or its absence, by `snapshot.take_snapshot`."""
-        ...
 
     def configure(
         self, dataplane: str, before: Callable[[S, tuple[str, ...]], None], visit: Visit | None = None
     ) -> list[Change]:
         """Switch to a dataplane of the catalogue; as-is is what ran before the run.
 
-        Args:
-            dataplane: without label.
-            before: called with the lock taken and before the first change, with the measured nodes.
-            visit: that the lock names from now on, if a run switches.
+        `before`: called with the lock taken and before the first change, with the measured nodes. `visit`: that the
+        lock names from now on, if a run switches.
         """
-        ...
 
     def unfit_with(self, dataplane: str) -> frozenset[str]:
         """The dataplanes, this one included, that are unavailable for the same reason as this one."""
-        ...
 
     def watch(self, standing: S, measured: Sequence[str]) -> None:
         """Open connections that the switch may break."""
-        ...
 
     def place_probes(self, standing: S, nodes: Sequence[str], needed: Sequence[str]) -> Mapping[str, str]:
         """Start what observes these nodes, wherever it can run; why it can't on each other, by the node's name.
@@ -148,11 +128,9 @@ class Cni(Protocol[S]):
         Raises:
             Problem: it does not run on a node of `needed`, or on none.
         """
-        ...
 
     def await_switch(self, standing: S, measured: Sequence[str], visit: Visit) -> None:
         """Wait until new pods on these nodes get what the visit's switch made, which proves nothing."""
-        ...
 
     def observe(
         self,
@@ -166,35 +144,24 @@ class Cni(Protocol[S]):
     ) -> list[Sign]:
         """The signs now.
 
-        Args:
-            standing: the state of the cluster.
-            measured: the nodes that are observed.
-            visit: whose dataplane is to be proven.
-            moment: of the visit.
-            whole: no second observation follows, so every condition has to hold now.
-            unprobed: nodes where nothing of ours can run: what their agents show to be incomplete counts.
+        `whole`: no second observation follows, so every condition has to hold now. `unprobed`: nodes where nothing of
+        ours can run: what their agents show to be incomplete counts.
         """
-        ...
 
     def cost(self, standing: S, measured: Sequence[str], *, final: bool) -> SwitchCost | None:
         """The effect of the last switch on open connections; None: there were none.
 
         `final`: wait until none of them can recover any more; otherwise None if one can.
         """
-        ...
 
     def commands(self, dataplane: str | None) -> list[str]:
         """The kubectl lines for switching to this dataplane now, or for restoring if None."""
-        ...
 
     def left(self) -> list[str]:
         """What restoring now would not put back, as sentences."""
-        ...
 
     def restore(self, prove: Callable[[], None]) -> list[Change]:
         """Put everything back, and give the lock back unless `prove` raises."""
-        ...
 
     def to_prove(self, standing: S) -> ToProve | None:
         """What has to be proven after restoring; None: nothing can be."""
-        ...

@@ -1,5 +1,6 @@
 """Findings of a preflight: each that stops or skips anything has a remedy. Pure."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from steps.domain import Finding
@@ -19,6 +20,11 @@ def stop(reason: str, remedy: str) -> Finding:
 def skip(name: str, reason: str, remedy: str) -> Finding:
     """A dataplane is left out."""
     return Finding(severity="skip", subject=name, reason=reason, remedy=remedy)
+
+
+def skip_all(names: Iterable[str], reason: str, remedy: str) -> list[Finding]:
+    """These dataplanes are left out."""
+    return [skip(name, reason, remedy) for name in names]
 
 
 def warn(reason: str, remedy: str | None) -> Finding:

@@ -5,12 +5,15 @@ from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from analysis.errors import Problem
-from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
+from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.errors import ConflictError
+from steps.cluster.kube.api.objects import resource_version
+from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE
 from steps.cluster.kube.cni import Cni, Surroundings
-from steps.cluster.kube.ownership import lock, takeover, unreadable
+from steps.cluster.kube.ownership import lock, takeover
 from steps.cluster.kube.ownership.lock import UnreadableLockError
 from steps.cluster.kube.restore_proof import RestoreProof
 from steps.cluster.kube.scale import change as scale_objects
@@ -20,6 +23,12 @@ from steps.domain import Change, Visit
 from steps.proof import wait
 from steps.proof.wait import ProvenEvidence
 from steps.settings import environment as names
+
+TOLD: Final = "dataplane-benchmark/told-unreadable"
+"""The annotation of a lock that can't be read and was reported, with the time by the API server's clock.
+
+It is reported once: guards keep nothing, so an annotation on it says so.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ class Restoration:
         try:
             held = lock.find_lock(client)
         except UnreadableLockError as problem:
-            return LeftBehind(None, "", first=unreadable.note(client, problem), problem=str(problem))
+            return LeftBehind(None, "", first=_note_unreadable(client, problem), problem=str(problem))
         if held is None or takeover.holder_is_alive(client, held) is not False:
             return None
         found = LeftBehind(str(held.owner.workflow), takeover.ending(client, held), first=held.restorer is None)
@@ -162,3 +171,23 @@ class Restoration:
             timeout_s,
             self.around.say,
         )
+
+
+def _note_unreadable(client: Client, problem: UnreadableLockError) -> bool:
+    """Annotate the lock as reported; False: it is annotated already, or has changed meanwhile.
+
+    Raises:
+        Problem: it can't be annotated, and is not reported: a report every minute would be worse.
+    """
+    try:
+        found = client.get(CONFIGMAPS, STATE, KUBE_SYSTEM)
+        if found is None or TOLD in (found["metadata"].get("annotations") or {}):
+            return False
+        annotations = {TOLD: client.now().isoformat()}
+        patch = {"metadata": {"resourceVersion": resource_version(found), "annotations": annotations}}
+        client.patch(CONFIGMAPS, STATE, patch, KUBE_SYSTEM)
+    except ConflictError:
+        return False
+    except Problem as refused:
+        raise Problem(f"{problem} Nobody was notified of it, since that could not be noted: {refused}") from None
+    return True

@@ -10,7 +10,7 @@ from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.workloads.workload import NodesError
 from steps.domain import Sign, Visit
 from steps.proof import wait
-from steps.proof.wait import Judgement, ProvenEvidence
+from steps.proof.wait import ProvenEvidence
 
 
 class RestoreProof:
@@ -19,11 +19,7 @@ class RestoreProof:
     The measured nodes ran the run's pods, so they run probes too. Any other node may have no room for them, or no image
     for its architecture, or be removed meanwhile. If the lock were kept for such a node, no run could begin any more.
 
-    Args:
-        around: the client, whose restore it is, and how to report.
-        cni: the cluster's network plugin.
-        found: what is to be proven.
-        held: the lock, whose nodes the run measured. One that is not ready is left out, like any other node.
+    `held`: the lock, whose nodes the run measured. One that is not ready is left out, like any other node.
     """
 
     def __init__(self, around: Surroundings, cni: Cni[Any], found: ToProve, held: HeldLock) -> None:
@@ -44,7 +40,9 @@ class RestoreProof:
         """
         # before the time for the proof begins: a node that can't pull the image is only known after minutes
         self._place(self._cni.stand(to_switch=False))
-        return wait.wait_for_proof(self._look, self._judge, timeout_s, self._around.say)
+        return wait.wait_for_proof(
+            self._look, lambda signs: wait.judge(signs, self._dataplane, self._probed), timeout_s, self._around.say
+        )
 
     def _look(self) -> Sequence[Sign]:
         self._require_right()
@@ -59,9 +57,6 @@ class RestoreProof:
     def _require_right(self) -> None:
         """Start no pods, and restart no agents, beside a run that has the cluster by now."""
         lock.require_right(self._around.client, self._held, self._around.owner)
-
-    def _judge(self, signs: Sequence[Sign]) -> Judgement:
-        return wait.judge(signs, self._dataplane, self._probed)
 
     def _observe(self, standing: Standing) -> list[Sign]:
         visit = Visit(visit=1, round=1, dataplane=self._dataplane, trials=())

@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 from kubernetes.client import Configuration
 
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.errors import NOT_FOUND, refused
+from steps.cluster.kube.api.errors import refused
 from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.api.transport import ClusterAccess, Transport
 from tests.steps.kube.fake_answers import Answer
 from tests.steps.kube.fake_store import Store
 
@@ -84,7 +86,7 @@ class Api:
     def client(self, patience_s: float = 10.0) -> Client:
         configuration = Configuration()
         configuration.host = self.url
-        return Client(configuration, NAMESPACE, WHERE, patience_s)
+        return Client(Transport(ClusterAccess(configuration), WHERE, patience_s), NAMESPACE)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         self.answered += 1
@@ -157,7 +159,7 @@ class Direct:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.where = WHERE
+        self.where = self.context = WHERE
         self.writes = 0
         self.throttled = 0
         self.kill_at: int | None = None
@@ -190,7 +192,7 @@ class Direct:
         answer = self.store.handle(method, path, b"" if body is None else json.dumps(body).encode(), content)
         if fatal:
             raise KilledError
-        if answer.status == NOT_FOUND and missing:
+        if answer.status == HTTPStatus.NOT_FOUND and missing:
             return None
         if answer.status >= 400:
             raise refused(self.where, what, method, answer.status, answer.body, None)
@@ -211,9 +213,5 @@ class Direct:
 
 def direct_client(store: Store, owner_reference: Object | None = None) -> tuple[Client, Direct]:
     """A client without a socket, and its transport."""
-    client = Client.__new__(Client)
     transport = Direct(store)
-    client.namespace, client.where, client.context = NAMESPACE, WHERE, WHERE
-    client.owner_reference = owner_reference
-    client._transport = transport  # type: ignore[assignment]
-    return client, transport
+    return Client(transport, NAMESPACE, owner_reference), transport  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.workloads import manifests
 from steps.cluster.kube.workloads.workload import Workload
-from steps.domain import Sign, Visit
+from steps.domain import Change, Sign, Visit
 from steps.settings.settings import choose_settings
 from tests.steps.builders import trial
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
@@ -71,6 +71,31 @@ def test_measured_nodes_are_those_of_the_snapshot() -> None:
     assert kube(calico).measured_nodes == ("node-a", "node-b")
     holder(calico, {"BENCHMARK_NODES": "node-b,node-a"}).configure(visit("ebpf"), settings())
     assert kube(calico, RUN).measured_nodes == ("node-b", "node-a")
+
+
+CORDON = {"unschedulable": True, "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]}
+
+
+@pytest.mark.parametrize("who", ["a user", "a run"])
+def test_cordoned_node_of_the_snapshot_is_switched_and_reported(who: str) -> None:
+    calico, notices = Calico(), list[str]()
+    if who == "a run":
+        run = holder(calico, notices=notices)
+
+        def switch(dataplane: str) -> list[Change]:
+            return run.configure(visit(dataplane), settings())
+
+    else:
+        switch = kube(calico, notices=notices).configure_for_user
+    switch("nftables")
+    assert not any("node-b" in notice for notice in notices)
+    found = calico.store.find("", "nodes", "", "node-b")
+    assert found is not None
+    found["spec"] |= CORDON
+    assert switch("ebpf")
+    (told,) = (notice for notice in notices if notice.startswith("node node-b"))
+    assert "takes no pods (cordoned or tainted), and stays one of the measured two" in told
+    assert "others are only after a restore" in told
 
 
 def test_snapshot_is_the_state_before_the_first_run() -> None:

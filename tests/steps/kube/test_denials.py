@@ -147,7 +147,8 @@ def test_each_denial_reason_has_its_remedy(case: str) -> None:
 
 
 def test_every_denial_reason_occurs_in_the_recorded_messages() -> None:
-    assert {denial.kind for denial in DENIALS} <= set(MESSAGES)
+    messages = [message for message, _remedy in MESSAGES.values()]
+    assert all(any(denial.pattern.search(message) for message in messages) for denial in DENIALS)
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 422])

@@ -192,6 +192,14 @@ def test_missing_current_context_is_a_problem(tmp_path: Path, current: str | Non
     assert connect.find_access("staging", variables).context == "staging"
 
 
+def test_current_context_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    variables = written(tmp_path, document() | {"current-context": "gone"})
+    with pytest.raises(BadInput, match=r"has no context 'gone', its current context: it has staging\.$"):
+        connect.find_access("", variables)
+    with pytest.raises(BadInput, match=r"has no context 'other': it has staging\.$"):
+        connect.find_access("other", variables)
+
+
 def test_broken_unused_context_is_ignored(tmp_path: Path) -> None:
     content = document()
     content["clusters"].append({"name": "broken", "cluster": {"server": 7, "certificate-authority": "/none"}})

@@ -19,7 +19,6 @@ def some_node(name: str, **fields: Any) -> nodes.ClusterNode:  # noqa: ANN401
         "ready": True,
         "schedulable": True,
         "pressures": (),
-        "taints": (),
         "has_agent": True,
         "address": "10.0.0.1",
         "instance_type": "t3.medium",
@@ -56,6 +55,15 @@ def test_named_nodes_must_be_two_of_the_cluster(asked: str) -> None:
 
 def test_named_nodes_are_taken_in_their_order() -> None:
     assert nodes.choose_nodes([some_node("a"), some_node("b"), some_node("c")], " c , a ") == ("c", "a")
+
+
+def test_nodes_of_a_snapshot_that_would_not_be_chosen_now_are_named() -> None:
+    cluster = [some_node("a"), some_node("b", schedulable=False), some_node("c", ready=False)]
+    found = list(nodes.unfit_nodes(cluster, ("a", "b", "gone")))
+    assert [sentence.partition(", and stays")[0] for sentence in found] == [
+        "node b takes no pods (cordoned or tainted)",
+        "node gone is no longer in the cluster",
+    ]
 
 
 def test_outside_client_is_on_a_node_without_the_network_plugin() -> None:

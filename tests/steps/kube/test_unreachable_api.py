@@ -17,10 +17,8 @@ from kubernetes.client import Configuration
 from analysis.errors import Unsupported
 from steps.cluster.kube.api import connect, waiting
 from steps.cluster.kube.api import transport as transports
-from steps.cluster.kube.api.connect import ClusterAccess
 from steps.cluster.kube.api.errors import TransientError
-from steps.cluster.kube.api.identity import Identity
-from steps.cluster.kube.api.transport import Transport
+from steps.cluster.kube.api.transport import ClusterAccess, Transport
 from tests.steps.kube.kubeconfigs import certificate
 
 AT_ONCE_S = 5.0
@@ -93,7 +91,7 @@ def calling(
     if ca:
         configuration.ssl_ca_cert = str(ca)
     output: list[str] = []
-    transport = Transport(configuration, "prod", patience_s, at_prompt=at_prompt, say=output.append)
+    transport = Transport(ClusterAccess(configuration), "prod", patience_s, at_prompt=at_prompt, say=output.append)
     return lambda: transport.call("GET", "/version", "the version"), output
 
 
@@ -135,7 +133,7 @@ def test_patient_call_after_a_first_response_is_transient(closed: int) -> None:
     configuration = Configuration()
     with served() as server:
         configuration.host = f"http://127.0.0.1:{server.server_port}"
-        transport = Transport(configuration, "prod", 120.0, at_prompt=True, say=lambda _said: None)
+        transport = Transport(ClusterAccess(configuration), "prod", at_prompt=True, say=lambda _said: None)
         assert transport.call("GET", "/version", "the version") == b"{}"
     configuration.host = f"http://127.0.0.1:{closed}"
     with pytest.raises(TransientError, match="Connection refused"):
@@ -208,7 +206,9 @@ def test_api_server_without_a_service_is_called_by_its_own_address(
         configuration.host = f"https://{host}:6443"
         others = tuple(f"https://127.0.0.1:{port}" for port in (closed.getsockname()[1], server.server_port))
         patience_s = 20.0 if host == "elsewhere.example" else 0.2
-        transport = Transport(configuration, "prod", patience_s, others=others, say=lambda _sentence: None)
+        transport = Transport(
+            ClusterAccess(configuration, others=others), "prod", patience_s, say=lambda _sentence: None
+        )
         transport._ways[0] = (f"https://127.0.0.1:{closed.getsockname()[1]}", transport._ways[0][1])
         if host == "another.example":
             transport._ways = transport._ways[:1] + transport._ways[2:]
@@ -216,7 +216,7 @@ def test_api_server_without_a_service_is_called_by_its_own_address(
                 transport.call("GET", "/version", "the version")
             return
         assert transport.call("GET", "/version", "the version") == b"{}"
-        assert transport.once("GET", "/version", "the version") is not None, "it stays with the address that answers"
+        assert transport.once("GET", "/version", "the version").status == 200, "it stays with the address that answers"
 
 
 def test_address_with_another_servers_certificate_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def test_address_with_another_servers_certificate_is_passed_by(tmp_path: Path, m
     said: list[str] = []
     with served(tls=other_files) as wrong, served(tls=files) as right:
         others = (f"https://127.0.0.1:{right.server_port}",)
-        transport = Transport(configuration, "prod", 20.0, others=others, say=said.append)
+        transport = Transport(ClusterAccess(configuration, others=others), "prod", 20.0, say=said.append)
         transport._ways[0] = (f"https://127.0.0.1:{wrong.server_port}", transport._ways[0][1])
         assert transport.call("GET", "/version", "the version") == b"{}"
     assert len(said) == 1
@@ -237,10 +237,11 @@ def test_address_with_another_servers_certificate_is_passed_by(tmp_path: Path, m
 
 
 def test_step_has_the_servers_own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[tuple[str, ...]] = []
-    monkeypatch.setattr(connect, "_by_service_account", lambda _context="": ClusterAccess(Configuration(), Identity()))
-    monkeypatch.setattr(connect, "Client", lambda *_given, **more: made.append(more["others"]))
+    monkeypatch.setattr(connect, "_by_service_account", lambda _context="": ClusterAccess(Configuration()))
     pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "BENCHMARK_NAMESPACE": "bench"}
-    connect.connect("prod", {**pod, "BENCHMARK_API_SERVERS": "10.0.0.1:6443, [fd00::2]:6443"})
-    connect.connect("prod", pod)
-    assert made == [("https://10.0.0.1:6443", "https://[fd00::2]:6443"), ()]
+    found = (
+        connect.connect("prod", {**pod, "BENCHMARK_API_SERVERS": "10.0.0.1:6443, [fd00::2]:6443"}),
+        connect.connect("prod", pod),
+    )
+    others = [[address for address, _pool in client._transport._ways[1:]] for client in found]
+    assert others == [["https://10.0.0.1:6443", "https://[fd00::2]:6443"], []]

@@ -4,18 +4,15 @@ import copy
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, Self
+from http import HTTPStatus
+from typing import Final, Self
 
 from steps.cluster.kube.api import encoding, permissions, watch
-from steps.cluster.kube.api.errors import BAD_REQUEST, ApiError
-from steps.cluster.kube.api.identity import Identity
+from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, Permission, Resource
-from steps.cluster.kube.api.transport import PATIENCE_S, Transport
+from steps.cluster.kube.api.transport import Transport
 from steps.settings.environment import in_context, make_command, restore_command
-
-if TYPE_CHECKING:
-    from kubernetes.client import Configuration
 
 Objects = list[Object]
 
@@ -29,37 +26,16 @@ class Client:
     """Calls to one cluster.
 
     Args:
-        configuration: of the kubernetes package.
+        transport: to the cluster's API server.
         namespace: of the benchmark, for which BENCHMARK stands in each call.
-        where: the cluster's name in messages.
-        patience_s: how long a call is repeated.
-        login: the identity of the caller.
-        at_prompt: a user waits, so the first call fails at once if nothing answers.
         owner_reference: to the workflow of this process, for objects in its namespace; None: there is none.
-        context: the kubeconfig's, for commands that messages name; empty: unknown.
-        others: further addresses of the API server.
     """
 
-    def __init__(
-        self,
-        configuration: "Configuration",
-        namespace: str,
-        where: str,
-        patience_s: float = PATIENCE_S,
-        *,
-        login: Identity | None = None,
-        at_prompt: bool = False,
-        owner_reference: Object | None = None,
-        context: str = "",
-        others: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, transport: Transport, namespace: str, owner_reference: Object | None = None) -> None:
         self.namespace = namespace
-        self.where = where
-        self.context = context
+        self.where, self.context = transport.where, transport.context
         self.owner_reference = owner_reference
-        self._transport = Transport(
-            configuration, where, patience_s, login=login, at_prompt=at_prompt, others=others, context=context
-        )
+        self._transport = transport
 
     def in_namespace(self, namespace: str) -> Self:
         """The same client, for which BENCHMARK is this namespace; what it creates there has no owner."""
@@ -93,8 +69,8 @@ class Client:
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if the object or its kind does not exist."""
-        self._permit("get", resource, namespace, name)
-        return self._json("GET", self._path(resource, namespace, name), f"{resource.kind} {name}", missing=True)
+        path = self._permitted("get", resource, namespace, name)
+        return self._json("GET", path, f"{resource.kind} {name}", missing=True)
 
     def list(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> Objects:
         """All objects that the selectors choose; none if the cluster does not know their kind."""
@@ -110,8 +86,7 @@ class Client:
         Raises:
             DeniedError: the permission is missing.
         """
-        self._permit("list", resource, CLUSTER, "")
-        path = self._path(resource, CLUSTER) + encoding.query({"limit": "1"})
+        path = self._permitted("list", resource, CLUSTER) + encoding.query({"limit": "1"})
         page = self._json("GET", path, f"the list of {resource.plural}", missing=True)
         if page is None:
             return None
@@ -125,10 +100,9 @@ class Client:
         Raises:
             ConflictError: the name is taken, perhaps by this very call before it was interrupted and repeated.
         """
-        self._permit("create", resource, namespace, "")
+        path = self._permitted("create", resource, namespace) + encoding.write_query(dry_run=dry_run)
         name = body.get("metadata", {}).get("name", "")
         body = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        path = self._path(resource, namespace) + encoding.write_query(dry_run=dry_run)
         return self._must("POST", path, f"{resource.kind} {name}".rstrip(), body)
 
     def patch(
@@ -139,8 +113,7 @@ class Client:
         Raises:
             ConflictError: the patch names a metadata.resourceVersion that is no longer the current one.
         """
-        self._permit("patch", resource, namespace, name)
-        path = self._path(resource, namespace, name) + encoding.write_query(dry_run=dry_run)
+        path = self._permitted("patch", resource, namespace, name) + encoding.write_query(dry_run=dry_run)
         return self._must("PATCH", path, f"{resource.kind} {name}", patch, content=MERGE)
 
     def delete(
@@ -161,20 +134,19 @@ class Client:
         Raises:
             ConflictError: it is another object, or changed.
         """
-        self._permit("delete", resource, namespace, name)
+        path = self._permitted("delete", resource, namespace, name)
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
         wanted = {"uid": uid, "resourceVersion": version}
         if conditions := {name: value for name, value in wanted.items() if value}:
             options["preconditions"] = conditions
-        path = self._path(resource, namespace, name) + encoding.query({"dryRun": "All" if dry_run else ""})
+        path += encoding.query({"dryRun": "All" if dry_run else ""})
         return self._json("DELETE", path, f"{resource.kind} {name}", options, missing=True) is not None
 
     def delete_all(self, resource: Resource, namespace: str, labels: str) -> None:
         """Delete all objects that the selector chooses, in one call. Safe to repeat."""
-        self._permit("deletecollection", resource, namespace, "")
-        path = self._path(resource, namespace) + encoding.query({"labelSelector": labels})
+        path = self._permitted("deletecollection", resource, namespace) + encoding.query({"labelSelector": labels})
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         self._json("DELETE", path, f"the {resource.plural} with {labels}", options, missing=True)
 
@@ -191,26 +163,22 @@ class Client:
     ) -> bytes:
         """A container's log; empty if the pod does not exist, or the container has not started.
 
-        Args:
-            pod: its name.
-            namespace: of the pod, or BENCHMARK.
-            container: the only one if empty.
-            since: earlier lines are left out.
-            tail_lines: how many of the last lines.
-            timestamps: whether each line begins with its time.
-            limit_bytes: the rest is left out.
+        `container`: the only one if empty. Left out are lines before `since`, all but the last `tail_lines`, and what
+        is beyond `limit_bytes`. `timestamps`: whether each line begins with its time.
         """
-        self._permit("get", permissions.PODS, namespace, pod, "log")
+        path = self._permitted("get", permissions.PODS, namespace, pod, "log")
         query = {"timestamps": str(timestamps).lower(), "container": container, "limitBytes": str(limit_bytes)}
         if since is not None:
             query["sinceTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if tail_lines is not None:
             query["tailLines"] = str(tail_lines)
-        path = self._path(permissions.PODS, namespace, pod) + "/log" + encoding.query(query)
         try:
-            return self._transport.call("GET", path, f"the log of pod {pod}", missing=True) or b""
+            return (
+                self._transport.call("GET", f"{path}/log{encoding.query(query)}", f"the log of pod {pod}", missing=True)
+                or b""
+            )
         except ApiError as error:
-            if error.status == BAD_REQUEST and "is waiting to start" in str(error):
+            if error.status == HTTPStatus.BAD_REQUEST and "is waiting to start" in str(error):
                 return b""
             raise
 
@@ -260,13 +228,8 @@ class Client:
     ) -> Objects | None:
         """Watch objects until `ready` accepts them, and return them; None after the timeout.
 
-        Args:
-            resource: their kind.
-            namespace: their namespace.
-            ready: called with all of them after each change, and at least every `every_s`.
-            timeout_s: the longest wait.
-            labels: a selector.
-            every_s: for conditions that depend on time.
+        `ready` is called with all of them after each change, and at least every `every_s`, for conditions that depend
+        on time.
         """
 
         def look() -> tuple[Objects, str]:
@@ -278,12 +241,11 @@ class Client:
         return next((found for found in watch.changes(look, events, timeout_s, every_s) if ready(found)), None)
 
     def _list(self, resource: Resource, namespace: str | None, labels: str, accept: str = _JSON) -> tuple[Objects, str]:
-        self._permit("list", resource, namespace, "")
+        path = self._permitted("list", resource, namespace)
 
         def page(token: str) -> Object | None:
-            query = {"labelSelector": labels, "limit": str(_PAGE), "continue": token}
-            path = self._path(resource, namespace) + encoding.query(query)
-            return self._json("GET", path, f"the list of {resource.plural}", missing=True, accept=accept)
+            query = encoding.query({"labelSelector": labels, "limit": str(_PAGE), "continue": token})
+            return self._json("GET", path + query, f"the list of {resource.plural}", missing=True, accept=accept)
 
         items, version = encoding.all_pages(page)
         kind = {"apiVersion": resource.api_version, "kind": resource.kind}
@@ -292,14 +254,20 @@ class Client:
     def _watch(
         self, resource: Resource, namespace: str | None, version: str, seconds: int, **selectors: str
     ) -> Iterator[Object]:
-        self._permit("watch", resource, namespace, "")
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds), **selectors}
-        path = self._path(resource, namespace) + encoding.query(query)
+        path = self._permitted("watch", resource, namespace) + encoding.query(query)
         what = f"the watch of {resource.plural}"
         lines = self._transport.lines(path, what, read_s=seconds + watch.SLACK_S)
         return watch.parsed(lines, f"{self.where}: {what}")
 
-    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str = "") -> None:
+    def _permitted(
+        self, verb: str, resource: Resource, namespace: str | None, name: str = "", subresource: str = ""
+    ) -> str:
+        """The path of a call that the table of permissions has."""
+        self._permit(verb, resource, namespace, name, subresource)
+        return self._path(resource, namespace, name)
+
+    def _permit(self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str) -> None:
         if not permissions.covered(verb, resource, namespace, name, subresource):
             raise LookupError(f"{verb} {resource.plural} {name} in {namespace} is not in the table of permissions")
 

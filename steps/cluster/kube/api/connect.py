@@ -3,9 +3,9 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from analysis.errors import BadInput, Unsupported
 from steps.cluster.kube.api.client import Client
@@ -14,37 +14,15 @@ from steps.cluster.kube.api.credentials.login import log_in
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID, Identity
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import WORKFLOWS
-from steps.cluster.kube.api.transport import PATIENCE_S
+from steps.cluster.kube.api.transport import ClusterAccess, Transport
 from steps.lease import own_addresses
 from steps.settings.environment import CONTEXT, DEPLOY_AGAIN, NAMESPACE
-
-if TYPE_CHECKING:
-    from kubernetes.client import Configuration
 
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterAccess:
-    """How a cluster is reached.
-
-    `context`: of the kubeconfig; in a pod that of the deployment, or empty. `others`: further addresses of the server.
-    """
-
-    configuration: "Configuration"
-    login: Identity
-    context: str = ""
-    others: tuple[str, ...] = ()
-
-
-def connect(
-    environment: str,
-    variables: Mapping[str, str] = os.environ,
-    patience_s: float = PATIENCE_S,
-    *,
-    at_prompt: bool = False,
-) -> Client:
+def connect(environment: str, variables: Mapping[str, str] = os.environ, *, at_prompt: bool = False) -> Client:
     """A client for the cluster that the environment names. Makes no call.
 
     In a pod this is always the pod's own cluster. Elsewhere a kubeconfig must have a context or a cluster of that name:
@@ -64,17 +42,8 @@ def connect(
         except Unsupported as problem:
             raise Unsupported(f"environment {environment!r}: {problem}") from None
     namespace = _namespace(environment, variables)
-    return Client(
-        access.configuration,
-        namespace,
-        environment,
-        patience_s,
-        login=access.login,
-        at_prompt=at_prompt,
-        owner_reference=_owner_reference(namespace, variables),
-        context=access.context,
-        others=access.others,
-    )
+    transport = Transport(access, environment, at_prompt=at_prompt)
+    return Client(transport, namespace, _owner_reference(namespace, variables))
 
 
 def find_access(context: str, variables: Mapping[str, str] = os.environ) -> ClusterAccess:

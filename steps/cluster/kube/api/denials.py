@@ -8,6 +8,7 @@ Kubernetes 1.35, unchanged for years.
 import json
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from analysis.console.excerpts import excerpt
@@ -43,12 +44,10 @@ class Denial:
     """One reason for a refusal.
 
     Attributes:
-        kind: its name.
         pattern: recognises it in the message.
         remedy: what to do: a format of {namespace}, the call's; {who} and {renew}, the login's; the pattern's groups.
     """
 
-    kind: str
     pattern: re.Pattern[str]
     remedy: str
 
@@ -67,63 +66,49 @@ POD_SECURITY: Final = (
 
 DENIALS: Final = (
     Denial(
-        "anonymous",
         re.compile(r'User "system:anonymous"'),
         "The call had no credentials that the API server knows: {who} gives none; {renew}.",
     ),
     Denial(
-        "impersonation",
         re.compile(r'User ".*?" cannot impersonate resource'),
         "{who} acts as somebody else: take `as` and `as-groups` out of it, or have an administrator allow that.",
     ),
     Denial(
-        "escalation",
         re.compile(r'user ".*?" \(.*?\) is attempting to grant RBAC permissions not currently held'),
         "Nobody may grant more than they have themselves: have a cluster administrator type the same `make deploy`.",
     ),
-    Denial("RBAC", re.compile(r'User ".*?" cannot \S+ (resource|path) '), _DEPLOY),
+    Denial(re.compile(r'User ".*?" cannot \S+ (resource|path) '), _DEPLOY),
+    Denial(re.compile(r'violates PodSecurity "(?P<level>[^":]+)'), POD_SECURITY),
     Denial(
-        "Pod Security",
-        re.compile(r'violates PodSecurity "(?P<level>[^":]+)'),
-        POD_SECURITY,
-    ),
-    Denial(
-        "quota",
         re.compile(r"(exceeded quota|failed quota|status unknown for quota): (?P<quota>[^\s,:]+)"),
         "See `kubectl -n {namespace} describe resourcequota {quota}`: have it raised, delete what is in the way, or "
         "deploy into another namespace.",
     ),
     Denial(
-        "limits",
         re.compile(r"\[?((maximum|minimum) \S+ usage per \S+ is|\S+ max limit to request ratio per )"),
         "A LimitRange of namespace {namespace} is why: see `kubectl -n {namespace} describe limitrange`, and have it "
         "changed, or deploy into another namespace.",
     ),
     Denial(
-        "webhook",
         re.compile(r'admission webhook "(?P<webhook>[^"]+)" denied the request'),
         "That webhook is a policy of this cluster: have namespace {namespace} exempted from {webhook} by the owner of "
         "it, or deploy into another namespace.",
     ),
     Denial(
-        "policy",
         re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'"),
         "See `kubectl describe validatingadmissionpolicy {policy}`: have namespace {namespace} exempted, or deploy "
         "into another namespace.",
     ),
     Denial(
-        "security context",
         re.compile(r"unable to validate against any security context constraint"),
         "On OpenShift a service account needs a constraint for this: have an administrator type `oc adm policy "
         "add-scc-to-group privileged system:serviceaccounts:{namespace}`.",
     ),
     Denial(
-        "terminating",
         re.compile(r"unable to create new content in namespace \S+ because it is being terminated"),
         "Namespace {namespace} is being deleted: wait until it is gone, and deploy anew.",
     ),
     Denial(
-        "service account",
         re.compile(r"error looking up service account (?P<account>\S+?):"),
         f"Service account {{account}} is not there: {DEPLOY_AGAIN}.",
     ),
@@ -135,7 +120,6 @@ BETWEEN: Final = (
     "That is no answer of Kubernetes, so something in between gave it: look at proxy-url in the kubeconfig, at "
     "HTTPS_PROXY, and at the server's address."
 )
-_BELOW_FAILURES: Final = 500
 _REASON: Final = re.compile(r"^(?:\S+ (?:\"[^\"]*\" )?is )?forbidden: ")
 """What stands before the reason: `pods "x" is forbidden: `."""
 
@@ -145,23 +129,19 @@ _NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)")
 def explain(status: Status, code: int, path: str, login: Identity) -> str | None:
     """What was refused, why, and what to do, as sentences; None if the refusal is no denial.
 
-    Args:
-        status: the answer.
-        code: its HTTP status.
-        path: of the request, which has the namespace.
-        login: the identity of the caller.
+    `path`: of the request, which has the namespace.
     """
     if not status.genuine:
-        return f"{_ended(status.message)} {BETWEEN}" if code == 403 else None  # noqa: PLR2004
+        return f"{_ended(status.message)} {BETWEEN}" if code == HTTPStatus.FORBIDDEN else None
     found = _NAMESPACE.search(path)
     known = {"namespace": found[1] if found else "?", "who": login.who, "renew": login.renew}
     reason = _REASON.sub("", status.message)
     for denial in DENIALS:
         matched = denial.pattern.match(reason)
-        if matched and code < _BELOW_FAILURES:
+        if matched and code < HTTPStatus.INTERNAL_SERVER_ERROR:
             remedy = denial.remedy.format(**known, **matched.groupdict())
             return f"{_ended(status.message)} {remedy[0].upper()}{remedy[1:]}"
-    return f"{_ended(status.message)} {_ELSE}" if code == 403 else None  # noqa: PLR2004
+    return f"{_ended(status.message)} {_ELSE}" if code == HTTPStatus.FORBIDDEN else None
 
 
 def _ended(message: str) -> str:

@@ -63,10 +63,7 @@ def all_pages(page: Callable[[str], Object | None]) -> tuple[list[Object], str]:
 def decode(text: bytes, asked: str, what: str) -> Object:
     """The object of an answer.
 
-    Args:
-        text: the answer.
-        asked: the path of the request.
-        what: the cluster, and what was requested, for the message.
+    `asked`: the path of the request. `what`: the cluster, and what was requested, for the message.
 
     Raises:
         ApiError: it is no object of the API, as a proxy's page is not.

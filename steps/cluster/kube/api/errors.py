@@ -1,6 +1,7 @@
 """Errors of calls to a cluster's API, as sentences."""
 
 import ssl
+from http import HTTPStatus
 from http.client import BadStatusLine, RemoteDisconnected
 from typing import Final
 
@@ -21,14 +22,7 @@ from steps.cluster.kube.api.denials import BETWEEN, Status, explain
 from steps.cluster.kube.api.identity import Identity
 from steps.settings.environment import with_context
 
-BAD_REQUEST: Final = 400
-UNAUTHORISED: Final = 401
-NOT_FOUND: Final = 404
-CONFLICT: Final = 409
-GONE: Final = 410
-TOO_MANY: Final = 429
-_REPEATABLE: Final = frozenset({TOO_MANY, 408, 500, 502, 503, 504})
-_REFUSALS: Final = 400
+_REPEATABLE: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 NO_DRY_RUN: Final = "does not support dry run"
 """In the message of a refused dry run, where an admission webhook has side effects."""
@@ -82,20 +76,12 @@ def refused(
 ) -> Problem:
     """The error that an answer's status means.
 
-    Args:
-        where: the cluster.
-        what: the object, such as `DaemonSet kube-proxy`.
-        method: of the request.
-        status: of the answer.
-        body: of the answer; usually a Status object.
-        retry_after: the header Retry-After.
-        path: of the request.
-        login: the identity of the caller.
-        context: the kubeconfig's, which the commands of a remedy get; empty: unknown.
+    `what`: the object, such as `DaemonSet kube-proxy`. `body`: of the answer; usually a Status object. `path`: of the
+    request. `context`: the kubeconfig's, which the commands of a remedy get; empty: unknown.
     """
     found, login = Status.parse(body), login or Identity()
     reason = excerpt(found.message or "no reason was given").rstrip(".")
-    if status == UNAUTHORISED:
+    if status == HTTPStatus.UNAUTHORIZED:
         return DeniedError(
             f"{where}: the API server doesn't accept the credentials of {login.who} ({reason}): "
             f"{with_context(login.renew, context)}."
@@ -103,11 +89,11 @@ def refused(
     if why := explain(found, status, path, login):
         return DeniedError(f"{where}: not allowed: {with_context(why, context)}")
     text = f"{where}: {method} of {what} failed with status {status}: {reason}."
-    if status < _REFUSALS:
+    if status < HTTPStatus.BAD_REQUEST:
         text = f"{where}: {method} of {what} was redirected elsewhere (status {status}). {BETWEEN}"
-    if status == CONFLICT:
+    if status == HTTPStatus.CONFLICT:
         return ConflictError(text, status)
-    if status == GONE:
+    if status == HTTPStatus.GONE:
         return ExpiredError(text, status)
     if status in _REPEATABLE:
         return TransientError(text, status, _seconds(retry_after))

@@ -87,9 +87,9 @@ def by_object(changes: Mapping[Field, Value]) -> dict[Ref, dict[tuple[str, ...],
     return grouped
 
 
-def patch_command(ref: Ref, patch: Object) -> str:
-    """The kubectl line that sends this merge patch."""
-    text = json.dumps(patch, separators=(",", ":"), ensure_ascii=False)
+def patch_command(ref: Ref, values: Mapping[tuple[str, ...], Value]) -> str:
+    """The kubectl line that sets these fields by a merge patch."""
+    text = json.dumps(merge_patch(values), separators=(",", ":"), ensure_ascii=False)
     return f"kubectl {ref.kubectl.format(verb='patch')} --type merge -p {shlex.quote(text)}"
 
 
@@ -98,11 +98,6 @@ def create_command(ref: Ref, body: Object) -> str:
     literals = " ".join(shlex.quote(f"--from-literal={key}={value}") for key, value in body.get("data", {}).items())
     place = f"-n {ref.namespace} " if ref.namespace else ""
     return f"kubectl {place}create configmap {ref.name} {literals}".rstrip()
-
-
-def delete_command(ref: Ref) -> str:
-    """The kubectl line that deletes this object."""
-    return f"kubectl {ref.kubectl.format(verb='delete')}"
 
 
 def described(values: Iterable[tuple[tuple[str, ...], Value]]) -> str:

@@ -1,6 +1,6 @@
 """The choice of the two measured nodes, and of the node of a client outside. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +30,6 @@ class ClusterNode:
     ready: bool
     schedulable: bool
     pressures: tuple[str, ...]
-    taints: tuple[Mapping[str, str], ...]
     has_agent: bool
     address: str | None
     instance_type: str | None
@@ -88,7 +87,7 @@ def read_node(found: Object, agent_nodes: Iterable[str]) -> ClusterNode:
     meta, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
     labels, info = meta.get("labels") or {}, status.get("nodeInfo") or {}
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
-    taints = tuple({k: str(v) for k, v in taint.items()} for taint in spec.get("taints") or [])
+    keeps_off = any(taint.get("effect") in _KEEPS_OFF for taint in spec.get("taints") or [])
     addresses = [a["address"] for a in status.get("addresses") or [] if a.get("type") == "InternalIP"]
     return ClusterNode(
         name=meta["name"],
@@ -97,9 +96,8 @@ def read_node(found: Object, agent_nodes: Iterable[str]) -> ClusterNode:
         kernel=_text(info.get("kernelVersion")) or "",
         cpus=amount((status.get("capacity") or {}).get("cpu", "0")),
         ready=is_ready(found),
-        schedulable=not spec.get("unschedulable") and not any(t.get("effect") in _KEEPS_OFF for t in taints),
+        schedulable=not spec.get("unschedulable") and not keeps_off,
         pressures=tuple(name for name in _PRESSURES if conditions.get(name) == "True"),
-        taints=taints,
         has_agent=meta["name"] in set(agent_nodes),
         address=_first(addresses, spec.get("podCIDR")),
         instance_type=labels.get("node.kubernetes.io/instance-type"),
@@ -162,7 +160,8 @@ def choose_nodes(nodes: Sequence[ClusterNode], requested: str = "") -> tuple[str
     for depth in range(5, -1, -1):
         alike: dict[tuple[object, ...], list[ClusterNode]] = {}
         for node in fit:
-            group = alike.setdefault(_likeness(node)[:depth], [])
+            likeness = (node.arch, node.instance_type, node.zone, node.cpus, node.kernel)
+            group = alike.setdefault(likeness[:depth], [])
             group.append(node)
             if len(group) == 2:  # noqa: PLR2004 - a pair
                 return min(group[0].name, group[1].name), max(group[0].name, group[1].name)
@@ -186,5 +185,17 @@ def why_unfit(node: ClusterNode) -> str:
     return " and ".join(text for applies, text in reasons if applies) or "is fit"
 
 
-def _likeness(node: ClusterNode) -> tuple[object, ...]:
-    return (node.arch, node.instance_type, node.zone, node.cpus, node.kernel)
+def unfit_nodes(nodes: Iterable[ClusterNode], chosen: Iterable[str]) -> Iterator[str]:
+    """A sentence for each node of a snapshot that would not be chosen now, such as one that was cordoned since.
+
+    It is no reason to refuse a switch: a cordoned node's agents are switched too, and the pods of the proof run there.
+    """
+    by_name = {node.name: node for node in nodes}
+    for name in chosen:
+        node = by_name.get(name)
+        if node is None or not node.fit:
+            why = why_unfit(node) if node is not None else "is no longer in the cluster"
+            yield (
+                f"node {name} {why}, and stays one of the measured two: they are chosen with the snapshot, so others "
+                "are only after a restore"
+            )

@@ -63,25 +63,14 @@ CALICO_GROUPS: Final = {CRD_GROUP: "v1", V3_GROUP: "v3"}
 """The groups of Calico's configuration, and the version of each."""
 
 
-def calico(plural: str, kind: str, group: str) -> Resource:
-    """A kind of Calico's configuration in the group that this cluster uses."""
-    return Resource(group, CALICO_GROUPS[group], plural, kind)
+def _calico(plural: str, kind: str) -> dict[str, Resource]:
+    return {group: Resource(group, version, plural, kind) for group, version in CALICO_GROUPS.items()}
 
 
-def felix_configurations(group: str) -> Resource:
-    """FelixConfiguration in one of Calico's groups."""
-    return calico("felixconfigurations", "FelixConfiguration", group)
-
-
-def cluster_informations(group: str) -> Resource:
-    """ClusterInformation in one of Calico's groups."""
-    return calico("clusterinformations", "ClusterInformation", group)
-
-
-def ip_pools(group: str) -> Resource:
-    """IPPool in one of Calico's groups."""
-    return calico("ippools", "IPPool", group)
-
+FELIX_CONFIGURATIONS: Final = _calico("felixconfigurations", "FelixConfiguration")
+CLUSTER_INFORMATIONS: Final = _calico("clusterinformations", "ClusterInformation")
+IP_POOLS: Final = _calico("ippools", "IPPool")
+"""Kinds of Calico's configuration, by the group that a cluster uses."""
 
 _NETWORKING: Final = "networking.k8s.io"
 NETWORK_POLICIES: Final = Resource(_NETWORKING, "v1", "networkpolicies", "NetworkPolicy")
@@ -92,8 +81,8 @@ SERVICE_ADDRESSES: Final = Resource(_NETWORKING, "v1", "ipaddresses", "IPAddress
 _ADMIN: Final = "policy.networking.k8s.io"
 POLICIES: Final[tuple[tuple[Resource, str | None], ...]] = (
     (NETWORK_POLICIES, BENCHMARK),
-    *((calico("networkpolicies", "NetworkPolicy", group), BENCHMARK) for group in CALICO_GROUPS),
-    *((calico("globalnetworkpolicies", "GlobalNetworkPolicy", group), CLUSTER) for group in CALICO_GROUPS),
+    *((resource, BENCHMARK) for resource in _calico("networkpolicies", "NetworkPolicy").values()),
+    *((resource, CLUSTER) for resource in _calico("globalnetworkpolicies", "GlobalNetworkPolicy").values()),
     (Resource(_ADMIN, "v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy"), CLUSTER),
     (Resource(_ADMIN, "v1alpha1", "baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy"), CLUSTER),
     (Resource(_ADMIN, "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy"), CLUSTER),
@@ -157,10 +146,10 @@ def _each(
 
 def _table() -> Iterator[Permission]:
     for group in CALICO_GROUPS:
-        yield from _each("list", felix_configurations(group), CLUSTER, _BOTH)
-        yield from _each("get patch", felix_configurations(group), CLUSTER, _SWITCH, (DEFAULT,))
-        yield from _each("get", cluster_informations(group), CLUSTER, _BOTH, (DEFAULT,))
-        yield from _each("list", ip_pools(group), CLUSTER, _BOTH)
+        yield from _each("list", FELIX_CONFIGURATIONS[group], CLUSTER, _BOTH)
+        yield from _each("get patch", FELIX_CONFIGURATIONS[group], CLUSTER, _SWITCH, (DEFAULT,))
+        yield from _each("get", CLUSTER_INFORMATIONS[group], CLUSTER, _BOTH, (DEFAULT,))
+        yield from _each("list", IP_POOLS[group], CLUSTER, _BOTH)
     yield from _each("get", INSTALLATIONS, CLUSTER, _BOTH, (DEFAULT,))
     yield from _each("patch", INSTALLATIONS, CLUSTER, _SWITCH, (DEFAULT,))
     yield from _each("get", TIGERA_STATUSES, CLUSTER, _SWITCH, ("calico",))
@@ -211,10 +200,7 @@ OPERATOR_NAMESPACES: Final = frozenset({CALICO_SYSTEM, TIGERA_OPERATOR})
 
 _OPERATOR: Final = "operator.tigera.io"
 _CUSTOM: Final = frozenset({*CALICO_GROUPS, _OPERATOR, WORKFLOWS.group, _ADMIN})
-
-
-_OF_POLICIES: Final = tuple(kind for kind, _ in POLICIES[1:])
-_ONLY_TO_EXPLAIN: Final = frozenset({QUOTAS, SERVICE_RANGES, SERVICE_ADDRESSES, *_OF_POLICIES})
+_ONLY_TO_EXPLAIN: Final = frozenset({QUOTAS, SERVICE_RANGES, SERVICE_ADDRESSES, *(kind for kind, _ in POLICIES[1:])})
 """Kinds that are read to name a reason, or to warn: a run works without."""
 
 

@@ -20,10 +20,6 @@ _ATTEMPTS: Final = 6
 def through_conflicts(write: Callable[[], R], sleep: Callable[[float], None] = time.sleep) -> R:
     """The result of a write, which is repeated if the object changed since it was read.
 
-    Args:
-        write: reads the object and writes it.
-        sleep: waits for a number of seconds.
-
     Raises:
         ConflictError: the object changed in each of six attempts.
     """

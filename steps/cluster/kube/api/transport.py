@@ -15,6 +15,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,7 +29,7 @@ from analysis.addresses import shown_address
 from analysis.console.excerpts import excerpt
 from analysis.console.notices import print_notice
 from analysis.errors import Problem, Unsupported
-from steps.cluster.kube.api.errors import NOT_FOUND, TOO_MANY, TransientError, refused, unreachable
+from steps.cluster.kube.api.errors import TransientError, refused, unreachable
 from steps.cluster.kube.api.identity import Identity
 from steps.cluster.kube.api.retries import BACKOFF
 from steps.cluster.kube.api.waiting import DelayNotice, Say
@@ -40,55 +42,62 @@ PATIENCE_S: Final = 120.0
 
 CONNECT_S: Final = 5.0
 READ_S: Final = 30.0
-_BAD: Final = 300
-"""The first status that is no success; the API server sends no redirects."""
-
 _LONGEST_RETRY_AFTER_S: Final = 30.0
 _JSON: Final = "application/json"
 
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """How a cluster is reached.
+
+    Attributes:
+        configuration: of the kubernetes package: its first address, and the credentials.
+        login: the identity of the caller.
+        context: of the kubeconfig, for the commands in messages; in a pod that of the deployment; empty: unknown.
+        others: further addresses of the API server, tried in turn where one does not answer.
+    """
+
+    configuration: "Configuration"
+    login: Identity = field(default_factory=Identity)
+    context: str = ""
+    others: tuple[str, ...] = ()
+
+
 class Transport:
     """HTTP to one API server.
 
     Args:
-        configuration: its first address, and the credentials.
+        access: to it.
         where: the cluster's name in messages.
         patience_s: how long a call is retried.
-        login: the identity of the caller.
-        at_prompt: a user waits.
-        others: its further addresses, tried in turn where one does not answer.
-        context: the kubeconfig's, for the commands in messages; empty: unknown.
+        at_prompt: a user waits, so the first call fails at once if nothing answers.
         say: called with a sentence for each delay.
     """
 
     def __init__(
         self,
-        configuration: "Configuration",
+        access: ClusterAccess,
         where: str,
-        patience_s: float,
+        patience_s: float = PATIENCE_S,
         *,
-        login: Identity | None = None,
         at_prompt: bool = False,
-        others: tuple[str, ...] = (),
-        context: str = "",
         say: Say = print_notice,
     ) -> None:
-        self.where = where
-        self._context = context
-        self._login = login or Identity()
+        self.where, self.context = where, access.context
+        self._login = access.login
         self._patience_s = patience_s
         self._at_prompt = at_prompt
         self._say = say
         self._answered = False
         self.throttled = 0
         """How many requests the API server's limits refused with 429."""
-        self._configuration = configuration
+        self._configuration = configuration = access.configuration
         direct = copy.copy(configuration)
         direct.tls_server_name = configuration.tls_server_name or urlsplit(configuration.host).hostname
         self._ways = [(configuration.host.rstrip("/"), _pool(configuration, where))]
-        self._ways += [(other, _pool(direct, where)) for other in others]
+        self._ways += [(other, _pool(direct, where)) for other in access.others]
 
     def patient(self, patience_s: float) -> "Transport":
         """The same connections with another patience."""
@@ -116,10 +125,10 @@ class Transport:
         """
 
         def once() -> bytes | None:
-            response = self.once(method, path, what, body, content=content, missing=missing, accept=accept)
-            if response is None:
-                return None
-            with closing(response):
+            with closing(self.once(method, path, what, body, content, accept, missing=missing)) as response:
+                if response.status == HTTPStatus.NOT_FOUND:
+                    response.drain_conn()
+                    return None
                 return self.guarded(what, response.read)
 
         return self._retrying(what, once)
@@ -128,10 +137,7 @@ class Transport:
         """One header of the answer to a GET."""
 
         def once() -> str | None:
-            response = self.once("GET", path, what)
-            if response is None:
-                return None
-            with closing(response):
+            with closing(self.once("GET", path, what)) as response:
                 response.drain_conn()
                 return response.headers.get(name)
 
@@ -143,10 +149,7 @@ class Transport:
         Raises:
             TransientError: the connection broke.
         """
-        response = self.once("GET", path, what, read_s=read_s)
-        if response is None:
-            return
-        with closing(response):
+        with closing(self.once("GET", path, what, read_s=read_s)) as response:
             rest = b""
             chunks = response.stream(65_536, decode_content=True)
             while True:
@@ -162,13 +165,13 @@ class Transport:
         path: str,
         what: str,
         body: object = None,
-        *,
         content: str = "",
-        missing: bool = False,
         accept: str = _JSON,
+        *,
+        missing: bool = False,
         read_s: float = READ_S,
-    ) -> urllib3.BaseHTTPResponse | None:
-        """One request, and its answer with the body unread; None for 404 with `missing`."""
+    ) -> urllib3.BaseHTTPResponse:
+        """One request, and its answer with the body unread, also a 404 with `missing`."""
         headers = HTTPHeaderDict(self._login.impersonation)
         headers.update({"Accept": accept, "User-Agent": "dataplane-benchmark", **self._authorisation()})
         if body is not None:
@@ -194,12 +197,10 @@ class Transport:
                 raise
             raise TransientError(str(problem)) from None  # of the certificate at this address: another may fit
         self._answered = True
-        if response.status < _BAD:
+        # the API server sends no redirects
+        if response.status < HTTPStatus.MULTIPLE_CHOICES or (missing and response.status == HTTPStatus.NOT_FOUND):
             return response
         with closing(response):
-            if response.status == NOT_FOUND and missing:
-                response.drain_conn()
-                return None
             text = self.guarded(what, response.read)
         after = response.headers.get("Retry-After")
         raise refused(
@@ -211,7 +212,7 @@ class Transport:
             after,
             path=path,
             login=self._login,
-            context=self._context,
+            context=self.context,
         )
 
     def guarded(self, what: str, attempt: Callable[[], R]) -> R:
@@ -238,7 +239,7 @@ class Transport:
 
         def notify(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome is not None else None
-            self.throttled += isinstance(error, TransientError) and error.status == TOO_MANY
+            self.throttled += isinstance(error, TransientError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
             notice.now(f"{str(error).rstrip('.')}. {self._trying}")
 
         attempts = Retrying(

@@ -69,9 +69,7 @@ def changes(
 def parsed(lines: Iterable[bytes], what: str) -> Iterator[Object]:
     """The events of a watch's answer.
 
-    Args:
-        lines: of the answer.
-        what: the cluster and what is watched, for messages.
+    `what`: the cluster and what is watched, for messages.
 
     Raises:
         TransientError: an event is incomplete.

@@ -22,10 +22,6 @@ class Shown(NamedTuple):
     own: bool
 
 
-def _nothing(_process: FelixProcess) -> Iterator[Shown]:
-    return iter(())
-
-
 @dataclass(frozen=True, slots=True)
 class Implementation:
     """Calico's settings for a dataplane, and evidence specific to it.
@@ -35,14 +31,14 @@ class Implementation:
         proxy_mode: kube-proxy's where it runs; Felix follows it between iptables and nftables.
         felix: the fields of FelixConfiguration to set. Those that only other dataplanes set are put back to their
             values from before the run.
-        shows: the lines of a Felix process that distinguish this dataplane from all others. Needed where another
-            dataplane has the same traits in the catalogue and the same kube-proxy mode.
+        shows: the lines of a Felix process that distinguish this dataplane from all others; None: there are none.
+            Needed where another dataplane has the same traits in the catalogue and the same kube-proxy mode.
     """
 
     linux_dataplane: str
     proxy_mode: str = "iptables"
     felix: Mapping[str, object] = field(default_factory=dict)
-    shows: Callable[[FelixProcess], Iterator[Shown]] = _nothing
+    shows: Callable[[FelixProcess], Iterator[Shown]] | None = None
 
     @property
     def bpf(self) -> bool:
@@ -63,8 +59,3 @@ class Implementation:
     def further(self) -> dict[str, object]:
         """The fields of FelixConfiguration beyond those that every dataplane of Calico's sets."""
         return {name: value for name, value in self.felix.items() if name not in {BPF, SERVICE_MODE}}
-
-    @property
-    def shows_itself(self) -> bool:
-        """Whether it has evidence specific to it."""
-        return self.shows is not _nothing

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.fields import Field
@@ -88,8 +87,7 @@ class Calico:
 
     def await_switch(self, standing: ClusterState, measured: Sequence[str], visit: Visit) -> None:
         """Wait until Felix on each measured node runs what the visit's switch made."""
-        if Arm.parse(visit.dataplane).name != AS_IS:
-            observe.await_switch(self._around, standing, measured)
+        observe.await_switch(self._around, standing, measured, visit)
 
     def observe(
         self,
@@ -101,10 +99,7 @@ class Calico:
         whole: bool = False,
         unprobed: Sequence[str] = (),
     ) -> list[Sign]:
-        """The signs of one observation. `whole`: the whole time without a restart must pass now.
-
-        `unprobed`: nodes without a probe pod, of which Felix's log alone tells.
-        """
+        """The signs of one observation."""
         return observe.observe(self._around, standing, measured, visit, moment, whole=whole, unprobed=unprobed)
 
     def cost(self, standing: ClusterState, measured: Sequence[str], *, final: bool) -> SwitchCost | None:

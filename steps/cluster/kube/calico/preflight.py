@@ -9,7 +9,7 @@ from steps.catalogue.options import Settings
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.calico.compatibility import incompatibilities
+from steps.cluster.kube.calico.compatibility.incompatibilities import EBPF, incompatibilities
 from steps.cluster.kube.calico.dataplanes import known, refusal
 from steps.cluster.kube.calico.inventory.facts import Facts
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects
@@ -18,7 +18,7 @@ from steps.cluster.kube.calico.proof import readiness
 from steps.cluster.kube.calico.switching import fields, switch
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
 from steps.cluster.kube.calico.switching.dry_run import refusals
-from steps.cluster.kube.findings import NO_COMMAND, skip, stop, warn
+from steps.cluster.kube.findings import NO_COMMAND, skip, skip_all, stop, warn
 from steps.domain import Finding
 from steps.settings import environment, operator_cost
 
@@ -29,11 +29,7 @@ _EBPF_IPV6_SINCE: Final = (3, 27, 0)
 def findings(standing: ClusterState, settings: Settings, asked_nodes: str, accepted: frozenset[str]) -> list[Finding]:
     """The reasons against a run, or against a part of it.
 
-    Args:
-        standing: the state of the cluster.
-        settings: of the run.
-        asked_nodes: the two nodes that the user chose.
-        accepted: the risks that the user accepts.
+    `asked_nodes`: the two that the user chose. `accepted`: the risks that the user accepts.
     """
     facts, objects = standing.facts, standing.inventory
     requested = {Arm.parse(arm).name for arm in settings.dataplanes}
@@ -41,12 +37,12 @@ def findings(standing: ClusterState, settings: Settings, asked_nodes: str, accep
     switched = sorted(name for name in requested if BY_NAME[name].is_switched)
     if reason := switch.cannot_switch(facts):
         remedy = f"{NO_COMMAND} name `as-is` as the dataplane."
-        return [*found, *(skip(name, reason, remedy) for name in switched)]
+        return [*found, *skip_all(switched, reason, remedy)]
     found += [skip(name, why, _UNKNOWN) for name in switched if (why := refusal(name, known())) is not None]
     if unknown := fields.unknown_value(standing.current):
-        found += [skip(name, f"{unknown[0]}.", unknown[1]) for name in switched]
+        found += skip_all(switched, f"{unknown[0]}.", unknown[1])
     if switched:
-        found += incompatibilities.incompatibilities(facts, requested, accepted)
+        found += incompatibilities(facts, requested, accepted)
         found += _other_networks(facts)
         found += _owned(objects, accepted)
         found += _address(objects, facts, requested)
@@ -63,11 +59,7 @@ def rehearsed(
 ) -> list[Finding]:
     """The reasons why switching to each requested dataplane would fail, by a dry run of every write.
 
-    Args:
-        client: of the cluster.
-        standing: its state.
-        requested: arms.
-        original: the snapshot from before the run, if there is one.
+    `original`: the snapshot from before the run, if there is one.
 
     Raises:
         TransientError: the API can't be reached.
@@ -130,9 +122,8 @@ def _burdened(settings: Settings) -> Iterator[Finding]:
 
 def _other_networks(facts: Facts) -> Iterator[Finding]:
     if facts.windows_nodes:
-        for name in incompatibilities.EBPF:
-            reason = f"nodes {', '.join(facts.windows_nodes)} run Windows, beside which Calico has no eBPF."
-            yield skip(name, reason, f"{NO_COMMAND} leave it out, or take a cluster without Windows.")
+        reason = f"nodes {', '.join(facts.windows_nodes)} run Windows, beside which Calico has no eBPF."
+        yield from skip_all(EBPF, reason, f"{NO_COMMAND} leave it out, or take a cluster without Windows.")
     if facts.policy_only:
         network = ", ".join(facts.other_cnis) or "something else"
         yield warn(
@@ -146,12 +137,11 @@ def _other_networks(facts: Facts) -> Iterator[Finding]:
 
 def _ipv6(facts: Facts) -> Iterator[Finding]:
     if facts.ipv6_only and facts.version is not None and facts.version < _EBPF_IPV6_SINCE:
-        for name in incompatibilities.EBPF:
-            yield skip(
-                name,
-                f"the nodes have IPv6 addresses alone, and eBPF in Calico {facts.calico_version} carries no IPv6.",
-                f"{NO_COMMAND} upgrade Calico to 3.27, or to 3.28, where it is no preview.",
-            )
+        yield from skip_all(
+            EBPF,
+            f"the nodes have IPv6 addresses alone, and eBPF in Calico {facts.calico_version} carries no IPv6.",
+            f"{NO_COMMAND} upgrade Calico to 3.27, or to 3.28, where it is no preview.",
+        )
 
 
 def _owned(objects: ClusterObjects, accepted: frozenset[str]) -> Iterator[Finding]:
@@ -168,26 +158,24 @@ def _owned(objects: ClusterObjects, accepted: frozenset[str]) -> Iterator[Findin
 
 
 def _address(objects: ClusterObjects, facts: Facts, requested: set[str]) -> Iterator[Finding]:
-    if facts.bootstraps or not requested & set(incompatibilities.EBPF):
+    if facts.bootstraps or not requested & set(EBPF):
         return
     ref = fields.endpoint(facts.install).ref
-    configured = (objects.services_endpoints.get(ref.namespace or "") or {}).get("data") or {}
-    if objects.services_endpoints.get(ref.namespace or "") and not (
-        configured.get("KUBERNETES_SERVICE_HOST") and configured.get("KUBERNETES_SERVICE_PORT")
-    ):
+    existing = objects.services_endpoints.get(ref.namespace or "")
+    configured = (existing or {}).get("data") or {}
+    if existing and not (configured.get("KUBERNETES_SERVICE_HOST") and configured.get("KUBERNETES_SERVICE_PORT")):
         yield warn(
             f"{ref} lacks KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT: a node that starts without "
             "kube-proxy would not find the API server.",
             f"Put the API server's address into it: `kubectl -n {ref.namespace} edit configmap {ref.name}`.",
         )
     if not objects.api_servers:
-        for name in incompatibilities.EBPF:
-            yield skip(
-                name,
-                "the API server's address is unknown, and nodes need it while kube-proxy is parked.",
-                "Type `kubectl -n kube-system create configmap kubernetes-services-endpoint "
-                "--from-literal=KUBERNETES_SERVICE_HOST=ADDRESS --from-literal=KUBERNETES_SERVICE_PORT=PORT`.",
-            )
+        yield from skip_all(
+            EBPF,
+            "the API server's address is unknown, and nodes need it while kube-proxy is parked.",
+            "Type `kubectl -n kube-system create configmap kubernetes-services-endpoint "
+            "--from-literal=KUBERNETES_SERVICE_HOST=ADDRESS --from-literal=KUBERNETES_SERVICE_PORT=PORT`.",
+        )
     elif len(objects.api_servers) > 1:
         yield warn(
             "the API server has several addresses, and nodes without kube-proxy would use only the first.",
@@ -201,13 +189,12 @@ def _log_level(facts: Facts) -> Iterator[Finding]:
     remedy = f"Type `{readiness.SPEAK_UP}`."
     if facts.log_level_overridden:
         remedy = f"Type `kubectl -n {facts.calico_namespace} set env daemonset/{facts.agent} FELIX_LOGSEVERITYSCREEN-`."
-    for name in incompatibilities.EBPF:
-        yield skip(
-            name,
-            f"Felix logs at level {facts.silenced}, and only its lines of level Info show whether eBPF returns replies "
-            "directly, so neither could be proven.",
-            remedy,
-        )
+    yield from skip_all(
+        EBPF,
+        f"Felix logs at level {facts.silenced}, and only its lines of level Info show whether eBPF returns replies "
+        "directly, so neither could be proven.",
+        remedy,
+    )
     yield warn(f"Felix logs at level {facts.silenced}, so many signs of a switch are missing in its log.", remedy)
 
 

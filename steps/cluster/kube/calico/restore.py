@@ -7,7 +7,7 @@ from typing import Final
 from analysis.errors import Problem
 from steps.catalogue.dataplanes import BY_NAME
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.fields import WHOLE, Field, Value, merge_patch, patch_command
+from steps.cluster.kube.api.fields import WHOLE, Field, Value, patch_command
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
@@ -71,7 +71,7 @@ class RestorePlan:
         if value == original:
             return None
         if field == PARKING:
-            patch = patch_command(field.ref, merge_patch({field.path: original}))
+            patch = patch_command(field.ref, {field.path: original})
             return (
                 f"{field.ref} was kept off every node before the run, without eBPF; it stays on, since nothing else "
                 f"would serve Services. To switch it off: `{patch}`."
@@ -89,9 +89,7 @@ class RestorePlan:
 def plan_restore(client: Client, held: HeldLock | None = None) -> RestorePlan | None:
     """The plan of a restore, by the lock's snapshot alone; None: there is no lock, so nothing was changed.
 
-    Args:
-        client: of the cluster.
-        held: the lock; None: find it.
+    `held`: the lock; None: find it.
 
     Raises:
         Problem: the snapshot can't be restored on this cluster.
@@ -111,11 +109,9 @@ def plan_restore(client: Client, held: HeldLock | None = None) -> RestorePlan | 
 def restore(around: Surroundings, prove: Callable[[], None] = lambda: None) -> list[Change]:
     """Restore everything, and release the lock. The caller has checked that the lock may be restored.
 
-    Args:
-        around: the client, and the callbacks for sentences and for passing time.
-        prove: called once the objects are restored, before the lock is released; if it raises, the lock is kept, and
-            the next call proves again. It is called even where nothing had to change, since an earlier call may have
-            been killed before its proof.
+    `prove` is called once the objects are restored, before the lock is released; if it raises, the lock is kept, and
+    the next call proves again. It is called even where nothing had to change, since an earlier call may have been
+    killed before its proof.
 
     Raises:
         Problem: an action failed, or the snapshot can't be restored; a second call continues there.

@@ -49,12 +49,7 @@ def get(text: str, kind: str, key: str) -> str | None:
 def put(text: str, kind: str, key: str, value: str | None, *, like: str | None = None) -> str:
     """The text with that key of that document set to a string, or without it if None; nothing else changes.
 
-    Args:
-        text: of all documents.
-        kind: of the document.
-        key: a top-level key of it.
-        value: the new one.
-        like: another text, whose spelling of the value is tried first.
+    `like`: another text, whose spelling of the value is tried first.
 
     Raises:
         TextError: the text can't be parsed, has no such document, or can't be changed in that key alone.
@@ -220,23 +215,18 @@ def _quoted(value: str) -> str:
 
 
 def _differ_only_in(key: str, value: str | None, index: int, before: Documents, after: Documents) -> bool:
-    if len(before) != len(after):
+    def rest(documents: Documents) -> Documents:
+        """All documents, the changed one without the key."""
+        pairs = [pair for pair in documents[index].value if not _is_key(pair[0], key)]
+        return [*documents[:index], yaml.MappingNode(documents[index].tag, pairs), *documents[index + 1 :]]
+
+    if (
+        len(before) != len(after)
+        or not isinstance(after[index], yaml.MappingNode)
+        or not _holds(after[index], key, value)
+    ):
         return False
-    for place, (old, new) in enumerate(zip(before, after, strict=True)):
-        if place != index:
-            if not _same(old, new):
-                return False
-        elif not isinstance(new, yaml.MappingNode) or old.tag != new.tag or not _holds(new, key, value):
-            return False
-        else:
-            pairs = [[pair for pair in node.value if not _is_key(pair[0], key)] for node in (old, new)]
-            if len(pairs[0]) != len(pairs[1]) or not all(
-                _same(one, other)
-                for mine, theirs in zip(*pairs, strict=True)
-                for one, other in zip(mine, theirs, strict=True)
-            ):
-                return False
-    return True
+    return all(_same(old, new) for old, new in zip(rest(before), rest(after), strict=True))
 
 
 def _holds(document: yaml.Node, key: str, value: str | None) -> bool:

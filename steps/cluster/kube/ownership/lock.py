@@ -149,6 +149,12 @@ def find_lock(client: Client) -> HeldLock | None:
     )
 
 
+def find_own_lock(client: Client, owner: LockOwner) -> HeldLock | None:
+    """The lock of the cluster, if this owner has it."""
+    held = find_lock(client)
+    return held if held is not None and held.owner == owner else None
+
+
 def take_lock(client: Client, owner: LockOwner, snapshot: Object, now: datetime) -> HeldLock:
     """Take the lock, with the snapshot of what is there now; a lock of this owner stays as it is.
 

@@ -58,19 +58,10 @@ def add_note(
         try:
             client.patch(CONFIGMAPS, STATE, {"metadata": metadata, "data": data}, KUBE_SYSTEM)
         except ConflictError:
-            current = _still_held(client, held)
+            found = lock.find_lock(client)
+            if found is None or found.owner != held.owner or found.uid != held.uid:
+                raise Unsupported(lock.held_by_another(client, found)) from None
+            current = found
             raise
 
     through_conflicts(once)
-
-
-def _still_held(client: Client, held: HeldLock) -> HeldLock:
-    """The lock as it is now.
-
-    Raises:
-        Unsupported: it is another's.
-    """
-    found = lock.find_lock(client)
-    if found is None or found.owner != held.owner or found.uid != held.uid:
-        raise Unsupported(lock.held_by_another(client, found))
-    return found

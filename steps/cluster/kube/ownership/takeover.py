@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Final
 
-from analysis.errors import Unsupported
+from analysis.errors import Problem, Unsupported
+from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.errors import NOT_FOUND, ApiError, ConflictError, DeniedError
+from steps.cluster.kube.api.errors import ApiError, ConflictError, DeniedError
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CONFIGMAPS, KUBE_SYSTEM, PODS, STATE, WORKFLOWS
-from steps.cluster.kube.ownership.lock import HeldLock, Restorer, find_lock, put_back_by_another
+from steps.cluster.kube.ownership.lock import HeldLock, Restorer, find_lock, find_own_lock, put_back_by_another
 from steps.cluster.kube.ownership.owner import LockOwner
+from steps.domain import Visit
 from steps.lease import ENDED, PART, PART_LABEL, RUN_LABEL, at_work, is_silent, last_sign
 from steps.polling import poll
 
@@ -110,6 +113,30 @@ def refuse_restored(client: Client, held: HeldLock | None, owner: LockOwner) -> 
         raise Unsupported(put_back_by_another(client, found))
 
 
+def refuse_reversed(client: Client, owner: LockOwner, visit: Visit, running: str | None) -> None:
+    """Let no step of a run go on with a visit whose switch is over, as after Argo's Stop and Retry.
+
+    `running`: the dataplane that runs; None: unknown.
+
+    Raises:
+        Problem: it is over.
+    """
+    if owner.workflow is None:
+        return
+    held, dataplane = find_own_lock(client, owner), Arm.parse(visit.dataplane).name
+    if held is not None and (later := held.switched_since(visit)) is not None:
+        raise Problem(
+            f"{client.where}: visit {later.visit} has begun since, so {running} runs now. Argo's Retry makes no switch "
+            f"again that had been made: submit a run that measures {dataplane}."
+        )
+    if held is None and dataplane not in {AS_IS, running}:
+        raise Problem(
+            f"{client.where}: the switch to {dataplane} was put back when this run ended before, or while it gave no "
+            f"sign of life, so {running} runs now. Argo makes no switch again that had been made: submit a run that "
+            "measures it."
+        )
+
+
 def may_restore(client: Client, owner: LockOwner, say: Callable[[str], None], *, insist: bool) -> bool:
     """Whether this owner may put the cluster back: it is free, its own, or a dead holder's, or a user insists.
 
@@ -196,7 +223,7 @@ def _become_restorer(client: Client, held: HeldLock, owner: LockOwner) -> bool:
     except ConflictError:
         return False
     except ApiError as error:
-        if error.status != NOT_FOUND:
+        if error.status != HTTPStatus.NOT_FOUND:
             raise
         return False
     return True

@@ -29,7 +29,7 @@ def real() -> Iterator[Server]:
     if not CONTEXT:
         pytest.skip("no real API server: set KUBECONFIG, and BENCHMARK_TEST_API to the context of one with Argo")
     way = find_access(CONTEXT, os.environ)
-    transport = Transport(way.configuration, CONTEXT, 30.0, login=way.login)
+    transport = Transport(way, CONTEXT, 30.0)
     namespace = f"contract-{secrets.token_hex(4)}"
     impersonating = {"Impersonate-User": "contract-nobody"}
     server = Server(

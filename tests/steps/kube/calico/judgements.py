@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from steps.cluster.kube.calico.proof import readiness
+from steps.cluster.kube.calico.proof.readiness import Readiness
 from steps.cluster.kube.calico.proof.signs import Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof.wait import Judgement, judge
@@ -25,9 +26,7 @@ def judge_switch(
     stable_s: float = readiness.STABLE_S,
 ) -> Judgement:
     needed = [observation.node for observation in observations] if nodes is None else list(nodes)
-    signs = readiness.reported_signs(
-        observations, requested, now, nodes=needed, changed_at=changed_at, stable_s=stable_s
-    )
+    signs = Readiness(observations, requested, now, needed, changed_at, stable_s).signs()
     return judge(signs, requested, needed)
 
 

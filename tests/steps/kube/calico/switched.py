@@ -21,6 +21,10 @@ EBPF = "01-iptables-to-ebpf"
 IPTABLES = "04-ebpf-to-iptables"
 
 
+def visit(dataplane: str) -> Visit:
+    return Visit(visit=1, round=1, dataplane=dataplane, trials=())
+
+
 class Cluster:
     """Time goes on from so long after the switch."""
 
@@ -54,7 +58,7 @@ class Cluster:
 
     def observe(self, asked: str, when: Moment = "before") -> list[Sign]:
         standing = read_state(self.client, to_switch=False)
-        going = Visit(visit=1, round=1, dataplane=asked, trials=())
+        going = visit(asked)
         surroundings = around(self.calico, self.client, say=self.notices.append, variables=WITH_IMAGE)
         return observe.observe(surroundings, standing, MEASURED, going, when)
 

@@ -10,7 +10,7 @@ from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.proof import wait
 from steps.tasks.shared.pod import ACCOUNTS, Account
 from tests.steps.kube.bench import MEASURED
-from tests.steps.kube.calico.switched import EBPF, Cluster
+from tests.steps.kube.calico.switched import EBPF, Cluster, visit
 from tests.steps.kube.recordings import switch
 from tests.steps.kube.switching import around
 from tests.workflows.policies import refusals
@@ -55,7 +55,7 @@ def test_new_pods_do_not_wait_for_a_felix_that_lost_the_tunnel(monkeypatch: pyte
     cluster = Cluster(switch(EBPF), 40.0)
     lose_the_tunnel(cluster)
     standing, own = read_state(cluster.client, to_switch=False), around(cluster.calico, cluster.client)
-    observe.await_switch(own, standing, MEASURED)
+    observe.await_switch(own, standing, MEASURED, visit("ebpf"))
     assert not deleted_pods(cluster)
 
 

@@ -23,7 +23,7 @@ from steps.proof.wait import Impossible
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE
 from tests.steps.kube.calico.judgements import host, judge_switch
-from tests.steps.kube.calico.switched import EBPF, IPTABLES, Cluster
+from tests.steps.kube.calico.switched import EBPF, IPTABLES, Cluster, visit
 from tests.steps.kube.recordings import NAMES, switch
 from tests.steps.kube.switching import around
 
@@ -270,9 +270,9 @@ def test_new_pods_wait_until_felix_runs_what_the_switch_made(
     standing, own = read_state(cluster.client, to_switch=False), around(cluster.calico, cluster.client)
     if waits:
         with pytest.raises(Problem, match=r"the switch is not over after 0 s: node-a: Felix"):
-            observe.await_switch(own, standing, MEASURED)
+            observe.await_switch(own, standing, MEASURED, visit(switch(recorded).asked))
     else:
-        observe.await_switch(own, standing, MEASURED)
+        observe.await_switch(own, standing, MEASURED, visit(switch(recorded).asked))
 
 
 def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:

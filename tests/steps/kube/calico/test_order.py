@@ -6,7 +6,7 @@ from itertools import combinations, permutations
 
 import pytest
 
-from steps.cluster.kube.api.permissions import CALICO_GROUPS, felix_configurations
+from steps.cluster.kube.api.permissions import CALICO_GROUPS, FELIX_CONFIGURATIONS
 from steps.cluster.kube.calico.switching.actions import AwaitRollout, Write
 from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.calico.switching.fields import INSTALLATION, LINUX_DATAPLANE
@@ -23,7 +23,7 @@ INSTALLS: dict[str, Callable[[], Calico]] = {
     "old operator": lambda: Calico("operator", bootstraps=False, rollout_s=40.0),
 }
 BPF_PATH = ("spec", "bpfEnabled")
-FELIX = {felix_configurations(group) for group in CALICO_GROUPS}
+FELIX = {FELIX_CONFIGURATIONS[group] for group in CALICO_GROUPS}
 
 
 @pytest.mark.parametrize("install", INSTALLS)

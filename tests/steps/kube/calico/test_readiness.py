@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from steps.cluster.kube.calico.felix.log import read_felix_log
 from steps.cluster.kube.calico.felix.process import FelixProcess
 from steps.cluster.kube.calico.proof import readiness
+from steps.cluster.kube.calico.proof.readiness import Readiness
 from steps.cluster.kube.calico.proof.signs import KNOWN, Observation
 from steps.cluster.kube.probe.report import HostProbe
 from steps.proof import evaluate
@@ -76,9 +77,7 @@ def test_proof_names_dataplane_and_sign_of_each_node(name: str) -> None:
     judgement = judge(recorded, now)
     assert isinstance(judgement, Proven)
     assert judgement.proof.observed == recorded.asked
-    found = readiness.reported_signs(
-        recorded.look(now), recorded.asked, now, nodes=NODES, changed_at=recorded.changed_at
-    )
+    found = Readiness(recorded.look(now), recorded.asked, now, NODES, recorded.changed_at).signs()
     assert WAITING not in {sign.looked_at for sign in found}
     assert evaluate.evaluate(found, recorded.asked, NODES).state == "proven"
     for node in NODES:

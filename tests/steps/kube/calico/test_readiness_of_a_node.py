@@ -9,6 +9,7 @@ import pytest
 from steps.cluster.kube.calico.felix.log import FelixLog
 from steps.cluster.kube.calico.felix.process import FelixProcess, LogPosition
 from steps.cluster.kube.calico.proof import readiness
+from steps.cluster.kube.calico.proof.readiness import Readiness
 from steps.cluster.kube.calico.proof.signs import Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof import evaluate
@@ -120,7 +121,7 @@ def test_pod_readiness_replaces_lost_completion_lines() -> None:
 
 def test_pending_readiness_gives_contrary_signs() -> None:
     look = [observed(process(**IN_BPF, **DONE, leaving=LogPosition(NOW, "Exiting")), BPF_HOST)]
-    found = readiness.reported_signs(look, "ebpf", NOW, nodes=["n"])
+    found = Readiness(look, "ebpf", NOW, ["n"]).signs()
     weighed = evaluate.evaluate(found, "ebpf", ["n"])
     assert weighed.state == "disproven"
     assert "has not started again" in (weighed.reason or "")

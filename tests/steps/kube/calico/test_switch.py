@@ -8,7 +8,6 @@ import pytest
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.client import MERGE
-from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
 from steps.cluster.kube.calico import restore
 from steps.cluster.kube.calico.inventory import kube_proxy
@@ -68,8 +67,8 @@ def test_return_of_kube_proxy_is_a_change_only_where_felix_may_restart_for_it(
     switch(calico, dataplane)
     standing = read_state(direct_client(calico.store)[0], to_switch=False)
     found = standing.inventory
-    felix_at = kube_proxy.written_at(found.felix_default, FIELD_MANAGER)
-    proxy_at = kube_proxy.written_at(found.kube_proxy, FIELD_MANAGER)
+    felix_at = kube_proxy.written_at(found.felix_default)
+    proxy_at = kube_proxy.written_at(found.kube_proxy)
     assert felix_at is not None
     assert proxy_at is not None
     assert felix_at < proxy_at, "kube-proxy returns once Felix has left eBPF"
@@ -246,7 +245,7 @@ def test_restarted_pods_are_a_second_younger_than_their_configuration() -> None:
     switch(calico, "iptables")
     assert switch(calico, "iptables") == []
     config = calico.store.find("", "configmaps", "kube-system", "kube-proxy")
-    written = kube_proxy.written_at(config, "dataplane-benchmark")
+    written = kube_proxy.written_at(config)
     assert written is not None
     assert all(datetime.fromisoformat(p["metadata"]["creationTimestamp"]) > written for p in calico.kube_proxy_pods)
 

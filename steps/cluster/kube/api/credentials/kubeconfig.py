@@ -166,10 +166,8 @@ class Kubeconfig:
         if not name:
             raise BadInput(f"{self.called} has no current context: give CONTEXT=NAME; it has {self.names}.")
         if name not in self.contexts:
-            current = "" if context else "its current context, "
-            raise BadInput(
-                f"{self.called} has no context {name!r}{', ' + current if current else ''}: it has {self.names}."
-            )
+            current = "" if context else ", its current context"
+            raise BadInput(f"{self.called} has no context {name!r}{current}: it has {self.names}.")
         entry = self.contexts[name]
         fields = entry.fields(ContextFields)
         if fields.cluster not in self.clusters:

@@ -15,7 +15,6 @@ from urllib3.util import parse_url
 
 from analysis.addresses import shown_address
 from analysis.console.excerpts import excerpt
-from analysis.console.notices import print_notice
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.credentials.kubeconfig import (
     ChosenContext,
@@ -26,7 +25,6 @@ from steps.cluster.kube.api.credentials.kubeconfig import (
 )
 from steps.cluster.kube.api.credentials.plugins import Credential, Credentials, command
 from steps.cluster.kube.api.identity import Identity
-from steps.cluster.kube.api.waiting import Say
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -35,7 +33,7 @@ _LONGEST: Final = 500
 """Characters of a message of the kubernetes package."""
 
 
-def log_in(kubeconfig: Kubeconfig, chosen: ChosenContext, say: Say = print_notice) -> "tuple[Configuration, Identity]":
+def log_in(kubeconfig: Kubeconfig, chosen: ChosenContext) -> "tuple[Configuration, Identity]":
     """The client configuration of a context. Runs the user's credential plugin, if there is one; makes no call.
 
     Raises:
@@ -55,7 +53,7 @@ def log_in(kubeconfig: Kubeconfig, chosen: ChosenContext, say: Say = print_notic
     else:
         body = _user_body(chosen.user, user)
         if chosen.user and user.plugin and not _has_static(user):
-            credentials = Credentials(chosen.user, user.plugin, chosen.cluster, say)
+            credentials = Credentials(chosen.user, user.plugin, chosen.cluster)
             body |= _from_plugin(credentials.get())
         _load(chosen, _cluster_body(chosen.cluster, cluster), body, configuration)
     if credentials:

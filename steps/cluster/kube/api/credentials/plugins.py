@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analysis.console.excerpts import excerpt
+from analysis.console.notices import print_notice
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.credentials.kubeconfig import NamedEntry, Plugin
 from steps.cluster.kube.api.errors import TransientError
-from steps.cluster.kube.api.waiting import DelayNotice, Say, after
+from steps.cluster.kube.api.waiting import DelayNotice, after
 from steps.strict_model import faults_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ class Credentials:
     user: NamedEntry
     plugin: Plugin
     cluster: NamedEntry
-    say: Say
     found: Credential = field(default_factory=Credential)
 
     def get(self) -> Credential:
@@ -103,7 +103,7 @@ class Credentials:
         where = str(self.user.file.absolute().parent)
         sentence = f"Waiting for {self._called}, which gets the credentials; Ctrl-C ends it."
         try:
-            with DelayNotice(self.say).watched(sentence), bound.enforced():
+            with DelayNotice(print_notice).watched(sentence), bound.enforced():
                 return ExecProvider(node, where, cluster).run()  # type: ignore[no-untyped-call]
         except FileNotFoundError:
             hint = f" ({' '.join(self.plugin.install_hint.split())})" if self.plugin.install_hint else ""

@@ -9,6 +9,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.topologies import BY_NAME as TOPOLOGIES
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.api.permissions import DEFAULT
 from steps.cluster.kube.calico.inventory.objects import ClusterObjects
 from steps.domain import Finding
 
@@ -17,7 +18,6 @@ _VARIABLE: Final = "FELIX_BPFDSROPTOUTCIDRS"
 _ENVIRONMENT: Final = "calico-node's environment"
 """The source that takes precedence over every FelixConfiguration."""
 
-_DEFAULT: Final = "default"
 _OF_NODE: Final = "node."
 
 
@@ -26,11 +26,7 @@ def findings(objects: ClusterObjects, client: ClusterNode, entry: str, settings:
 
     Where only NodePorts are measured, the dataplane is left out; else its other paths can still be measured.
 
-    Args:
-        objects: of the cluster.
-        client: the outside client's node.
-        entry: the node whose NodePort it connects to.
-        settings: of the run.
+    `client`: the outside client's node. `entry`: the node whose NodePort it connects to.
     """
     excluded = opt_outs(objects.felix, objects.agent_environment.get(_VARIABLE))
     if not excluded:
@@ -49,7 +45,7 @@ def findings(objects: ClusterObjects, client: ClusterNode, entry: str, settings:
         if not covered:
             continue
         what = name if name == _ENVIRONMENT else f"FelixConfiguration {name}"
-        everywhere = name in {_ENVIRONMENT, _DEFAULT, _OF_NODE + entry}
+        everywhere = name in {_ENVIRONMENT, DEFAULT, _OF_NODE + entry}
         whole = everywhere and len(covered) == len(addresses)
         listed = " and ".join(f"{address} (by {cidr})" for address, cidr in covered.items())
         some = "" if everywhere else ", on the nodes that it selects"

@@ -9,7 +9,7 @@ from steps.cluster.kube.calico.dataplanes import Known, further_fields, known, n
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
-from steps.cluster.kube.findings import NO_COMMAND, skip, warn
+from steps.cluster.kube.findings import NO_COMMAND, skip, skip_all, warn
 from steps.domain import Finding
 from steps.settings import environment
 
@@ -41,10 +41,7 @@ _UNPARK: Final = "Remove that selector: `kubectl -n kube-system edit daemonset k
 def incompatibilities(facts: Facts, requested: set[str], accepted: frozenset[str] = frozenset()) -> Iterator[Finding]:
     """The reasons against any dataplane of the catalogue, requested or not.
 
-    Args:
-        facts: of the cluster.
-        requested: the dataplanes of the run.
-        accepted: the risks that the user accepts.
+    `accepted`: the risks that the user accepts.
     """
     yield from _overridden(facts)
     if environment.UNREAD not in accepted:
@@ -59,23 +56,21 @@ def _overridden(facts: Facts) -> Iterator[Finding]:
         variable, origin = f"FELIX_{field.upper()}", found.origin
         value = "an unknown value" if found.value is None else found.value
         source = f"sets {variable}={value}" if origin is None else f"takes {variable} from {origin} ({value})"
-        for name in _OF_FIELD[field]:
-            yield skip(
-                name,
-                f"calico-node's environment {source}, which takes precedence over FelixConfiguration.",
-                f"Type `kubectl -n {facts.calico_namespace} set env daemonset/{facts.agent} {variable}-`."
-                if origin is None or not origin.startswith("ConfigMap ")
-                else f"Remove {variable} from it: `kubectl -n {facts.calico_namespace} edit {origin.lower()}`, and "
-                f"`kubectl -n {facts.calico_namespace} rollout restart daemonset/{facts.agent}`.",
-            )
+        yield from skip_all(
+            _OF_FIELD[field],
+            f"calico-node's environment {source}, which takes precedence over FelixConfiguration.",
+            f"Type `kubectl -n {facts.calico_namespace} set env daemonset/{facts.agent} {variable}-`."
+            if origin is None or not origin.startswith("ConfigMap ")
+            else f"Remove {variable} from it: `kubectl -n {facts.calico_namespace} edit {origin.lower()}`, and "
+            f"`kubectl -n {facts.calico_namespace} rollout restart daemonset/{facts.agent}`.",
+        )
     for configuration, fields in facts.narrower.items():
-        for name in sorted({name for field in fields for name in _OF_FIELD[field]}):
-            yield skip(
-                name,
-                f"FelixConfiguration {configuration} sets {', '.join(fields)} for some nodes, which takes precedence "
-                "over the default's.",
-                f"Remove the fields from it: `kubectl edit felixconfiguration {configuration}`.",
-            )
+        yield from skip_all(
+            sorted({name for field in fields for name in _OF_FIELD[field]}),
+            f"FelixConfiguration {configuration} sets {', '.join(fields)} for some nodes, which takes precedence over "
+            "the default's.",
+            f"Remove the fields from it: `kubectl edit felixconfiguration {configuration}`.",
+        )
 
 
 def reason_against(facts: Facts, name: str) -> Finding | None:
@@ -92,15 +87,14 @@ def reason_against(facts: Facts, name: str) -> Finding | None:
 
 def _unread(facts: Facts) -> Iterator[Finding]:
     for source in facts.unread_environment:
-        for name in names():
-            yield skip(
-                name,
-                f"calico-node takes variables from {source}, which these credentials may not read: a FELIX_BPFENABLED "
-                "in it would take precedence over FelixConfiguration.",
-                f"Check them: `kubectl -n {facts.calico_namespace} get {source.lower()} -o yaml`. If none is called "
-                f"FELIX_BPFENABLED, FELIX_BPFEXTERNALSERVICEMODE or FELIX_NFTABLESMODE, set "
-                f"`{environment.ACCEPT}={environment.UNREAD}`.",
-            )
+        yield from skip_all(
+            names(),
+            f"calico-node takes variables from {source}, which these credentials may not read: a FELIX_BPFENABLED in "
+            "it would take precedence over FelixConfiguration.",
+            f"Check them: `kubectl -n {facts.calico_namespace} get {source.lower()} -o yaml`. If none is called "
+            f"FELIX_BPFENABLED, FELIX_BPFEXTERNALSERVICEMODE or FELIX_NFTABLESMODE, set "
+            f"`{environment.ACCEPT}={environment.UNREAD}`.",
+        )
 
 
 def _kernels(facts: Facts, requested: set[str]) -> Iterator[Finding]:
@@ -155,8 +149,7 @@ def _proxy(facts: Facts, requested: set[str]) -> Iterator[Finding]:
         reason = f"kube-proxy takes its mode from {facts.kube_proxy_source}, not from {_PROXY_CONFIG}."
         if f"{facts.kube_proxy_source},".startswith(f"{_PROXY_CONFIG},"):
             reason = f"{facts.kube_proxy_source} contains no configuration of kube-proxy."
-        for name in _NFTABLES:
-            yield skip(name, reason, f"{NO_COMMAND} its mode is switched by that ConfigMap.")
+        yield from skip_all(_NFTABLES, reason, f"{NO_COMMAND} its mode is switched by that ConfigMap.")
 
 
 def _kept_off(facts: Facts) -> Iterator[Finding]:
@@ -164,32 +157,29 @@ def _kept_off(facts: Facts) -> Iterator[Finding]:
     key = kube_proxy.OPERATORS_KEY if facts.install == "operator" and facts.bootstraps else kube_proxy.PARKING_KEY
     nodes = [node.labels for node in facts.nodes]
     if facts.kube_proxy is not None and kube_proxy.stays_off(facts.kube_proxy, key, nodes):
-        for name in _RULES:
-            yield skip(name, f"a node selector other than {key} keeps kube-proxy off every node.", _UNPARK)
+        yield from skip_all(_RULES, f"a node selector other than {key} keeps kube-proxy off every node.", _UNPARK)
 
 
 def _half_by_hand(facts: Facts) -> Iterator[Finding]:
     """The operator is degraded where it bootstraps without eBPF, or beside a ConfigMap of the API server's address."""
     if facts.install == "operator" and facts.bootstrap == "Enabled" and not facts.bootstraps:
-        for name in names():
-            yield skip(
-                name,
-                "the Installation's bpfNetworkBootstrap is Enabled, while its kubeProxyManagement is not, or the "
-                "operator refuses kube-proxy's DaemonSet as another's: half by hand, eBPF can't be switched.",
-                "Set kubeProxyManagement to Enabled too, or neither: `kubectl edit installation default`.",
-            )
+        yield from skip_all(
+            names(),
+            "the Installation's bpfNetworkBootstrap is Enabled, while its kubeProxyManagement is not, or the operator "
+            "refuses kube-proxy's DaemonSet as another's: half by hand, eBPF can't be switched.",
+            "Set kubeProxyManagement to Enabled too, or neither: `kubectl edit installation default`.",
+        )
 
 
 def _without_proxy(facts: Facts) -> Iterator[Finding]:
     if facts.dataplane in EBPF:
-        for name in _RULES:
-            yield skip(name, "there is no DaemonSet kube-system/kube-proxy to handle Services without eBPF.", _INSTALL)
+        reason = "there is no DaemonSet kube-system/kube-proxy to handle Services without eBPF."
+        yield from skip_all(_RULES, reason, _INSTALL)
         return
-    for name in _NFTABLES:
-        yield skip(name, "there is no DaemonSet kube-system/kube-proxy whose mode Calico could follow.", _INSTALL)
-    for name in EBPF:
-        reason = "kube-proxy does not run as DaemonSet kube-system/kube-proxy, so it can't be parked for eBPF."
-        yield skip(name, reason, _INSTALL)
+    reason = "there is no DaemonSet kube-system/kube-proxy whose mode Calico could follow."
+    yield from skip_all(_NFTABLES, reason, _INSTALL)
+    reason = "kube-proxy does not run as DaemonSet kube-system/kube-proxy, so it can't be parked for eBPF."
+    yield from skip_all(EBPF, reason, _INSTALL)
 
 
 def _ipvs(facts: Facts) -> Iterator[Finding]:
@@ -205,8 +195,8 @@ def _ipvs(facts: Facts) -> Iterator[Finding]:
             "Set its mode to iptables: remove proxy-mode=ipvs from kube-proxy-arg in the configuration of k3s or RKE2 "
             "on each node, and restart k3s or RKE2 there."
         )
-    for name in (*_NFTABLES, *(EBPF if facts.ipvs else ())):  # a parked kube-proxy leaves nothing to take over
-        yield skip(name, f"{reason}, from which Calico can't take over.", remedy)
+    taken_over = (*_NFTABLES, *(EBPF if facts.ipvs else ()))  # a parked kube-proxy leaves nothing to take over
+    yield from skip_all(taken_over, f"{reason}, from which Calico can't take over.", remedy)
     for name in _IPTABLES:
         yield skip(
             name,
@@ -221,15 +211,13 @@ def _version(facts: Facts, requested: set[str]) -> Iterator[Finding]:
         yield warn("Calico's version is unknown, so its known faults are not checked.", None)
         return
     if not facts.knows_nftables:
-        for name in _NFTABLES:
-            reason = f"Calico {facts.calico_version} has no nftables dataplane."
-            yield skip(name, reason, f"{NO_COMMAND} upgrade Calico to 3.29 or later.")
+        reason = f"Calico {facts.calico_version} has no nftables dataplane."
+        yield from skip_all(_NFTABLES, reason, f"{NO_COMMAND} upgrade Calico to 3.29 or later.")
     if any(since <= version < fixed for since, fixed in _LEFT_BEHIND) and requested & set(_RULES):
-        for name in EBPF:
-            yield skip(
-                name,
-                f"Calico {facts.calico_version} leaves its connect-time load balancer attached when eBPF is switched "
-                "off, so every later visit would be measured with it (projectcalico/calico issue 9620).",
-                f"{NO_COMMAND} upgrade Calico to 3.28.5, 3.29.5, 3.30.1 or later, or measure eBPF in a run of its own "
-                "and reboot the nodes after it.",
-            )
+        yield from skip_all(
+            EBPF,
+            f"Calico {facts.calico_version} leaves its connect-time load balancer attached when eBPF is switched off, "
+            "so every later visit would be measured with it (projectcalico/calico issue 9620).",
+            f"{NO_COMMAND} upgrade Calico to 3.28.5, 3.29.5, 3.30.1 or later, or measure eBPF in a run of its own and "
+            "reboot the nodes after it.",
+        )

@@ -66,9 +66,7 @@ def load(name: str) -> Implementation:
 def refusal(name: str, those: Iterable[Known]) -> str | None:
     """Why Calico can't be switched to a dataplane of the catalogue, as a sentence; None: it can.
 
-    Args:
-        name: of the dataplane.
-        those: the dataplanes that Calico can be switched to.
+    `those`: the dataplanes that Calico can be switched to.
     """
     entry = BY_NAME.get(name)
     own = next((each for each in those if each.name == name), None)
@@ -78,11 +76,7 @@ def refusal(name: str, those: Iterable[Known]) -> str | None:
         return f"{name} is no dataplane of Calico, which runs on this cluster."
     if (own.entry.bpf, bool(own.entry.direct_return)) != (own.how.bpf, own.how.direct_return):
         return f"the catalogue's entry {name} and its module differ in eBPF or direct return."
-    alike = [
-        o.name
-        for o in those
-        if o is not own and o.traits == own.traits and not (o.how.shows_itself or own.how.shows_itself)
-    ]
+    alike = [o.name for o in those if o is not own and o.traits == own.traits and not (o.how.shows or own.how.shows)]
     if alike:
         return f"{name} and {' and '.join(alike)} have the same traits, so that no sign distinguishes them."
     return None

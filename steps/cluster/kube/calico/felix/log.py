@@ -66,9 +66,8 @@ class FelixLog:
 def read_felix_log(log: bytes, container: str = "") -> FelixLog:
     """Parse a calico-node log, sorted by time. Lines of other programs in the container are ignored.
 
-    Args:
-        log: as the API returns it with timestamps; lines without one are taken to be at Felix's own time, in UTC.
-        container: that wrote it.
+    `log`: as the API returns it with timestamps; lines without one are taken to be at Felix's own time, in UTC.
+    `container`: that wrote it.
     """
     processes: list[FelixProcess] = []
     latest: dict[int, FelixProcess] = {}

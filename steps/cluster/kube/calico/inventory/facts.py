@@ -180,7 +180,7 @@ def read_facts(objects: ClusterObjects) -> Facts:
         dataplane=None if vpp or agent is None else felix_settings.running_dataplane(objects, mode, version),
         nodes=tuple(read_node(found, agent_nodes) for found in objects.nodes),
         vpp=vpp,
-        other_cnis=_other_cnis(objects),
+        other_cnis=tuple(title for name, title in _OTHER_CNIS.items() if objects.daemon_set(name) is not None),
         kube_proxy=objects.kube_proxy,
         kube_proxy_mode=mode,
         kube_proxy_config_key=key,
@@ -242,11 +242,6 @@ def _calico_version(objects: ClusterObjects) -> str | None:
     images = [c.get("image", "") for c in agent_containers(objects.agent)]
     tags = [image.rpartition(":")[2] for image in images if quantity.version(image.rpartition(":")[2])]
     return tags[0] if tags else None
-
-
-def _other_cnis(objects: ClusterObjects) -> tuple[str, ...]:
-    names = {found["metadata"]["name"] for found in objects.daemon_sets}
-    return tuple(title for name, title in _OTHER_CNIS.items() if name in names)
 
 
 def _encapsulation(pools: Iterable[Object]) -> str | None:

@@ -23,10 +23,7 @@ def running_dataplane(
 ) -> str | None:
     """The dataplane that the settings amount to, by its name in the catalogue; None: it is not in the catalogue.
 
-    Args:
-        objects: of the cluster.
-        proxy_mode: kube-proxy's mode.
-        version: Calico's; None: unknown.
+    `version`: Calico's; None: unknown.
     """
     felix = effective_settings(objects)
     spec = (objects.felix_default or {}).get("spec") or {}

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from analysis.errors import Problem
+from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_PROXY
 from steps.cluster.kube.config import text
@@ -37,11 +38,12 @@ def is_configuration(configuration: str) -> bool:
     return text.has(configuration, _KIND)
 
 
-def mode(configuration: str | None) -> str | None:
+def mode(configuration: str) -> str | None:
     """The mode that a configuration sets; None where it is no configuration."""
-    if configuration is None or not is_configuration(configuration):
+    try:
+        return text.get(configuration, _KIND, _MODE) or DEFAULT_MODE
+    except TextError:
         return None
-    return text.get(configuration, _KIND, _MODE) or DEFAULT_MODE
 
 
 def with_mode(configuration: str, wanted: str) -> str:
@@ -86,10 +88,7 @@ def runs_nowhere(daemon_set: Object) -> bool:
 def stays_off(daemon_set: Object, key: str, nodes: Iterable[Mapping[str, str]]) -> bool:
     """Whether it runs nowhere, and would run nowhere either without this key of its node selector.
 
-    Args:
-        daemon_set: kube-proxy's.
-        key: that is removed when kube-proxy is to run again.
-        nodes: the labels of each.
+    `key`: that is removed when kube-proxy is to run again. `nodes`: the labels of each.
     """
     selector: Mapping[str, str] = daemon_set["spec"]["template"]["spec"].get("nodeSelector") or {}
     rest = {name: value for name, value in selector.items() if name != key}
@@ -113,10 +112,10 @@ def selector(daemon_set: Object) -> str:
     return ",".join(parts) or f"k8s-app={KUBE_PROXY}"
 
 
-def written_at(found: Object | None, manager: str) -> datetime | None:
-    """When this field manager last changed the object, by the server's clock; None: never."""
+def written_at(found: Object | None) -> datetime | None:
+    """When this program last changed the object, by the server's clock; None: never."""
     fields = ((found or {}).get("metadata") or {}).get("managedFields") or []
-    times = [entry["time"] for entry in fields if entry.get("manager") == manager and entry.get("time")]
+    times = [entry["time"] for entry in fields if entry.get("manager") == FIELD_MANAGER and entry.get("time")]
     return max(map(datetime.fromisoformat, times), default=None)
 
 

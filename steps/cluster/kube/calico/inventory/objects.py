@@ -9,14 +9,17 @@ from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     CALICO_GROUPS,
     CALICO_SYSTEM,
+    CLUSTER_INFORMATIONS,
     CONFIGMAPS,
     CRD_GROUP,
     DAEMONSETS,
     DEFAULT,
     DEFINITIONS,
     ENDPOINTSLICES,
+    FELIX_CONFIGURATIONS,
     INSTALLATION_DEFINITION,
     INSTALLATIONS,
+    IP_POOLS,
     KUBE_PROXY,
     KUBE_SYSTEM,
     NODES,
@@ -24,9 +27,6 @@ from steps.cluster.kube.api.permissions import (
     SERVICES_ENDPOINT,
     TIGERA_OPERATOR,
     V3_GROUP,
-    cluster_informations,
-    felix_configurations,
-    ip_pools,
 )
 from steps.cluster.kube.calico.dataplanes import further_fields
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
@@ -90,7 +90,7 @@ class ClusterObjects:
 
     def daemon_set(self, name: str, namespace: str | None = None) -> Object | None:
         """The DaemonSet of that name; in any namespace if none is given."""
-        return _daemon_set(self.daemon_sets, name, namespace)
+        return find_daemon_set(self.daemon_sets, name, namespace)
 
     @property
     def kube_proxy(self) -> Object | None:
@@ -161,7 +161,7 @@ def read_objects(client: Client, *, to_switch: bool = False) -> ClusterObjects:
     group = calico_group(client, groups)
     operator = INSTALLATIONS.group in groups
     daemon_sets = tuple(client.list(DAEMONSETS))
-    proxy_set, agent = _daemon_set(daemon_sets, KUBE_PROXY, KUBE_SYSTEM), _agent(daemon_sets)
+    proxy_set, agent = find_daemon_set(daemon_sets, KUBE_PROXY, KUBE_SYSTEM), _agent(daemon_sets)
     proxy_labels = _STATIC_PODS if proxy_set is None else (kube_proxy.selector(proxy_set),)
     config = client.get(CONFIGMAPS, KUBE_PROXY, KUBE_SYSTEM)
     others = _other_config_maps(agent, proxy_set)
@@ -175,9 +175,9 @@ def read_objects(client: Client, *, to_switch: bool = False) -> ClusterObjects:
     return ClusterObjects(
         server_version=client.version(),
         group=group,
-        felix=tuple(client.list(felix_configurations(group))) if group else (),
-        information=client.get(cluster_informations(group), DEFAULT) if group else None,
-        pools=tuple(client.list(ip_pools(group))) if group else (),
+        felix=tuple(client.list(FELIX_CONFIGURATIONS[group])) if group else (),
+        information=client.get(CLUSTER_INFORMATIONS[group], DEFAULT) if group else None,
+        pools=tuple(client.list(IP_POOLS[group])) if group else (),
         installation=client.get(INSTALLATIONS, DEFAULT) if operator else None,
         definition=client.get(DEFINITIONS, INSTALLATION_DEFINITION) if operator else None,
         nodes=tuple(client.list(NODES)),
@@ -206,7 +206,8 @@ def _other_config_maps(agent: Object | None, proxy_set: Object | None) -> set[st
     return names - {KUBE_PROXY, SERVICES_ENDPOINT}
 
 
-def _daemon_set(daemon_sets: Iterable[Object], name: str, namespace: str | None) -> Object | None:
+def find_daemon_set(daemon_sets: Iterable[Object], name: str, namespace: str | None) -> Object | None:
+    """The one of that name among these; in any namespace if none is given."""
     return next(
         (
             found
@@ -235,7 +236,7 @@ def calico_group(client: Client, groups: dict[str, str]) -> str | None:
     """
     served = [group for group in CALICO_GROUPS if group in groups]
     if served == [CRD_GROUP, V3_GROUP]:
-        return CRD_GROUP if client.list(felix_configurations(CRD_GROUP)) else V3_GROUP
+        return CRD_GROUP if client.list(FELIX_CONFIGURATIONS[CRD_GROUP]) else V3_GROUP
     return served[0] if served else None
 
 

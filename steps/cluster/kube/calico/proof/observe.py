@@ -11,7 +11,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS
 from steps.cluster.kube.calico.proof import readiness
 from steps.cluster.kube.calico.proof.observations import read_observations
-from steps.cluster.kube.calico.proof.signs import Observation
+from steps.cluster.kube.calico.proof.readiness import Readiness
 from steps.cluster.kube.calico.proof.switch_cost import cost_signs
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
 from steps.cluster.kube.cni import Surroundings
@@ -59,14 +59,8 @@ def observe(
     An incomplete switch and a permanent fallback are signs that agree with no dataplane. On a node without kube-proxy's
     rules, kube-proxy's pod is deleted, and calico-node's where Felix lost an interface; each is a sign too.
 
-    Args:
-        around: the client, the variables of the environment, and the callbacks.
-        standing: the state of the cluster.
-        measured: the measured nodes.
-        visit: whose dataplane is to be proven.
-        moment: of the visit.
-        whole: the whole time without a restart must have passed, also before the trials.
-        unprobed: nodes without a probe pod, of which Felix's log alone tells.
+    `whole`: the whole time without a restart must have passed, also before the trials. `unprobed`: nodes without a
+    probe pod, of which Felix's log alone tells.
 
     Raises:
         Problem: the nodes can't be observed.
@@ -79,13 +73,11 @@ def observe(
     probe_pods.start(client, places, manifests.image(around.variables))
     stable_s = readiness.STABLE_S if whole or moment == "after" else BEFORE_STABLE_S
 
-    def once() -> tuple[datetime, Sequence[Observation], Sequence[Sign]]:
-        now, observations, found = look()
-        unclear = readiness.unclear_nodes(
-            observations, visit.dataplane, now, nodes=measured, changed_at=standing.changed_at, stable_s=stable_s
-        )
+    def once() -> tuple[Readiness, list[Sign]]:
+        found, signs = look()
+        unclear = found.unclear_nodes()
         if not unclear:
-            return now, observations, found
+            return found, signs
         # what Felix printed when it started is gone; it prints the same of each interface that it sets up
         around.say(
             f"the lines of Felix's start are gone on {' and '.join(unclear)}: starting a pod there to get others"
@@ -97,32 +89,17 @@ def observe(
     def latest() -> dict[str, probe_pods.NodeReport]:
         return probe_pods.latest_reports(client, places)
 
-    def look() -> tuple[datetime, Sequence[Observation], Sequence[Sign]]:
+    def look() -> tuple[Readiness, list[Sign]]:
         now = client.now()
         reports = latest()
         observations = read_observations(client, standing, reports)
+        found = Readiness(observations, visit.dataplane, now, measured, standing.changed_at, stable_s)
         cost = cost_signs(reports, now) if moment == "before" else []
-        return (
-            now,
-            observations,
-            [
-                *readiness.reported_signs(
-                    observations,
-                    visit.dataplane,
-                    now,
-                    nodes=measured,
-                    changed_at=standing.changed_at,
-                    stable_s=stable_s,
-                    moment=moment,
-                    unprobed=unprobed,
-                ),
-                *cost,
-            ],
-        )
+        return found, [*found.signs(moment, unprobed), *cost]
 
     if moment == "before":
-        now, observations, found = once()
-        return [*found, *_restart_agents(around, standing, observations, now)]
+        found, signs = once()
+        return [*signs, *_restart_agents(around, standing, found)]
     poll(
         lambda: all(readiness.is_fresh(report.host, client.now()) for report in latest().values()),
         operator.truth,
@@ -131,30 +108,32 @@ def observe(
         sleep=around.sleep,
     )
     # polled, since it is read from logs and waits for time to pass
-    now, observations, found = poll(
+    found, signs = poll(
         once,
-        lambda result: _is_final(result[2]),
+        lambda result: _is_final(result[1]),
         pause_s=_FIRST_POLL_S,
         longest_pause_s=_AFTER_POLL_S,
         timeout_s=AFTER_S,
         sleep=around.sleep,
-        again=lambda result: around.say(f"waiting: {_waits(result[2])[0]}"),
+        again=lambda result: around.say(f"waiting: {_waits(result[1])[0]}"),
     )
-    return [*found, *_restarts(client, observations, now), *_added_to_steps(around, measured, now)]
+    return [*signs, *_restarts(client, found), *_added_to_steps(around, measured, found.now)]
 
 
-def await_switch(around: Surroundings, standing: ClusterState, measured: Sequence[str]) -> None:
+def await_switch(around: Surroundings, standing: ClusterState, measured: Sequence[str], visit: Visit) -> None:
     """Wait until Felix on each measured node runs what the last switch made, so that new pods are made for it.
 
     Raises:
         Problem: it does not in time; with the reason.
     """
+    if Arm.parse(visit.dataplane).name == AS_IS:
+        return
     places = probe_pods.sites(standing.nodes, measured)
 
     def look() -> list[str]:
         now = around.client.now()
         observations = read_observations(around.client, standing, probe_pods.latest_reports(around.client, places))
-        return readiness.unswitched(observations, now, measured, standing.changed_at)
+        return Readiness(observations, visit.dataplane, now, measured, standing.changed_at, stable_s=0.0).unswitched()
 
     left = poll(look, operator.not_, pause_s=_POLL_S, timeout_s=SWITCH_S, sleep=around.sleep)
     if left:
@@ -169,19 +148,17 @@ def _is_final(found: Sequence[Sign]) -> bool:
     return not _waits(found) or any(sign.looked_at == FOR_GOOD for sign in found)
 
 
-def _restart_agents(
-    around: Surroundings, standing: ClusterState, observations: Sequence[Observation], now: datetime
-) -> list[Sign]:
+def _restart_agents(around: Surroundings, standing: ClusterState, observed: Readiness) -> list[Sign]:
     """Delete kube-proxy's pod on each node without its rules, and calico-node's where Felix lost an interface."""
     facts = standing.facts
     found = []
-    if bare := readiness.nodes_without_rules(observations, now):
+    if bare := readiness.nodes_without_rules(observed.observations, observed.now):
         why = "Services do not answer: kube-proxy has no rules there"
-        found += _delete_pods(around, KUBE_SYSTEM, facts.kube_proxy_labels, bare, why, now)
-    lost = readiness.nodes_with_lost_interfaces(observations)
+        found += _delete_pods(around, KUBE_SYSTEM, facts.kube_proxy_labels, bare, why, observed.now)
+    lost = readiness.nodes_with_lost_interfaces(observed.observations)
     if lost and facts.calico_namespace is not None:
         why = "Felix takes an interface for deleted that exists"
-        found += _delete_pods(around, facts.calico_namespace, facts.agent_labels, lost, why, now)
+        found += _delete_pods(around, facts.calico_namespace, facts.agent_labels, lost, why, observed.now)
     return found
 
 
@@ -203,7 +180,7 @@ def _delete_pods(
     return found
 
 
-def _restarts(client: Client, observations: Sequence[Observation], now: datetime) -> list[Sign]:
+def _restarts(client: Client, observed: Readiness) -> list[Sign]:
     """The restarts of Felix after the trials' pods were created, which void the trials unless the proof came later."""
     created = [
         datetime.fromisoformat(p["metadata"]["creationTimestamp"])
@@ -212,7 +189,7 @@ def _restarts(client: Client, observations: Sequence[Observation], now: datetime
     if not created:
         return []
     found = []
-    for observation in observations:
+    for observation in observed.observations:
         if observation.felix is None or observation.host is None:
             continue
         events = [(at, "Felix started again") for at in observation.felix.starts(min(created))]
@@ -223,7 +200,7 @@ def _restarts(client: Client, observations: Sequence[Observation], now: datetime
                 node=observation.node,
                 looked_at=RESTART,
                 seen=f"{what} after the trials' pods were made",
-                at=at or now,
+                at=at,
                 indicates=(),
             )
             for at, what in events

@@ -63,10 +63,7 @@ class Observation:
 def node_signs(observation: Observation, moment: Moment, now: datetime) -> list[Sign]:
     """The signs of one node, including those that indicate nothing.
 
-    Args:
-        observation: of the node.
-        moment: of the visit.
-        now: the time of signs that have none of their own.
+    `now`: the time of signs that have none of their own.
     """
     found: list[tuple[str, str, datetime, Indicates]] = []
     if observation.felix is not None and observation.current is not None:
@@ -101,7 +98,7 @@ def _felix(process: FelixProcess) -> Iterator[tuple[str, str, datetime, Indicate
     yield from _felix_state(process)
     for each in known():
         others = tuple(name for name in KNOWN if name != each.name)
-        for mark, is_own in each.how.shows(process):
+        for mark, is_own in each.how.shows(process) if each.how.shows is not None else ():
             yield _LOG, mark.text, mark.at, (each.name,) if is_own else others
     for name in ("BPFEnabled", "BPFExternalServiceMode", "NFTablesMode"):
         if value := process.values.get(name):

@@ -65,11 +65,11 @@ Action = Write | Create | Delete | RestartKubeProxy | AwaitRollout
 def command(action: Action, facts: Facts) -> str:
     """The kubectl command equivalent to an action."""
     if isinstance(action, Write):
-        return fields.patch_command(action.ref, fields.merge_patch(action.values))
+        return fields.patch_command(action.ref, action.values)
     if isinstance(action, Create):
         return fields.create_command(action.ref, action.body)
     if isinstance(action, Delete):
-        return fields.delete_command(action.ref)
+        return f"kubectl {action.ref.kubectl.format(verb='delete')}"
     selector = shlex.quote(facts.kube_proxy_labels)
     if isinstance(action, RestartKubeProxy):
         return f"kubectl -n {KUBE_SYSTEM} delete pods -l {selector}"

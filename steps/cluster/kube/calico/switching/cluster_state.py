@@ -6,11 +6,10 @@ from datetime import datetime
 
 from steps.catalogue.options import Settings
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.fields import Field, Ref, Value
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.api.permissions import DEFAULT, felix_configurations
+from steps.cluster.kube.api.permissions import DEFAULT, FELIX_CONFIGURATIONS
 from steps.cluster.kube.calico.compatibility import direct_return
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts, Install, read_facts
@@ -57,7 +56,7 @@ class ClusterState:
     @property
     def kube_proxy_outdated(self) -> bool:
         """Whether kube-proxy has pods older than its configuration."""
-        written = kube_proxy.written_at(self.inventory.kube_proxy_config, FIELD_MANAGER)
+        written = kube_proxy.written_at(self.inventory.kube_proxy_config)
         return bool(kube_proxy.stale_pods(self.inventory.kube_proxy_pods, written))
 
     @property
@@ -69,7 +68,7 @@ class ClusterState:
             self.inventory.kube_proxy if self.facts.watches_kube_proxy else None,
             self.inventory.kube_proxy_config,
         )
-        times = [kube_proxy.written_at(each, FIELD_MANAGER) for each in deciding]
+        times = [kube_proxy.written_at(each) for each in deciding]
         return max((at for at in times if at is not None), default=None)
 
     def lookup(self, refs: Iterable[Ref]) -> dict[Ref, Object | None]:
@@ -104,5 +103,5 @@ def _lookup(found: ClusterObjects, ref: Ref) -> Object | None:
         **{each: found.services_endpoints.get(str(each.namespace)) for each in fields.ENDPOINTS.values()},
     }
     if found.group is not None:
-        known[Ref(felix_configurations(found.group), DEFAULT)] = found.felix_default
+        known[Ref(FELIX_CONFIGURATIONS[found.group], DEFAULT)] = found.felix_default
     return known.get(ref)

@@ -4,26 +4,20 @@ Nothing is awaited on a node that is not ready, or a cluster with one could not 
 """
 
 import contextlib
+import operator
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api import permissions
-from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.errors import TransientError
 from steps.cluster.kube.api.objects import Object, is_ready
-from steps.cluster.kube.api.permissions import (
-    DAEMONSETS,
-    INSTALLATIONS,
-    KUBE_PROXY,
-    KUBE_SYSTEM,
-    PODS,
-)
+from steps.cluster.kube.api.permissions import DAEMONSETS, INSTALLATIONS, KUBE_PROXY, KUBE_SYSTEM, PODS
 from steps.cluster.kube.calico.felix.log import read_felix_log
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
-from steps.cluster.kube.calico.inventory.objects import CALICO_NODE
+from steps.cluster.kube.calico.inventory.objects import CALICO_NODE, find_daemon_set
 from steps.cluster.kube.calico.switching import ready_pods
 from steps.cluster.kube.calico.switching.actions import Condition
 from steps.cluster.kube.calico.switching.fields import PROXY_CONFIG
@@ -85,16 +79,10 @@ class Conditions:
     def configured_at(self) -> datetime | None:
         """When this program last changed kube-proxy's configuration, by the server's clock; None: never."""
         found = self._client.get(PROXY_CONFIG.resource, PROXY_CONFIG.name, PROXY_CONFIG.namespace)
-        return kube_proxy.written_at(found, FIELD_MANAGER)
+        return kube_proxy.written_at(found)
 
     def _await_parking(self) -> None:
-        parked = self._client.until(
-            DAEMONSETS, None, lambda found: any(kube_proxy.runs_nowhere(d) for d in _proxies(found)), ROLLOUT_S
-        )
-        gone = parked and self._client.until(
-            PODS, KUBE_SYSTEM, lambda pods: not ready_pods.present(self._client, pods), ROLLOUT_S, labels=self._labels
-        )
-        if gone is None:
+        if self._await_proxy(kube_proxy.runs_nowhere, operator.not_) is None:
             raise Problem(
                 f"{self._client.where}: kube-proxy still runs {ROLLOUT_S:.0f} s after it was parked: check "
                 f"`kubectl -n {KUBE_SYSTEM} get pods -l {self._labels} -o wide`."
@@ -102,18 +90,9 @@ class Conditions:
 
     def _await_rollout(self) -> None:
         since = self.configured_at()
-        rolled = self._client.until(
-            DAEMONSETS,
-            None,
-            lambda found: any(kube_proxy.is_rolled_out(d, len(ready_pods.away(self._client))) for d in _proxies(found)),
-            ROLLOUT_S,
-        )
-        fresh = rolled and self._client.until(
-            PODS,
-            KUBE_SYSTEM,
-            lambda pods: _all_fresh(ready_pods.present(self._client, pods), since),
-            ROLLOUT_S,
-            labels=self._labels,
+        fresh = self._await_proxy(
+            lambda proxy: kube_proxy.is_rolled_out(proxy, len(ready_pods.away(self._client))),
+            lambda pods: _all_fresh(pods, since),
         )
         if fresh is None:
             raise Problem(
@@ -123,6 +102,21 @@ class Conditions:
         started = max((datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in fresh), default=None)
         if started is not None:
             self._poll(lambda: self._client.now() >= started + timedelta(seconds=_STEADY_S))
+
+    def _await_proxy(
+        self, is_so: Callable[[Object], bool], are_so: Callable[[list[Object]], bool]
+    ) -> list[Object] | None:
+        """Wait for a condition of kube-proxy's DaemonSet, then for one of its pods; None: one is not met in time."""
+
+        def holds(found: list[Object]) -> bool:
+            proxy = find_daemon_set(found, KUBE_PROXY, KUBE_SYSTEM)
+            return proxy is not None and is_so(proxy)
+
+        def hold(pods: list[Object]) -> bool:
+            return are_so(ready_pods.present(self._client, pods))
+
+        rolled = self._client.until(DAEMONSETS, None, holds, ROLLOUT_S)
+        return rolled and self._client.until(PODS, KUBE_SYSTEM, hold, ROLLOUT_S, labels=self._labels)
 
     def _await_ebpf(self) -> None:
         """Wait until Felix runs eBPF on every ready node, or its log does not tell.
@@ -165,16 +159,15 @@ class Conditions:
         """When this program last changed the object by which eBPF is switched; None: never, or it is not recorded."""
         facts = self._facts
         by_operator = facts.install == "operator" or facts.group is None
-        resource = INSTALLATIONS if by_operator else permissions.felix_configurations(str(facts.group))
-        return kube_proxy.written_at(self._client.get(resource, permissions.DEFAULT), FIELD_MANAGER)
+        resource = INSTALLATIONS if by_operator else permissions.FELIX_CONFIGURATIONS[str(facts.group)]
+        return kube_proxy.written_at(self._client.get(resource, permissions.DEFAULT))
 
     def _felix_logs(self, changed: datetime) -> dict[str, bytes]:
         """Felix's log on each ready node from some time before the change, by node."""
         namespace = self._facts.calico_namespace or KUBE_SYSTEM
         found = {}
-        for pod in ready_pods.present(
-            self._client, self._client.list(PODS, namespace, labels=self._facts.agent_labels)
-        ):
+        pods = self._client.list(PODS, namespace, labels=self._facts.agent_labels)
+        for pod in ready_pods.present(self._client, pods):
             name, node = pod["metadata"]["name"], str((pod.get("spec") or {}).get("nodeName"))
             found[node] = b""
             with contextlib.suppress(TransientError):  # the node may have failed a moment ago
@@ -186,10 +179,6 @@ class Conditions:
         poll(is_so, bool, pause_s=_POLL_S, sleep=self._sleep)
 
 
-def _proxies(found: list[Object]) -> list[Object]:
-    return [d for d in found if (d["metadata"]["namespace"], d["metadata"]["name"]) == (KUBE_SYSTEM, KUBE_PROXY)]
-
-
 def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
     running = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     return bool(running) and not kube_proxy.stale_pods(running, since) and all(is_ready(pod) for pod in running)
@@ -198,9 +187,7 @@ def _all_fresh(pods: list[Object], since: datetime | None) -> bool:
 def _has_left_ebpf(log: bytes) -> bool:
     """Whether the last Felix process in this log is not in eBPF mode and has written its dataplane."""
     process = read_felix_log(log).current
-    if process is None or not process.stays:
-        return False
-    return process.in_bpf is False and process.updated_at is not None
+    return process is not None and process.stays and process.in_bpf is False and process.updated_at is not None
 
 
 def _runs_ebpf(log: bytes) -> bool | None:

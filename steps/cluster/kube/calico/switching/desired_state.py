@@ -2,7 +2,6 @@
 
 import contextlib
 
-from steps.catalogue.dataplanes import AS_IS
 from steps.cluster.kube.api.fields import OURS, WHOLE, Field, State, Value, field_differences, read_field
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import SERVICES_ENDPOINT
@@ -10,17 +9,7 @@ from steps.cluster.kube.calico.dataplanes import further_fields, load
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE, Implementation
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
-from steps.cluster.kube.calico.switching.fields import (
-    BOOTSTRAP,
-    DIGEST,
-    LINUX_DATAPLANE,
-    MANAGEMENT,
-    PARKING,
-    digest,
-    is_configuration,
-    runs_ebpf,
-    touchable,
-)
+from steps.cluster.kube.calico.switching import fields
 from steps.cluster.kube.config.text import TextError
 
 
@@ -32,7 +21,7 @@ def target(
     A field that has the wanted effect already is not changed, so a repeated switch changes nothing.
 
     Args:
-        dataplane: of the catalogue, without label; as-is needs no change.
+        dataplane: of the catalogue, without label, and not as-is.
         facts: of the cluster.
         current: the values of the touchable fields.
         original: their values before the run.
@@ -41,21 +30,19 @@ def target(
     Raises:
         Unsupported: there is no implementation of the dataplane for Calico.
     """
-    if dataplane == AS_IS or not touchable(facts):
-        return {}
     how = load(dataplane)
     wanted = _calico(how, facts, current, original)
     for field, value in current.items():
-        if is_configuration(field):
+        if fields.is_configuration(field):
             then = str(original.get(field) or value)
             wanted[field] = _config(str(value), then, nftables=how.nftables)
             if wanted[field] != value:
-                wanted[DIGEST] = digest(field, then) if wanted[field] != then else None
-        elif field == PARKING:
+                wanted[fields.DIGEST] = fields.digest(field, then) if wanted[field] != then else None
+        elif field == fields.PARKING:
             wanted[field] = _parking(facts, original, bpf=how.bpf)
         elif field.path == WHOLE and how.bpf and value is None and api_server is not None:
             wanted[field] = _endpoint_body(api_server)
-    return {field: value for field, value in wanted.items() if current.get(field) != value}
+    return field_differences(current, wanted)
 
 
 def restored(original: State, current: State) -> dict[Field, Value]:
@@ -63,15 +50,15 @@ def restored(original: State, current: State) -> dict[Field, Value]:
     wanted = dict(original)
     for field, value in original.items():
         now = current.get(field)
-        if is_configuration(field):
+        if fields.is_configuration(field):
             with contextlib.suppress(TextError):  # kube-proxy can't start from such a text, so the original replaces it
                 wanted[field] = kube_proxy.restore_mode(str(value), now if isinstance(now, str) else "")
         if field.path[-1:] == (NFTABLES_MODE,) and value is None and now == "Auto":
             wanted[field] = now  # the API server's default for an absent field
         if field.path == WHOLE and (value is not None or not _is_ours(now)):
             wanted[field] = now  # a switch changes no object of others
-    if wanted.get(PARKING) is not None and not runs_ebpf(wanted) and field_differences(current, wanted):
-        wanted[PARKING] = None  # without eBPF and kube-proxy nothing would serve Services
+    if wanted.get(fields.PARKING) is not None and not fields.runs_ebpf(wanted) and field_differences(current, wanted):
+        wanted[fields.PARKING] = None  # without eBPF and kube-proxy nothing would serve Services
     return wanted
 
 
@@ -81,26 +68,21 @@ def _calico(how: Implementation, facts: Facts, current: State, original: State) 
     for field, value in current.items():
         name = field.path[-1] if field.path else ""
         if name == BPF:
-            wanted[field] = _bpf_enabled(value, facts, bpf=bpf)
+            # where an operator installed Calico, this is the operator's own to write, see `order`
+            wanted[field] = value if facts.install == "operator" or bool(value) == bpf else bpf
         elif name == SERVICE_MODE:
             wanted[field] = _service_mode(value, direct_return=how.direct_return)
         elif name == NFTABLES_MODE and facts.knows_nftables:
             wanted[field] = _nftables_mode(value, original.get(field), facts, nftables=how.nftables)
-        elif field == LINUX_DATAPLANE:
+        elif field == fields.LINUX_DATAPLANE:
             wanted[field] = value if (value or "Iptables") == how.linux_dataplane else how.linux_dataplane
         elif name in further_fields():
             wanted[field] = how.felix.get(name, original.get(field))
-        elif field == BOOTSTRAP:
+        elif field == fields.BOOTSTRAP:
             wanted[field] = "Enabled" if bpf else None if value == "Enabled" else value
-        elif field == MANAGEMENT:
+        elif field == fields.MANAGEMENT:
             wanted[field] = "Enabled" if bpf and facts.kube_proxy is not None else value
     return wanted
-
-
-def _bpf_enabled(value: Value, facts: Facts, *, bpf: bool) -> Value:
-    if facts.install == "operator":
-        return value  # the operator's own to write, see `order`
-    return value if bool(value) == bpf else bpf
 
 
 def _service_mode(value: Value, *, direct_return: bool) -> Value:
@@ -137,8 +119,8 @@ def _config(current: str, original: str, *, nftables: bool) -> str:
 def _parking(facts: Facts, original: State, *, bpf: bool) -> Value:
     if not bpf:
         return None
-    runs_beside = runs_ebpf(original) and original.get(PARKING) is None and facts.kube_proxy is not None
-    return original.get(PARKING) if runs_beside else kube_proxy.PARKING_VALUE
+    runs_beside = fields.runs_ebpf(original) and original.get(fields.PARKING) is None and facts.kube_proxy is not None
+    return original.get(fields.PARKING) if runs_beside else kube_proxy.PARKING_VALUE
 
 
 def _is_ours(found: Value) -> bool:

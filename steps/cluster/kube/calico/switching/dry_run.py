@@ -4,7 +4,7 @@ An object may be absent, forbidden to this account, or refused by admission. A s
 kube-proxy parked; a failed dry run changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from analysis import formatting
@@ -19,27 +19,21 @@ from steps.cluster.kube.calico.switching.actions import Action, AwaitRollout, Cr
 from steps.cluster.kube.findings import NO_COMMAND
 
 _ALLOW: Final = "Until that is fixed, leave this dataplane out."
-_CALICO_NODE_MAKES: Final = "FelixConfiguration"
 _OPERATOR: Final = "Check the operator: `kubectl -n tigera-operator get pods`."
 
 
-def refusals(client: Client, facts: Facts, pods: Iterable[Object], plan: list[Action]) -> list[tuple[str, str]]:
+def refusals(client: Client, facts: Facts, pods: Sequence[Object], plan: list[Action]) -> list[tuple[str, str]]:
     """The reasons why actions of a plan would fail, each with a remedy.
 
-    Args:
-        client: of the cluster.
-        facts: of the cluster.
-        pods: kube-proxy's.
-        plan: the actions.
+    `pods`: kube-proxy's.
 
     Raises:
         TransientError: the API can't be reached.
     """
     found: list[tuple[str, str]] = []
-    present = list(pods)
     for action in plan:
         try:
-            found += _refused(client, facts, present, action)
+            found += _refused(client, facts, pods, action)
         except TransientError:
             raise
         except ConflictError:
@@ -50,7 +44,7 @@ def refusals(client: Client, facts: Facts, pods: Iterable[Object], plan: list[Ac
     return list(dict.fromkeys(found))
 
 
-def dry_run_writes(client: Client, facts: Facts, pods: Iterable[Object], plan: list[Action]) -> None:
+def dry_run_writes(client: Client, facts: Facts, pods: Sequence[Object], plan: list[Action]) -> None:
     """Dry-run a plan.
 
     Raises:
@@ -61,7 +55,7 @@ def dry_run_writes(client: Client, facts: Facts, pods: Iterable[Object], plan: l
         raise Unsupported(f"{client.where} was not changed, since the switch would fail half-way: {sentences}")
 
 
-def _refused(client: Client, facts: Facts, pods: list[Object], action: Action) -> list[tuple[str, str]]:
+def _refused(client: Client, facts: Facts, pods: Sequence[Object], action: Action) -> list[tuple[str, str]]:
     if isinstance(action, Write):
         return _unwritable(client, facts, action)
     if isinstance(action, Create):
@@ -92,7 +86,7 @@ def _unwritable(client: Client, facts: Facts, action: Write) -> list[tuple[str, 
 
 
 def _remedy(facts: Facts, ref: Ref) -> str:
-    if ref.resource.kind == _CALICO_NODE_MAKES:
+    if ref.resource.kind == "FelixConfiguration":
         restart = f"kubectl -n {facts.calico_namespace} rollout restart daemonset/{facts.agent}"
         return f"Restart calico-node, which creates it: `{restart}`."
     return f"Create it again, and check with `kubectl {ref.kubectl.format(verb='get')}`."

@@ -24,10 +24,7 @@ from steps.lease import RENEWAL_S
 class ActionExecutor:
     """Executes actions, each with a sentence to the caller, and each only while the lock gives the right to it.
 
-    Args:
-        around: the client, whose changes they are, and how to report and wait.
-        facts: of the cluster.
-        held: the lock when the actions were planned.
+    `held`: the lock when the actions were planned.
     """
 
     def __init__(self, around: Surroundings, facts: Facts, held: HeldLock) -> None:
@@ -37,9 +34,6 @@ class ActionExecutor:
         self._held = held
         self._facts = facts
         self._conditions = Conditions(replace(around, sleep=self._wait), facts)
-        self._labels = facts.kube_proxy_labels
-        self._say = around.say
-        self._sleep = around.sleep
 
     def carry_out(self, plan: list[Action]) -> list[Change]:
         """Execute a plan and return its changes; waiting is none.
@@ -50,11 +44,10 @@ class ActionExecutor:
         """
         changes = []
         for action in plan:
-            self._say(actions.describe_action(action))
+            self._around.say(actions.describe_action(action))
             if self._do(action):
-                changes.append(
-                    Change(what=actions.describe_action(action), command=actions.command(action, self._facts))
-                )
+                command = actions.command(action, self._facts)
+                changes.append(Change(what=actions.describe_action(action), command=command))
         return changes
 
     def _wait(self, seconds: float) -> None:
@@ -105,7 +98,7 @@ class ActionExecutor:
             return True
 
         # a concurrent status update is no conflict: read the object again
-        return through_conflicts(once, self._sleep)
+        return through_conflicts(once, self._around.sleep)
 
     def _create(self, action: Create) -> bool:
         metadata = action.body.get("metadata", {})
@@ -122,7 +115,8 @@ class ActionExecutor:
             return False
         self._conditions.pass_second_of(since)
         self._require_right()
-        old = kube_proxy.stale_pods(self._client.list(PODS, KUBE_SYSTEM, labels=self._labels), since)
+        pods = self._client.list(PODS, KUBE_SYSTEM, labels=self._facts.kube_proxy_labels)
+        old = kube_proxy.stale_pods(pods, since)
         for pod in old:
             self._client.delete(PODS, pod["metadata"]["name"], KUBE_SYSTEM, uid=pod["metadata"]["uid"])
         return bool(old)

@@ -14,12 +14,12 @@ from steps.cluster.kube.api.permissions import (
     CONFIGMAPS,
     DAEMONSETS,
     DEFAULT,
+    FELIX_CONFIGURATIONS,
     INSTALLATIONS,
     KUBE_PROXY,
     KUBE_SYSTEM,
     SERVICES_ENDPOINT,
     TIGERA_OPERATOR,
-    felix_configurations,
 )
 from steps.cluster.kube.calico.dataplanes import further_fields
 from steps.cluster.kube.calico.implementation import BPF, NFTABLES_MODE, SERVICE_MODE
@@ -79,10 +79,7 @@ def touchable(facts: Facts) -> tuple[Field, ...]:
 def restorable(facts: Facts, install: Install, config_key: str | None) -> tuple[Field, ...]:
     """Every field that a restore of this cluster may set.
 
-    Args:
-        facts: of the cluster, as when the snapshot was taken.
-        install: how Calico is installed.
-        config_key: of kube-proxy's configuration in its ConfigMap.
+    `facts`: as when the snapshot was taken. `config_key`: of kube-proxy's configuration in its ConfigMap.
     """
     return _fields(facts, install, config_key, bootstraps=facts.bootstraps and install == "operator")
 
@@ -100,7 +97,7 @@ def bootstrapped(facts: Facts, install: Install, refs: Collection[Ref]) -> bool:
 def _fields(facts: Facts, install: Install, config_key: str | None, *, bootstraps: bool) -> tuple[Field, ...]:
     if facts.group is None:
         return ()
-    felix = Ref(felix_configurations(facts.group), DEFAULT)
+    felix = Ref(FELIX_CONFIGURATIONS[facts.group], DEFAULT)
     config = (Field(PROXY_CONFIG, ("data", config_key)), DIGEST) if config_key else ()
     names = _BESIDE_THE_OPERATOR if install == "operator" else SWITCHED
     found = (*(Field(felix, ("spec", name)) for name in names), *config)
@@ -111,7 +108,7 @@ def _fields(facts: Facts, install: Install, config_key: str | None, *, bootstrap
 
 def written_fields() -> tuple[Field, ...]:
     """Every field that a switch of any cluster sets in objects that exist, but for the texts of ConfigMaps."""
-    felix = (Ref(felix_configurations(group), DEFAULT) for group in CALICO_GROUPS)
+    felix = (Ref(FELIX_CONFIGURATIONS[group], DEFAULT) for group in CALICO_GROUPS)
     return (
         PARKING,
         LINUX_DATAPLANE,

@@ -7,13 +7,13 @@ from typing import Final, Self
 
 from analysis.errors import Problem
 from steps.cluster.kube.api import permissions
-from steps.cluster.kube.api.encoding import FIELD_MANAGER
 from steps.cluster.kube.api.fields import read_field
 from steps.cluster.kube.api.objects import Object, is_ready
 from steps.cluster.kube.api.permissions import DAEMONSETS, INSTALLATIONS, KUBE_SYSTEM, PODS, TIGERA_STATUSES
 from steps.cluster.kube.calico.implementation import BPF
 from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.calico.inventory.facts import Facts
+from steps.cluster.kube.calico.inventory.objects import find_daemon_set
 from steps.cluster.kube.calico.switching import ready_pods
 from steps.cluster.kube.calico.switching.fields import LINUX_DATAPLANE
 from steps.cluster.kube.cni import Surroundings
@@ -114,11 +114,7 @@ class OperatorReaction:
         Raises:
             Problem: it has not in time.
         """
-
-        def read() -> tuple[bool, str]:
-            return self._has_reacted() and self._is_rolled_out(), ""
-
-        replaced, _message, waited_s = self._await(read)
+        replaced, _message, waited_s = self._await(lambda: (self._has_reacted() and self._is_rolled_out(), ""))
         if not replaced:
             raise Problem(
                 f"{self._client.where}: the operator has not replaced {self._facts.agent} on every node after "
@@ -143,9 +139,7 @@ class OperatorReaction:
 
     def _agent(self) -> Object | None:
         """calico-node's DaemonSet."""
-        where = (self._facts.calico_namespace, self._facts.agent)
-        found = self._client.list(DAEMONSETS)
-        return next((d for d in found if (d["metadata"]["namespace"], d["metadata"]["name"]) == where), None)
+        return find_daemon_set(self._client.list(DAEMONSETS), self._facts.agent, self._facts.calico_namespace)
 
     def _away(self) -> str:
         """The nodes that it waits for in vain, as clauses; empty: none."""
@@ -157,7 +151,7 @@ class OperatorReaction:
         return seen and self._had_time_to_react(installation)
 
     def _had_time_to_react(self, installation: Object | None) -> bool:
-        changed = kube_proxy.written_at(installation, FIELD_MANAGER)
+        changed = kube_proxy.written_at(installation)
         return changed is None or self._client.now() >= changed + timedelta(seconds=REACTS_S)
 
     def _is_rolled_out(self) -> bool:
@@ -169,7 +163,7 @@ class OperatorReaction:
         """Whether a node is not ready, for which the operator waits, and Felix is configured as it will be then."""
         if not ready_pods.away(self._client) or self._facts.group is None:
             return False
-        felix = self._client.get(permissions.felix_configurations(self._facts.group), permissions.DEFAULT)
+        felix = self._client.get(permissions.FELIX_CONFIGURATIONS[self._facts.group], permissions.DEFAULT)
         wanted = read_field(installation or {}, LINUX_DATAPLANE.path) == "BPF"
         pods = self._client.list(PODS, self._facts.calico_namespace or KUBE_SYSTEM, labels=self._facts.agent_labels)
         return bool(read_field(felix or {}, ("spec", BPF))) == wanted and all(

@@ -41,12 +41,8 @@ _ON_EBPF: Final = AwaitRollout("Felix on eBPF")
 def order(current: State, wanted: State, facts: Facts, *, outdated: bool, final: bool = False) -> list[Action]:
     """The actions that lead from one state to another; none where they are equal.
 
-    Args:
-        current: the values of the touchable fields.
-        wanted: the values that some of them should have.
-        facts: of the cluster.
-        outdated: kube-proxy has pods older than its configuration: an earlier switch was interrupted.
-        final: nothing follows, so kube-proxy's rollout is awaited even where an earlier call started it.
+    `outdated`: kube-proxy has pods older than its configuration: an earlier switch was interrupted. `final`: nothing
+    follows, so kube-proxy's rollout is awaited even where an earlier call started it.
     """
     changes = fields.field_differences(current, wanted)
     actions = _to_ebpf if runs_ebpf({**current, **changes}) else _to_rules

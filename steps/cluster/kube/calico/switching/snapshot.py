@@ -13,18 +13,8 @@ from steps.cluster.kube.api.fields import Field, Ref, State, Value
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, SERVICES_ENDPOINT, STATE
 from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.calico.switching import fields
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState
-from steps.cluster.kube.calico.switching.fields import (
-    DIGEST,
-    PROXY,
-    PROXY_CONFIG,
-    digest,
-    is_configuration,
-    may_have,
-    restorable,
-    shown,
-    state,
-)
 from steps.cluster.kube.config.text import TextError
 from steps.cluster.kube.ownership import snapshot
 
@@ -53,22 +43,22 @@ def original_fields(standing: ClusterState, taken: Object) -> dict[Field, Value]
     """
     objects = snapshot.snapshot_objects(taken)
     standing = standing.as_taken(objects)
-    fields = _snapshot_fields(standing, taken, objects)
+    changed = _snapshot_fields(standing, taken, objects)
     now = standing.lookup(objects)
-    original, current = state(objects, fields), state(now, fields)
+    original, current = fields.state(objects, changed), fields.state(now, changed)
     for field, value in original.items():
-        if is_configuration(field):
+        if fields.is_configuration(field):
             _check_configuration(field, value, current)
-        elif field != DIGEST and value != current[field] and not may_have(field, value):
-            raise _refusal(f"sets {field} to {shown(value)}, which no switch could have found there")
-    return {field: value if field != DIGEST else None for field, value in original.items()}
+        elif field != fields.DIGEST and value != current[field] and not fields.may_have(field, value):
+            raise _refusal(f"sets {field} to {fields.shown(value)}, which no switch could have found there")
+    return {field: value if field != fields.DIGEST else None for field, value in original.items()}
 
 
 def _snapshot_fields(standing: ClusterState, taken: Object, objects: dict[Ref, Object | None]) -> tuple[Field, ...]:
     facts = standing.facts
     key, key_then = facts.kube_proxy_config_key, taken.get("kube_proxy_config_key")
-    fields = restorable(facts, standing.install, key or key_then)
-    permitted = dict.fromkeys((*(field.ref for field in fields), *((PROXY_CONFIG,) if facts.group else ())))
+    changed = fields.restorable(facts, standing.install, key or key_then)
+    permitted = dict.fromkeys((*(field.ref for field in changed), *((fields.PROXY_CONFIG,) if facts.group else ())))
     for ref in objects:
         if ref not in permitted:
             raise _refusal(f"has {ref} ({ref.resource.api_version}), which no switch changes on this cluster")
@@ -79,24 +69,24 @@ def _snapshot_fields(standing: ClusterState, taken: Object, objects: dict[Ref, O
                 f"it again, and repeat the restore; if it was removed for good, restore by hand what the snapshot "
                 f"names (`{LOCK_COMMAND}`), and delete the snapshot: `{_GIVE_UP}`."
             )
-    if PROXY_CONFIG in objects and key is not None and key_then not in {None, key}:
-        raise _refusal(f"names key {key_then} of {PROXY_CONFIG}, and kube-proxy starts from key {key}")
-    if PROXY_CONFIG in objects and key is None and key_then is None:
-        raise Problem(_unreadable(f"{PROXY_CONFIG} has no configuration of kube-proxy"))
-    optional = {PROXY_CONFIG} if key_then is None or key is None else set()
-    optional |= set() if facts.kube_proxy is not None and kube_proxy.is_parked(facts.kube_proxy) else {PROXY}
+    if fields.PROXY_CONFIG in objects and key is not None and key_then not in {None, key}:
+        raise _refusal(f"names key {key_then} of {fields.PROXY_CONFIG}, and kube-proxy starts from key {key}")
+    if fields.PROXY_CONFIG in objects and key is None and key_then is None:
+        raise Problem(_unreadable(f"{fields.PROXY_CONFIG} has no configuration of kube-proxy"))
+    optional = {fields.PROXY_CONFIG} if key_then is None or key is None else set()
+    optional |= set() if facts.kube_proxy is not None and kube_proxy.is_parked(facts.kube_proxy) else {fields.PROXY}
     lacking = [str(ref) for ref in permitted if ref not in {*objects, *optional}]
     if lacking and (objects or facts.install is not None):
         raise _refusal(f"lacks {', '.join(lacking)}, which a switch changes on this cluster")
-    return tuple(field for field in fields if field.ref in objects)
+    return tuple(field for field in changed if field.ref in objects)
 
 
 def _check_configuration(field: Field, value: Value, current: State) -> None:
     """Whether the text is known to be the original by its digest, or else its mode alone can be restored."""
     now = current[field]
-    if isinstance(value, str) and current[DIGEST] == digest(field, value):
+    if isinstance(value, str) and current[fields.DIGEST] == fields.digest(field, value):
         return
-    if not isinstance(value, str) or (value != now and not may_have(field, value)):
+    if not isinstance(value, str) or (value != now and not fields.may_have(field, value)):
         raise _refusal(f"has no configuration of kube-proxy with a known mode as {field}")
     try:
         kube_proxy.restore_mode(value, now if isinstance(now, str) else "")

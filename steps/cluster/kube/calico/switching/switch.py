@@ -27,10 +27,7 @@ Preparation = Callable[[ClusterState, tuple[str, ...]], None]
 def plan_switch(standing: ClusterState, dataplane: str, original: Object | None) -> list[Action]:
     """The actions that lead to a dataplane.
 
-    Args:
-        standing: of the cluster.
-        dataplane: of the catalogue; as-is is the one from before the run.
-        original: the snapshot from before the run, if there is one.
+    `dataplane`: as-is is the one from before the run. `original`: the snapshot from before the run, if there is one.
 
     Raises:
         Unsupported: this cluster can't be switched to it, or a value from before could not be put back.
@@ -57,11 +54,8 @@ def configure(around: Surroundings, dataplane: str, before: Preparation, visit: 
 
     A dataplane that an earlier visit of the run found unavailable is refused.
 
-    Args:
-        around: the client, the lock's owner, and the chosen nodes.
-        dataplane: of the catalogue, without label.
-        before: called between taking the lock and the first change, with the state and the measured nodes.
-        visit: of the run, to be noted in the lock; None: not part of a visit.
+    `before`: called between taking the lock and the first change, with the state and the measured nodes. `visit`: of
+    the run, to be noted in the lock; None: not part of a visit.
 
     Raises:
         Unsupported: another owner holds the lock, the cluster can't be switched to the dataplane, or a write would
