@@ -40,7 +40,7 @@ from analysis.stats.change_points.night_noise import (
 )
 from analysis.stats.change_points.partition import LEAST, settle
 from analysis.stats.change_points.step_search import OLDER_ERROR, RECENT, Cut, KeptNights, search
-from analysis.stats.estimates.intervals import POWER, smallest_effect, t_quantile
+from analysis.stats.estimates.intervals import smallest_effect, t_quantile
 
 LONGEST_SUSPICION: Final = 4
 _LEAST_TO_SUSPECT: Final = 4
@@ -243,5 +243,5 @@ def _detectable_effect(nights: KeptNights, variance: float, freedom: float, coun
         middle = (low + high) / 2
         low, high = (middle, high) if scan.one_cut_p(math.exp(middle), rates) < level else (low, middle)
     error = math.sqrt(variance * float(nights.mean_variances[3] + nights.mean_variances[count]))
-    size = smallest_effect(error, freedom, math.exp(low), POWER)
+    size = smallest_effect(error, freedom, math.exp(low))
     return size if math.isfinite(size) else None

@@ -45,8 +45,8 @@ _SHARE_VARIANCE: Final = 0.2
 _MEDIAN_VARIANCE: Final = math.pi / 2
 """The variance of a median of many, by that of their mean."""
 
-_GAUSSIAN: Final = 1.4826
-"""From a median absolute deviation to a standard deviation."""
+GAUSSIAN: Final = 1.4826
+"""From a median absolute deviation of a normal distribution to its standard deviation."""
 
 _INDEPENDENT_SHARE: Final = 0.67
 """The series of a run share nights and a baseline: so many of them count as independent."""
@@ -63,7 +63,7 @@ def middle(values: Values) -> float:
 def scale(values: Sequence[float] | Values, correlation: float = 0.0, floor: float = FLOOR) -> float:
     """The standard deviation of a night about its level, from two nights or more."""
     differences = np.abs(np.diff(np.asarray(values, dtype=float)))
-    return max(_GAUSSIAN * middle(differences) / math.sqrt(2 * (1 - correlation)), floor)
+    return max(GAUSSIAN * middle(differences) / math.sqrt(2 * (1 - correlation)), floor)
 
 
 def correlations(series: Sequence[Values], groups: Sequence[Hashable], standard_errors: float = 0.0) -> list[float]:
@@ -116,7 +116,7 @@ def _correlation(share: float) -> float:
 
 
 def _trimmed_square(distances: Values) -> float:
-    bound = max(_TRIM * _GAUSSIAN * middle(distances), FLOOR)
+    bound = max(_TRIM * GAUSSIAN * middle(distances), FLOOR)
     return float(np.mean(distances[distances <= bound] ** 2))
 
 

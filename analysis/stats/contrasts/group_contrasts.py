@@ -19,18 +19,16 @@ together, with the shares of a run's own verdicts (`verdicts.judgement`).
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Final
-
-from scipy import special
 
 from analysis.domain import MARGIN_RATIO, Cell
 from analysis.flags import NO_DOUBT
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.contrasts.contrast import Basis, Contrast
-from analysis.stats.contrasts.sides import ALONE, Nights, Side, mean
+from analysis.stats.contrasts.sides import ALONE, Nights, Side
 from analysis.stats.estimates import moderation
-from analysis.stats.estimates.differences import ENOUGH
-from analysis.stats.estimates.intervals import as_share
+from analysis.stats.estimates.intervals import ENOUGH, as_share, standard_errors, two_sided_p
 from analysis.stats.estimates.margins import is_within
 from analysis.stats.estimates.moderation import Estimate, Key
 from analysis.stats.path_metric import path_metric_fields
@@ -220,14 +218,14 @@ def _by_history(sides: Sequence[Side], key: Key, by_visits: Estimate | None) -> 
     error = math.sqrt(square)
     if by_visits is not None and by_visits.standard_error > error:
         error, freedom = by_visits.standard_error, min(freedom, by_visits.degrees_of_freedom)
-    return Estimate(mean(means[1]) - mean(means[0]), error, freedom, square * rounds, rounds)
+    return Estimate(fmean(means[1]) - fmean(means[0]), error, freedom, square * rounds, rounds)
 
 
 def _judge(draft: Contrast, estimate: Estimate, level: float) -> Contrast:
     shown = as_share if draft.scale == "ratio" else float
-    limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2)) * estimate.standard_error
+    limit = standard_errors(level, estimate.degrees_of_freedom) * estimate.standard_error
     low, high = shown(estimate.mean - limit), shown(estimate.mean + limit)
-    p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
+    p = two_sided_p(estimate.mean / estimate.standard_error, estimate.degrees_of_freedom)
     within = is_within(low, high, draft.margin_ratio, draft.scale)
     verdict: Verdict = "higher" if low > 0 else "lower" if high < 0 else "same" if within else "undecided"
     adjusted = min(1.0, p * FAMILY_ERROR / level)

@@ -10,6 +10,7 @@ import duckdb
 
 from analysis import formatting
 from analysis.stats import run
+from analysis.stats.change_points.night_noise import GAUSSIAN
 from analysis.stats.estimates.intervals import as_share
 
 OFF_RATIO: Final = 0.1
@@ -18,9 +19,6 @@ OFF_RATIO: Final = 0.1
 _OFF_SPREADS: Final = 5.0
 """Nor is one within so many standard deviations of all visits. In simulations of normal noise, with and without drift
 between rounds, this repeats 0.1 to 0.7 % of good visits, and finds nearly all that lose 20 % where the noise is 2 %."""
-
-_MEDIAN_DEVIATION: Final = 1.4826
-"""A standard deviation, by the median of the absolute deviations of a normal distribution."""
 
 _FEWEST_OTHERS: Final = 2
 _FEWEST_VISITS: Final = 4
@@ -56,7 +54,7 @@ def visits_off(references: Sequence[VisitReference]) -> dict[int, str]:
     if not others:
         return {}
     deviations = {visit: known[visit][1] - usual for visit, usual in others.items()}
-    spread = _MEDIAN_DEVIATION * statistics.median(abs(deviation) for deviation in deviations.values())
+    spread = GAUSSIAN * statistics.median(abs(deviation) for deviation in deviations.values())
     found = {}
     for visit, deviation in deviations.items():
         if abs(deviation) > _OFF_SPREADS * spread and abs(as_share(deviation)) > OFF_RATIO:

@@ -8,12 +8,11 @@ more than Dunnett's procedure (JASA 50, 1955) allows for.
 """
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
-
-from scipy import special
 
 from analysis import formatting
 from analysis.domain import FIRST_LOOK, MARGIN_RATIO, Cell
@@ -22,6 +21,7 @@ from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates import moderation, sequential
 from analysis.stats.estimates.differences import Block, Differences, Values, differences
 from analysis.stats.estimates.estimation import estimate_all
+from analysis.stats.estimates.intervals import standard_errors, two_sided_p
 from analysis.stats.estimates.margins import is_within
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Comparison, Verdict
@@ -239,9 +239,8 @@ def mean_of(metric: ComparedMetric, values: Values) -> float | None:
     """The mean over visits: geometric on a ratio scale, as the comparison is, unless a value is zero."""
     if not values:
         return None
-    if metric.scale == "ratio" and min(values.values()) > 0:
-        return math.exp(math.fsum(map(math.log, values.values())) / len(values))
-    return math.fsum(values.values()) / len(values)
+    is_geometric = metric.scale == "ratio" and min(values.values()) > 0
+    return (statistics.geometric_mean if is_geometric else statistics.fmean)(values.values())
 
 
 def _estimates(
@@ -294,13 +293,13 @@ def error_shares(
 
 def interval_of(found: Differences, estimate: moderation.Estimate, level: float) -> tuple[float, float, float]:
     """A difference and its interval at this two-sided level, as a reader sees them."""
-    limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2))
+    limit = standard_errors(level, estimate.degrees_of_freedom)
     return found.interval(estimate.mean, limit * estimate.standard_error, limit)
 
 
 def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
     change, low, high = interval_of(found, estimate, level)
-    p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
+    p = two_sided_p(estimate.mean / estimate.standard_error, estimate.degrees_of_freedom)
     p_adjusted = min(1.0, p * FAMILY_ERROR / level)
     if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be computed
         p_adjusted = max(p_adjusted, FAMILY_ERROR)
