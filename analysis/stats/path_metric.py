@@ -47,8 +47,10 @@ class PathMetric:
         """A change with its interval: `+72 % [65, 80]`."""
         return f"{formatting.percent(change)}{self.points} {formatting.interval(low, high)}"
 
-    def transition_text(self, before: float, after: float) -> str:
-        """Two values in one unit: `3.02 → 5.21 Gbit/s`."""
+    def transition_text(self, before: float, after: float, against: str | None = None) -> str:
+        """Two values in one unit: `3.02 → 5.21 Gbit/s`; or two differences to a baseline: `+41 % → +18 %`."""
+        if against is not None:
+            return f"{formatting.percent(before)} → {formatting.percent(after)}{self.points}"
         return formatting.transition(before, after, shown_unit(self.unit, self.scale))
 
 

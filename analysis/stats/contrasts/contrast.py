@@ -79,9 +79,7 @@ class Contrast(PathMetric):
         """The two figures: `3.02 → 5.21 Gbit/s`, or `+41 % → +18 %` to the baseline."""
         if self.a is None or self.b is None:
             return ""
-        if self.against is None:
-            return self.transition_text(self.a, self.b)
-        return f"{formatting.percent(self.a)} → {formatting.percent(self.b)}{self.points}"
+        return self.transition_text(self.a, self.b, self.against)
 
     @property
     def estimate(self) -> str:

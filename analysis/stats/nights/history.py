@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -127,13 +127,12 @@ def nightly_series(con: duckdb.DuckDBPyConnection, about: StoredRun, nights: lis
             doubtful = {night: flagged.get((night, metric.kind, cell), set()) for night in nights}
             against = baseline if relative else None
             sides = {arm.name, baseline} if relative else {arm.name}
-            values = tuple(_night(row, flagged=bool(doubtful[row["run_id"]] & sides)) for row in rows)
+            values = tuple(
+                Night(r["run_id"], r["started_at"], r["value"], r["error"], flagged=bool(doubtful[r["run_id"]] & sides))
+                for r in rows
+            )
             series.append(Series(metric, cell, about.path(cell, metric.title), arm.name, against, values))
     return series
-
-
-def _night(row: Mapping[str, Any], *, flagged: bool) -> Night:
-    return Night(row["run_id"], row["started_at"], row["value"], row["error"], flagged)
 
 
 def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, Cell], set[str]]:
@@ -194,10 +193,9 @@ def _limit(about: StoredRun) -> float:
 
 
 def _with_provenance(
-    con: duckdb.DuckDBPyConnection, found: Iterable[LevelChange], nights: list[str]
-) -> Iterable[LevelChange]:
+    con: duckdb.DuckDBPyConnection, found: Sequence[LevelChange], nights: list[str]
+) -> Iterator[LevelChange]:
     """Each change with the other differences to the comparable night before, such as a new kernel."""
-    found = list(found)
     began = {change.run_id for change in found}
     wanted = began | {nights[nights.index(night) - 1] for night in began}
     rows = run.query_rows(
@@ -206,10 +204,10 @@ def _with_provenance(
     known = {row["run_id"]: json.loads(row["provenance"] or "{}") for row in rows}
     for change in found:
         before = known.get(nights[nights.index(change.run_id) - 1], {})
-        yield replace(change, beside=tuple(provenance_differences(before, known.get(change.run_id, {}))))
+        yield replace(change, beside=tuple(changed_provenance(before, known.get(change.run_id, {}))))
 
 
-def provenance_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def changed_provenance(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """The differences between two nights' provenance, at most a few: `kernel 6.18.5 → 6.18.6`."""
     differing = []
     for name in [name for name in before if name in after and before[name] != after[name]]:

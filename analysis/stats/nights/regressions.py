@@ -117,9 +117,7 @@ class LevelChange(PathMetric):
     @property
     def figures(self) -> str:
         """The two levels: `9.80 → 8.60 Gbit/s`, or `+62 % → +43 %` to the baseline."""
-        if self.against is None:
-            return self.transition_text(self.before, self.after)
-        return f"{formatting.percent(self.before)} → {formatting.percent(self.after)}{self.points}"
+        return self.transition_text(self.before, self.after, self.against)
 
     @property
     def _mark(self) -> str:

@@ -9,6 +9,7 @@ another for a map.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -165,13 +166,7 @@ class _Draft:
 
 
 def find_curves(about: StoredRun, figures: Sequence[Figures], plan: Plan) -> tuple[Curve, ...]:
-    """The curves of a run, in the order of metrics, paths and dataplanes; none where it has one scale.
-
-    Args:
-        about: the run.
-        figures: one entry a metric.
-        plan: of the run.
-    """
+    """The curves of a run, in the order of metrics, paths and dataplanes; none where it has one scale."""
     drafts: list[_Draft] = []
     estimates: list[dict[moderation.Key, moderation.Estimate]] = []
     order = order_of_rounds(figures, plan.runs) if plan.looks else None
@@ -182,10 +177,7 @@ def find_curves(about: StoredRun, figures: Sequence[Figures], plan: Plan) -> tup
             drafts += own
             estimates += [known] * len(own)
     levels = _levels(drafts)
-    return tuple(
-        _judged(draft, known, levels[draft.metric.has_first_curve], plan)
-        for draft, known in zip(drafts, estimates, strict=True)
-    )
+    return tuple(_judged(draft, known, levels, plan) for draft, known in zip(drafts, estimates, strict=True))
 
 
 def _sweeps(cells: Iterable[Cell]) -> Iterator[_Sweep]:
@@ -273,23 +265,18 @@ def _estimates(
 
 def _levels(drafts: Sequence[_Draft]) -> dict[bool, float]:
     """The error of an interval by whether its metric leads (Bonferroni between the two groups, Sidak inside)."""
-    counts = {
-        leads: sum(len(draft.found) for draft in drafts if draft.metric.has_first_curve == leads)
-        for leads in (True, False)
-    }
-    weights = {leads: _LEADING_WEIGHT if leads else 1.0 for leads, count in counts.items() if count}
-    return {
-        leads: -math.expm1(math.log1p(-FAMILY_ERROR * weights.get(leads, 0.0) / (sum(weights.values()) or 1.0)) / count)
-        if count
-        else FAMILY_ERROR
-        for leads, count in counts.items()
-    }
+    counts = Counter(draft.metric.has_first_curve for draft in drafts for _ in draft.found)
+    weights = {leads: _LEADING_WEIGHT if leads else 1.0 for leads in counts}
+    shares = {leads: FAMILY_ERROR * weight / sum(weights.values()) for leads, weight in weights.items()}
+    return {leads: -math.expm1(math.log1p(-shares[leads]) / count) for leads, count in counts.items()}
 
 
-def _judged(draft: _Draft, known: Mapping[moderation.Key, moderation.Estimate], error: float, plan: Plan) -> Curve:
+def _judged(
+    draft: _Draft, known: Mapping[moderation.Key, moderation.Estimate], levels: Mapping[bool, float], plan: Plan
+) -> Curve:
     points = list(draft.curve.values)
     for place, found in draft.found.items():
-        level = plan.level_after(error, points[place].visits)
+        level = plan.level_after(levels[draft.metric.has_first_curve], points[place].visits)
         change, low, high = interval_of(found, known[draft.key(place)], level)
         points[place] = replace(points[place], change=change, low=low, high=high)
     return replace(draft.curve, values=tuple(points))

@@ -124,14 +124,6 @@ class Family:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The comparisons of a run, in the order of metrics, paths and dataplanes; and their families, the quoted first."""
-
-    comparisons: tuple[Comparison, ...] = ()
-    families: tuple[Family, ...] = ()
-
-
 class FamilyMember(Protocol):
     """An interval that shares an error with others. `measured`: whether both sides have a value at all."""
 
@@ -162,13 +154,13 @@ class _Draft:
         return c.cell, (c.baseline, c.dataplane)
 
 
-def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Plan) -> Judgement:
-    """Compare all dataplanes of a run with each other by all metrics.
+def compare_run(
+    figures: Sequence[Figures], dataplanes: Sequence[str], plan: Plan
+) -> tuple[tuple[Comparison, ...], tuple[Family, ...]]:
+    """Compare all dataplanes of a run, the baseline first, with each other by all metrics.
 
-    Args:
-        figures: one entry a metric.
-        dataplanes: in the run's order, the baseline first.
-        plan: of the run.
+    Returns:
+        The comparisons in the order of metrics, paths and dataplanes; and their families, the quoted first.
     """
     drafts: list[_Draft] = []
     estimates: list[moderation.Estimate | None] = []
@@ -187,7 +179,7 @@ def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Pla
             continue
         level = plan.level_after(error[draft.metric.family, draft.group], draft.comparison.rounds)
         judged.append(_judge(draft.comparison, draft.found, estimate, level))
-    return Judgement(tuple(judged), families)
+    return tuple(judged), families
 
 
 def order_of_rounds(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
@@ -227,8 +219,7 @@ def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator
                 else:
                     found = differences(metric, one, two, (baseline, other))
                 if isinstance(found, str):
-                    draft, none = replace(draft, reason=found), None
-                    yield _Draft(metric, draft, none, not missing)
+                    yield _Draft(metric, replace(draft, reason=found), None, measured=not missing)
                 else:
                     baseline_value, value = found.means
                     draft = replace(draft, baseline_value=baseline_value, value=value)
@@ -248,9 +239,9 @@ def _estimates(
 ) -> dict[moderation.Key, moderation.Estimate]:
     estimates: dict[moderation.Key, moderation.Estimate] = {}
     for against_baseline in (True, False):
-        own = [d for d in drafts if d.found is not None and d.comparison.against_baseline == against_baseline]
-        found: dict[moderation.Key, Differences] = {d.key: d.found for d in own if d.found is not None}
-        earlier = [_night(figures, night, [draft.key for draft in own]) for night in figures.earlier]
+        own = {d.key: d.found for d in drafts if d.found and d.comparison.against_baseline == against_baseline}
+        found: dict[moderation.Key, Differences] = dict(own.items())
+        earlier = [_night(figures, night, own) for night in figures.earlier]
         estimates |= estimate_all(found, earlier, figures.metric.resolution, order)
     return estimates
 
