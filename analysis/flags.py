@@ -271,12 +271,7 @@ NO_DOUBT: Final = FlagEffect()
 
 
 def flag_effect(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -> FlagEffect:
-    """The effect of flags on a figure of this kind.
-
-    Args:
-        of_trials: each set of flags, and how many trials have exactly these.
-        kind: of the figure.
-    """
+    """The effect on a figure of this kind of trials of which so many each have exactly these flags."""
     found = NO_DOUBT
     for flags, count in of_trials:
         out, marked = is_voided(flags, kind), is_marked(flags, kind)

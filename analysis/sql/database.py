@@ -178,10 +178,7 @@ def questions() -> list[Question]:
 def answer_question(con: Connection, name: str, **parameters: object) -> pa.Table:
     """The answer to one of the questions.
 
-    Args:
-        con: from `connect`.
-        name: the question's.
-        parameters: its parameters; one that is left out means any, but `run_id`: the last run of each environment.
+    A parameter that is left out means any, but `run_id`: the last run of each environment.
 
     Raises:
         BadInput: there is no such question, or it has no such parameter.

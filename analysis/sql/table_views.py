@@ -38,10 +38,10 @@ _PARSED: Final[dict[str, duckdb.Statement]] = {}
 def create(
     con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, tables: Iterable[str], *, often: bool
 ) -> None:
-    """Create the tables and views of the runs that count, and the table `left_out` of the others.
+    """Create the tables and views of the runs that count in an empty database, and the table `left_out` of the others.
 
     Args:
-        con: an empty database.
+        con: the database.
         store: where the files are.
         inventory: the runs, and the files to read for them.
         tables: those of visits, trials and samples that were checked; there is no view of another.
@@ -84,13 +84,7 @@ def _create_runs(con: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
 
 
 def verdicts_in(con: duckdb.DuckDBPyConnection, rows: pa.Table, version: int) -> Iterator[tuple[str, str | None]]:
-    """The runs in rows of `runs/`, each with its verdict as the current version has it.
-
-    Args:
-        con: any database.
-        rows: the rows.
-        version: of the rows; at most the current one.
-    """
+    """The runs in rows of `runs/` of this version, each with its verdict as this program has it, by any database."""
     con.register("rows_with_verdicts", rows)
     shaped = _shaped(con, "runs", [_runs_of(con, "rows_with_verdicts", version)])
     found = rows_of(con, f"select run_id, verdict from ({shaped})")

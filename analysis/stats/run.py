@@ -97,11 +97,9 @@ class StoredRun:
         return None
 
     def path(self, cell: Cell, title: str = "") -> str:
-        """The name of a cell's path: topology, the variant unless `title` names it, direction and scale if needed.
+        """The name of a cell's path: topology, variant, direction and scale if needed.
 
-        Args:
-            cell: the cell.
-            title: of the metric that is shown beside the path.
+        The variant is left out where `title`, that of the metric shown beside the path, names it.
         """
         path, scale = self.unscaled_path(cell, title), scales.describe(cell.scale, self.factors)
         return f"{path}, {scale}" if scale else path
@@ -192,12 +190,7 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
 
 
 def load_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]]) -> list[StoredRun]:
-    """Stored runs, of which all visits and trials are read at once.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        rows: the runs' rows of `runs`.
-    """
+    """Stored runs by their rows of `runs`; all of their visits and trials are read at once."""
     runs = [row["run_id"] for row in rows]
     visited: dict[str, list[str]] = {}
     for row in query_rows(con, _VISITED, runs=runs):

@@ -145,12 +145,7 @@ def _pack(
 ) -> int:
     """Pack those of these runs whose files are sound and can be joined; returns how many they are.
 
-    Args:
-        files: the store's.
-        stock: its rows.
-        entries: the runs to pack.
-        joined: those of their files whose rows go into new ones.
-        extent: what of their files is checked before.
+    `joined`: those of their files whose rows go into new ones. `extent`: what of their files is checked before.
     """
     checked = audit(files, entries, extent)
     bad = checked.faults.keys() | checked.gone
@@ -249,13 +244,9 @@ def _delete_replaced(files: ObjectStorage, children: Collection[str]) -> None:
 def _row_groups(
     files: ObjectStorage, runs_of: Mapping[str, Sequence[str]], schemas: Mapping[str, pa.Schema], least_rows: int
 ) -> Iterator[pa.Table]:
-    """The rows of these runs in groups, all with one schema: files may differ by a column.
+    """The rows of these runs in groups of so many rows or more, all with one schema: files may differ by a column.
 
-    Args:
-        files: the store's.
-        runs_of: the files to read, and of each the runs whose rows are wanted; a packed file has others as well.
-        schemas: of these files.
-        least_rows: of a group but the last.
+    `runs_of`: the files to read, and of each the runs whose rows are wanted; a packed file has others as well.
     """
     schema = pa.unify_schemas([schemas[name] for name in runs_of], **PROMOTE)
     waiting: list[pa.Table] = [schema.empty_table()]

@@ -44,13 +44,10 @@ class Store:
     """Results in a folder or an S3 bucket."""
 
     def __init__(self, url: str) -> None:
-        """Parse the address; no file is opened yet.
-
-        Args:
-            url: a path, `file://...`, or `s3://bucket/prefix` (credentials and endpoint from the AWS_* variables).
+        """Parse the address, as `urls.parse_url` takes it; no file is opened yet.
 
         Raises:
-            BadInput: it is none of these.
+            BadInput: it is no such address.
         """
         self.files = ObjectStorage(url)
         self._undecodable: dict[str, str] = {}
@@ -187,15 +184,9 @@ class Store:
                 )
 
     def write_report(self, run_id: str, files: Mapping[str, str], *, latest: bool) -> str:
-        """Write the files of a run's report.
+        """Write the files of a run's report, by name, the report first; returns the address of the report.
 
-        Args:
-            run_id: the run.
-            files: the name and the text of each, the report first.
-            latest: also put them at the root, where those of the latest run are.
-
-        Returns:
-            The address of the run's own report.
+        `latest`: also put them at the root, where those of the latest run are.
 
         Raises:
             BadInput: the run's id can't be part of a file name.
@@ -234,8 +225,7 @@ class Store:
     def leave_out_undecodable(self) -> bool:
         """Decode all files of visits, trials and samples; those that can't be are left out by this object from now on.
 
-        Returns:
-            Whether there are any that were not left out before.
+        Returns whether there are any that were not left out before.
 
         Raises:
             Unsupported: the store can't be read.

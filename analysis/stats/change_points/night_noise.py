@@ -70,12 +70,7 @@ def correlations(series: Sequence[Values], groups: Sequence[Hashable], standard_
     """The correlation of consecutive nights of each series, 0 to 0.9; 0 where a group has only short series.
 
     As of an autoregressive process of the first order, whose differences to the next night are small against those over
-    two and three nights.
-
-    Args:
-        series: their values.
-        groups: series of one group are compared.
-        standard_errors: so many are added, for a bound.
+    two and three nights. For a bound so many standard errors are added.
     """
     shares = {place: _near_share(one) for place, one in enumerate(series) if len(one) >= _ENOUGH_TO_CORRELATE}
     known: dict[Hashable, list[int]] = {}

@@ -29,13 +29,7 @@ def rates(inside: Values, outside: Values) -> Values:
 
 
 def one_cut_p(p: float, rate: Values, sides: int = 2) -> float:
-    """The p-value of the largest statistic over all cuts with these rates, from its own p-value.
-
-    Args:
-        p: of the statistic, of so many sides.
-        rate: at each position that was searched.
-        sides: 2, or 1 for a search in one direction.
-    """
+    """The p-value of the largest statistic over all cuts with these rates, from its own p-value of one or two sides."""
     if p >= _NO_TAIL:
         return 1.0
     if p < _LEAST_P:
@@ -47,10 +41,7 @@ def one_cut_p(p: float, rate: Values, sides: int = 2) -> float:
 def two_cuts_p(p: float, rate: Values, counts: Values) -> float:
     """As `one_cut_p`, two-sided, for a part between two cuts.
 
-    Args:
-        p: of the statistic.
-        rate: for each length of the part.
-        counts: in how many places a part of each length was tried.
+    `rate`: for each length of the part, which was tried in so many places (`counts`).
     """
     if p >= _NO_TAIL:
         return 1.0

@@ -130,14 +130,9 @@ def contrasted_figures(
     cells: Sequence[Cell],
     compared: Compared,
 ) -> list[Contrasted]:
-    """The figures of all metrics that both sides may have.
+    """The figures of all metrics that both sides, A and B, may have in these cells.
 
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        sides: A and B.
-        names: the name in A of each dataplane that is compared, the baseline first -> its name in B.
-        cells: those that are compared.
-        compared: what the options mean for it.
+    `names`: the name in A of each dataplane that is compared, the baseline first -> its name in B.
     """
     to_a = ({name: name for name in names}, {own: name for name, own in names.items()})
     scatters = [_scatter(con, side, names, known, compared) for side, known in zip(sides, to_a, strict=True)]

@@ -141,14 +141,7 @@ def _estimates(
     *,
     shared: bool,
 ) -> dict[Key, tuple[Estimate, Basis]]:
-    """The estimates of the contrasts of one reading that have one.
-
-    Args:
-        metric: whose they are.
-        sides: A and B.
-        keys: of the reading.
-        shared: whether the variances of the others tell of each one's.
-    """
+    """The estimates of the contrasts of one reading that have one; `shared`: by the variances of the others, too."""
     there = [key for key in keys if all(key in side.values for side in sides)]
     by_visits = _by_visits(metric, sides, there, shared=shared)
     groups = {key: (sides[0].means(key), sides[1].means(key)) for key in there if _nights(sides, key) > len(sides)}

@@ -77,10 +77,10 @@ def list_runs(con: duckdb.DuckDBPyConnection) -> list[ListedRun]:
 
 
 def select(text: str, listed: Sequence[ListedRun]) -> tuple[str, ...]:
-    """The ids of the runs that a text names, the earliest first.
+    """The ids of the runs that a text names as `GRAMMAR` says, the earliest first.
 
     Args:
-        text: as `GRAMMAR` says.
+        text: the text.
         listed: the runs of the store, the latest first.
 
     Raises:

@@ -104,11 +104,7 @@ def estimate_groups(
 ) -> dict[Key, Estimate]:
     """The estimates of a metric's differences between two groups of independent values, with moderated variances.
 
-    The variance is that inside the groups, taken to be the same in both.
-
-    Args:
-        groups: the values of both, of which at least one has two or more.
-        resolution: as in `estimate_differences`.
+    At least one group has two values or more. The variance is that inside the groups, taken to be the same in both.
     """
     own = {key: group_estimate(*values, resolution) for key, values in groups.items()}
     if len(own) < 2:  # noqa: PLR2004 - there is no other

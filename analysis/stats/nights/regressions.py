@@ -138,11 +138,9 @@ class FoundChanges:
 
 
 def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> FoundChanges:
-    """The changes of all series of a run.
+    """The changes of all series of a run, each with the run's own night as its last.
 
-    Args:
-        series: each with the run's own night as its last.
-        limit_ratio: how much worse is a regression, as a share; for metrics in points, as so many points.
+    `limit_ratio`: how much worse is a regression, as a share; for metrics in points, as so many points.
     """
     if not series:
         return FoundChanges((), None)
@@ -169,9 +167,7 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
 def baseline_changes(changes: Sequence[LevelChange], dataplanes: Sequence[str]) -> tuple[str, ...]:
     """A sentence for each night since which all other dataplanes differ alike from the baseline.
 
-    Args:
-        changes: of a run.
-        dataplanes: all that the run compares with its baseline; fewer than two give no sentence.
+    `dataplanes`: all that the run compares with its baseline; fewer than two give no sentence.
     """
     if len(dataplanes) < ALL_OTHERS:
         return ()

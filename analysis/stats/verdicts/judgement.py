@@ -143,6 +143,7 @@ class _Draft:
     comparison: Comparison
     found: Differences | None
     measured: bool
+    estimate: moderation.Estimate | None = None
 
     @property
     def group(self) -> tuple[bool, bool]:
@@ -163,23 +164,14 @@ def compare_run(
         The comparisons in the order of metrics, paths and dataplanes; and their families, the quoted first.
     """
     drafts: list[_Draft] = []
-    estimates: list[moderation.Estimate | None] = []
     order = order_of_rounds(figures, plan.runs) if plan.looks else None
     for one in figures:
         own = list(_drafts(one, dataplanes, plan))
         known = _estimates(one, own, order)
-        drafts += own
-        estimates += [known.get(draft.key) for draft in own]
+        drafts += [replace(draft, estimate=known.get(draft.key)) for draft in own]
     error, families = error_shares(drafts)
-    families = tuple(replace(family, error=plan.error) for family in families)
-    judged = []
-    for draft, estimate in zip(drafts, estimates, strict=True):
-        if draft.found is None or estimate is None:
-            judged.append(draft.comparison)
-            continue
-        level = plan.level_after(error[draft.metric.family, draft.group], draft.comparison.rounds)
-        judged.append(_judge(draft.comparison, draft.found, estimate, level))
-    return tuple(judged), families
+    judged = tuple(_judged(draft, error, plan) for draft in drafts)
+    return judged, tuple(replace(family, error=plan.error) for family in families)
 
 
 def order_of_rounds(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
@@ -288,16 +280,20 @@ def interval_of(found: Differences, estimate: moderation.Estimate, level: float)
     return found.interval(estimate.mean, limit * estimate.standard_error, limit)
 
 
-def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
+def _judged(draft: _Draft, error: Mapping[tuple[str, tuple[bool, bool]], float], plan: Plan) -> Comparison:
+    found, estimate, comparison = draft.found, draft.estimate, draft.comparison
+    if found is None or estimate is None:
+        return comparison
+    level = plan.level_after(error[draft.metric.family, draft.group], comparison.rounds)
     change, low, high = interval_of(found, estimate, level)
     p = two_sided_p(estimate.mean / estimate.standard_error, estimate.degrees_of_freedom)
     p_adjusted = min(1.0, p * FAMILY_ERROR / level)
     if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be computed
         p_adjusted = max(p_adjusted, FAMILY_ERROR)
-    within = is_within(low, high, draft.margin_ratio, draft.scale)
+    within = is_within(low, high, comparison.margin_ratio, comparison.scale)
     verdict: Verdict = "same" if within else "undecided"
     if low > 0 or high < 0:
         verdict = "higher" if low > 0 else "lower"
     return replace(
-        draft, verdict=verdict, within_margin=within, change=change, low=low, high=high, p_adjusted=p_adjusted
+        comparison, verdict=verdict, within_margin=within, change=change, low=low, high=high, p_adjusted=p_adjusted
     )

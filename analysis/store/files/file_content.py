@@ -53,11 +53,7 @@ class Footer:
 
 
 def footer_length(end: bytes, size: int) -> int:
-    """The length of a file's footer in bytes, without its last eight.
-
-    Args:
-        end: the last eight bytes of the file.
-        size: of the file, in bytes.
+    """The length of a footer in bytes, without its last eight, by these (`end`) of a file of so many bytes.
 
     Raises:
         ContentError: the file does not end as a Parquet file does.
@@ -79,11 +75,7 @@ def footer_of(content: bytes) -> Footer:
 
 
 def read_footer(footer: bytes, size: int) -> Footer:
-    """Parse a footer.
-
-    Args:
-        footer: its bytes, with the last eight.
-        size: of the whole file, in bytes.
+    """Parse a footer, with its last eight bytes, of a file of so many bytes.
 
     Raises:
         ContentError: it is invalid, or is of a file of another length.
@@ -111,11 +103,7 @@ def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> No
 
 
 def check_amount(metadata: pq.FileMetaData, size: int) -> int:
-    """Check that a file does not have far more in it than its size explains.
-
-    Args:
-        metadata: of its footer.
-        size: in bytes.
+    """Check that a file of so many bytes does not have far more in it than its size explains.
 
     Returns:
         The decompressed bytes of all columns; no row has more.
@@ -162,14 +150,9 @@ def _runs(group: pq.RowGroupMetaData) -> tuple[str, str] | None:
 
 
 def check_schema(schema: pa.Schema, table: str, version: int) -> None:
-    """Check that a file has the columns that name its rows, and none of another type than in the schema.
+    """Check that a file has the columns that name the rows of its table, and none of another type than in the schema.
 
     A missing column was added later and reads as null; a newer program of the same version wrote an unknown one.
-
-    Args:
-        schema: the file's.
-        table: the table that it belongs to.
-        version: the schema version of its rows.
 
     Raises:
         ContentError: a column is missing, or has another type.

@@ -182,10 +182,7 @@ def readable_runs(
 ) -> tuple[Runs, list[tuple[str, DamagedFileError]]]:
     """Those of these files of `runs/` that can be used, each with its name, and what is wrong with the others.
 
-    Args:
-        files: the store's.
-        names: the files.
-        without: a column that is not kept.
+    `without`: a column that is not kept.
 
     Raises:
         FileNotFoundError: one is gone.

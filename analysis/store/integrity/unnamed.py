@@ -31,15 +31,10 @@ def list_runs(files: ObjectStorage) -> list[str]:
 
 
 def runs_without_row(files: ObjectStorage, stock: Inventory, listed: Sequence[str]) -> list[LeftOut]:
-    """The runs that have files, but no row.
+    """The runs that have files, but no row in the inventory that comes from these files of `runs/`.
 
     A writer writes a run's files before its row. So in a folder the check holds the lock; where there is none, only
     files count that are an hour old.
-
-    Args:
-        files: the store's.
-        stock: the inventory by the rows.
-        listed: the files of `runs/` from which the inventory comes.
     """
     half_named = _half_named(stock)
     if not half_named and not unreferenced_files(files, stock):

@@ -15,9 +15,7 @@ TEMPORARY: Final = ".tmp"
 def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     """A stream whose content replaces a file at the end of the block; after an error the file is as it was.
 
-    Args:
-        path: the file; missing folders are made.
-        durable: whether it must outlast a loss of power, and not only a kill.
+    Missing folders are made. `durable`: it outlasts a loss of power, and not only a kill.
 
     Raises:
         OSError: it can't be written.

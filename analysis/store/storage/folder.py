@@ -111,11 +111,9 @@ class Folder:
 
     @contextlib.contextmanager
     def open_folder(self, name: str = "", *, create: bool = False) -> Iterator[int]:
-        """A descriptor of a folder, for `dir_fd`, closed at the end of the block.
+        """A descriptor of a folder, for `dir_fd`, closed at the end of the block; of the root if the name is empty.
 
-        Args:
-            name: of the folder; empty: the root.
-            create: whether to make missing folders, and the root.
+        `create`: missing folders are made, and the root.
         """
         with contextlib.ExitStack() as stack:
             with self._acting():

@@ -58,9 +58,7 @@ _IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
 def error_reason(error: OSError, path: str | None = None) -> str:
     """A clause: why, and what to do about it; the system's own message for an unknown error.
 
-    Args:
-        error: what went wrong.
-        path: of the file on this machine; None in a bucket.
+    `path`: of the file on this machine; None in a bucket.
     """
     if isinstance(error, LinkError):
         return f"{error.filename} in it is a symbolic link, which is not followed; put the folder or file itself there"

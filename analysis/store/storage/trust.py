@@ -82,12 +82,9 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
 
 
 def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> Fault | None:
-    """The first part of a path, links in it resolved, that a user who is not trusted controls; None: there is none.
+    """The first part of a folder's path, links in it resolved, that a user who is not trusted controls, if any.
 
-    Args:
-        path: of a folder.
-        trusted: the users who may control it.
-        create: whether to make missing parts; else the path ends before the first.
+    `create`: missing parts are made; else the path ends before the first.
 
     Raises:
         OSError: a part is there and no folder, can't be read, or there are too many links.
