@@ -41,7 +41,10 @@ from analysis.store.storage.object_storage import ObjectStorage
 
 
 class Store:
-    """Results in a folder or an S3 bucket."""
+    """Results in a folder or an S3 bucket.
+
+    Every method raises Unsupported, with a sentence, where the store can't be read or written.
+    """
 
     def __init__(self, url: str) -> None:
         """Parse the address, as `urls.parse_url` takes it; no file is opened yet.
@@ -62,24 +65,17 @@ class Store:
         return self.files.address(name)
 
     def check_writable(self, *, dry: bool = False) -> None:
-        """Check that results can be written, before anything is measured; `dry` does so without a change.
-
-        Raises:
-            Unsupported: they can't, and why.
-        """
+        """Check that results can be written, before anything is measured; `dry` does so without a change."""
         self.files.check_writable(dry=dry)
 
     def write(self, run_id: str, rows: Mapping[str, Sequence[Row]]) -> None:
         """Write the rows of a run, in place of what the store has of it. Writing twice is writing once.
 
-        Args:
-            run_id: the run.
-            rows: for each table its rows; a table that is left out has none, but `runs` must have its one row.
+        A table that is left out has no rows, but `runs` must have its one row.
 
         Raises:
             BadInput: a row does not fit the schema.
             Problem: the store has a run of this id that another workflow measured.
-            Unsupported: the store can't be written.
         """
         if unknown := sorted(set(rows) - set(TABLES)):
             raise BadInput(f"there is no table {unknown[0]!r}; the tables are {', '.join(TABLES)}")
@@ -91,7 +87,6 @@ class Store:
         Raises:
             BadInput: the run's id can't be part of a file name.
             Problem: the store has a run of this id that another workflow measured.
-            Unsupported: the store can't be written.
         """
         check_run_id(run_id)
         children = {}
@@ -108,7 +103,7 @@ class Store:
 
         Raises:
             BadInput: the store has no such run.
-            Unsupported: the run is left out, or the store can't be written.
+            Unsupported: the run is left out.
         """
         with self.files.lock():
             stock = take_inventory(self.files, Extent(ALWAYS, ALWAYS, run_id), one_run(run_id))
@@ -190,7 +185,6 @@ class Store:
 
         Raises:
             BadInput: the run's id can't be part of a file name.
-            Unsupported: the store can't be written.
         """
         check_run_id(run_id)
         for folder in (f"reports/{run_id}/", *([""] if latest else [])):
@@ -215,9 +209,6 @@ class Store:
             tables: those of which files are opened at all.
             choice: the runs of which files are opened.
             verdicts: whether the rows have the verdicts.
-
-        Raises:
-            Unsupported: the store can't be read.
         """
         extent = Extent(frozenset(tables), frozenset(digested), run_id, verdicts)
         return take_inventory(self.files, extent, choice, self._undecodable)
@@ -226,9 +217,6 @@ class Store:
         """Decode all files of visits, trials and samples; those that can't be are left out by this object from now on.
 
         Returns whether there are any that were not left out before.
-
-        Raises:
-            Unsupported: the store can't be read.
         """
         found = undecodable(self.files, {child for entry in self.inventory().counting for child in entry.children})
         self._undecodable |= found
