@@ -24,7 +24,6 @@ _PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
 _TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
 """What Python can have. A time outside of it, stored by mistake, is null: it must not end an analysis of other runs."""
 
-
 MOST_KEPT_ROWS: Final = 10_000
 """So many trials take some 15 MB of memory."""
 
@@ -58,7 +57,8 @@ def create(
             for version, rows in _stored(con, store, table, inventory.parts[table])
         ]
         rows = _shaped(con, table, stored)
-        if not (often and _rows(inventory.parts[table]) <= MOST_KEPT_ROWS and _is_kept(con, table, rows)):
+        is_small = sum(part.checked.rows for part in inventory.parts[table]) <= MOST_KEPT_ROWS
+        if not (often and is_small and _is_kept(con, table, rows)):
             execute(con, f"create view {table} with (defer_binding) as {rows}")
     for statement in view_statements.statements():
         execute(con, _parsed(con, statement))
@@ -153,7 +153,7 @@ def _stored(
 def _add_alike(groups: list[list[StoredFile]], part: StoredFile) -> None:
     """Put a file into the group of those with the same columns, so that DuckDB need not open each to learn them."""
     for group in groups:
-        if group[0].version == part.version and _schema(group[0]) == _schema(part):
+        if group[0].version == part.version and group[0].checked.schema == part.checked.schema:
             group.append(part)
             return
     groups.append([part])
@@ -166,14 +166,6 @@ def _is_kept(con: duckdb.DuckDBPyConnection, table: str, rows: str) -> bool:
     except duckdb.Error:
         return False
     return True
-
-
-def _rows(parts: Iterable[StoredFile]) -> int:
-    return sum(part.checked.rows for part in parts if part.checked)
-
-
-def _schema(part: StoredFile) -> pa.Schema | None:
-    return part.checked.schema if part.checked else None
 
 
 def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int, parts: list[StoredFile]) -> str:
@@ -191,7 +183,7 @@ def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int
     parquet = pyarrow.dataset.ParquetFileFormat()
     fragments = [
         parquet.make_fragment(path, files.filesystem)
-        if part.checked is None or part.checked.content is None
+        if part.checked.content is None
         else parquet.make_fragment(pa.py_buffer(part.checked.content))
         for part, path in zip(parts, paths, strict=True)
     ]

@@ -94,10 +94,7 @@ def _loose(stock: Inventory, keep_loose: int, local: bool) -> list[RunEntry]:  #
         (entry for entry in stock.counting if not is_packed(entry.name)),
         key=lambda entry: entry.written_at,
     )
-    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
-    environments = _environments(stock)
-    for entry in _rested(found[: max(0, len(found) - keep_loose)], local):
-        kinds[entry.version, environments[entry.run_id]].append(entry)
+    kinds = _by_kind(stock, _rested(found[: max(0, len(found) - keep_loose)], local))
     return [entry for entries in kinds.values() if len(entries) > 1 for entry in entries]
 
 
@@ -107,17 +104,19 @@ def _rested(entries: Iterable[RunEntry], local: bool) -> list[RunEntry]:  # noqa
     return [entry for entry in entries if local or entry.written_at < before]
 
 
-def _environments(stock: Inventory) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+def _by_kind(stock: Inventory, entries: Iterable[RunEntry]) -> dict[Kind, list[RunEntry]]:
+    environments: dict[str, str | None] = {}
     for rows in stock.runs.values():
         names = rows["environment"].to_pylist() if "environment" in rows.column_names else [None] * rows.num_rows
-        found.update(zip(rows["run_id"].to_pylist(), names, strict=True))
-    return found
+        environments.update(zip(rows["run_id"].to_pylist(), names, strict=True))
+    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
+    for entry in entries:
+        kinds[entry.version, environments[entry.run_id]].append(entry)
+    return kinds
 
 
 def _mergeable(stock: Inventory, merge_at: int, local: bool) -> list[list[RunEntry]]:  # noqa: FBT001 - files.local
     """The entries of packs that are to be merged: enough of like size and kind."""
-    environments = _environments(stock)
     entries_of: dict[str, list[RunEntry]] = defaultdict(list)
     for entry in stock.counting:
         if is_packed(entry.name):
@@ -125,8 +124,7 @@ def _mergeable(stock: Inventory, merge_at: int, local: bool) -> list[list[RunEnt
     alike: dict[tuple[int, frozenset[Kind]], list[str]] = defaultdict(list)
     for name, entries in sorted(entries_of.items()):
         if len(_rested(entries, local)) == len(entries):
-            kinds = frozenset((entry.version, environments[entry.run_id]) for entry in entries)
-            alike[int(log(len(entries), MERGE_AT)), kinds].append(name)
+            alike[int(log(len(entries), MERGE_AT)), frozenset(_by_kind(stock, entries))].append(name)
     return [[e for name in names for e in entries_of[name]] for names in alike.values() if len(names) >= merge_at]
 
 
@@ -150,13 +148,9 @@ def _pack(
     checked = audit(files, entries, extent)
     bad = checked.faults.keys() | checked.gone
     schemas = {name: one.schema for name, one in checked.sound.items()}
-    environments = _environments(stock)
-    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
-    for entry in sorted(entries, key=lambda entry: entry.run_id):
-        if bad.isdisjoint(entry.children):
-            kinds[entry.version, environments[entry.run_id]].append(entry)
+    sound = sorted((entry for entry in entries if bad.isdisjoint(entry.children)), key=lambda entry: entry.run_id)
     packed: list[RunEntry] = []
-    for (version, _), found in kinds.items():
+    for (version, _), found in _by_kind(stock, sound).items():
         write = partial(_write_pack, files, version, joined=joined, schemas=schemas)
         # a FileNotFoundError: another process packed or rewrote one of them; the next write tries again
         with contextlib.suppress(FileNotFoundError):

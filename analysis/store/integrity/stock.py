@@ -90,7 +90,7 @@ def _checked(
         sound |= checked.sound
         if not checked.faults and not checked.gone:
             names = {child for entry in chosen for child in entry.children}
-            return stock.narrowed({name: one for name, one in sound.items() if name in names})
+            return stock.reading({name: one for name, one in sound.items() if name in names})
         done |= chosen  # without those at fault, the choice may be another
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from analysis.store.storage import urls
-from analysis.store.storage.folder import MOST_FILES, Allowance, Entry, TooLargeError, check_parts, copy_bounded
+from analysis.store.storage.copying import MOST_FILES, Allowance, TooLargeError
+from analysis.store.storage.folder import Entry, check_parts
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -115,6 +116,5 @@ class Bucket:
         return True
 
     def _copy(self, name: str, destination: Path, allowance: Allowance) -> None:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with self.reading(name) as incoming, destination.open("wb") as out:
-            copy_bounded(incoming, out, allowance)
+        with self.reading(name) as incoming:
+            allowance.copy(incoming, destination)
