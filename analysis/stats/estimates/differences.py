@@ -14,9 +14,6 @@ from analysis import formatting
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates.intervals import ENOUGH, as_share
 
-Scale = Literal["logarithm", "share", "points"]
-"""Of differences: of logarithms; where a value is zero, of values as a share of the baseline's mean; of points."""
-
 Block = tuple[str, int]
 """A run and a round."""
 
@@ -26,9 +23,12 @@ Values = Mapping[Block, float]
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The values of two dataplanes in the rounds in which both were measured, which are `blocks`."""
+    """The values of two dataplanes in the rounds in which both were measured, which are `blocks`.
 
-    scale: Scale
+    `scale`: of logarithms; where a value is zero, of values as a share of the baseline's mean; of points.
+    """
+
+    scale: Literal["logarithm", "share", "points"]
     blocks: tuple[Block, ...]
     baseline: tuple[float, ...]
     other: tuple[float, ...]

@@ -73,9 +73,7 @@ class Plan:
 
     def level_after(self, error: float, rounds: int) -> float:
         """The level of an interval that may miss the truth in so many runs, in a run that has so many rounds so far."""
-        if self.most_rounds is None or not self.looks:
-            return error
-        return sequential.level_after(error, rounds, self.most_rounds)
+        return error if self.most_rounds is None else sequential.level_after(error, rounds, self.most_rounds)
 
 
 @dataclass(frozen=True, slots=True)

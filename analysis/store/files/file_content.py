@@ -37,14 +37,7 @@ MOST_VALUES_PER_BYTE: Final = 2**12
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """A file's footer.
-
-    Attributes:
-        schema: of the file.
-        rows: how many it has.
-        first_run: the lower bound of the column run_id; None: unknown.
-        last_run: its upper bound.
-    """
+    """A file's footer. `first_run`, `last_run`: the bounds of the column run_id; None: unknown."""
 
     schema: pa.Schema
     rows: int
@@ -97,11 +90,6 @@ def read_footer(footer: bytes, size: int) -> Footer:
         raise ContentError("is damaged: its footer is invalid") from error
 
 
-def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> None:
-    if size != _end_of_data(metadata) + footer_bytes:
-        raise ContentError("is damaged: its length does not match its footer")
-
-
 def check_amount(metadata: pq.FileMetaData, size: int) -> int:
     """Check that a file of so many bytes does not have far more in it than its size explains.
 
@@ -126,16 +114,16 @@ def check_amount(metadata: pq.FileMetaData, size: int) -> int:
     return int(decompressed)
 
 
-def _end_of_data(metadata: pq.FileMetaData) -> int:
-    """Where the last column of the last row group ends, and the footer begins."""
-    if not metadata.num_row_groups:
-        return len(MAGIC)
-    group = metadata.row_group(metadata.num_row_groups - 1)
-    last = group.column(group.num_columns - 1)
-    begin = last.data_page_offset
-    if last.dictionary_page_offset is not None:
-        begin = min(begin, last.dictionary_page_offset)
-    return int(begin + last.total_compressed_size)
+def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> None:
+    """Check that the footer begins where the last column of the last row group ends."""
+    end = len(MAGIC)
+    if metadata.num_row_groups:
+        group = metadata.row_group(metadata.num_row_groups - 1)
+        last = group.column(group.num_columns - 1)
+        begins = (last.data_page_offset, last.dictionary_page_offset)
+        end = min(begin for begin in begins if begin is not None) + last.total_compressed_size
+    if size != end + footer_bytes:
+        raise ContentError("is damaged: its length does not match its footer")
 
 
 def _runs(group: pq.RowGroupMetaData) -> tuple[str, str] | None:

@@ -18,10 +18,7 @@ from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, columns
 class Checked:
     """What is known of a sound file.
 
-    Attributes:
-        schema: its columns.
-        rows: how many it has.
-        content: all of it, where it was read whole from a bucket, so that a query need not read it again.
+    `content`: all of it, where it was read whole from a bucket, so that a query need not read it again.
     """
 
     schema: pa.Schema
@@ -31,13 +28,9 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file of a child table.
+    """One file of a child table: its name with its folder, and its rows' version.
 
-    Attributes:
-        name: with its folder.
-        version: the schema version of its rows.
-        only: the runs whose rows count; None: all of its rows do.
-        checked: what is known of it.
+    `only`: the runs whose rows count; None: all of its rows do.
     """
 
     name: str

@@ -34,13 +34,7 @@ _END_BYTES: Final = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The result of checking files, by file name.
-
-    Attributes:
-        faults: what is wrong, as clauses.
-        sound: the sound files.
-        gone: the files that are not there.
-    """
+    """The result of checking files: what is wrong, as clauses; those that are sound; and those that are not there."""
 
     faults: Mapping[str, str]
     sound: Mapping[str, Checked]
