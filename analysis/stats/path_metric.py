@@ -53,6 +53,13 @@ class PathMetric:
             return f"{formatting.percent(before)} → {formatting.percent(after)}{self.points}"
         return formatting.transition(before, after, shown_unit(self.unit, self.scale))
 
+    def finding_text(self, verdict: str, low: float, high: float, estimate: str, margin: float, mark: str) -> str:
+        """What an interval shows: its change, and whether that is the same; its ends alone where it is undecided."""
+        if verdict == "undecided":
+            return f"undecided, {formatting.between(low, high)}{self.points}{mark}"
+        same = f"the same within {formatting.percent(margin, sign=False)}{self.points}: "
+        return f"{same if verdict == 'same' else ''}{estimate}"
+
 
 def path_metric_fields(metric: ComparedMetric, cell: Cell, path: str) -> dict[str, Any]:
     """The fields of a `PathMetric`, by name."""

@@ -43,13 +43,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class SideRows:
-    """What a side measured.
+    """What a side measured: the means of the visits of its runs that count, and the flags of their trials.
 
-    Attributes:
-        group: its runs.
-        rows: the means of their visits that count.
-        flagged: the flags of their trials, by cell and dataplane.
-        scale: as if at which its cells are compared; None: at their own.
+    `scale`: as if at which its cells are compared; None: at their own.
     """
 
     group: RunGroup

@@ -82,9 +82,7 @@ def _nodes(limit: float) -> tuple[_Values, _Values]:
     return nodes * limit, weights * limit
 
 
-@lru_cache(maxsize=32)
-def _legendre(count: int) -> tuple[_Values, _Values]:
-    return np.polynomial.legendre.leggauss(count)
+_legendre: Final = lru_cache(maxsize=32)(np.polynomial.legendre.leggauss)
 
 
 def _crossing(due: float, mass: _Values, nodes: _Values, start: float) -> float:

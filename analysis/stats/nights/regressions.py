@@ -55,13 +55,10 @@ class LevelChange(PathMetric):
         run_id: the first night of the new level.
         began_at: when that night's run began.
         nights_since: that night and all after it.
-        before: the old level, in `unit`; relative to a baseline as the difference to it (0.62: 62 % more).
-        after: the new level, likewise.
+        before, after: the levels, in `unit`; relative to a baseline as the difference to it (0.62: 62 % more).
         change: the step: a share, or points.
-        low: the lower end of its interval; 95 % of the intervals of a run's changes hold.
-        high: the upper end.
-        nights_before: how many nights the old level rests on.
-        nights_after: how many nights the new level rests on.
+        low, high: the ends of its interval; 95 % of the intervals of a run's changes hold.
+        nights_before, nights_after: how many nights the levels rest on.
         p_adjusted: the p-value, corrected for all positions and all series of the run.
         beside: the other differences between that night's provenance and the previous one's.
         nights_flagged: how many of the levels' nights have flagged or left-out trials.

@@ -51,8 +51,7 @@ class CurvePoint:
         value: the mean over visits, in the metric's unit; None: not measured.
         change: from the first point, as a share, or points; like its interval None at the first point, and where too
             few visits have both.
-        low: the lower end of its interval.
-        high: the upper end.
+        low, high: the ends of its interval.
         visits: in how many both were measured.
         doubt: the effect of flags on `value`.
         reason: why there is no interval.
@@ -80,12 +79,10 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Bend:
-    """Where a curve leaves its first value.
+    """Where a curve leaves its first value: up, or down.
 
-    Attributes:
-        since: the smallest value of the factor from which on every measured one surely differs, to the same side.
-        until: the largest one below it up to which all are the same within the margin.
-        rises: whether the figure rises there.
+    `since`: the smallest value of the factor from which on every measured one surely differs, to the same side.
+    `until`: the largest one below it up to which all are the same within the margin.
     """
 
     since: float

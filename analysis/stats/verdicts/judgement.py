@@ -81,7 +81,6 @@ class Figures:
     """A metric's figures in a run.
 
     Attributes:
-        metric: the metric.
         cells: the cells that have it, each with the name of its path.
         visits: the visit means in the metric's unit, by round: (cell, dataplane) -> round -> value.
         doubts: the effect of flags on them: (cell, dataplane) -> effect.
@@ -97,13 +96,9 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Comparisons whose intervals hold together.
+    """Comparisons whose intervals hold together: by which metrics, and how many of them are with the baseline.
 
-    Attributes:
-        metrics: their titles.
-        against_baseline: how many are with the baseline.
-        between_others: how many are between two others.
-        error: in how many runs at most an interval misses the truth, by chance.
+    `error`: in how many runs at most an interval misses the truth, by chance.
     """
 
     metrics: tuple[str, ...]
