@@ -37,13 +37,9 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A part of the scale.
+    """A part of the scale: a column of `trials`, and the option by which a run is given its values.
 
-    Attributes:
-        column: of `trials`, and the field of `Scale`.
-        option: by which a run is given its values.
-        one: the noun for one of it.
-        many: the noun for several.
+    `one`, `many`: the nouns for one of it and for several.
     """
 
     column: str

@@ -235,13 +235,10 @@ def is_marked(flags: Iterable[str] | None, kind: Kind) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FlagEffect:
-    """The effect of flags on a figure of several trials.
+    """The effect of flags on a figure of so many trials, including those left out.
 
-    Attributes:
-        trials: how many there were, including those left out.
-        flagged: how many have a flag that marks the figure, and are in it.
-        left_out: how many have a flag that voids the figure, and are not in it.
-        flags: the names of those flags.
+    `flagged`: how many have a flag that marks the figure, and are in it. `left_out`: how many have one that voids it,
+    and are not. `flags`: the names of those flags.
     """
 
     trials: int = 0

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Final
 
-from analysis.domain import MARGIN_RATIO, Cell
+from analysis.domain import Cell
 from analysis.flags import NO_DOUBT
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.contrasts.contrast import Basis, Contrast
@@ -33,7 +33,7 @@ from analysis.stats.estimates.margins import is_within
 from analysis.stats.estimates.moderation import Estimate, Key
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Verdict
-from analysis.stats.verdicts.judgement import FAMILY_ERROR, MARGIN_POINTS, Family, error_shares
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, MARGIN_POINTS, Family, FamilyMember, error_shares
 
 _ENOUGH_NIGHTS: Final = 6
 """From so many runs of both sides on, these say more of how nights scatter than the history does."""
@@ -49,26 +49,16 @@ class Contrasted:
     b: Nights
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A contrast without its verdict. `measured`: whether both sides have a value at all."""
+@dataclass(frozen=True, slots=True)
+class _Draft(FamilyMember):
+    """A contrast without its verdict."""
 
-    metric: ComparedMetric
     contrast: Contrast
     estimate: Estimate | None
-    measured: bool
-
-    @property
-    def group(self) -> tuple[bool, bool]:
-        return self.metric.leads, True
 
 
 def contrast_all(
-    figures: Sequence[Contrasted],
-    dataplanes: Sequence[str],
-    margin_ratio: float = MARGIN_RATIO,
-    *,
-    absolute: bool = True,
+    figures: Sequence[Contrasted], dataplanes: Sequence[str], margin_ratio: float, *, absolute: bool
 ) -> tuple[tuple[Contrast, ...], tuple[Family, ...]]:
     """All contrasts between A and B, and their families, the quoted first.
 
@@ -78,7 +68,7 @@ def contrast_all(
         margin_ratio: how much counts as the same.
         absolute: whether figures themselves are compared, beside their ratios to the baseline's.
     """
-    drafts = [draft for one in figures for draft in _drafts(one, dataplanes, margin_ratio, absolute)]
+    drafts = [draft for one in figures for draft in _drafts(one, dataplanes, margin_ratio, absolute=absolute)]
     error, families = error_shares(drafts)
     judged = [
         draft.contrast
@@ -89,12 +79,7 @@ def contrast_all(
     return tuple(judged), families
 
 
-def _drafts(
-    figures: Contrasted,
-    dataplanes: Sequence[str],
-    margin_ratio: float,
-    absolute: bool,  # noqa: FBT001 - private
-) -> Iterator[_Draft]:
+def _drafts(figures: Contrasted, dataplanes: Sequence[str], margin_ratio: float, *, absolute: bool) -> Iterator[_Draft]:
     readings = [(ALONE, name) for name in dataplanes] if absolute else []
     readings += [(dataplanes[0], name) for name in dataplanes[1:]]
     keys = [(cell, reading) for cell in figures.cells for reading in readings]
@@ -123,7 +108,7 @@ def _drafts(
             doubt=sum((side.doubt(cell, name) for side in sides for name in names), NO_DOUBT),
         )
         if any(cell == place and name in names for side in sides for place, name in side.places):
-            yield _Draft(figures.metric, contrast, estimate, measured)
+            yield _Draft(figures.metric, with_baseline=True, measured=measured, contrast=contrast, estimate=estimate)
 
 
 def _reason(sides: Sequence[Side], key: Key) -> str:
@@ -172,8 +157,7 @@ def _by_visits(
     """The estimates by the visits alone, of those contrasts that have one run a side with two visits or more."""
     known: list[dict[Key, Estimate]] = []
     for side in sides:
-        values = {key: side.values[key][0] for key in keys if len(side.values[key]) == 1}
-        values = {key: own for key, own in values.items() if len(own) >= ENOUGH}
+        values = {key: runs[0] for key in keys if len(runs := side.values[key]) == 1 and len(runs[0]) >= ENOUGH}
         if shared:
             known.append(moderation.estimate_differences(values, resolution=metric.resolution))
         else:
@@ -194,19 +178,14 @@ def _by_history(sides: Sequence[Side], key: Key, by_visits: Estimate | None) -> 
 
     Nights of one environment that were measured alike know it for those that were measured differently.
     """
-    known = [side.scatter.get(key) for side in sides]
-    if known[0] is None or known[1] is None:
+    a, b = (side.scatter.get(key) for side in sides)
+    if a is None or b is None:
         return None
     means = [side.means(key) for side in sides]
-    shares = [variance / len(own) for (variance, _), own in zip(filter(None, known), means, strict=True)]
-    freedoms = [freedom for _, freedom in filter(None, known)]
-    square = sum(shares)
+    shares = [(variance / len(own), freedom) for (variance, freedom), own in zip((a, b), means, strict=True)]
+    square = sum(share for share, _ in shares)
     # the two are usually one history, which counts once
-    freedom = (
-        min(freedoms)
-        if known[0] == known[1]
-        else square**2 / sum(share**2 / own for share, own in zip(shares, freedoms, strict=True))
-    )
+    freedom = a[1] if a == b else square**2 / sum(share**2 / own for share, own in shares)
     rounds = 1 / sum(1 / len(own) for own in means)
     error = math.sqrt(square)
     if by_visits is not None and by_visits.standard_error > error:

@@ -12,7 +12,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 from analysis import formatting
 from analysis.domain import FIRST_LOOK, MARGIN_RATIO, Cell
@@ -117,30 +117,27 @@ class Family:
         )
 
 
-class FamilyMember(Protocol):
+@dataclass(frozen=True, slots=True)
+class FamilyMember:
     """An interval that shares an error with others. `measured`: whether both sides have a value at all."""
 
     metric: ComparedMetric
+    with_baseline: bool
     measured: bool
 
     @property
     def group(self) -> tuple[bool, bool]:
         """Whether the metric leads, and whether it is with the baseline."""
+        return self.metric.leads, self.with_baseline
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A comparison without its verdict. `measured`: whether both sides have a value at all."""
+@dataclass(frozen=True, slots=True)
+class _Draft(FamilyMember):
+    """A comparison without its verdict."""
 
-    metric: ComparedMetric
     comparison: Comparison
-    found: Differences | None
-    measured: bool
+    found: Differences | None = None
     estimate: moderation.Estimate | None = None
-
-    @property
-    def group(self) -> tuple[bool, bool]:
-        return self.metric.leads, self.comparison.against_baseline
 
     @property
     def key(self) -> tuple[Cell, tuple[str, str]]:
@@ -204,11 +201,11 @@ def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator
                 else:
                     found = differences(metric, one, two, (baseline, other))
                 if isinstance(found, str):
-                    yield _Draft(metric, replace(draft, reason=found), None, measured=not missing)
+                    yield _Draft(metric, place == 0, not missing, replace(draft, reason=found))
                 else:
                     baseline_value, value = found.means
                     draft = replace(draft, baseline_value=baseline_value, value=value)
-                    yield _Draft(metric, draft, found, measured=True)
+                    yield _Draft(metric, place == 0, not missing, draft, found)
 
 
 def mean_of(metric: ComparedMetric, values: Values) -> float | None:
@@ -223,8 +220,8 @@ def _estimates(
     figures: Figures, drafts: Sequence[_Draft], order: Mapping[Block, int] | None
 ) -> dict[moderation.Key, moderation.Estimate]:
     estimates: dict[moderation.Key, moderation.Estimate] = {}
-    for against_baseline in (True, False):
-        own = {d.key: d.found for d in drafts if d.found and d.comparison.against_baseline == against_baseline}
+    for with_baseline in (True, False):
+        own = {d.key: d.found for d in drafts if d.found and d.with_baseline == with_baseline}
         found: dict[moderation.Key, Differences] = dict(own.items())
         earlier = [_night(figures, night, own) for night in figures.earlier]
         estimates |= estimate_all(found, earlier, figures.metric.resolution, order)
