@@ -104,12 +104,10 @@ CELL: Final = ", ".join(Cell._fields)
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A tool over one transport, as a run recorded it.
+    """A tool over one transport, as a run recorded it: `tcp`, `udp`, `connect`.
 
-    Attributes:
-        name: in options and sentences: `tcp`, `udp`, `connect`.
-        figures: the columns of `trials` that it fills; None: not recorded.
-        title: in plain words: `TCP`, `new connections`; empty: not recorded.
+    `figures`: the columns of `trials` that it fills; None: not recorded. `title`: in plain words: `TCP`,
+    `new connections`; empty: not recorded.
     """
 
     name: str

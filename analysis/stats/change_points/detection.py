@@ -137,8 +137,8 @@ def _without_outliers(
 
     These variances are of differences between consecutive nights: steps and slow declines do not enter them.
     """
-    values, groups = [one.values for one in series], [one.group for one in series]
-    alike, most_alike = (correlations(values, groups, errors) for errors in (0.0, SURE_OF_CORRELATION))
+    values = [one.values for one in series]
+    alike, most_alike = (_correlations(series, errors) for errors in (0.0, SURE_OF_CORRELATION))
     noise = _variances(series, alike)
     long = list(noise)
     settled = settle([values[place] for place in long], [math.sqrt(noise[place][0]) for place in long])
@@ -162,17 +162,19 @@ def night_variances(series: Sequence[NightSeries]) -> dict[int, tuple[float, flo
 
     Nights are taken to be as alike as they can be, by a bound, since nights far apart are not.
     """
-    values, groups = [one.values for one in series], [one.group for one in series]
-    return _variances(series, correlations(values, groups, SURE_OF_CORRELATION))
+    return _variances(series, _correlations(series, SURE_OF_CORRELATION))
+
+
+def _correlations(series: Sequence[NightSeries], standard_errors: float) -> list[float]:
+    return correlations([one.values for one in series], [one.group for one in series], standard_errors)
 
 
 def _variances(series: Sequence[NightSeries], alike: Sequence[float]) -> dict[int, tuple[float, float]]:
     """The moderated variances of the series that are long enough, with their freedom."""
-    values, groups = [one.values for one in series], [one.group for one in series]
     long = [place for place, one in enumerate(series) if len(one.values) >= 2 * LEAST]
-    scales = [scale(values[place], alike[place], series[place].floor) for place in long]
-    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(values[place])) for place in long]
-    known = priors([own**2 for own in scales], freedoms, [groups[place] for place in long])
+    scales = [scale(series[place].values, alike[place], series[place].floor) for place in long]
+    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(series[place].values)) for place in long]
+    known = priors([own**2 for own in scales], freedoms, [series[place].group for place in long])
     moderated = [
         prior.moderate(np.array(own**2 * freedom), freedom)
         for own, freedom, prior in zip(scales, freedoms, known, strict=True)

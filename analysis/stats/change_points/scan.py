@@ -43,13 +43,12 @@ def two_cuts_p(p: float, rate: Values, counts: Values) -> float:
 
     `rate`: for each length of the part, which was tried in so many places (`counts`).
     """
-    if p >= _NO_TAIL:
-        return 1.0
-    if p < _LEAST_P:
-        return 0.0
+    single = one_cut_p(p, rate)
+    if single in {0.0, 1.0}:
+        return single
     b = _height(p, 2)
     field = float((counts * rate**2 * _overshoot(b * np.sqrt(2 * rate)) ** 2).sum())
-    return min(1.0, one_cut_p(p, rate) + 2 * b**3 * _density(b) * field)
+    return min(1.0, single + 2 * b**3 * _density(b) * field)
 
 
 def _height(p: float, sides: int) -> float:

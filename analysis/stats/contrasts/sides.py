@@ -39,9 +39,8 @@ class Nights:
 class Side:
     """The figures of one side, on the scale on which they are compared.
 
-    Attributes:
-        values: of each reading the values of each run that has it, one a round.
-        places: the cells and dataplanes that have a figure at all.
+    `values`: of each reading the values of each run that has it, one a round.
+    `places`: the cells and dataplanes that have a figure at all.
     """
 
     def __init__(self, metric: ComparedMetric, nights: Nights, keys: Iterable[Key]) -> None:

@@ -33,16 +33,11 @@ _MOST_BESIDE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The data in which a run's changes were searched.
+    """The data in which a run's changes were searched: series of comparable nights, this one included, since the first.
 
-    Attributes:
-        nights: how many runs there are: this one, and the earlier ones that are comparable.
-        since: when the first of them began.
-        series: how many series there are.
-        limit: the least change that is a regression, as a share or in points.
-        detectable_effect: the smallest change of throughput found by its third night, as a share; None: too few nights.
-        notes: sentences on the changes as a whole.
-        levels: of each series since its last change.
+    `limit`: the least change that is a regression, as a share or in points. `detectable_effect`: the smallest change of
+    throughput found by its third night, as a share; None: too few nights. `notes`: sentences on the changes as a whole.
+    `levels`: of each series since its last change.
     """
 
     nights: int

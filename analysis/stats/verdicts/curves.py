@@ -94,12 +94,8 @@ class Bend:
 class Curve(PathMetric):
     """A figure of one dataplane along one factor, the others fixed. The scale of its path is that of its first point.
 
-    Attributes:
-        dataplane: its name.
-        factor: the column of the factor.
-        fixed: what is fixed of the other factors that vary in the run, in words; empty: no other varies.
-        margin_ratio: how much counts as the same, on the scale of the changes.
-        values: by the factor, the smallest first.
+    `factor`: its column. `fixed`: what is fixed of the other factors that vary in the run, in words; empty: no other
+    varies. `margin_ratio`: how much counts as the same, on the scale of the changes. `values`: the smallest first.
     """
 
     dataplane: str

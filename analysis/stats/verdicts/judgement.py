@@ -51,10 +51,8 @@ Place = tuple[Cell, str]
 class Plan:
     """How a run was planned, as far as its verdicts depend on it.
 
-    Attributes:
-        most_rounds: the most that it might have had, where it looked after each; None where it could not stop early.
-        margin_ratio: how much counts as the same.
-        runs: the runs whose rounds are judged together, in the order in which they were measured.
+    `most_rounds`: the most that it might have had, where it looked after each; None where it could not stop early.
+    `margin_ratio`: how much counts as the same. `runs`: those whose rounds are judged together, in the order of time.
     """
 
     most_rounds: int | None = None

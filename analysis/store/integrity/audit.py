@@ -69,11 +69,7 @@ WHOLE: Final = Extent(EVERY, EVERY)
 
 
 def audit(files: ObjectStorage, entries: Iterable[RunEntry], extent: Extent) -> Audit:
-    """Check the files that these rows of `runs/` name, as far as the extent says.
-
-    Raises:
-        Unsupported: the store can't be read.
-    """
+    """Check the files that these rows of `runs/` name, as far as the extent says."""
     wanted: dict[str, tuple[int, bool]] = {}
     for entry in entries:
         for child in entry.children:

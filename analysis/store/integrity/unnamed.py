@@ -22,11 +22,7 @@ LOST: Final = "is there, but no row of runs/ names it"
 
 
 def list_runs(files: ObjectStorage) -> list[str]:
-    """The files of `runs/`.
-
-    Raises:
-        Unsupported: the folder can't be listed.
-    """
+    """The files of `runs/`."""
     return [f"runs/{file.name}" for file in files.list("runs") if is_store_file(file.name)]
 
 
@@ -76,7 +72,6 @@ def runs_in(files: ObjectStorage, name: str) -> frozenset[str]:
     Raises:
         FileNotFoundError: it is not there.
         DamagedFileError: it is not what was written.
-        Unsupported: the store can't be read.
     """
     run_id = run_of_file(name.partition("/")[2])
     if run_id is not None:
