@@ -184,7 +184,7 @@ def _sql() -> str:
 def _limit(about: StoredRun) -> float:
     """The run's own limit; the default for a run that is older than this option."""
     recorded = about.parameters.get("regression_limit_ratio")
-    return float(recorded) if isinstance(recorded, int | float) else LIMIT_RATIO
+    return LIMIT_RATIO if recorded is None else float(recorded)
 
 
 def _with_provenance(

@@ -68,9 +68,9 @@ def plan_of(about: StoredRun, continued: Sequence[str], rounds_before: int) -> P
     A run stored by a version that did not look after each round has no margin among its parameters.
     """
     rounds, margin = about.parameters.get("rounds"), about.parameters.get("margin_ratio")
-    if not isinstance(margin, int | float):
+    if margin is None:
         return Plan()
-    most_rounds = rounds + rounds_before if isinstance(rounds, int) else None
+    most_rounds = None if rounds is None else rounds + rounds_before
     return Plan(most_rounds, float(margin), (*continued, about.run_id))
 
 
