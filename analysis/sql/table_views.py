@@ -39,12 +39,8 @@ def create(
 ) -> None:
     """Create the tables and views of the runs that count in an empty database, and the table `left_out` of the others.
 
-    Args:
-        con: the database.
-        store: where the files are.
-        inventory: the runs, and the files to read for them.
-        tables: those of visits, trials and samples that were checked; there is no view of another.
-        often: whether many queries are to come, so that a small table is read once, and not by each of them.
+    `tables`: those of visits, trials and samples that were checked; there is no view of another. `often`: many queries
+    are to come, so that a small table is read once, and not by each of them.
     """
     execute(con, "set TimeZone = 'UTC'")
     con.register("left_out_now", left_out_table(inventory.left_out))

@@ -59,16 +59,10 @@ Kind = tuple[int, str | None]
 def compact(
     files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP_LOOSE, merge_at: int = MERGE_AT
 ) -> int:
-    """Pack the runs of a store if there are enough of them. The caller holds the store's lock.
+    """Pack the runs of a store if so many (`pack_at`) have files of their own. The caller holds the store's lock.
 
-    Args:
-        files: the store's.
-        pack_at: leave it if fewer runs than this have files of their own.
-        keep_loose: how many of the runs written last to leave as they are.
-        merge_at: how many packs of like size to merge.
-
-    Returns:
-        How many runs were packed that had files of their own.
+    So many of the runs written last are left as they are (`keep_loose`), and so many packs of like size are merged
+    (`merge_at`). Returns how many runs were packed that had files of their own.
 
     Raises:
         Unsupported: the store can't be read or written.

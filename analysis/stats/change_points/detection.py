@@ -105,14 +105,11 @@ class Levels:
 
 
 def find_levels(series: Sequence[NightSeries], level: float) -> list[Levels]:
-    """The levels of each series of a run.
+    """The levels of each series of a run, which say together how noisy nights are.
 
     The more series have changed, the weaker an older step may be (Benjamini and Hochberg, "Controlling the False
-    Discovery Rate", J. R. Stat. Soc. B 57, 1995): false ones stay the same share of those that are found.
-
-    Args:
-        series: of the run, which say how noisy nights are, together.
-        level: the significance level of a step in one series, such as 0.05 over the number of series.
+    Discovery Rate", J. R. Stat. Soc. B 57, 1995): false ones stay the same share of those that are found. `level`: that
+    of a step in one series, such as 0.05 over the number of series.
     """
     kept, noise = _without_outliers(series)
     rests = {place: nights.residual(nights.starts) for place, nights in kept.items()}

@@ -33,9 +33,8 @@ _MOSTLY: Final = 0.75
 def segment_starts(values: Values, penalty: float) -> list[list[int]]:
     """The first index of each segment of the best partition of each series, beginning with 0.
 
-    Args:
-        values: a row for each series, in units of its noise. Many at once take a fifth of the time of one by one.
-        penalty: what a cut must gain, in the same units, summed over nights.
+    `values`: a row for each series, in units of its noise. Many at once take a fifth of the time of one by one.
+    `penalty`: what a cut must gain, in the same units, summed over nights.
     """
     rows, n = values.shape
     cost = np.full((n + 1, n + 1, rows), np.inf)  # of a part from the first index to before the second

@@ -74,11 +74,7 @@ def list_runs(con: duckdb.DuckDBPyConnection) -> list[ListedRun]:
 
 
 def select(text: str, listed: Sequence[ListedRun]) -> tuple[str, ...]:
-    """The ids of the runs that a text names as `GRAMMAR` says, the earliest first.
-
-    Args:
-        text: the text.
-        listed: the runs of the store, the latest first.
+    """The ids of the runs that a text names as `GRAMMAR` says, the earliest first; `listed`: all, the latest first.
 
     Raises:
         BadInput: it names no run, or cannot say which one.

@@ -79,12 +79,10 @@ def estimate_differences(
     """The estimates of a metric's comparisons in one run, with moderated variances.
 
     Args:
-        differences: of two dataplanes, one value a round in which both were measured.
+        differences: of two dataplanes, one value a round in which both were measured. A comparison with fewer than two
+            has no spread to judge by, and no estimate.
         earlier: the same of comparable earlier nights, which say how the noise is spread over the comparisons.
         resolution: the standard deviation below which equal values are a matter of rounding, in the differences' unit.
-
-    Returns:
-        An estimate for each comparison that has two rounds or more; the others have no spread to judge by.
     """
     own = {key: own_estimate(values, resolution) for key, values in differences.items() if len(values) >= ENOUGH}
     if len(own) < 2:  # noqa: PLR2004 - there is no other

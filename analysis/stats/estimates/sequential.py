@@ -35,10 +35,8 @@ def spent(error: float, rounds: int, most_rounds: int) -> float:
 def level_after(error: float, rounds: int, most_rounds: int) -> float:
     """The two-sided level at which a comparison with so many rounds is judged, in a run that looks after each.
 
-    Args:
-        error: of the comparison, over all looks together.
-        rounds: so far; before the first look and after the last it is the level of that look.
-        most_rounds: after which the run ends in any case.
+    Before the first look and after the last it is the level of that look. `error`: over all looks together.
+    `most_rounds`: after which the run ends in any case.
     """
     if most_rounds <= FIRST_LOOK:
         return error

@@ -70,13 +70,9 @@ def select_runs(
 ) -> Inventory:
     """Select the rows that count: of each run the one written last, unless a file that it names is damaged.
 
-    Args:
-        found: each file of `runs/` with its rows.
-        damaged: the files of `runs/` that can't be used. Their runs don't count, not even by an earlier row.
-        faults: what is wrong with files of the child tables, by name. Their runs don't count.
-
-    Returns:
-        The inventory; the `file` of each run left out is a name in the store.
+    `damaged`: the files of `runs/` that can't be used. Their runs don't count, not even by an earlier row. `faults`:
+    what is wrong with files of the child tables, by name. Their runs don't count. The `file` of each run left out is a
+    name in the store.
     """
     read = [one for name, table in found for one in read_entries(name, table)]
     entries = [one for one in read if isinstance(one, RunEntry)]

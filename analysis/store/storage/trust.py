@@ -44,12 +44,8 @@ class _NoFolderError(NotADirectoryError):
 def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     """Check that root may use the folder of a store, or make this process use it as the user who controls it.
 
-    Root's temporary files are kept out of folders of other users, too.
-
-    Args:
-        root: the folder's path.
-        as_owner: whether to use a folder of another user, as that user.
-        create: whether to make missing folders, once it is checked that only root can make others in their place.
+    Root's temporary files are kept out of folders of other users, too. `as_owner`: a folder of another user is used, as
+    that user. `create`: missing folders are made, once it is checked that only root can make others in their place.
 
     Raises:
         Unsupported: it is no folder, or another user controls it, and this is not permitted.
