@@ -7,7 +7,6 @@ from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.stats.path_metric import PathMetric
 
 Verdict = Literal["higher", "lower", "same", "undecided"]
-Outcome = Literal["different", "same", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Comparison(PathMetric):
         return self.baseline_doubt + self.doubt
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Literal["different", "same", "undecided"]:
         """The verdict without the direction."""
         match self.verdict:
             case "higher" | "lower":
