@@ -29,11 +29,11 @@ from analysis.stats.contrasts.contrast import Basis, Contrast
 from analysis.stats.contrasts.sides import ALONE, Nights, Side
 from analysis.stats.estimates import moderation
 from analysis.stats.estimates.intervals import ENOUGH, as_share, standard_errors, two_sided_p
-from analysis.stats.estimates.margins import is_within
+from analysis.stats.estimates.margins import is_within, margin_on
 from analysis.stats.estimates.moderation import Estimate, Key
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Verdict
-from analysis.stats.verdicts.judgement import FAMILY_ERROR, MARGIN_POINTS, Family, FamilyMember, error_shares
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, Family, FamilyMember, error_shares
 
 _ENOUGH_NIGHTS: Final = 6
 """From so many runs of both sides on, these say more of how nights scatter than the history does."""
@@ -87,7 +87,7 @@ def _drafts(figures: Contrasted, dataplanes: Sequence[str], margin_ratio: float,
     alone, relative = ([key for key in keys if (key[1][0] == ALONE) == is_alone] for is_alone in (True, False))
     found = _estimates(figures.metric, sides, alone, shared=False)
     found |= _estimates(figures.metric, sides, relative, shared=True)
-    margin = margin_ratio if figures.metric.scale == "ratio" else MARGIN_POINTS
+    margin = margin_on(figures.metric.scale, margin_ratio)
     for key in keys:
         cell, (against, dataplane) = key
         measured = all(key in side.values for side in sides)

@@ -149,7 +149,7 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
         for one, each in zip(series, reported, strict=True)
         for step, status in each
     ]
-    sights = [
+    detectable = [
         each.last.detectable_effect
         for one, each in zip(series, found, strict=True)
         if each.last is not None and each.last.detectable_effect is not None and one.metric.name == THROUGHPUT
@@ -157,7 +157,7 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
     # The scan's p-value is of another test than the interval: where they contradict each other, nothing is claimed.
     changes = [change for change in changes if change.status == "suspected" or not change.low <= 0 <= change.high]
     return FoundChanges(
-        tuple(changes), math.expm1(statistics.median(sights)) if sights else None, levels_since(series, found)
+        tuple(changes), math.expm1(statistics.median(detectable)) if detectable else None, levels_since(series, found)
     )
 
 

@@ -20,14 +20,13 @@ from analysis.metrics.metric import ComparedMetric
 from analysis.metrics.metric import Scale as MetricScale
 from analysis.stats import scales
 from analysis.stats.estimates import moderation
-from analysis.stats.estimates.differences import Block, Differences, Values, differences
+from analysis.stats.estimates.differences import Differences, Values, differences
 from analysis.stats.estimates.estimation import estimate_all
-from analysis.stats.estimates.margins import is_within
+from analysis.stats.estimates.margins import is_within, margin_on
 from analysis.stats.path_metric import PathMetric, path_metric_fields
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.judgement import (
     FAMILY_ERROR,
-    MARGIN_POINTS,
     Figures,
     Plan,
     interval_of,
@@ -166,9 +165,9 @@ def find_curves(about: StoredRun, figures: Sequence[Figures], plan: Plan) -> tup
     for one in figures:
         if one.metric.curve:
             own = list(_drafts(about, one, plan))
-            known = _estimates(one.metric, own, order)
+            found = {draft.key(place): each for draft in own for place, each in draft.found.items()}
             drafts += own
-            estimates += [known] * len(own)
+            estimates += [estimate_all(found, [], one.metric.resolution, order)] * len(own)
     levels = _levels(drafts)
     return tuple(_judged(draft, known, levels, plan) for draft, known in zip(drafts, estimates, strict=True))
 
@@ -209,7 +208,7 @@ def _with_none(
 
 def _drafts(about: StoredRun, figures: Figures, plan: Plan) -> Iterator[_Draft]:
     metric = figures.metric
-    margin = plan.margin_ratio if metric.scale == "ratio" else MARGIN_POINTS
+    margin = margin_on(metric.scale, plan.margin_ratio)
     for sweep in _sweeps(figures.cells):
         first = sweep.cells[0]
         fields = path_metric_fields(metric, first, about.unscaled_path(first, metric.title))
@@ -245,15 +244,6 @@ def _drafts(about: StoredRun, figures: Figures, plan: Plan) -> Iterator[_Draft]:
 def _difference(metric: ComparedMetric, one: Values, two: Values, names: Sequence[str]) -> Differences | str:
     missing = [name for name, values in zip(names, (one, two), strict=True) if not values]
     return f"no visit was measured at {missing[0]}" if missing else differences(metric, one, two, names)
-
-
-def _estimates(
-    metric: ComparedMetric, drafts: Iterable[_Draft], order: Mapping[Block, int] | None
-) -> dict[moderation.Key, moderation.Estimate]:
-    found: dict[moderation.Key, Differences] = {}
-    for draft in drafts:
-        found |= {draft.key(place): one for place, one in draft.found.items()}
-    return estimate_all(found, [], metric.resolution, order)
 
 
 def _levels(drafts: Sequence[_Draft]) -> dict[bool, float]:

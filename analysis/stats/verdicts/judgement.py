@@ -22,7 +22,7 @@ from analysis.stats.estimates import moderation, sequential
 from analysis.stats.estimates.differences import Block, Differences, Values, differences
 from analysis.stats.estimates.estimation import estimate_all
 from analysis.stats.estimates.intervals import standard_errors, two_sided_p
-from analysis.stats.estimates.margins import is_within
+from analysis.stats.estimates.margins import is_within, margin_on
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Comparison, Verdict
 
@@ -32,9 +32,6 @@ FAMILY_ERROR: Final = 0.05
 CONTINUED_ERROR: Final = 0.07
 """The same of a run that continues others, which were continued because they were undecided: each has spent an error of
 its own. 5.3 to 7.0 % of simulated chains of up to six runs end with an interval that misses the truth."""
-
-MARGIN_POINTS: Final = 0.01
-"""The same for shares, such as losses: one percentage point."""
 
 SHARES: Final = "95 % of runs, or 93 % of runs that continue another"
 """In how many all intervals of a family hold the truth together, for texts that are the same for all runs."""
@@ -171,7 +168,7 @@ def order_of_rounds(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Blo
 
 def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator[_Draft]:
     metric = figures.metric
-    margin = plan.margin_ratio if metric.scale == "ratio" else MARGIN_POINTS
+    margin = margin_on(metric.scale, plan.margin_ratio)
     for cell, path in figures.cells.items():
         fields = path_metric_fields(metric, cell, path)
         sides = {name: figures.visits.get((cell, name), {}) for name in dataplanes}

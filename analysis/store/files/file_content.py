@@ -153,12 +153,11 @@ def check_schema(schema: pa.Schema, table: str, version: int) -> None:
     if missing := [name for name in (KEYS[table] if known else KEYS[table][:1]) if name not in names]:
         raise ContentError(f"is no file of {table}: it has no column {missing[0]}")
     for field in schema:
-        if field.name in expected:
-            wanted = expected[field.name]
-            if not _fits(field.type, wanted):
-                raise ContentError(
-                    f"is no file of {table}: its column {field.name} has the type {field.type}, not {wanted}"
-                )
+        wanted = expected.get(field.name, field.type)
+        if not _fits(field.type, wanted):
+            raise ContentError(
+                f"is no file of {table}: its column {field.name} has the type {field.type}, not {wanted}"
+            )
 
 
 @functools.cache

@@ -26,6 +26,7 @@ from analysis.store.files.pages import check_pages
 from analysis.store.index.names import digest_in
 from analysis.store.index.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import arrow_schema
+from analysis.store.storage.bucket import READERS
 from analysis.store.storage.object_storage import ObjectStorage
 
 MOST_BYTES: Final = 2**30
@@ -45,7 +46,7 @@ NAMED_BY_CONTENT: Final = b"named_by"
 
 def readers(files: ObjectStorage) -> int:
     """How many files to read at once: on S3 each costs a round trip, on one machine threads wait for each other."""
-    return 2 if files.local else 16
+    return 2 if files.local else READERS
 
 
 def content_digest(content: bytes, *names: str) -> str:
