@@ -117,10 +117,8 @@ def connect_to_ask(store: Store, name: str, **parameters: object) -> Connection:
 
 def _extent(asking: str | None, run_id: str | None) -> Extent:
     """What is read for this SQL: samples are many, and in few questions."""
-    if asking is None:
-        return Extent(EVERY, EVERY, run_id)
-    words = view_statements.words(asking)
-    if "samples" in words:
+    words = view_statements.words(asking or "")
+    if asking is None or "samples" in words:
         return Extent(EVERY, EVERY, run_id)
     about_all = words and ("left_out" in words or words.isdisjoint({*TABLES, "usable_trials", *VIEWS}))
     return Extent(EVERY if about_all else ALWAYS, ALWAYS, run_id)
