@@ -70,11 +70,11 @@ def compact(
     if sum(run_of_file(file.name) is not None for file in files.list("runs")) < pack_at:
         return 0
     stock = read_rows(files)
-    loose = _loose(stock, keep_loose, files.local)
+    loose = _loose(files, stock, keep_loose)
     # What is damaged stays as it is, so that its run can be repaired; in a packed copy the damage would be hidden.
     packed = _pack(files, stock, loose, {child for entry in loose for child in entry.children}, WHOLE)
     stock = read_rows(files)
-    for entries in _mergeable(stock, merge_at, files.local):
+    for entries in _mergeable(files, stock, merge_at):
         stale = _with_stale_rows(stock, entries)
         joined = {c for entry in entries for c in entry.children if c in stale or c.partition("/")[0] in ALWAYS}
         _pack(files, stock, entries, joined, WHOLE if stale else Extent(ALWAYS, ALWAYS))
@@ -82,20 +82,18 @@ def compact(
     return packed
 
 
-def _loose(stock: Inventory, keep_loose: int, local: bool) -> list[RunEntry]:  # noqa: FBT001 - files.local
+def _loose(files: ObjectStorage, stock: Inventory, keep_loose: int) -> list[RunEntry]:
     """The entries with rows of their own to pack: more than one of a kind."""
-    found = sorted(
-        (entry for entry in stock.counting if not is_packed(entry.name)),
-        key=lambda entry: entry.written_at,
-    )
-    kinds = _by_kind(stock, _rested(found[: max(0, len(found) - keep_loose)], local))
+    own = [entry for entry in stock.counting if not is_packed(entry.name)]
+    earlier = sorted(own, key=lambda entry: entry.written_at)[: max(0, len(own) - keep_loose)]
+    kinds = _by_kind(stock, _rested(files, earlier))
     return [entry for entries in kinds.values() if len(entries) > 1 for entry in entries]
 
 
-def _rested(entries: Iterable[RunEntry], local: bool) -> list[RunEntry]:  # noqa: FBT001 - files.local
+def _rested(files: ObjectStorage, entries: Iterable[RunEntry]) -> list[RunEntry]:
     """Those that may be packed: a bucket has no lock, so there only what nobody has written for an hour."""
     before = datetime.now(UTC) - timedelta(seconds=REST_S)
-    return [entry for entry in entries if local or entry.written_at < before]
+    return [entry for entry in entries if files.local or entry.written_at < before]
 
 
 def _by_kind(stock: Inventory, entries: Iterable[RunEntry]) -> dict[Kind, list[RunEntry]]:
@@ -109,7 +107,7 @@ def _by_kind(stock: Inventory, entries: Iterable[RunEntry]) -> dict[Kind, list[R
     return kinds
 
 
-def _mergeable(stock: Inventory, merge_at: int, local: bool) -> list[list[RunEntry]]:  # noqa: FBT001 - files.local
+def _mergeable(files: ObjectStorage, stock: Inventory, merge_at: int) -> list[list[RunEntry]]:
     """The entries of packs that are to be merged: enough of like size and kind."""
     entries_of: dict[str, list[RunEntry]] = defaultdict(list)
     for entry in stock.counting:
@@ -117,7 +115,7 @@ def _mergeable(stock: Inventory, merge_at: int, local: bool) -> list[list[RunEnt
             entries_of[entry.name].append(entry)
     alike: dict[tuple[int, frozenset[Kind]], list[str]] = defaultdict(list)
     for name, entries in sorted(entries_of.items()):
-        if len(_rested(entries, local)) == len(entries):
+        if len(_rested(files, entries)) == len(entries):
             alike[int(log(len(entries), MERGE_AT)), frozenset(_by_kind(stock, entries))].append(name)
     return [[e for name in names for e in entries_of[name]] for names in alike.values() if len(names) >= merge_at]
 

@@ -69,7 +69,7 @@ def find_history(
     nights = {night: began for night, began in comparable.items() if night in seen}
     if len(nights) < 2:  # noqa: PLR2004 - this run alone
         return (), None
-    limit = _limit(about)
+    limit = float(about.parameters.get("regression_limit_ratio") or LIMIT_RATIO)  # a run may be older than this option
     found = regressions.find_changes(series, limit)
     since = min(filter(None, nights.values()), default=None)
     notes = regressions.baseline_changes(found.changes, [arm.name for arm in about.arms[1:]])
@@ -179,12 +179,6 @@ def _sql() -> str:
         from compared
         group by run_id, metric, {CELL}, dataplane, relative
         having count(value) = count(*)"""  # noqa: S608 - names of this project's metrics
-
-
-def _limit(about: StoredRun) -> float:
-    """The run's own limit; the default for a run that is older than this option."""
-    recorded = about.parameters.get("regression_limit_ratio")
-    return LIMIT_RATIO if recorded is None else float(recorded)
 
 
 def _with_provenance(

@@ -43,9 +43,8 @@ def visits_off(references: Sequence[VisitReference]) -> dict[int, str]:
     Returns:
         visit -> why, as a clause.
     """
-    known = {
-        r.visit: (r.dataplane, _log_mean(r.measured_bps)) for r in references if any(b > 0 for b in r.measured_bps)
-    }
+    logs = {r.visit: (r.dataplane, [math.log(bps) for bps in r.measured_bps if bps > 0]) for r in references}
+    known = {visit: (dataplane, statistics.fmean(own)) for visit, (dataplane, own) in logs.items() if own}
     others: dict[int, float] = {}
     for visit, (dataplane, _) in known.items():
         beside = [log for other, (name, log) in known.items() if name == dataplane and other != visit]
@@ -66,10 +65,6 @@ def visits_off(references: Sequence[VisitReference]) -> dict[int, str]:
                 f"of {dataplane} ({usual})"
             )
     return found
-
-
-def _log_mean(figures_bps: Sequence[float]) -> float:
-    return statistics.fmean(math.log(bps) for bps in figures_bps if bps > 0)
 
 
 def canary_warning(con: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
