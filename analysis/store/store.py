@@ -36,7 +36,7 @@ from analysis.store.index.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.index.selection import Choice, every_run, one_run
 from analysis.store.integrity.audit import ALWAYS, EVERY, Extent
 from analysis.store.integrity.stock import take_inventory
-from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
+from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, VERDICT, arrow_schema
 from analysis.store.storage.object_storage import ObjectStorage
 
 
@@ -114,9 +114,9 @@ class Store:
                 raise BadInput(f"there is no run {run_id!r} in {self.url}")
             ((_, stored),) = read_runs(self.files, [entry.name])
             row = stored.filter(pc.equal(stored["run_id"], run_id))
-            if row["verdict"].to_pylist() == [verdict] if "verdict" in row.column_names else False:
+            if VERDICT in row.column_names and row[VERDICT].to_pylist() == [verdict]:
                 return
-            row = _with_column(row.drop_columns([WRITTEN_AT, FILES]), "verdict", verdict)
+            row = _with_verdict(row.drop_columns([WRITTEN_AT, FILES]), verdict)
             name = self._put_row(run_id, row, entry.children, [(entry.name, stored)])
             for file in self._files_of("runs", run_id) - {name}:
                 self.files.delete(file)
@@ -241,11 +241,11 @@ def _is_stored(earlier: Runs, row: pa.Table, children: Iterable[str]) -> bool:
     return bool(same and stored[FILES].to_pylist() == [sorted(children)])
 
 
-def _with_column(table: pa.Table, name: str, value: str) -> pa.Table:
-    field = arrow_schema("runs").field(name)
-    column = pa.array([value] * table.num_rows, field.type)
-    place = table.schema.get_field_index(name)
-    return table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+def _with_verdict(row: pa.Table, verdict: str) -> pa.Table:
+    field = arrow_schema("runs").field(VERDICT)
+    column = pa.array([verdict], field.type)
+    place = row.schema.get_field_index(VERDICT)
+    return row.append_column(field, column) if place < 0 else row.set_column(place, field, column)
 
 
 def _uids(runs: pa.Table, run_id: str) -> set[str]:
