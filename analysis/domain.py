@@ -37,14 +37,10 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A part of the scale.
+    """A part of the scale: a column of `trials`, and the option by which a run is given its values.
 
-    Attributes:
-        column: of `trials`, and the field of `Scale`.
-        option: by which a run is given its values.
-        one: the noun for one of it.
-        many: the noun for several.
-        of_services: it is of the unused Services, and means nothing where there are none.
+    `one`, `many`: the nouns for one of it and for several. `of_services`: it is of the unused Services, and means
+    nothing where there are none.
     """
 
     column: str
@@ -113,12 +109,10 @@ SCALE: Final = ", ".join(Scale._fields)
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A tool over one transport, as a run recorded it.
+    """A tool over one transport, as a run recorded it: `tcp`, `udp`, `connect`.
 
-    Attributes:
-        name: in options and sentences: `tcp`, `udp`, `connect`.
-        figures: the columns of `trials` that it fills; None: not recorded.
-        title: in plain words: `TCP`, `new connections`; empty: not recorded.
+    `figures`: the columns of `trials` that it fills; None: not recorded. `title`: in plain words: `TCP`,
+    `new connections`; empty: not recorded.
     """
 
     name: str

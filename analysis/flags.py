@@ -235,13 +235,10 @@ def is_marked(flags: Iterable[str] | None, kind: Kind) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FlagEffect:
-    """The effect of flags on a figure of several trials.
+    """The effect of flags on a figure of so many trials, including those left out.
 
-    Attributes:
-        trials: how many there were, including those left out.
-        flagged: how many have a flag that marks the figure, and are in it.
-        left_out: how many have a flag that voids the figure, and are not in it.
-        flags: the names of those flags.
+    `flagged`: how many have a flag that marks the figure, and are in it. `left_out`: how many have one that voids it,
+    and are not. `flags`: the names of those flags.
     """
 
     trials: int = 0
@@ -271,12 +268,7 @@ NO_DOUBT: Final = FlagEffect()
 
 
 def flag_effect(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -> FlagEffect:
-    """The effect of flags on a figure of this kind.
-
-    Args:
-        of_trials: each set of flags, and how many trials have exactly these.
-        kind: of the figure.
-    """
+    """The effect on a figure of this kind of trials of which so many each have exactly these flags."""
     found = NO_DOUBT
     for flags, count in of_trials:
         out, marked = is_voided(flags, kind), is_marked(flags, kind)

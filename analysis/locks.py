@@ -14,14 +14,9 @@ class NoLocksError(OSError):
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Lock a file unless another process holds it.
+    """Lock an open file unless another process holds it; returns whether it is locked now.
 
-    Args:
-        descriptor: of the open file.
-        shared: whether other processes may hold a shared lock too.
-
-    Returns:
-        Whether it is locked now; False: another process holds it.
+    `shared`: other processes may hold a shared lock too.
 
     Raises:
         NoLocksError: the file system has no locks.

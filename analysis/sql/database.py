@@ -117,10 +117,8 @@ def connect_to_ask(store: Store, name: str, **parameters: object) -> Connection:
 
 def _extent(asking: str | None, run_id: str | None) -> Extent:
     """What is read for this SQL: samples are many, and in few questions."""
-    if asking is None:
-        return Extent(EVERY, EVERY, run_id)
-    words = view_statements.words(asking)
-    if "samples" in words:
+    words = view_statements.words(asking or "")
+    if asking is None or "samples" in words:
         return Extent(EVERY, EVERY, run_id)
     about_all = words and ("left_out" in words or words.isdisjoint({*TABLES, "usable_trials", *VIEWS}))
     return Extent(EVERY if about_all else ALWAYS, ALWAYS, run_id)
@@ -178,10 +176,7 @@ def questions() -> list[Question]:
 def answer_question(con: Connection, name: str, **parameters: object) -> pa.Table:
     """The answer to one of the questions.
 
-    Args:
-        con: from `connect`.
-        name: the question's.
-        parameters: its parameters; one that is left out means any, but `run_id`: the last run of each environment.
+    A parameter that is left out means any, but `run_id`: the last run of each environment.
 
     Raises:
         BadInput: there is no such question, or it has no such parameter.

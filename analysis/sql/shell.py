@@ -34,15 +34,10 @@ def _line(prompt: str) -> str:
 
 
 def run_shell(store: Store, console: Terminal | None = None, read: Callable[[str], str] | None = None) -> int:
-    """Read statements and print their answers until the end of input.
+    """Read statements and print their answers until the end of input; returns 0, the exit code.
 
-    Args:
-        store: what to open.
-        console: where answers go; the standard output by default.
-        read: shows a prompt and gives a line; raises EOFError at the end. The standard input by default.
-
-    Returns:
-        0, the exit code.
+    `console`: where answers go; the standard output by default. `read`: shows a prompt and gives a line; raises
+    EOFError at the end. The standard input by default.
 
     Raises:
         Unsupported: the store can't be read.

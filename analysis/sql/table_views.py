@@ -2,6 +2,7 @@
 """The tables of a store in DuckDB, of which those that are large stay in their files, and the derived views."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -24,7 +25,6 @@ _PATTERN: Final = re.compile(r"[*?\[\]{}\\]")
 _TIMES: Final = "between '0001-01-01 00:00:00+00'::timestamptz and '9999-12-31 23:59:59.999999+00'::timestamptz"
 """What Python can have. A time outside of it, stored by mistake, is null: it must not end an analysis of other runs."""
 
-
 MOST_KEPT_ROWS: Final = 10_000
 """So many trials take some 15 MB of memory."""
 
@@ -38,14 +38,10 @@ _PARSED: Final[dict[str, duckdb.Statement]] = {}
 def create(
     con: duckdb.DuckDBPyConnection, store: Store, inventory: Inventory, tables: Iterable[str], *, often: bool
 ) -> None:
-    """Create the tables and views of the runs that count, and the table `left_out` of the others.
+    """Create the tables and views of the runs that count in an empty database, and the table `left_out` of the others.
 
-    Args:
-        con: an empty database.
-        store: where the files are.
-        inventory: the runs, and the files to read for them.
-        tables: those of visits, trials and samples that were checked; there is no view of another.
-        often: whether many queries are to come, so that a small table is read once, and not by each of them.
+    `tables`: those of visits, trials and samples that were checked; there is no view of another. `often`: many queries
+    are to come, so that a small table is read once, and not by each of them.
     """
     execute(con, "set TimeZone = 'UTC'")
     con.register("left_out_now", left_out_table(inventory.left_out))
@@ -53,12 +49,9 @@ def create(
     con.unregister("left_out_now")
     _create_runs(con, inventory)
     for table in tables:
-        stored = [
-            migrated_relation(_complete(con, table, version, rows), table, version)
-            for version, rows in _stored(con, store, table, inventory.parts[table])
-        ]
-        rows = _shaped(con, table, stored)
-        if not (often and _rows(inventory.parts[table]) <= MOST_KEPT_ROWS and _is_kept(con, table, rows)):
+        rows = _shaped(con, table, _stored(con, store, table, inventory.parts[table]))
+        is_small = sum(part.checked.rows for part in inventory.parts[table]) <= MOST_KEPT_ROWS
+        if not (often and is_small and _is_kept(con, table, rows)):
             execute(con, f"create view {table} with (defer_binding) as {rows}")
     for statement in view_statements.statements():
         execute(con, _parsed(con, statement))
@@ -77,34 +70,27 @@ def _create_runs(con: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
     for version, table in inventory.runs.items():
         name = f"runs_of_version_{version}"
         con.register(name, table)
-        stored.append(_runs_of(con, name, version))
+        stored.append(_current(con, "runs", version, name))
     execute(con, f"create table runs as {_shaped(con, 'runs', stored)}")
     for version in inventory.runs:
         con.unregister(f"runs_of_version_{version}")
 
 
 def verdicts_in(con: duckdb.DuckDBPyConnection, rows: pa.Table, version: int) -> Iterator[tuple[str, str | None]]:
-    """The runs in rows of `runs/`, each with its verdict as the current version has it.
-
-    Args:
-        con: any database.
-        rows: the rows.
-        version: of the rows; at most the current one.
-    """
+    """The runs in rows of `runs/` of this version, each with its verdict as this program has it, by any database."""
     con.register("rows_with_verdicts", rows)
-    shaped = _shaped(con, "runs", [_runs_of(con, "rows_with_verdicts", version)])
+    shaped = _shaped(con, "runs", [_current(con, "runs", version, "rows_with_verdicts")])
     found = rows_of(con, f"select run_id, verdict from ({shaped})")
     con.unregister("rows_with_verdicts")
     return zip(found["run_id"].to_pylist(), found["verdict"].to_pylist(), strict=True)
 
 
-def _runs_of(con: duckdb.DuckDBPyConnection, name: str, version: int) -> str:
-    return migrated_relation(_complete(con, "runs", version, f'"{name}"'), "runs", version)
-
-
-def _complete(con: duckdb.DuckDBPyConnection, table: str, version: int, rows: str) -> str:
-    """What to select rows of an older version from, so that they have each of its columns, as an upgrade expects."""
-    return rows if version == SCHEMA_VERSION else f"({_shaped(con, table, [rows], version)})"
+def _current(con: duckdb.DuckDBPyConnection, table: str, version: int, rows: str) -> str:
+    """What to select rows of a version from, so that they come as the current one has them."""
+    if version == SCHEMA_VERSION:
+        return rows
+    complete = f"({_shaped(con, table, [rows], version)})"  # with each column of its version, as an upgrade expects
+    return migrated_relation(complete, table, version)
 
 
 def _shaped(con: duckdb.DuckDBPyConnection, table: str, stored: Iterable[str], version: int = SCHEMA_VERSION) -> str:
@@ -139,30 +125,21 @@ def _readable(value: str, kind: pa.DataType) -> str:
     return value
 
 
-def _stored(
-    con: duckdb.DuckDBPyConnection, store: Store, table: str, parts: Iterable[StoredFile]
-) -> list[tuple[int, str]]:
-    """What to select a table's stored rows from, with their version, in as few reads as possible."""
-    whole: list[list[StoredFile]] = []
-    sources: list[tuple[int, str]] = []
+def _stored(con: duckdb.DuckDBPyConnection, store: Store, table: str, parts: Iterable[StoredFile]) -> Iterator[str]:
+    """What to select a table's stored rows from, as the current version has them, in as few reads as possible.
+
+    Files with the same columns are read together, so that DuckDB need not open each to learn them.
+    """
+    alike: dict[tuple[int, pa.Schema], list[StoredFile]] = defaultdict(list)
     for part in parts:
-        if part.only is not None:
-            counting = ", ".join(map(_quoted, part.only))
-            rows = _read(con, store, table, part.version, [part])
-            sources.append((part.version, f"(select * from {rows} where run_id in ({counting}))"))
+        if part.only is None:
+            alike[part.version, part.checked.schema.remove_metadata()].append(part)
         else:
-            _add_alike(whole, part)
-    sources += [(found[0].version, _read(con, store, table, found[0].version, found)) for found in whole]
-    return sources
-
-
-def _add_alike(groups: list[list[StoredFile]], part: StoredFile) -> None:
-    """Put a file into the group of those with the same columns, so that DuckDB need not open each to learn them."""
-    for group in groups:
-        if group[0].version == part.version and _schema(group[0]) == _schema(part):
-            group.append(part)
-            return
-    groups.append([part])
+            counting = ", ".join(map(_quoted, part.only))
+            rows = f"(select * from {_read(con, store, table, part.version, [part])} where run_id in ({counting}))"
+            yield _current(con, table, part.version, rows)
+    for (version, _), found in alike.items():
+        yield _current(con, table, version, _read(con, store, table, version, found))
 
 
 def _is_kept(con: duckdb.DuckDBPyConnection, table: str, rows: str) -> bool:
@@ -172,14 +149,6 @@ def _is_kept(con: duckdb.DuckDBPyConnection, table: str, rows: str) -> bool:
     except duckdb.Error:
         return False
     return True
-
-
-def _rows(parts: Iterable[StoredFile]) -> int:
-    return sum(part.checked.rows for part in parts if part.checked)
-
-
-def _schema(part: StoredFile) -> pa.Schema | None:
-    return part.checked.schema if part.checked else None
 
 
 def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int, parts: list[StoredFile]) -> str:
@@ -197,7 +166,7 @@ def _read(con: duckdb.DuckDBPyConnection, store: Store, table: str, version: int
     parquet = pyarrow.dataset.ParquetFileFormat()
     fragments = [
         parquet.make_fragment(path, files.filesystem)
-        if part.checked is None or part.checked.content is None
+        if part.checked.content is None
         else parquet.make_fragment(pa.py_buffer(part.checked.content))
         for part, path in zip(parts, paths, strict=True)
     ]

@@ -25,7 +25,7 @@ _NAMES: Final = "list_transform(coalesce(flags, []), lambda flag: split_part(fla
 
 
 @functools.cache
-def statements() -> tuple[str, ...]:
+def statements() -> list[str]:
     """The statements that create each macro and view, to execute in this order, once the tables exist.
 
     `voids(flags, kind)` and `marks(flags, kind)` are those of `analysis.flags`; `usable_trials` is `trials` without
@@ -34,24 +34,21 @@ def statements() -> tuple[str, ...]:
     A view is bound when it is first read (`defer_binding`): to bind all of them, of 150 columns each, takes DuckDB as
     long as all else that opens a store.
     """
-    return tuple(_make_statements())
+    return [
+        f"create macro flag_names(flags) as {_NAMES}",
+        f"create macro voids(flags, kind) as list_has_any(flag_names(flags), {_by_kind('voids')})",
+        (
+            f"create macro marks(flags, kind) as list_has_any(flag_names(flags), {_by_kind('marks')}) "
+            f"or not list_has_all({_list(BY_NAME)}, flag_names(flags))"
+        ),
+        f"create view usable_trials with (defer_binding) as {_usable_trials()}",
+        *map(_from_file, ("geometric_mean", "scale_text", "counts", *VIEWS, "chosen_run")),  # the last reads a view
+    ]
 
 
 def words(sql: str) -> set[str]:
     """The words of SQL, among them the names of what it reads."""
     return set(re.findall(r"\w+", sql.lower()))
-
-
-def _make_statements() -> Iterator[str]:
-    yield f"create macro flag_names(flags) as {_NAMES}"
-    yield f"create macro voids(flags, kind) as list_has_any(flag_names(flags), {_by_kind('voids')})"
-    yield (
-        f"create macro marks(flags, kind) as list_has_any(flag_names(flags), {_by_kind('marks')}) "
-        f"or not list_has_all({_list(BY_NAME)}, flag_names(flags))"
-    )
-    yield f"create view usable_trials with (defer_binding) as {_usable_trials()}"
-    for name in ("geometric_mean", "scale_text", "counts", *VIEWS, "chosen_run"):  # which reads a view
-        yield _from_file(name)
 
 
 def _usable_trials() -> str:

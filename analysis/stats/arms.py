@@ -51,15 +51,15 @@ def recorded_arms(parameters: Mapping[str, Any], visited: Sequence[str]) -> list
     return arms
 
 
-def _colour(recorded: object, sibling: RunArm | None, place: int) -> str:
+def _colour(recorded: str | None, sibling: RunArm | None, place: int) -> str:
     """The recorded colour, else its twin's, else the next of the palette."""
-    if isinstance(recorded, str) and _COLOUR.fullmatch(recorded):
+    if recorded and _COLOUR.fullmatch(recorded):
         return recorded
     return sibling.colour if sibling else OKABE_ITO[place % len(OKABE_ITO)]
 
 
 def skipped_reasons(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The dataplanes and topologies that preflight left out -> the reason."""
-    found = [each for each in parameters.get("skipped") or [] if isinstance(each, dict)]
+    found = parameters.get("skipped") or []
     reasons = [formatting.sentences(each.get("reason") or "no reason is known", each.get("remedy")) for each in found]
     return {str(each.get("subject")): reason for each, reason in zip(found, reasons, strict=True)}

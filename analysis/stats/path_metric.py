@@ -47,9 +47,18 @@ class PathMetric:
         """A change with its interval: `+72 % [65, 80]`."""
         return f"{formatting.percent(change)}{self.points} {formatting.interval(low, high)}"
 
-    def transition_text(self, before: float, after: float) -> str:
-        """Two values in one unit: `3.02 → 5.21 Gbit/s`."""
+    def transition_text(self, before: float, after: float, against: str | None = None) -> str:
+        """Two values in one unit: `3.02 → 5.21 Gbit/s`; or two differences to a baseline: `+41 % → +18 %`."""
+        if against is not None:
+            return f"{formatting.percent(before)} → {formatting.percent(after)}{self.points}"
         return formatting.transition(before, after, shown_unit(self.unit, self.scale))
+
+    def finding_text(self, verdict: str, low: float, high: float, estimate: str, margin: float, mark: str) -> str:
+        """What an interval shows: its change, and whether that is the same; its ends alone where it is undecided."""
+        if verdict == "undecided":
+            return f"undecided, {formatting.between(low, high)}{self.points}{mark}"
+        same = f"the same within {formatting.percent(margin, sign=False)}{self.points}: "
+        return f"{same if verdict == 'same' else ''}{estimate}"
 
 
 def path_metric_fields(metric: ComparedMetric, cell: Cell, path: str) -> dict[str, Any]:

@@ -91,17 +91,12 @@ class StoredRun:
     @property
     def imported(self) -> dict[str, Any] | None:
         """What is known of the import of a run that another tool measured; None: it was measured by this program."""
-        found = self.parameters.get(IMPORTED)
-        if self.environment.startswith(f"{IMPORTED}:"):
-            return found if isinstance(found, dict) else {}
-        return None
+        return (self.parameters.get(IMPORTED) or {}) if self.environment.startswith(f"{IMPORTED}:") else None
 
     def path(self, cell: Cell, title: str = "") -> str:
-        """The name of a cell's path: topology, the variant unless `title` names it, direction and scale if needed.
+        """The name of a cell's path: topology, variant, direction and scale if needed.
 
-        Args:
-            cell: the cell.
-            title: of the metric that is shown beside the path.
+        The variant is left out where `title`, that of the metric shown beside the path, names it.
         """
         path, scale = self.unscaled_path(cell, title), scales.describe(cell.scale, self.factors)
         return f"{path}, {scale}" if scale else path
@@ -192,12 +187,7 @@ def load_run(con: duckdb.DuckDBPyConnection, run_id: str) -> StoredRun:
 
 
 def load_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]]) -> list[StoredRun]:
-    """Stored runs, of which all visits and trials are read at once.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        rows: the runs' rows of `runs`.
-    """
+    """Stored runs by their rows of `runs`; all of their visits and trials are read at once."""
     runs = [row["run_id"] for row in rows]
     visited: dict[str, list[str]] = {}
     for row in query_rows(con, _VISITED, runs=runs):
@@ -210,7 +200,7 @@ def load_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[Mapping[str, Any]])
 
 def _run(row: Mapping[str, Any], visited: Sequence[str | None], measured: list[Cell]) -> StoredRun:
     """A run by its row, with the dataplanes and the cells of its visits and trials in their order."""
-    parameters = _document(row["parameters"])
+    parameters: dict[str, Any] = json.loads(row["parameters"] or "{}")
     arms = recorded_arms(parameters, [name for name in visited if name])
     return StoredRun(
         run_id=row["run_id"],
@@ -219,7 +209,7 @@ def _run(row: Mapping[str, Any], visited: Sequence[str | None], measured: list[C
         trigger=row["trigger"],
         seed=row["seed"],
         parameters=parameters,
-        provenance=_document(row["provenance"]),
+        provenance=json.loads(row["provenance"] or "{}"),
         arms=tuple(arm for arm in arms if arm.skipped is None),
         skipped=tuple(arm for arm in arms if arm.skipped is not None),
         cells=_cells(parameters, measured),
@@ -231,15 +221,10 @@ def _run(row: Mapping[str, Any], visited: Sequence[str | None], measured: list[C
     )
 
 
-def _document(text: str | None) -> dict[str, Any]:
-    value = json.loads(text) if text else {}
-    return value if isinstance(value, dict) else {}
-
-
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
     """The measured cells: those planned in their order, then the others; at each of its scales, the smallest first."""
     named = {*Cell._fields} - {*Scale._fields}
-    planned = [Cell.of(c) for c in parameters.get("cells") or [] if isinstance(c, dict) and named <= c.keys()]
+    planned = [Cell.of(c) for c in _recorded(parameters, "cells", named)]
     places = {cell: place for place, cell in enumerate(dict.fromkeys(c.unscaled for c in [*planned, *measured]))}
     return tuple(sorted({*measured}, key=lambda cell: (places[cell.unscaled], cell.scale)))
 
@@ -255,4 +240,4 @@ def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], Variant]:
 
 def _recorded(parameters: dict[str, Any], name: str, fields: set[str]) -> list[dict[str, Any]]:
     """The entries of a list that have these fields."""
-    return [entry for entry in parameters.get(name) or [] if isinstance(entry, dict) and fields <= entry.keys()]
+    return [entry for entry in parameters.get(name) or [] if fields <= entry.keys()]

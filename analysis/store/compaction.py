@@ -59,16 +59,10 @@ Kind = tuple[int, str | None]
 def compact(
     files: ObjectStorage, pack_at: int = PACK_AT, keep_loose: int = KEEP_LOOSE, merge_at: int = MERGE_AT
 ) -> int:
-    """Pack the runs of a store if there are enough of them. The caller holds the store's lock.
+    """Pack the runs of a store if so many (`pack_at`) have files of their own. The caller holds the store's lock.
 
-    Args:
-        files: the store's.
-        pack_at: leave it if fewer runs than this have files of their own.
-        keep_loose: how many of the runs written last to leave as they are.
-        merge_at: how many packs of like size to merge.
-
-    Returns:
-        How many runs were packed that had files of their own.
+    So many of the runs written last are left as they are (`keep_loose`), and so many packs of like size are merged
+    (`merge_at`). Returns how many runs were packed that had files of their own.
 
     Raises:
         Unsupported: the store can't be read or written.
@@ -76,11 +70,11 @@ def compact(
     if sum(run_of_file(file.name) is not None for file in files.list("runs")) < pack_at:
         return 0
     stock = read_rows(files)
-    loose = _loose(stock, keep_loose, files.local)
+    loose = _loose(files, stock, keep_loose)
     # What is damaged stays as it is, so that its run can be repaired; in a packed copy the damage would be hidden.
     packed = _pack(files, stock, loose, {child for entry in loose for child in entry.children}, WHOLE)
     stock = read_rows(files)
-    for entries in _mergeable(stock, merge_at, files.local):
+    for entries in _mergeable(files, stock, merge_at):
         stale = _with_stale_rows(stock, entries)
         joined = {c for entry in entries for c in entry.children if c in stale or c.partition("/")[0] in ALWAYS}
         _pack(files, stock, entries, joined, WHOLE if stale else Extent(ALWAYS, ALWAYS))
@@ -88,45 +82,41 @@ def compact(
     return packed
 
 
-def _loose(stock: Inventory, keep_loose: int, local: bool) -> list[RunEntry]:  # noqa: FBT001 - files.local
+def _loose(files: ObjectStorage, stock: Inventory, keep_loose: int) -> list[RunEntry]:
     """The entries with rows of their own to pack: more than one of a kind."""
-    found = sorted(
-        (entry for entry in stock.counting if not is_packed(entry.name)),
-        key=lambda entry: entry.written_at,
-    )
-    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
-    environments = _environments(stock)
-    for entry in _rested(found[: max(0, len(found) - keep_loose)], local):
-        kinds[entry.version, environments[entry.run_id]].append(entry)
+    own = [entry for entry in stock.counting if not is_packed(entry.name)]
+    earlier = sorted(own, key=lambda entry: entry.written_at)[: max(0, len(own) - keep_loose)]
+    kinds = _by_kind(stock, _rested(files, earlier))
     return [entry for entries in kinds.values() if len(entries) > 1 for entry in entries]
 
 
-def _rested(entries: Iterable[RunEntry], local: bool) -> list[RunEntry]:  # noqa: FBT001 - files.local
+def _rested(files: ObjectStorage, entries: Iterable[RunEntry]) -> list[RunEntry]:
     """Those that may be packed: a bucket has no lock, so there only what nobody has written for an hour."""
     before = datetime.now(UTC) - timedelta(seconds=REST_S)
-    return [entry for entry in entries if local or entry.written_at < before]
+    return [entry for entry in entries if files.local or entry.written_at < before]
 
 
-def _environments(stock: Inventory) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+def _by_kind(stock: Inventory, entries: Iterable[RunEntry]) -> dict[Kind, list[RunEntry]]:
+    environments: dict[str, str | None] = {}
     for rows in stock.runs.values():
         names = rows["environment"].to_pylist() if "environment" in rows.column_names else [None] * rows.num_rows
-        found.update(zip(rows["run_id"].to_pylist(), names, strict=True))
-    return found
+        environments.update(zip(rows["run_id"].to_pylist(), names, strict=True))
+    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
+    for entry in entries:
+        kinds[entry.version, environments[entry.run_id]].append(entry)
+    return kinds
 
 
-def _mergeable(stock: Inventory, merge_at: int, local: bool) -> list[list[RunEntry]]:  # noqa: FBT001 - files.local
+def _mergeable(files: ObjectStorage, stock: Inventory, merge_at: int) -> list[list[RunEntry]]:
     """The entries of packs that are to be merged: enough of like size and kind."""
-    environments = _environments(stock)
     entries_of: dict[str, list[RunEntry]] = defaultdict(list)
     for entry in stock.counting:
         if is_packed(entry.name):
             entries_of[entry.name].append(entry)
     alike: dict[tuple[int, frozenset[Kind]], list[str]] = defaultdict(list)
     for name, entries in sorted(entries_of.items()):
-        if len(_rested(entries, local)) == len(entries):
-            kinds = frozenset((entry.version, environments[entry.run_id]) for entry in entries)
-            alike[int(log(len(entries), MERGE_AT)), kinds].append(name)
+        if len(_rested(files, entries)) == len(entries):
+            alike[int(log(len(entries), MERGE_AT)), frozenset(_by_kind(stock, entries))].append(name)
     return [[e for name in names for e in entries_of[name]] for names in alike.values() if len(names) >= merge_at]
 
 
@@ -145,23 +135,14 @@ def _pack(
 ) -> int:
     """Pack those of these runs whose files are sound and can be joined; returns how many they are.
 
-    Args:
-        files: the store's.
-        stock: its rows.
-        entries: the runs to pack.
-        joined: those of their files whose rows go into new ones.
-        extent: what of their files is checked before.
+    `joined`: those of their files whose rows go into new ones. `extent`: what of their files is checked before.
     """
     checked = audit(files, entries, extent)
     bad = checked.faults.keys() | checked.gone
     schemas = {name: one.schema for name, one in checked.sound.items()}
-    environments = _environments(stock)
-    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
-    for entry in sorted(entries, key=lambda entry: entry.run_id):
-        if bad.isdisjoint(entry.children):
-            kinds[entry.version, environments[entry.run_id]].append(entry)
+    sound = sorted((entry for entry in entries if bad.isdisjoint(entry.children)), key=lambda entry: entry.run_id)
     packed: list[RunEntry] = []
-    for (version, _), found in kinds.items():
+    for (version, _), found in _by_kind(stock, sound).items():
         write = partial(_write_pack, files, version, joined=joined, schemas=schemas)
         # a FileNotFoundError: another process packed or rewrote one of them; the next write tries again
         with contextlib.suppress(FileNotFoundError):
@@ -249,13 +230,9 @@ def _delete_replaced(files: ObjectStorage, children: Collection[str]) -> None:
 def _row_groups(
     files: ObjectStorage, runs_of: Mapping[str, Sequence[str]], schemas: Mapping[str, pa.Schema], least_rows: int
 ) -> Iterator[pa.Table]:
-    """The rows of these runs in groups, all with one schema: files may differ by a column.
+    """The rows of these runs in groups of so many rows or more, all with one schema: files may differ by a column.
 
-    Args:
-        files: the store's.
-        runs_of: the files to read, and of each the runs whose rows are wanted; a packed file has others as well.
-        schemas: of these files.
-        least_rows: of a group but the last.
+    `runs_of`: the files to read, and of each the runs whose rows are wanted; a packed file has others as well.
     """
     schema = pa.unify_schemas([schemas[name] for name in runs_of], **PROMOTE)
     waiting: list[pa.Table] = [schema.empty_table()]

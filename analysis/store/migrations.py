@@ -27,14 +27,10 @@ def _case(protocol: str, part: int) -> str:
 
 
 def _split(document: str, *lists: str, **more: str) -> str:
-    """SQL for a JSON column with the `protocol` of each item of these lists split into tool and transport.
+    """SQL for a JSON column with the `protocol` of each item of these lists in it split into tool and transport.
 
     Invalid JSON stays as it is, and so does an item without a protocol: a verdict can be of a newer program.
-
-    Args:
-        document: the column.
-        lists: the names of lists in it.
-        more: other keys to set in it, as SQL by name.
+    `more`: other keys to set in it, as SQL by name.
     """
     protocol = "item ->> '$.protocol'"
     patch = f"json_object('protocol', null, 'tool', {_case(protocol, 1)}, 'transport', {_case(protocol, 2)})"
@@ -73,17 +69,9 @@ Such as `{1: {"trials": "select * exclude (jitter_ms), jitter_ms / 1000 as jitte
 def migrated_relation(
     rows: str, table: str, version: int, steps: Steps = UPGRADES, current: int = SCHEMA_VERSION
 ) -> str:
-    """What to select from, so that rows of an older version come as the current one has them.
+    """What to select from, in SQL, so that rows of an older version come as the current one has them.
 
-    Args:
-        rows: what to select the stored rows from, in SQL.
-        table: runs, visits, trials or samples.
-        version: that of the stored rows.
-        steps: what each version's step changes.
-        current: the version wanted.
-
-    Returns:
-        `rows` itself, or a query in parentheses.
+    `rows`: what to select the stored rows from. `steps`: what each version's step changes.
     """
     for step in range(version, current):
         if query := steps[step].get(table):

@@ -36,21 +36,21 @@ from analysis.store.index.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.index.selection import Choice, every_run, one_run
 from analysis.store.integrity.audit import ALWAYS, EVERY, Extent
 from analysis.store.integrity.stock import take_inventory
-from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, arrow_schema
+from analysis.store.schema import SCHEMA_VERSION, TABLES, UID, VERDICT, arrow_schema
 from analysis.store.storage.object_storage import ObjectStorage
 
 
 class Store:
-    """Results in a folder or an S3 bucket."""
+    """Results in a folder or an S3 bucket.
+
+    Every method raises Unsupported, with a sentence, where the store can't be read or written.
+    """
 
     def __init__(self, url: str) -> None:
-        """Parse the address; no file is opened yet.
-
-        Args:
-            url: a path, `file://...`, or `s3://bucket/prefix` (credentials and endpoint from the AWS_* variables).
+        """Parse the address, as `urls.parse_url` takes it; no file is opened yet.
 
         Raises:
-            BadInput: it is none of these.
+            BadInput: it is no such address.
         """
         self.files = ObjectStorage(url)
         self._undecodable: dict[str, str] = {}
@@ -65,24 +65,17 @@ class Store:
         return self.files.address(name)
 
     def check_writable(self, *, dry: bool = False) -> None:
-        """Check that results can be written, before anything is measured; `dry` does so without a change.
-
-        Raises:
-            Unsupported: they can't, and why.
-        """
+        """Check that results can be written, before anything is measured; `dry` does so without a change."""
         self.files.check_writable(dry=dry)
 
     def write(self, run_id: str, rows: Mapping[str, Sequence[Row]]) -> None:
         """Write the rows of a run, in place of what the store has of it. Writing twice is writing once.
 
-        Args:
-            run_id: the run.
-            rows: for each table its rows; a table that is left out has none, but `runs` must have its one row.
+        A table that is left out has no rows, but `runs` must have its one row.
 
         Raises:
             BadInput: a row does not fit the schema.
             Problem: the store has a run of this id that another workflow measured.
-            Unsupported: the store can't be written.
         """
         if unknown := sorted(set(rows) - set(TABLES)):
             raise BadInput(f"there is no table {unknown[0]!r}; the tables are {', '.join(TABLES)}")
@@ -94,7 +87,6 @@ class Store:
         Raises:
             BadInput: the run's id can't be part of a file name.
             Problem: the store has a run of this id that another workflow measured.
-            Unsupported: the store can't be written.
         """
         check_run_id(run_id)
         children = {}
@@ -111,7 +103,7 @@ class Store:
 
         Raises:
             BadInput: the store has no such run.
-            Unsupported: the run is left out, or the store can't be written.
+            Unsupported: the run is left out.
         """
         with self.files.lock():
             stock = take_inventory(self.files, Extent(ALWAYS, ALWAYS, run_id), one_run(run_id))
@@ -122,9 +114,9 @@ class Store:
                 raise BadInput(f"there is no run {run_id!r} in {self.url}")
             ((_, stored),) = read_runs(self.files, [entry.name])
             row = stored.filter(pc.equal(stored["run_id"], run_id))
-            if row["verdict"].to_pylist() == [verdict] if "verdict" in row.column_names else False:
+            if VERDICT in row.column_names and row[VERDICT].to_pylist() == [verdict]:
                 return
-            row = _with_column(row.drop_columns([WRITTEN_AT, FILES]), "verdict", verdict)
+            row = _with_verdict(row.drop_columns([WRITTEN_AT, FILES]), verdict)
             name = self._put_row(run_id, row, entry.children, [(entry.name, stored)])
             for file in self._files_of("runs", run_id) - {name}:
                 self.files.delete(file)
@@ -187,19 +179,12 @@ class Store:
                 )
 
     def write_report(self, run_id: str, files: Mapping[str, str], *, latest: bool) -> str:
-        """Write the files of a run's report.
+        """Write the files of a run's report, by name, the report first; returns the address of the report.
 
-        Args:
-            run_id: the run.
-            files: the name and the text of each, the report first.
-            latest: also put them at the root, where those of the latest run are.
-
-        Returns:
-            The address of the run's own report.
+        `latest`: also put them at the root, where those of the latest run are.
 
         Raises:
             BadInput: the run's id can't be part of a file name.
-            Unsupported: the store can't be written.
         """
         check_run_id(run_id)
         for folder in (f"reports/{run_id}/", *([""] if latest else [])):
@@ -224,9 +209,6 @@ class Store:
             tables: those of which files are opened at all.
             choice: the runs of which files are opened.
             verdicts: whether the rows have the verdicts.
-
-        Raises:
-            Unsupported: the store can't be read.
         """
         extent = Extent(frozenset(tables), frozenset(digested), run_id, verdicts)
         return take_inventory(self.files, extent, choice, self._undecodable)
@@ -234,11 +216,7 @@ class Store:
     def leave_out_undecodable(self) -> bool:
         """Decode all files of visits, trials and samples; those that can't be are left out by this object from now on.
 
-        Returns:
-            Whether there are any that were not left out before.
-
-        Raises:
-            Unsupported: the store can't be read.
+        Returns whether there are any that were not left out before.
         """
         found = undecodable(self.files, {child for entry in self.inventory().counting for child in entry.children})
         self._undecodable |= found
@@ -263,11 +241,11 @@ def _is_stored(earlier: Runs, row: pa.Table, children: Iterable[str]) -> bool:
     return bool(same and stored[FILES].to_pylist() == [sorted(children)])
 
 
-def _with_column(table: pa.Table, name: str, value: str) -> pa.Table:
-    field = arrow_schema("runs").field(name)
-    column = pa.array([value] * table.num_rows, field.type)
-    place = table.schema.get_field_index(name)
-    return table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+def _with_verdict(row: pa.Table, verdict: str) -> pa.Table:
+    field = arrow_schema("runs").field(VERDICT)
+    column = pa.array([verdict], field.type)
+    place = row.schema.get_field_index(VERDICT)
+    return row.append_column(field, column) if place < 0 else row.set_column(place, field, column)
 
 
 def _uids(runs: pa.Table, run_id: str) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from analysis import metrics
-from analysis.domain import Cell
+from analysis.domain import MARGIN_RATIO, Cell
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.change_points.detection import NightSeries, night_variances
 from analysis.stats.contrasts.contrast import Contrast
@@ -80,7 +80,7 @@ class Sides:
         scatter = self._scatter([*earlier, *a]) if earlier else {}
         cells = {cell: " ".join(cell.unscaled) for cell in self.scenario.cells_of(METRIC.name)}
         figures = Contrasted(METRIC, cells, *(Nights(runs, scatter=scatter) for runs in (a, b)))
-        return contrast_all([figures], self.scenario.arms, absolute=self.absolute)[0]
+        return contrast_all([figures], self.scenario.arms, MARGIN_RATIO, absolute=self.absolute)[0]
 
     def _scatter(self, nights: list[Night]) -> Scatter:
         """How far these nights scatter, as the store of a cluster tells it."""

@@ -25,7 +25,8 @@ def compare(scenario: Scenario, run: Run, plan: Plan, earlier: Sequence[Run] = (
         )
         for metric, visits in run.items()
     ]
-    return compare_run(given, scenario.arms, plan).comparisons
+    comparisons, _ = compare_run(given, scenario.arms, plan)
+    return comparisons
 
 
 def judged(comparison: Comparison) -> Judged:

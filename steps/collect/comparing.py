@@ -10,7 +10,7 @@ from analysis.statements.execution import rows_of
 from analysis.stats import run
 from analysis.stats.verdicts.canaries import VisitReference, visits_off
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.stats.verdicts.run_judgement import MOST_NIGHTS, NIGHTLY, continued_runs, judge_run
+from analysis.stats.verdicts.run_judgement import NIGHTLY, NIGHTS_OF_NOISE, continued_runs, judge_run
 from analysis.store.index.selection import of_environment
 from analysis.store.schema import TABLES, arrow_schema
 from analysis.store.store import Store
@@ -66,7 +66,7 @@ def _others(con: database.Connection, row: Row) -> Iterator[str]:
     if row["trigger"] == NIGHTLY:
         nights = run.query_rows(con, _NIGHTS, place=row["environment"], nightly=NIGHTLY)
         # not every one of them is comparable
-        yield from (str(night["run_id"]) for night in nights[: 2 * MOST_NIGHTS])
+        yield from (str(night["run_id"]) for night in nights[: 2 * NIGHTS_OF_NOISE])
 
 
 def off_visits(rows: Mapping[str, Sequence[Row]]) -> dict[int, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.store.storage import atomic
+from analysis.store.storage.folder import Folder
 
 KILLED = """
 import os, signal, sys
@@ -61,7 +62,8 @@ def test_durable_atomic_write_syncs_the_file_before_its_rename_and_the_folder_af
     monkeypatch.setattr(
         os, "fsync", lambda fd: synced.append(f"{Path(f'/proc/self/fd/{fd}').readlink().name} {path.exists()}")
     )
-    atomic.write(path, b"x", durable=True)
+    with Folder(tmp_path).replacing("file", durable=True):
+        pass
     first, second = synced
     assert first.startswith(".file.")
     assert first.endswith(f"{atomic.TEMPORARY} False")

@@ -7,7 +7,8 @@ import pytest
 
 from analysis.store.storage import bucket as buckets
 from analysis.store.storage.bucket import Bucket
-from analysis.store.storage.folder import Entry, TooLargeError
+from analysis.store.storage.copying import TooLargeError
+from analysis.store.storage.folder import Entry
 from analysis.store.storage.urls import parse_url
 
 

@@ -30,12 +30,12 @@ def compared(
     cell = next(iter(cells))
     means = {(cell, name): {("run", n): v for n, v in enumerate(found)} for name, found in values.items()}
     known = BY_NAME[metric] if isinstance(metric, str) else metric
-    return list(compare_run([Figures(known, cells, means)], dataplanes, Plan()).comparisons)
+    return list(compare_run([Figures(known, cells, means)], dataplanes, Plan())[0])
 
 
 @given(st.sampled_from(COMPARED), visits, plans)
 def test_comparison_sentence_claims_no_more_than_its_interval(metric, values, plan) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    for c in compare_run([Figures(metric, CELLS, values)], SIDES, plan).comparisons:
+    for c in compare_run([Figures(metric, CELLS, values)], SIDES, plan)[0]:
         if c.low is None or c.high is None:
             assert (c.verdict, c.p_adjusted, c.change, c.within_margin) == ("undecided", None, None, False)
             assert c.reason

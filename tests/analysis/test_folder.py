@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from analysis.store.storage import folder as folders
-from analysis.store.storage.folder import Folder, LinkError, TooLargeError
+from analysis.store.storage.copying import TooLargeError
+from analysis.store.storage.folder import Folder, LinkError
 
 OUTSIDE = b"private"
 MOST_BYTES = 100

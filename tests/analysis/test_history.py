@@ -13,7 +13,7 @@ from analysis import metrics
 from analysis.sql.database import Connection, connect
 from analysis.stats import run
 from analysis.stats.nights import history
-from analysis.stats.nights.history import provenance_differences
+from analysis.stats.nights.history import changed_provenance
 from analysis.store.store import Store
 from analysis.summary.run.summary import Summary, from_json, to_json
 from steps.catalogue.option_fields import Option
@@ -328,6 +328,6 @@ def test_zero_throughput_visit_does_not_break_the_history(tmp_path: Path) -> Non
 def test_changed_provenance_is_summarised() -> None:
     before = {"kernel": "6.1", "cores": 2, "mtu": {"eth0": 1500}, "gone": 1, "same": None}
     after = {"kernel": "6.2", "cores": 2, "mtu": {"eth0": 1450}, "new": 1, "same": None}
-    assert provenance_differences(before, after) == ["kernel 6.1 → 6.2", "mtu changed"]
+    assert changed_provenance(before, after) == ["kernel 6.1 → 6.2", "mtu changed"]
     many = {f"fact_{n}": n for n in range(9)}
-    assert provenance_differences(many, dict.fromkeys(many, -1))[-1] == "5 more"
+    assert changed_provenance(many, dict.fromkeys(many, -1))[-1] == "5 more"

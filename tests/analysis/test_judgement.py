@@ -11,7 +11,7 @@ from analysis.stats.estimates.differences import Block
 from analysis.stats.estimates.margins import is_within
 from analysis.stats.estimates.sequential import level_after
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.stats.verdicts.judgement import Figures, Judgement, Place, Plan, compare_run
+from analysis.stats.verdicts.judgement import Family, Figures, Place, Plan, compare_run
 from analysis.summary.figures.standings import stand
 
 CELLS = [Cell(f"path {n}", "iperf3", "tcp", "forward") for n in range(4)]
@@ -33,7 +33,7 @@ def figures(metric: str, values: Mapping[Place, Mapping[Block, float]]) -> Figur
     return Figures(BY_NAME[metric], {cell: cell.topology for cell in CELLS}, values)
 
 
-def judged(*metrics: str, plan: Plan = Plan()) -> Judgement:  # noqa: B008 - frozen
+def judged(*metrics: str, plan: Plan = Plan()) -> tuple[tuple[Comparison, ...], tuple[Family, ...]]:  # noqa: B008 - frozen
     return compare_run([figures(metric, visits()) for metric in metrics], SIDES, plan)
 
 
@@ -44,7 +44,7 @@ def width(comparison: Comparison) -> float:
 
 
 def test_comparisons_come_by_metric_path_and_dataplanes() -> None:
-    found = judged("received_bps", "cpu_s_per_gbit").comparisons
+    found = judged("received_bps", "cpu_s_per_gbit")[0]
     assert [(c.metric, c.path, c.baseline, c.dataplane) for c in found] == [
         (metric, cell.topology, *pair)
         for metric in ("received_bps", "cpu_s_per_gbit")
@@ -55,7 +55,7 @@ def test_comparisons_come_by_metric_path_and_dataplanes() -> None:
 
 
 def test_family_is_what_the_first_page_quotes_and_others_are_on_their_own() -> None:
-    families = judged("received_bps", "cpu_s_per_gbit", "connect_p99_s").families
+    _, families = judged("received_bps", "cpu_s_per_gbit", "connect_p99_s")
     assert [(f.metrics, f.against_baseline, f.between_others, f.error) for f in families] == [
         (("throughput", "CPU per Gbit"), 16, 8, 0.05),
         (("connect time, 99th percentile",), 8, 4, 0.05),
@@ -68,16 +68,16 @@ def test_family_is_what_the_first_page_quotes_and_others_are_on_their_own() -> N
 
 def test_error_goes_first_to_the_leading_metrics_and_the_baseline() -> None:
     """Of equal figures, those that a reader asks for first have the narrowest intervals."""
-    found = {(c.metric, c.baseline): width(c) for c in judged("received_bps", "cpu_s_per_gbit").comparisons}
+    found = {(c.metric, c.baseline): width(c) for c in judged("received_bps", "cpu_s_per_gbit")[0]}
     assert found["received_bps", "base"] < found["cpu_s_per_gbit", "base"]
     assert found["received_bps", "one"] < found["cpu_s_per_gbit", "one"]
 
 
 def test_metric_that_is_not_quoted_widens_no_other_interval() -> None:
-    alone, beside = judged("received_bps"), judged("received_bps", "connect_p99_s")
-    assert beside.comparisons[: len(alone.comparisons)] == alone.comparisons
-    quoted = judged("received_bps", "cpu_s_per_gbit").comparisons
-    assert all(width(a) < width(b) for a, b in zip(alone.comparisons, quoted, strict=False))
+    (alone, _), (beside, _) = judged("received_bps"), judged("received_bps", "connect_p99_s")
+    assert beside[: len(alone)] == alone
+    quoted = judged("received_bps", "cpu_s_per_gbit")[0]
+    assert all(width(a) < width(b) for a, b in zip(alone, quoted, strict=False))
 
 
 @pytest.mark.parametrize("plan", [Plan(), LATE], ids=["all at once", "looking"])
@@ -92,7 +92,7 @@ def test_values_beside_a_difference_are_of_the_rounds_that_it_is_taken_in(
         del values[cell, "one"]["run", 1]
         values[cell, "base"] |= {("run", 1): 9.0}
         values[cell, "one"] |= {("run", 2): least}
-    for c in compare_run([figures(metric.name, values)], SIDES, plan).comparisons:
+    for c in compare_run([figures(metric.name, values)], SIDES, plan)[0]:
         assert c.value is not None
         assert c.baseline_value is not None
         shown = c.value / c.baseline_value - 1 if metric.scale == "ratio" else c.value - c.baseline_value
@@ -100,9 +100,9 @@ def test_values_beside_a_difference_are_of_the_rounds_that_it_is_taken_in(
 
 
 def test_looks_widen_the_intervals() -> None:
-    fixed, looked = judged("received_bps"), judged("received_bps", plan=LATE)
-    assert all(width(a) < width(b) for a, b in zip(fixed.comparisons, looked.comparisons, strict=True))
-    assert judged("received_bps", plan=Plan(most_rounds=3)) == fixed
+    (fixed, _), (looked, _) = judged("received_bps"), judged("received_bps", plan=LATE)
+    assert all(width(a) < width(b) for a, b in zip(fixed, looked, strict=True))
+    assert judged("received_bps", plan=Plan(most_rounds=3))[0] == fixed
 
 
 def test_comparison_is_judged_at_the_level_of_its_own_rounds() -> None:
@@ -110,7 +110,7 @@ def test_comparison_is_judged_at_the_level_of_its_own_rounds() -> None:
     values = {place: {b: v * GAINS[place[1]] for b, v in found.items()} for place, found in visits().items()}
     early = {place: {b: v for b, v in found.items() if b[1] <= 3} for place, found in values.items()}
     values |= {place: found for place, found in early.items() if place[1] == "two"}
-    found = compare_run([figures("received_bps", values)], SIDES, LATE).comparisons
+    found = compare_run([figures("received_bps", values)], SIDES, LATE)[0]
     assert {of(c): c.rounds for c in found} == {("base", "one"): 5, ("base", "two"): 3, ("one", "two"): 3}
     error = -math.expm1(math.log1p(-0.05 * 6 / 8) / 8)
     for looked, all_rounds, three_rounds in zip(found, fixed(values), fixed(early), strict=True):
@@ -127,15 +127,15 @@ def of(comparison: Comparison) -> tuple[str, str]:
 
 
 def fixed(values: Mapping[Place, Mapping[Block, float]]) -> tuple[Comparison, ...]:
-    return compare_run([figures("received_bps", values)], SIDES, Plan()).comparisons
+    return compare_run([figures("received_bps", values)], SIDES, Plan())[0]
 
 
 def test_dataplane_that_was_never_measured_costs_the_others_nothing() -> None:
-    without = compare_run([figures("received_bps", visits(sides=["base", "one"]))], SIDES, Plan())
-    alone = compare_run([figures("received_bps", visits(sides=["base", "one"]))], ["base", "one"], Plan())
-    assert [c for c in without.comparisons if "two" not in of(c)] == list(alone.comparisons)
-    assert without.families == alone.families
-    lost = [c for c in without.comparisons if "two" in of(c)]
+    without, families = compare_run([figures("received_bps", visits(sides=["base", "one"]))], SIDES, Plan())
+    alone, same = compare_run([figures("received_bps", visits(sides=["base", "one"]))], ["base", "one"], Plan())
+    assert [c for c in without if "two" not in of(c)] == list(alone)
+    assert families == same
+    lost = [c for c in without if "two" in of(c)]
     assert {(c.verdict, c.reason) for c in lost} == {("undecided", "two has no measured visit here")}
 
 
@@ -152,14 +152,14 @@ def test_rounds_of_several_runs_are_blocks() -> None:
     """Two runs, each drifting on its own: only figures of one round are ever compared."""
     values = visits(4)
     far = {place: {("later", n): 9 * v for (_, n), v in found.items()} for place, found in visits(4, seed=2).items()}
-    found = compare_run([figures("received_bps", {p: values[p] | far[p] for p in values})], SIDES, Plan()).comparisons
+    found = compare_run([figures("received_bps", {p: values[p] | far[p] for p in values})], SIDES, Plan())[0]
     assert {c.rounds for c in found} == {8}
     assert max(abs(c.change or 0) for c in found) < 0.1
 
 
 @pytest.mark.parametrize("margin", [0.02, 0.1])
 def test_margin_is_the_plans(margin: float) -> None:
-    for c in judged("received_bps", plan=Plan(margin_ratio=margin)).comparisons:
+    for c in judged("received_bps", plan=Plan(margin_ratio=margin))[0]:
         assert c.margin_ratio == margin
         farthest = max(-math.log1p(c.low or 0), math.log1p(c.high or 0))
         assert (c.verdict == "same") == (farthest <= math.log1p(margin))
@@ -175,7 +175,7 @@ def test_order_of_two_dataplanes_changes_nothing_about_the_margin(gain: float) -
     }
     found = []
     for order in (["base", "one"], ["one", "base"]):
-        (c,) = compare_run([Figures(BY_NAME["received_bps"], {CELLS[0]: "path"}, values)], order, Plan(10)).comparisons
+        (c,) = compare_run([Figures(BY_NAME["received_bps"], {CELLS[0]: "path"}, values)], order, Plan(10))[0]
         standings = {name: one.standing for name, one in stand(order, [c]).items()}
         found.append((c.within_margin, c.verdict == ("higher" if order[0] == "base" else "lower"), standings))
     assert found[0] == found[1]
@@ -195,5 +195,5 @@ def test_margin_of_a_change_and_of_its_reverse_is_one(scale: ValueScale) -> None
 
 
 def test_judgement_of_nothing_to_compare() -> None:
-    assert compare_run([], SIDES, Plan()) == Judgement()
-    assert compare_run([figures("received_bps", visits())], ["base"], Plan()) == Judgement()
+    assert compare_run([], SIDES, Plan()) == ((), ())
+    assert compare_run([figures("received_bps", visits())], ["base"], Plan()) == ((), ())

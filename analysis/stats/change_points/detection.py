@@ -40,7 +40,7 @@ from analysis.stats.change_points.night_noise import (
 )
 from analysis.stats.change_points.partition import LEAST, settle
 from analysis.stats.change_points.step_search import OLDER_ERROR, RECENT, Cut, KeptNights, search
-from analysis.stats.estimates.intervals import POWER, smallest_effect, t_quantile
+from analysis.stats.estimates.intervals import smallest_effect, t_quantile
 
 LONGEST_SUSPICION: Final = 4
 _LEAST_TO_SUSPECT: Final = 4
@@ -105,14 +105,11 @@ class Levels:
 
 
 def find_levels(series: Sequence[NightSeries], level: float) -> list[Levels]:
-    """The levels of each series of a run.
+    """The levels of each series of a run, which say together how noisy nights are.
 
     The more series have changed, the weaker an older step may be (Benjamini and Hochberg, "Controlling the False
-    Discovery Rate", J. R. Stat. Soc. B 57, 1995): false ones stay the same share of those that are found.
-
-    Args:
-        series: of the run, which say how noisy nights are, together.
-        level: the significance level of a step in one series, such as 0.05 over the number of series.
+    Discovery Rate", J. R. Stat. Soc. B 57, 1995): false ones stay the same share of those that are found. `level`: that
+    of a step in one series, such as 0.05 over the number of series.
     """
     kept, noise = _without_outliers(series)
     rests = {place: nights.residual(nights.starts) for place, nights in kept.items()}
@@ -137,8 +134,8 @@ def _without_outliers(
 
     These variances are of differences between consecutive nights: steps and slow declines do not enter them.
     """
-    values, groups = [one.values for one in series], [one.group for one in series]
-    alike, most_alike = (correlations(values, groups, errors) for errors in (0.0, SURE_OF_CORRELATION))
+    values = [one.values for one in series]
+    alike, most_alike = (_correlations(series, errors) for errors in (0.0, SURE_OF_CORRELATION))
     noise = _variances(series, alike)
     long = list(noise)
     settled = settle([values[place] for place in long], [math.sqrt(noise[place][0]) for place in long])
@@ -162,17 +159,19 @@ def night_variances(series: Sequence[NightSeries]) -> dict[int, tuple[float, flo
 
     Nights are taken to be as alike as they can be, by a bound, since nights far apart are not.
     """
-    values, groups = [one.values for one in series], [one.group for one in series]
-    return _variances(series, correlations(values, groups, SURE_OF_CORRELATION))
+    return _variances(series, _correlations(series, SURE_OF_CORRELATION))
+
+
+def _correlations(series: Sequence[NightSeries], standard_errors: float) -> list[float]:
+    return correlations([one.values for one in series], [one.group for one in series], standard_errors)
 
 
 def _variances(series: Sequence[NightSeries], alike: Sequence[float]) -> dict[int, tuple[float, float]]:
     """The moderated variances of the series that are long enough, with their freedom."""
-    values, groups = [one.values for one in series], [one.group for one in series]
     long = [place for place, one in enumerate(series) if len(one.values) >= 2 * LEAST]
-    scales = [scale(values[place], alike[place], series[place].floor) for place in long]
-    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(values[place])) for place in long]
-    known = priors([own**2 for own in scales], freedoms, [groups[place] for place in long])
+    scales = [scale(series[place].values, alike[place], series[place].floor) for place in long]
+    freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(series[place].values)) for place in long]
+    known = priors([own**2 for own in scales], freedoms, [series[place].group for place in long])
     moderated = [
         prior.moderate(np.array(own**2 * freedom), freedom)
         for own, freedom, prior in zip(scales, freedoms, known, strict=True)
@@ -243,5 +242,5 @@ def _detectable_effect(nights: KeptNights, variance: float, freedom: float, coun
         middle = (low + high) / 2
         low, high = (middle, high) if scan.one_cut_p(math.exp(middle), rates) < level else (low, middle)
     error = math.sqrt(variance * float(nights.mean_variances[3] + nights.mean_variances[count]))
-    size = smallest_effect(error, freedom, math.exp(low), POWER)
+    size = smallest_effect(error, freedom, math.exp(low))
     return size if math.isfinite(size) else None

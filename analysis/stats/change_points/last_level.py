@@ -90,11 +90,7 @@ class LastLevel:
 def possible_starts(nights: KeptNights, cuts: Sequence[Cut], further: Sequence[Cut], variance: float) -> list[_Start]:
     """The nights at which the last level may have begun, the one that was found first.
 
-    Args:
-        nights: of the series.
-        cuts: the steps that were found.
-        further: the best place for one more in the last level, if there is any.
-        variance: of a night.
+    `further`: the best place for one more step in the last level, if there is any. `variance`: of a night.
     """
     end, begins = len(nights.values), [0, *(cut.index for cut in cuts)]
     against = {begins[-1]: 0.0}

@@ -45,8 +45,8 @@ _SHARE_VARIANCE: Final = 0.2
 _MEDIAN_VARIANCE: Final = math.pi / 2
 """The variance of a median of many, by that of their mean."""
 
-_GAUSSIAN: Final = 1.4826
-"""From a median absolute deviation to a standard deviation."""
+GAUSSIAN: Final = 1.4826
+"""From a median absolute deviation of a normal distribution to its standard deviation."""
 
 _INDEPENDENT_SHARE: Final = 0.67
 """The series of a run share nights and a baseline: so many of them count as independent."""
@@ -63,19 +63,14 @@ def middle(values: Values) -> float:
 def scale(values: Sequence[float] | Values, correlation: float = 0.0, floor: float = FLOOR) -> float:
     """The standard deviation of a night about its level, from two nights or more."""
     differences = np.abs(np.diff(np.asarray(values, dtype=float)))
-    return max(_GAUSSIAN * middle(differences) / math.sqrt(2 * (1 - correlation)), floor)
+    return max(GAUSSIAN * middle(differences) / math.sqrt(2 * (1 - correlation)), floor)
 
 
 def correlations(series: Sequence[Values], groups: Sequence[Hashable], standard_errors: float = 0.0) -> list[float]:
     """The correlation of consecutive nights of each series, 0 to 0.9; 0 where a group has only short series.
 
     As of an autoregressive process of the first order, whose differences to the next night are small against those over
-    two and three nights.
-
-    Args:
-        series: their values.
-        groups: series of one group are compared.
-        standard_errors: so many are added, for a bound.
+    two and three nights. For a bound so many standard errors are added.
     """
     shares = {place: _near_share(one) for place, one in enumerate(series) if len(one) >= _ENOUGH_TO_CORRELATE}
     known: dict[Hashable, list[int]] = {}
@@ -116,7 +111,7 @@ def _correlation(share: float) -> float:
 
 
 def _trimmed_square(distances: Values) -> float:
-    bound = max(_TRIM * _GAUSSIAN * middle(distances), FLOOR)
+    bound = max(_TRIM * GAUSSIAN * middle(distances), FLOOR)
     return float(np.mean(distances[distances <= bound] ** 2))
 
 

@@ -30,17 +30,15 @@ _MOSTLY: Final = 0.75
 """The least share of a level's nights that are no outliers: two bad nights with a good one between are no level."""
 
 
-def segment_starts(values: Values, penalty: float, least: int = LEAST) -> list[list[int]]:
+def segment_starts(values: Values, penalty: float) -> list[list[int]]:
     """The first index of each segment of the best partition of each series, beginning with 0.
 
-    Args:
-        values: a row for each series, in units of its noise. Many at once take a fifth of the time of one by one.
-        penalty: what a cut must gain, in the same units, summed over nights.
-        least: the fewest nights of a segment.
+    `values`: a row for each series, in units of its noise. Many at once take a fifth of the time of one by one.
+    `penalty`: what a cut must gain, in the same units, summed over nights.
     """
     rows, n = values.shape
     cost = np.full((n + 1, n + 1, rows), np.inf)  # of a part from the first index to before the second
-    for length in range(least, n + 1):
+    for length in range(LEAST, n + 1):
         half = length // 2  # deviations from the median sum up to the upper half less the lower
         parted = values.take(np.arange(n - length + 1)[:, None] + np.arange(length), axis=1)
         parted.partition(half, axis=2)
@@ -49,7 +47,7 @@ def segment_starts(values: Values, penalty: float, least: int = LEAST) -> list[l
     best = np.full((n + 1, rows), np.inf)
     best[0] = -penalty
     begins = np.zeros((n + 1, rows), dtype=np.intp)
-    for end in range(least, n + 1):
+    for end in range(LEAST, n + 1):
         totals = best[:end] + cost[:end, end] + penalty
         best[end] = totals.min(axis=0)
         begins[end] = (totals <= best[end] + _ALIKE).argmax(axis=0)

@@ -29,13 +29,7 @@ def rates(inside: Values, outside: Values) -> Values:
 
 
 def one_cut_p(p: float, rate: Values, sides: int = 2) -> float:
-    """The p-value of the largest statistic over all cuts with these rates, from its own p-value.
-
-    Args:
-        p: of the statistic, of so many sides.
-        rate: at each position that was searched.
-        sides: 2, or 1 for a search in one direction.
-    """
+    """The p-value of the largest statistic over all cuts with these rates, from its own p-value of one or two sides."""
     if p >= _NO_TAIL:
         return 1.0
     if p < _LEAST_P:
@@ -47,18 +41,14 @@ def one_cut_p(p: float, rate: Values, sides: int = 2) -> float:
 def two_cuts_p(p: float, rate: Values, counts: Values) -> float:
     """As `one_cut_p`, two-sided, for a part between two cuts.
 
-    Args:
-        p: of the statistic.
-        rate: for each length of the part.
-        counts: in how many places a part of each length was tried.
+    `rate`: for each length of the part, which was tried in so many places (`counts`).
     """
-    if p >= _NO_TAIL:
-        return 1.0
-    if p < _LEAST_P:
-        return 0.0
+    single = one_cut_p(p, rate)
+    if single in {0.0, 1.0}:
+        return single
     b = _height(p, 2)
     field = float((counts * rate**2 * _overshoot(b * np.sqrt(2 * rate)) ** 2).sum())
-    return min(1.0, one_cut_p(p, rate) + 2 * b**3 * _density(b) * field)
+    return min(1.0, single + 2 * b**3 * _density(b) * field)
 
 
 def _height(p: float, sides: int) -> float:

@@ -74,11 +74,7 @@ class KeptNights:
 def search(nights: KeptNights, prior: Prior, level: float, older: float = OLDER_ERROR) -> tuple[list[Cut], list[Cut]]:
     """The cuts that are significant at this level, in the order of time; and the best place for one in the last part.
 
-    Args:
-        nights: the series.
-        prior: what other series say of its noise.
-        level: the significance level of recent steps.
-        older: how many times as often an older step may be wrong.
+    `level`: of recent steps; an older one may be wrong so many times as often.
     """
     cuts: list[Cut] = []
     while True:

@@ -1,9 +1,9 @@
 """What differs between two groups of runs beside the figures: method, provenance, load and time."""
 
 import json
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Literal
 
 import duckdb
@@ -144,7 +144,7 @@ def time_differences(a: RunGroup, b: RunGroup) -> list[Beside]:
     found = [Beside("time", "began", *shown)]
     if not all(times):
         return found
-    hours = [_hour_of_day(side) for side in times]
+    hours = [statistics.median_high(at.hour + at.minute / 60 for at in side) for side in times]
     apart = abs(hours[0] - hours[1])
     if min(apart, _DAY_H - apart) > _CLOSE_H:
         found.append(Beside("time", "time of day", *(f"about {round(hour) % _DAY_H}:00 UTC" for hour in hours)))
@@ -160,8 +160,3 @@ def _when(runs: Sequence[StoredRun]) -> str:
         return UNKNOWN
     first, last = (f"{at:%Y-%m-%d %H:%M} UTC" for at in (known[0], known[-1]))
     return first if first == last else f"{first} to {last}"
-
-
-def _hour_of_day(times: Sequence[datetime]) -> float:
-    """The middle one of the hours at which runs began."""
-    return sorted(at.hour + at.minute / 60 for at in times)[len(times) // 2]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis import formatting
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.stats.path_metric import PathMetric
 from analysis.stats.verdicts.comparison import Verdict
@@ -11,7 +10,6 @@ from analysis.stats.verdicts.comparison import Verdict
 Basis = Literal["visits", "nights", "history"]
 """What the noise of a contrast is taken from: the visits of one run a side; the runs of a side, of which there are
 several; or how far nights of the environment scatter. `visits` says nothing of how one moment differs from another."""
-
 
 Outcome = Literal["better", "worse", "same", "undecided"]
 """The verdict by what is wanted of the metric."""
@@ -29,12 +27,10 @@ class Contrast(PathMetric):
         margin_ratio: how much counts as the same, on the scale of `change`.
         runs: how many runs of A and of B have the figure.
         visits: how many visits, or rounds for a relative figure, of A and of B it rests on.
-        a: the figure in A, in `unit`; relative to a baseline as the difference to it (0.41: 41 % more); like all that
-            follow None where it is unknown.
-        b: the figure in B, likewise.
+        a, b: the figure in A and in B, in `unit`; relative to a baseline as the difference to it (0.41: 41 % more);
+            like all that follow None where it is unknown.
         change: from A to B: a share, or points. Of a relative figure, of its ratio to the baseline.
-        low: the lower end of its interval.
-        high: the upper end.
+        low, high: the ends of its interval.
         p_adjusted: the p-value, scaled to the family: below 0.05 exactly where the interval leaves zero out.
         basis: what the noise is taken from; None without an interval.
         reason: why there is no interval.
@@ -79,9 +75,7 @@ class Contrast(PathMetric):
         """The two figures: `3.02 → 5.21 Gbit/s`, or `+41 % → +18 %` to the baseline."""
         if self.a is None or self.b is None:
             return ""
-        if self.against is None:
-            return self.transition_text(self.a, self.b)
-        return f"{formatting.percent(self.a)} → {formatting.percent(self.b)}{self.points}"
+        return self.transition_text(self.a, self.b, self.against)
 
     @property
     def estimate(self) -> str:
@@ -98,11 +92,7 @@ class Contrast(PathMetric):
         """
         if self.low is None or self.high is None:
             return f"undecided: {self.reason}{self.doubt.mark}"
-        if self.verdict == "undecided":
-            return f"undecided, {formatting.between(self.low, self.high)}{self.points}{self.doubt.mark}"
-        margin = formatting.percent(self.margin_ratio, sign=False)
-        same = f"the same within {margin}{self.points}: " if self.verdict == "same" else ""
-        return f"{same}{self.estimate}"
+        return self.finding_text(self.verdict, self.low, self.high, self.estimate, self.margin_ratio, self.doubt.mark)
 
     @property
     def answer(self) -> str:

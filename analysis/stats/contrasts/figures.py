@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import duckdb
 
@@ -18,6 +18,8 @@ from analysis.stats.nights import history
 from analysis.stats.nights.history import Method
 from analysis.stats.verdicts.judgement import Place
 from analysis.stats.verdicts.run_judgement import flags_by_place, visit_means, visits_by_round
+
+T = TypeVar("T")
 
 _FEWEST_NIGHTS: Final = 7
 """Of a history that says how far nights scatter: fewer would make every interval wider than any difference."""
@@ -43,13 +45,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class SideRows:
-    """What a side measured.
+    """What a side measured: the means of the visits of its runs that count, and the flags of their trials.
 
-    Attributes:
-        group: its runs.
-        rows: the means of their visits that count.
-        flagged: the flags of their trials, by cell and dataplane.
-        scale: as if at which its cells are compared; None: at their own.
+    `scale`: as if at which its cells are compared; None: at their own.
     """
 
     group: RunGroup
@@ -87,19 +85,12 @@ class SideRows:
 
     def nights(self, metric: ComparedMetric, known: Mapping[str, str], scatter: Scatter) -> Nights:
         """The figures of a metric, of the dataplanes that have a name in `known`, by that name."""
-        runs = [
-            {
-                (self.at(cell), known[name]): values
-                for (cell, name), values in visits_by_round(metric, self._of(pieces)).items()
-                if name in known
-            }
-            for pieces in self.group.pieces
-        ]
-        doubts = {
-            (self.at(cell), known[name]): flags.flag_effect(trials, metric.kind)
-            for (cell, name), trials in self.flagged.items()
-            if name in known
-        }
+
+        def renamed(found: Mapping[Place, T]) -> dict[Place, T]:
+            return {(self.at(cell), known[name]): one for (cell, name), one in found.items() if name in known}
+
+        runs = [renamed(visits_by_round(metric, self._of(pieces))) for pieces in self.group.pieces]
+        doubts = {place: flags.flag_effect(found, metric.kind) for place, found in renamed(self.flagged).items()}
         return Nights(runs, doubts, scatter)
 
     def _of(self, pieces: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -130,14 +121,9 @@ def contrasted_figures(
     cells: Sequence[Cell],
     compared: Compared,
 ) -> list[Contrasted]:
-    """The figures of all metrics that both sides may have.
+    """The figures of all metrics that both sides, A and B, may have in these cells.
 
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        sides: A and B.
-        names: the name in A of each dataplane that is compared, the baseline first -> its name in B.
-        cells: those that are compared.
-        compared: what the options mean for it.
+    `names`: the name in A of each dataplane that is compared, the baseline first -> its name in B.
     """
     to_a = ({name: name for name in names}, {own: name for name, own in names.items()})
     scatters = [_scatter(con, side, names, known, compared) for side, known in zip(sides, to_a, strict=True)]

@@ -19,23 +19,21 @@ together, with the shares of a run's own verdicts (`verdicts.judgement`).
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Final
 
-from scipy import special
-
-from analysis.domain import MARGIN_RATIO, Cell
+from analysis.domain import Cell
 from analysis.flags import NO_DOUBT
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.contrasts.contrast import Basis, Contrast
-from analysis.stats.contrasts.sides import ALONE, Nights, Side, mean
+from analysis.stats.contrasts.sides import ALONE, Nights, Side
 from analysis.stats.estimates import moderation
-from analysis.stats.estimates.differences import ENOUGH
-from analysis.stats.estimates.intervals import as_share
-from analysis.stats.estimates.margins import is_within
+from analysis.stats.estimates.intervals import ENOUGH, as_share, standard_errors, two_sided_p
+from analysis.stats.estimates.margins import is_within, margin_on
 from analysis.stats.estimates.moderation import Estimate, Key
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Verdict
-from analysis.stats.verdicts.judgement import FAMILY_ERROR, MARGIN_POINTS, Family, error_shares
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, Family, FamilyMember, error_shares
 
 _ENOUGH_NIGHTS: Final = 6
 """From so many runs of both sides on, these say more of how nights scatter than the history does."""
@@ -51,26 +49,16 @@ class Contrasted:
     b: Nights
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A contrast without its verdict. `measured`: whether both sides have a value at all."""
+@dataclass(frozen=True, slots=True)
+class _Draft(FamilyMember):
+    """A contrast without its verdict."""
 
-    metric: ComparedMetric
     contrast: Contrast
     estimate: Estimate | None
-    measured: bool
-
-    @property
-    def group(self) -> tuple[bool, bool]:
-        return self.metric.leads, True
 
 
 def contrast_all(
-    figures: Sequence[Contrasted],
-    dataplanes: Sequence[str],
-    margin_ratio: float = MARGIN_RATIO,
-    *,
-    absolute: bool = True,
+    figures: Sequence[Contrasted], dataplanes: Sequence[str], margin_ratio: float, *, absolute: bool
 ) -> tuple[tuple[Contrast, ...], tuple[Family, ...]]:
     """All contrasts between A and B, and their families, the quoted first.
 
@@ -80,7 +68,7 @@ def contrast_all(
         margin_ratio: how much counts as the same.
         absolute: whether figures themselves are compared, beside their ratios to the baseline's.
     """
-    drafts = [draft for one in figures for draft in _drafts(one, dataplanes, margin_ratio, absolute)]
+    drafts = [draft for one in figures for draft in _drafts(one, dataplanes, margin_ratio, absolute=absolute)]
     error, families = error_shares(drafts)
     judged = [
         draft.contrast
@@ -91,12 +79,7 @@ def contrast_all(
     return tuple(judged), families
 
 
-def _drafts(
-    figures: Contrasted,
-    dataplanes: Sequence[str],
-    margin_ratio: float,
-    absolute: bool,  # noqa: FBT001 - private
-) -> Iterator[_Draft]:
+def _drafts(figures: Contrasted, dataplanes: Sequence[str], margin_ratio: float, *, absolute: bool) -> Iterator[_Draft]:
     readings = [(ALONE, name) for name in dataplanes] if absolute else []
     readings += [(dataplanes[0], name) for name in dataplanes[1:]]
     keys = [(cell, reading) for cell in figures.cells for reading in readings]
@@ -104,7 +87,7 @@ def _drafts(
     alone, relative = ([key for key in keys if (key[1][0] == ALONE) == is_alone] for is_alone in (True, False))
     found = _estimates(figures.metric, sides, alone, shared=False)
     found |= _estimates(figures.metric, sides, relative, shared=True)
-    margin = margin_ratio if figures.metric.scale == "ratio" else MARGIN_POINTS
+    margin = margin_on(figures.metric.scale, margin_ratio)
     for key in keys:
         cell, (against, dataplane) = key
         measured = all(key in side.values for side in sides)
@@ -125,7 +108,7 @@ def _drafts(
             doubt=sum((side.doubt(cell, name) for side in sides for name in names), NO_DOUBT),
         )
         if any(cell == place and name in names for side in sides for place, name in side.places):
-            yield _Draft(figures.metric, contrast, estimate, measured)
+            yield _Draft(figures.metric, with_baseline=True, measured=measured, contrast=contrast, estimate=estimate)
 
 
 def _reason(sides: Sequence[Side], key: Key) -> str:
@@ -143,14 +126,7 @@ def _estimates(
     *,
     shared: bool,
 ) -> dict[Key, tuple[Estimate, Basis]]:
-    """The estimates of the contrasts of one reading that have one.
-
-    Args:
-        metric: whose they are.
-        sides: A and B.
-        keys: of the reading.
-        shared: whether the variances of the others tell of each one's.
-    """
+    """The estimates of the contrasts of one reading that have one; `shared`: by the variances of the others, too."""
     there = [key for key in keys if all(key in side.values for side in sides)]
     by_visits = _by_visits(metric, sides, there, shared=shared)
     groups = {key: (sides[0].means(key), sides[1].means(key)) for key in there if _nights(sides, key) > len(sides)}
@@ -181,8 +157,7 @@ def _by_visits(
     """The estimates by the visits alone, of those contrasts that have one run a side with two visits or more."""
     known: list[dict[Key, Estimate]] = []
     for side in sides:
-        values = {key: side.values[key][0] for key in keys if len(side.values[key]) == 1}
-        values = {key: own for key, own in values.items() if len(own) >= ENOUGH}
+        values = {key: runs[0] for key in keys if len(runs := side.values[key]) == 1 and len(runs[0]) >= ENOUGH}
         if shared:
             known.append(moderation.estimate_differences(values, resolution=metric.resolution))
         else:
@@ -203,31 +178,26 @@ def _by_history(sides: Sequence[Side], key: Key, by_visits: Estimate | None) -> 
 
     Nights of one environment that were measured alike know it for those that were measured differently.
     """
-    known = [side.scatter.get(key) for side in sides]
-    if known[0] is None or known[1] is None:
+    a, b = (side.scatter.get(key) for side in sides)
+    if a is None or b is None:
         return None
     means = [side.means(key) for side in sides]
-    shares = [variance / len(own) for (variance, _), own in zip(filter(None, known), means, strict=True)]
-    freedoms = [freedom for _, freedom in filter(None, known)]
-    square = sum(shares)
+    shares = [(variance / len(own), freedom) for (variance, freedom), own in zip((a, b), means, strict=True)]
+    square = sum(share for share, _ in shares)
     # the two are usually one history, which counts once
-    freedom = (
-        min(freedoms)
-        if known[0] == known[1]
-        else square**2 / sum(share**2 / own for share, own in zip(shares, freedoms, strict=True))
-    )
+    freedom = a[1] if a == b else square**2 / sum(share**2 / own for share, own in shares)
     rounds = 1 / sum(1 / len(own) for own in means)
     error = math.sqrt(square)
     if by_visits is not None and by_visits.standard_error > error:
         error, freedom = by_visits.standard_error, min(freedom, by_visits.degrees_of_freedom)
-    return Estimate(mean(means[1]) - mean(means[0]), error, freedom, square * rounds, rounds)
+    return Estimate(fmean(means[1]) - fmean(means[0]), error, freedom, square * rounds, rounds)
 
 
 def _judge(draft: Contrast, estimate: Estimate, level: float) -> Contrast:
     shown = as_share if draft.scale == "ratio" else float
-    limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2)) * estimate.standard_error
+    limit = standard_errors(level, estimate.degrees_of_freedom) * estimate.standard_error
     low, high = shown(estimate.mean - limit), shown(estimate.mean + limit)
-    p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
+    p = two_sided_p(estimate.mean / estimate.standard_error, estimate.degrees_of_freedom)
     within = is_within(low, high, draft.margin_ratio, draft.scale)
     verdict: Verdict = "higher" if low > 0 else "lower" if high < 0 else "same" if within else "undecided"
     adjusted = min(1.0, p * FAMILY_ERROR / level)

@@ -1,7 +1,7 @@
 """The runs that a text names: one by name or place in time, or all of a label. Selection is pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -37,12 +37,9 @@ class ListedRun:
 
 @dataclass(frozen=True, slots=True)
 class RunGroup:
-    """One side of a comparison of runs.
+    """One side of a comparison of runs: the text that named them, and these, the earliest first.
 
-    Attributes:
-        asked: the text that named them.
-        runs: these, the earliest first.
-        pieces: of each run the ids of itself and of those whose rounds it continues.
+    `pieces`: of each run the ids of itself and of those whose rounds it continues.
     """
 
     asked: str
@@ -77,11 +74,7 @@ def list_runs(con: duckdb.DuckDBPyConnection) -> list[ListedRun]:
 
 
 def select(text: str, listed: Sequence[ListedRun]) -> tuple[str, ...]:
-    """The ids of the runs that a text names, the earliest first.
-
-    Args:
-        text: as `GRAMMAR` says.
-        listed: the runs of the store, the latest first.
+    """The ids of the runs that a text names as `GRAMMAR` says, the earliest first; `listed`: all, the latest first.
 
     Raises:
         BadInput: it names no run, or cannot say which one.
@@ -112,7 +105,8 @@ def _select_part(text: str, listed: Sequence[ListedRun]) -> list[str]:
             "is a label"
         )
     if not begun:
-        raise BadInput(f"no run is called {text[:80]!r}; a side is {GRAMMAR}; the latest are {_ids(listed)}")
+        known = _some([one.run_id for one in listed])
+        raise BadInput(f"no run is called {text[:80]!r}; a side is {GRAMMAR}; the latest are {known}")
     return begun
 
 
@@ -145,10 +139,6 @@ def _of(environment: str | None, listed: Sequence[ListedRun]) -> list[ListedRun]
         known = [*dict.fromkeys(one.environment for one in listed)]
         raise BadInput(f"no run is of the environment {str(environment)[:80]!r}; there are {_some(known)}")
     return own
-
-
-def _ids(listed: Iterable[ListedRun]) -> str:
-    return _some([one.run_id for one in listed])
 
 
 def _some(names: Sequence[str]) -> str:

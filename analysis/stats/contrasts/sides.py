@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import cast
 
 from analysis.domain import Cell
@@ -38,9 +39,8 @@ class Nights:
 class Side:
     """The figures of one side, on the scale on which they are compared.
 
-    Attributes:
-        values: of each reading the values of each run that has it, one a round.
-        places: the cells and dataplanes that have a figure at all.
+    `values`: of each reading the values of each run that has it, one a round.
+    `places`: the cells and dataplanes that have a figure at all.
     """
 
     def __init__(self, metric: ComparedMetric, nights: Nights, keys: Iterable[Key]) -> None:
@@ -54,7 +54,7 @@ class Side:
 
     def means(self, key: Key) -> list[float]:
         """Of each run the mean over its rounds."""
-        return [mean(values) for values in self.values[key]]
+        return [fmean(values) for values in self.values[key]]
 
     def count(self, key: Key) -> int:
         """How many visits, or rounds, the figure rests on."""
@@ -64,7 +64,7 @@ class Side:
         """The figure as a reader sees it: in the metric's unit, or as the difference to the baseline."""
         if key not in self.values:
             return None
-        value = mean(self.means(key))
+        value = fmean(self.means(key))
         if self._metric.scale == "points":
             return value
         return math.exp(value) if key[1][0] == ALONE else as_share(value)
@@ -104,8 +104,3 @@ def _reading(metric: ComparedMetric, run: Mapping[Place, Values], key: Key) -> l
     if against == ALONE:
         return list(own.values())
     return [value - base[block] for block, value in own.items() if block in base]
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean of one value or more."""
-    return math.fsum(values) / len(values)

@@ -8,17 +8,11 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from analysis import formatting
 from analysis.metrics.metric import ComparedMetric
-from analysis.stats.estimates.intervals import as_share
-
-ENOUGH: Final = 2
-"""Fewer rounds than this have no spread."""
-
-Scale = Literal["logarithm", "share", "points"]
-"""Of differences: of logarithms; where a value is zero, of values as a share of the baseline's mean; of points."""
+from analysis.stats.estimates.intervals import ENOUGH, as_share
 
 Block = tuple[str, int]
 """A run and a round."""
@@ -29,9 +23,12 @@ Values = Mapping[Block, float]
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The values of two dataplanes in the rounds in which both were measured, which are `blocks`."""
+    """The values of two dataplanes in the rounds in which both were measured, which are `blocks`.
 
-    scale: Scale
+    `scale`: of logarithms; where a value is zero, of values as a share of the baseline's mean; of points.
+    """
+
+    scale: Literal["logarithm", "share", "points"]
     blocks: tuple[Block, ...]
     baseline: tuple[float, ...]
     other: tuple[float, ...]
@@ -58,10 +55,7 @@ class Differences:
     def interval(self, estimate: float, half: float, standard_errors: float) -> tuple[float, float, float]:
         """A difference of this scale and its interval as a reader sees it: shares, or points.
 
-        Args:
-            estimate: the mean difference.
-            half: half the width of its interval.
-            standard_errors: so many of them make `half`.
+        `half`: half the width of the interval, which is so many standard errors.
         """
         match self.scale:
             case "points":
@@ -93,14 +87,7 @@ class Differences:
 
 
 def differences(metric: ComparedMetric, baseline: Values, other: Values, names: Sequence[str]) -> Differences | str:
-    """The differences of two dataplanes, or in a sentence why there are too few to judge by.
-
-    Args:
-        metric: of the values.
-        baseline: the values of the one that is compared with.
-        other: the values of the one that is compared.
-        names: theirs, in this order.
-    """
+    """The differences of two dataplanes with these names, or in a sentence why there are too few to judge by."""
     common = tuple(block for block in baseline if block in other)
     if len(common) < ENOUGH:
         return f"{formatting.count(len(common), 'round')} measured both, and an interval takes {ENOUGH}"

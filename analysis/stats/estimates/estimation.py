@@ -16,17 +16,13 @@ Compared = Mapping[Key, Differences]
 def estimate_all(
     found: Compared, earlier: Sequence[Compared], resolution: float, order: Mapping[Block, int] | None
 ) -> dict[Key, Estimate]:
-    """The estimate of each comparison.
+    """The estimate of each comparison of a run, whose rounds are in this order if it looked after each.
 
     Comparisons with the baseline share their noise with each other, those between others with their like. Where a value
-    is zero a comparison has only its own.
+    is zero a comparison has only its own. A dataplane that was not visited again is judged as it was when that was
+    decided: by the noise that was known after its last round.
 
-    Args:
-        found: of the run.
-        earlier: of comparable earlier nights.
-        resolution: of the metric.
-        order: of the rounds of a run that looked after each; None where it did not. A dataplane that was not visited
-            again is judged as it was when that was decided: by the noise that was known after its last round.
+    `earlier`: of comparable earlier nights. `resolution`: of the metric.
     """
     alone = {key: one for key, one in found.items() if one.scale == "share"}
     estimates = {key: moderation.own_estimate(one.values, resolution) for key, one in alone.items()}

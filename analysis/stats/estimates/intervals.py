@@ -14,9 +14,9 @@ from typing import Final
 
 from scipy import special
 
-CONFIDENCE: Final = 0.95
+_CONFIDENCE: Final = 0.95
 SIGNIFICANCE: Final = 0.05
-POWER: Final = 0.80
+_POWER: Final = 0.80
 ENOUGH: Final = 2
 """Fewer values than this have no spread."""
 
@@ -41,23 +41,28 @@ def two_sided_p(t: float, degrees_of_freedom: float) -> float:
     return 2.0 * float(special.stdtr(degrees_of_freedom, -abs(t)))
 
 
-def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """The mean of visit means with its t-interval; None for fewer than two visits."""
+def standard_errors(level: float, degrees_of_freedom: float) -> float:
+    """How many standard errors an interval reaches to either side that misses the truth with this probability."""
+    return -float(special.stdtrit(degrees_of_freedom, level / 2))
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """The mean of visit means with its t-interval of 95 %; None for fewer than two visits."""
     if len(values) < ENOUGH:
         return None
     mean = statistics.fmean(values)
-    half = t_quantile(0.5 + confidence / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    half = t_quantile(0.5 + _CONFIDENCE / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half, len(values))
 
 
-def geometric_mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+def geometric_mean_interval(values: Sequence[float]) -> Interval | None:
     """As `mean_interval`, of the logarithms: for rates and durations, whose noise is proportional to their size.
 
     None also where a value is not positive.
     """
     if any(value <= 0 for value in values):
         return None
-    logs = mean_interval([math.log(value) for value in values], confidence)
+    logs = mean_interval([math.log(value) for value in values])
     return logs and Interval(math.exp(logs.mean), 1 + as_share(logs.low), 1 + as_share(logs.high), logs.n)
 
 
@@ -69,14 +74,12 @@ def as_share(logarithm: float) -> float:
         return math.inf
 
 
-def smallest_effect(
-    standard_error: float, degrees_of_freedom: float, level: float = SIGNIFICANCE, power: float = POWER
-) -> float:
-    """The smallest true difference that a test with this error finds with this power, in the unit of the values.
+def smallest_effect(standard_error: float, degrees_of_freedom: float, level: float) -> float:
+    """The smallest true difference that a test with this error finds with 80 % power, in the unit of the values.
 
     From the noncentral t distribution (Cohen, "Statistical Power Analysis for the Behavioral Sciences", 2nd ed. 1988,
-    ch. 2): the noncentrality at which the two-sided test at `level` rejects with probability `power`, times the
+    ch. 2): the noncentrality at which the two-sided test at `level` rejects with this probability, times the
     standard error, which is itself an estimate.
     """
     critical = t_quantile(1 - level / 2, degrees_of_freedom)
-    return float(special.nctdtrinc(degrees_of_freedom, 1 - power, critical)) * standard_error
+    return float(special.nctdtrinc(degrees_of_freedom, 1 - _POWER, critical)) * standard_error

@@ -11,12 +11,9 @@ FOR_A_PERCENTILE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class LateTimes:
-    """Nearest-rank percentiles of them, seconds.
+    """Nearest-rank percentiles of them, seconds; None where that many never worked, or none was observed.
 
-    Attributes:
-        p50_s: the median; None where that many never worked, or none was observed.
-        p99_s: the 99th percentile; None likewise, and below `FOR_A_PERCENTILE` observations.
-        worst_s: the latest; None where one never worked.
+    `p99_s`: None also below `FOR_A_PERCENTILE` observations.
     """
 
     p50_s: float | None

@@ -15,12 +15,13 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Final
 
 import numpy as np
 from scipy import special
 
-from analysis.stats.estimates.differences import ENOUGH
+from analysis.stats.estimates.intervals import ENOUGH
 
 _SHARED_NOISE: Final = 0.25
 """The correlation of the variances of two comparisons that share one of two equally noisy dataplanes."""
@@ -78,12 +79,10 @@ def estimate_differences(
     """The estimates of a metric's comparisons in one run, with moderated variances.
 
     Args:
-        differences: of two dataplanes, one value a round in which both were measured.
+        differences: of two dataplanes, one value a round in which both were measured. A comparison with fewer than two
+            has no spread to judge by, and no estimate.
         earlier: the same of comparable earlier nights, which say how the noise is spread over the comparisons.
         resolution: the standard deviation below which equal values are a matter of rounding, in the differences' unit.
-
-    Returns:
-        An estimate for each comparison that has two rounds or more; the others have no spread to judge by.
     """
     own = {key: own_estimate(values, resolution) for key, values in differences.items() if len(values) >= ENOUGH}
     if len(own) < 2:  # noqa: PLR2004 - there is no other
@@ -95,7 +94,7 @@ def estimate_differences(
     ]
     nights = [_logs(night) for night in known if night.keys() == own.keys()]
     prior = _prior_of_nights(logs, nights) if nights else _prior_of_run(logs)
-    return {key: _moderated(estimate, prior, prior.log_variance[key]) for key, estimate in own.items()}
+    return _moderated(own, prior)
 
 
 def estimate_groups(
@@ -103,50 +102,44 @@ def estimate_groups(
 ) -> dict[Key, Estimate]:
     """The estimates of a metric's differences between two groups of independent values, with moderated variances.
 
-    The variance is that inside the groups, taken to be the same in both.
-
-    Args:
-        groups: the values of both, of which at least one has two or more.
-        resolution: as in `estimate_differences`.
+    At least one group has two values or more. The variance is that inside the groups, taken to be the same in both.
     """
     own = {key: group_estimate(*values, resolution) for key, values in groups.items()}
     if len(own) < 2:  # noqa: PLR2004 - there is no other
         return own
-    prior = _prior_of_run(_logs(own))
-    return {key: _moderated(estimate, prior, prior.log_variance[key]) for key, estimate in own.items()}
+    return _moderated(own, _prior_of_run(_logs(own)))
 
 
-def _moderated(own: Estimate, prior: _Prior, log_variance: float) -> Estimate:
-    freedom = prior.degrees_of_freedom + own.degrees_of_freedom
-    total = prior.degrees_of_freedom * math.exp(log_variance) + own.degrees_of_freedom * own.own_variance
-    error = math.sqrt(total / freedom / own.rounds)
-    freedom /= 1 + 2 * prior.common * prior.degrees_of_freedom / freedom
-    return replace(own, standard_error=error, degrees_of_freedom=freedom)
+def _moderated(estimates: Mapping[Key, Estimate], prior: _Prior) -> dict[Key, Estimate]:
+    found = {}
+    for key, own in estimates.items():
+        freedom = prior.degrees_of_freedom + own.degrees_of_freedom
+        total = prior.degrees_of_freedom * math.exp(prior.log_variance[key]) + own.degrees_of_freedom * own.own_variance
+        error = math.sqrt(total / freedom / own.rounds)
+        freedom /= 1 + 2 * prior.common * prior.degrees_of_freedom / freedom
+        found[key] = replace(own, standard_error=error, degrees_of_freedom=freedom)
+    return found
 
 
 def own_estimate(differences: Sequence[float], resolution: float) -> Estimate:
     """The estimate of a comparison by its own rounds alone, of which there are two or more."""
     variance = max(_variance(differences), resolution**2, _LEAST_VARIANCE)
     rounds = len(differences)
-    return Estimate(_mean(differences), math.sqrt(variance / rounds), rounds - 1.0, variance, rounds)
+    return Estimate(fmean(differences), math.sqrt(variance / rounds), rounds - 1.0, variance, rounds)
 
 
 def group_estimate(first: Sequence[float], second: Sequence[float], resolution: float) -> Estimate:
     """The second group's mean less the first's, by the values of both groups alone."""
-    means, freedom = (_mean(first), _mean(second)), len(first) + len(second) - 2
+    means, freedom = (fmean(first), fmean(second)), len(first) + len(second) - 2
     squares = sum((value - mean) ** 2 for group, mean in zip((first, second), means, strict=True) for value in group)
     variance = max(squares / freedom, resolution**2, _LEAST_VARIANCE)
     rounds = 1 / (1 / len(first) + 1 / len(second))
     return Estimate(means[1] - means[0], math.sqrt(variance / rounds), float(freedom), variance, rounds)
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _variance(values: Sequence[float]) -> float:
     """As `statistics.variance`, which takes fifty times as long."""
-    mean = _mean(values)
+    mean = fmean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
@@ -157,7 +150,7 @@ def log_variance(variance: float, degrees_of_freedom: float) -> float:
 
 def _logs(estimates: Mapping[Key, Estimate]) -> _Logs:
     logs = {key: log_variance(one.own_variance, one.degrees_of_freedom) for key, one in estimates.items()}
-    return _Logs(logs, _mean([trigamma(one.degrees_of_freedom / 2) for one in estimates.values()]))
+    return _Logs(logs, fmean([trigamma(one.degrees_of_freedom / 2) for one in estimates.values()]))
 
 
 def _independent(keys: Sequence[Key]) -> float:
@@ -173,7 +166,7 @@ def _independent(keys: Sequence[Key]) -> float:
 
 def _prior_of_run(logs: _Logs) -> _Prior:
     """From the comparisons of this run alone."""
-    count, mean, noise = len(logs.of), _mean([*logs.of.values()]), logs.noise
+    count, mean, noise = len(logs.of), fmean([*logs.of.values()]), logs.noise
     cells: dict[Hashable, list[Key]] = defaultdict(list)
     for key in logs.of:
         cells[key[0]].append(key)
@@ -184,7 +177,7 @@ def _prior_of_run(logs: _Logs) -> _Prior:
         spread = max(_median(_variance([*logs.of.values()]), independent - 1) - noise, 0.0)
         return _Prior(dict.fromkeys(logs.of, mean), freedom_of(spread + noise / independent))
     per_cell = count / len(cells)
-    means = {cell: _mean([logs.of[key] for key in keys]) for cell, keys in cells.items()}
+    means = {cell: fmean([logs.of[key] for key in keys]) for cell, keys in cells.items()}
     inner = count - len(cells)
     seen = _median(sum((value - means[key[0]]) ** 2 for key, value in logs.of.items()) / inner, inner)
     within = max(seen - _SPREAD_INSIDE * noise, 0.0)
@@ -196,7 +189,7 @@ def _prior_of_run(logs: _Logs) -> _Prior:
     prior = {}
     for key in logs.of:
         others = [logs.of[other] for other in cells[key[0]] if other != key]
-        prior[key] = weight * _mean(others) + (1 - weight) * mean if others else mean
+        prior[key] = weight * fmean(others) + (1 - weight) * mean if others else mean
     freedom = freedom_of(within + min(between, of_others) + noise / independent)
     return _Prior(prior, freedom, weight * correlation)
 
@@ -204,7 +197,7 @@ def _prior_of_run(logs: _Logs) -> _Prior:
 def _prior_of_nights(logs: _Logs, nights: Sequence[_Logs]) -> _Prior:
     """From how the noise was spread over the same comparisons in earlier nights, at tonight's level of noise."""
     count, past, keys = len(logs.of), len(nights), list(logs.of)
-    noise = _mean([night.noise for night in (*nights, logs)])
+    noise = fmean([night.noise for night in (*nights, logs)])
     table = np.array([[night.of[key] for key in keys] for night in (*nights, logs)])
     relative = table - table.mean(axis=1, keepdims=True)
     habitual = relative[:-1].mean(axis=0)
@@ -214,7 +207,7 @@ def _prior_of_nights(logs: _Logs, nights: Sequence[_Logs]) -> _Prior:
     nightly = max(_median(seen, past * (independent - 1)) - noise, 0.0)
     lasting = max(_median(float(centre.var(ddof=1)), independent - 1) - (noise + nightly) / (past + 1), 0.0)
     weight = lasting / (lasting + (noise + nightly) / past)
-    mean = _mean([*logs.of.values()])
+    mean = fmean([*logs.of.values()])
     prior = {key: weight * float(habitual[i]) + mean for i, key in enumerate(keys)}
     return _Prior(prior, freedom_of(nightly + (1 - weight) * lasting + noise / independent))
 

@@ -32,35 +32,27 @@ def spent(error: float, rounds: int, most_rounds: int) -> float:
     return error * math.log(1 + (math.e - 1) * min(rounds / most_rounds, 1.0))
 
 
-def level_after(error: float, rounds: int, most_rounds: int, first_look: int = FIRST_LOOK) -> float:
+def level_after(error: float, rounds: int, most_rounds: int) -> float:
     """The two-sided level at which a comparison with so many rounds is judged, in a run that looks after each.
 
-    Args:
-        error: of the comparison, over all looks together.
-        rounds: so far; before the first look and after the last it is the level of that look.
-        most_rounds: after which the run ends in any case.
-        first_look: the round of the first look; one follows after each later round.
+    Before the first look and after the last it is the level of that look. `error`: over all looks together.
+    `most_rounds`: after which the run ends in any case.
     """
-    if most_rounds <= first_look:
+    if most_rounds <= FIRST_LOOK:
         return error
-    return _looks(error, most_rounds, first_look).level(min(max(rounds, first_look), most_rounds))
-
-
-@lru_cache(maxsize=256)
-def _looks(error: float, most_rounds: int, first_look: int) -> "_Looks":
-    return _Looks(error, most_rounds, first_look)
+    return _looks(error, most_rounds).level(min(max(rounds, FIRST_LOOK), most_rounds))
 
 
 class _Looks:
     """The level of each look, found from look to look only as far as one was asked for: a plan may be very long."""
 
-    def __init__(self, error: float, most_rounds: int, first_look: int) -> None:
-        self._error, self._most_rounds, self._look = error, most_rounds, first_look
-        first = spent(error, first_look, most_rounds)
-        self._levels = {first_look: first}
-        self._limit = _limit(first) * math.sqrt(first_look)
+    def __init__(self, error: float, most_rounds: int) -> None:
+        self._error, self._most_rounds, self._look = error, most_rounds, FIRST_LOOK
+        first = spent(error, FIRST_LOOK, most_rounds)
+        self._levels = {FIRST_LOOK: first}
+        self._limit = float(-special.ndtri(first / 2)) * math.sqrt(FIRST_LOOK)
         self._nodes, self._weights = _nodes(self._limit)
-        self._density = np.exp(-(self._nodes**2) / (2 * first_look)) / math.sqrt(2 * math.pi * first_look)
+        self._density = np.exp(-(self._nodes**2) / (2 * FIRST_LOOK)) / math.sqrt(2 * math.pi * FIRST_LOOK)
 
     def level(self, look: int) -> float:
         while self._look < look:
@@ -79,8 +71,7 @@ class _Looks:
         self._density, self._nodes = steps @ mass, inside
 
 
-def _limit(level: float) -> float:
-    return float(-special.ndtri(level / 2))
+_looks: Final = lru_cache(maxsize=256)(_Looks)
 
 
 def _nodes(limit: float) -> tuple[_Values, _Values]:
@@ -89,9 +80,7 @@ def _nodes(limit: float) -> tuple[_Values, _Values]:
     return nodes * limit, weights * limit
 
 
-@lru_cache(maxsize=32)
-def _legendre(count: int) -> tuple[_Values, _Values]:
-    return np.polynomial.legendre.leggauss(count)
+_legendre: Final = lru_cache(maxsize=32)(np.polynomial.legendre.leggauss)
 
 
 def _crossing(due: float, mass: _Values, nodes: _Values, start: float) -> float:

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -33,16 +33,11 @@ _MOST_BESIDE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The data in which a run's changes were searched.
+    """The data in which a run's changes were searched: series of comparable nights, this one included, since the first.
 
-    Attributes:
-        nights: how many runs there are: this one, and the earlier ones that are comparable.
-        since: when the first of them began.
-        series: how many series there are.
-        limit: the least change that is a regression, as a share or in points.
-        detectable_effect: the smallest change of throughput found by its third night, as a share; None: too few nights.
-        notes: sentences on the changes as a whole.
-        levels: of each series since its last change.
+    `limit`: the least change that is a regression, as a share or in points. `detectable_effect`: the smallest change of
+    throughput found by its third night, as a share; None: too few nights. `notes`: sentences on the changes as a whole.
+    `levels`: of each series since its last change.
     """
 
     nights: int
@@ -74,7 +69,7 @@ def find_history(
     nights = {night: began for night, began in comparable.items() if night in seen}
     if len(nights) < 2:  # noqa: PLR2004 - this run alone
         return (), None
-    limit = _limit(about)
+    limit = float(about.parameters.get("regression_limit_ratio") or LIMIT_RATIO)  # a run may be older than this option
     found = regressions.find_changes(series, limit)
     since = min(filter(None, nights.values()), default=None)
     notes = regressions.baseline_changes(found.changes, [arm.name for arm in about.arms[1:]])
@@ -127,13 +122,12 @@ def nightly_series(con: duckdb.DuckDBPyConnection, about: StoredRun, nights: lis
             doubtful = {night: flagged.get((night, metric.kind, cell), set()) for night in nights}
             against = baseline if relative else None
             sides = {arm.name, baseline} if relative else {arm.name}
-            values = tuple(_night(row, flagged=bool(doubtful[row["run_id"]] & sides)) for row in rows)
+            values = tuple(
+                Night(r["run_id"], r["started_at"], r["value"], r["error"], flagged=bool(doubtful[r["run_id"]] & sides))
+                for r in rows
+            )
             series.append(Series(metric, cell, about.path(cell, metric.title), arm.name, against, values))
     return series
-
-
-def _night(row: Mapping[str, Any], *, flagged: bool) -> Night:
-    return Night(row["run_id"], row["started_at"], row["value"], row["error"], flagged)
 
 
 def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, Cell], set[str]]:
@@ -187,17 +181,10 @@ def _sql() -> str:
         having count(value) = count(*)"""  # noqa: S608 - names of this project's metrics
 
 
-def _limit(about: StoredRun) -> float:
-    """The run's own limit; the default for a run that is older than this option."""
-    recorded = about.parameters.get("regression_limit_ratio")
-    return float(recorded) if isinstance(recorded, int | float) else LIMIT_RATIO
-
-
 def _with_provenance(
-    con: duckdb.DuckDBPyConnection, found: Iterable[LevelChange], nights: list[str]
-) -> Iterable[LevelChange]:
+    con: duckdb.DuckDBPyConnection, found: Sequence[LevelChange], nights: list[str]
+) -> Iterator[LevelChange]:
     """Each change with the other differences to the comparable night before, such as a new kernel."""
-    found = list(found)
     began = {change.run_id for change in found}
     wanted = began | {nights[nights.index(night) - 1] for night in began}
     rows = run.query_rows(
@@ -206,10 +193,10 @@ def _with_provenance(
     known = {row["run_id"]: json.loads(row["provenance"] or "{}") for row in rows}
     for change in found:
         before = known.get(nights[nights.index(change.run_id) - 1], {})
-        yield replace(change, beside=tuple(provenance_differences(before, known.get(change.run_id, {}))))
+        yield replace(change, beside=tuple(changed_provenance(before, known.get(change.run_id, {}))))
 
 
-def provenance_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def changed_provenance(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """The differences between two nights' provenance, at most a few: `kernel 6.18.5 → 6.18.6`."""
     differing = []
     for name in [name for name in before if name in after and before[name] != after[name]]:

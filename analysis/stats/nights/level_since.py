@@ -35,8 +35,7 @@ class LevelSince(PathMetric):
         nights_left_out: how many outliers were left out.
         nights_flagged: how many of all these have flagged or left-out trials.
         value: the level, in `unit`; relative to a baseline as the difference to it (0.62: 62 % more).
-        low: the lower end of its interval.
-        high: the upper end.
+        low, high: the ends of its interval.
         tonight: the figure of this run alone, likewise.
     """
 

@@ -55,13 +55,10 @@ class LevelChange(PathMetric):
         run_id: the first night of the new level.
         began_at: when that night's run began.
         nights_since: that night and all after it.
-        before: the old level, in `unit`; relative to a baseline as the difference to it (0.62: 62 % more).
-        after: the new level, likewise.
+        before, after: the levels, in `unit`; relative to a baseline as the difference to it (0.62: 62 % more).
         change: the step: a share, or points.
-        low: the lower end of its interval; 95 % of the intervals of a run's changes hold.
-        high: the upper end.
-        nights_before: how many nights the old level rests on.
-        nights_after: how many nights the new level rests on.
+        low, high: the ends of its interval; 95 % of the intervals of a run's changes hold.
+        nights_before, nights_after: how many nights the levels rest on.
         p_adjusted: the p-value, corrected for all positions and all series of the run.
         beside: the other differences between that night's provenance and the previous one's.
         nights_flagged: how many of the levels' nights have flagged or left-out trials.
@@ -117,9 +114,7 @@ class LevelChange(PathMetric):
     @property
     def figures(self) -> str:
         """The two levels: `9.80 → 8.60 Gbit/s`, or `+62 % → +43 %` to the baseline."""
-        if self.against is None:
-            return self.transition_text(self.before, self.after)
-        return f"{formatting.percent(self.before)} → {formatting.percent(self.after)}{self.points}"
+        return self.transition_text(self.before, self.after, self.against)
 
     @property
     def _mark(self) -> str:
@@ -140,11 +135,9 @@ class FoundChanges:
 
 
 def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> FoundChanges:
-    """The changes of all series of a run.
+    """The changes of all series of a run, each with the run's own night as its last.
 
-    Args:
-        series: each with the run's own night as its last.
-        limit_ratio: how much worse is a regression, as a share; for metrics in points, as so many points.
+    `limit_ratio`: how much worse is a regression, as a share; for metrics in points, as so many points.
     """
     if not series:
         return FoundChanges((), None)
@@ -156,7 +149,7 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
         for one, each in zip(series, reported, strict=True)
         for step, status in each
     ]
-    sights = [
+    detectable = [
         each.last.detectable_effect
         for one, each in zip(series, found, strict=True)
         if each.last is not None and each.last.detectable_effect is not None and one.metric.name == THROUGHPUT
@@ -164,16 +157,14 @@ def find_changes(series: Sequence[Series], limit_ratio: float = LIMIT_RATIO) -> 
     # The scan's p-value is of another test than the interval: where they contradict each other, nothing is claimed.
     changes = [change for change in changes if change.status == "suspected" or not change.low <= 0 <= change.high]
     return FoundChanges(
-        tuple(changes), math.expm1(statistics.median(sights)) if sights else None, levels_since(series, found)
+        tuple(changes), math.expm1(statistics.median(detectable)) if detectable else None, levels_since(series, found)
     )
 
 
 def baseline_changes(changes: Sequence[LevelChange], dataplanes: Sequence[str]) -> tuple[str, ...]:
     """A sentence for each night since which all other dataplanes differ alike from the baseline.
 
-    Args:
-        changes: of a run.
-        dataplanes: all that the run compares with its baseline; fewer than two give no sentence.
+    `dataplanes`: all that the run compares with its baseline; fewer than two give no sentence.
     """
     if len(dataplanes) < ALL_OTHERS:
         return ()

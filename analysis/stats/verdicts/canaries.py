@@ -10,6 +10,7 @@ import duckdb
 
 from analysis import formatting
 from analysis.stats import run
+from analysis.stats.change_points.night_noise import GAUSSIAN
 from analysis.stats.estimates.intervals import as_share
 
 OFF_RATIO: Final = 0.1
@@ -18,9 +19,6 @@ OFF_RATIO: Final = 0.1
 _OFF_SPREADS: Final = 5.0
 """Nor is one within so many standard deviations of all visits. In simulations of normal noise, with and without drift
 between rounds, this repeats 0.1 to 0.7 % of good visits, and finds nearly all that lose 20 % where the noise is 2 %."""
-
-_MEDIAN_DEVIATION: Final = 1.4826
-"""A standard deviation, by the median of the absolute deviations of a normal distribution."""
 
 _FEWEST_OTHERS: Final = 2
 _FEWEST_VISITS: Final = 4
@@ -45,9 +43,8 @@ def visits_off(references: Sequence[VisitReference]) -> dict[int, str]:
     Returns:
         visit -> why, as a clause.
     """
-    known = {
-        r.visit: (r.dataplane, _log_mean(r.measured_bps)) for r in references if any(b > 0 for b in r.measured_bps)
-    }
+    logs = {r.visit: (r.dataplane, [math.log(bps) for bps in r.measured_bps if bps > 0]) for r in references}
+    known = {visit: (dataplane, statistics.fmean(own)) for visit, (dataplane, own) in logs.items() if own}
     others: dict[int, float] = {}
     for visit, (dataplane, _) in known.items():
         beside = [log for other, (name, log) in known.items() if name == dataplane and other != visit]
@@ -56,7 +53,7 @@ def visits_off(references: Sequence[VisitReference]) -> dict[int, str]:
     if not others:
         return {}
     deviations = {visit: known[visit][1] - usual for visit, usual in others.items()}
-    spread = _MEDIAN_DEVIATION * statistics.median(abs(deviation) for deviation in deviations.values())
+    spread = GAUSSIAN * statistics.median(abs(deviation) for deviation in deviations.values())
     found = {}
     for visit, deviation in deviations.items():
         if abs(deviation) > _OFF_SPREADS * spread and abs(as_share(deviation)) > OFF_RATIO:
@@ -68,10 +65,6 @@ def visits_off(references: Sequence[VisitReference]) -> dict[int, str]:
                 f"of {dataplane} ({usual})"
             )
     return found
-
-
-def _log_mean(figures_bps: Sequence[float]) -> float:
-    return statistics.fmean(math.log(bps) for bps in figures_bps if bps > 0)
 
 
 def canary_warning(con: duckdb.DuckDBPyConnection, run_id: str) -> str | None:

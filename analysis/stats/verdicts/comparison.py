@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis import formatting
 from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.stats.path_metric import PathMetric
 
 Verdict = Literal["higher", "lower", "same", "undecided"]
-Outcome = Literal["different", "same", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +17,9 @@ class Comparison(PathMetric):
     hold the truth together.
 
     Attributes:
-        baseline: the name of the dataplane that is compared with: the run's baseline, or between two others the
-            earlier one in the run's order.
-        dataplane: the name of the dataplane that is compared.
+        baseline: the dataplane that is compared with: the run's baseline, or between two others the earlier one in the
+            run's order.
+        dataplane: the dataplane that is compared.
         verdict: higher or lower where the interval leaves zero out; same where it does not and lies within the margin;
             undecided otherwise, also where there is no interval.
         rounds: in how many both were measured, which the interval rests on.
@@ -32,12 +30,10 @@ class Comparison(PathMetric):
             difference over all its visits. Like all that follow None where it is unknown.
         value: that of `dataplane`.
         change: the difference (scale ratio: 0.72 is 72 % more; scale points: in `unit`).
-        low: the lower end of its interval.
-        high: the upper end.
+        low, high: the ends of its interval.
         p_adjusted: the p-value, scaled to the family: below 0.05 exactly where the interval leaves zero out.
         reason: why there is no interval.
-        doubt: the effect of flags on `value`.
-        baseline_doubt: the effect of flags on `baseline_value`.
+        doubt, baseline_doubt: the effect of flags on `value` and on `baseline_value`.
     """
 
     baseline: str
@@ -63,7 +59,7 @@ class Comparison(PathMetric):
         return self.baseline_doubt + self.doubt
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Literal["different", "same", "undecided"]:
         """The verdict without the direction."""
         match self.verdict:
             case "higher" | "lower":
@@ -104,11 +100,9 @@ class Comparison(PathMetric):
         flagged = f"; {self.doubts.sentence}" if self.doubts.mark else ""
         if self.low is None or self.high is None:
             return f"undecided: {self.reason}{flagged}"
-        if self.verdict == "undecided":
-            return f"undecided, {formatting.between(self.low, self.high)}{self.points}{self.doubts.mark}{flagged}"
-        margin = formatting.percent(self.margin_ratio, sign=False)
-        same = f"the same within {margin}{self.points}: " if self.verdict == "same" else ""
-        return f"{same}{self.estimate}{flagged}"
+        mark = self.doubts.mark
+        found = self.finding_text(self.verdict, self.low, self.high, self.estimate, self.margin_ratio, mark)
+        return f"{found}{flagged}"
 
     @property
     def sentence(self) -> str:

@@ -9,6 +9,7 @@ another for a map.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,14 +19,13 @@ from analysis.flags import NO_DOUBT, FlagEffect
 from analysis.metrics.metric import ComparedMetric, ValueScale
 from analysis.stats import scales
 from analysis.stats.estimates import moderation
-from analysis.stats.estimates.differences import Block, Differences, Values, differences
+from analysis.stats.estimates.differences import Differences, Values, differences
 from analysis.stats.estimates.estimation import estimate_all
-from analysis.stats.estimates.margins import is_within
+from analysis.stats.estimates.margins import is_within, margin_on
 from analysis.stats.path_metric import PathMetric, path_metric_fields
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.judgement import (
     FAMILY_ERROR,
-    MARGIN_POINTS,
     Figures,
     Plan,
     interval_of,
@@ -49,8 +49,7 @@ class CurvePoint:
         value: the mean over visits, in the metric's unit; None: not measured.
         change: from the first point, as a share, or points; like its interval None at the first point, and where too
             few visits have both.
-        low: the lower end of its interval.
-        high: the upper end.
+        low, high: the ends of its interval.
         visits: in how many both were measured.
         doubt: the effect of flags on `value`.
         reason: why there is no interval.
@@ -78,12 +77,10 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Bend:
-    """Where a curve leaves its first value.
+    """Where a curve leaves its first value: up, or down.
 
-    Attributes:
-        since: the smallest value of the factor from which on every measured one surely differs, to the same side.
-        until: the largest one below it up to which all are the same within the margin.
-        rises: whether the figure rises there.
+    `since`: the smallest value of the factor from which on every measured one surely differs, to the same side.
+    `until`: the largest one below it up to which all are the same within the margin.
     """
 
     since: float
@@ -95,12 +92,8 @@ class Bend:
 class Curve(PathMetric):
     """A figure of one dataplane along one factor, the others fixed. The scale of its path is that of its first point.
 
-    Attributes:
-        dataplane: its name.
-        factor: the column of the factor.
-        fixed: what is fixed of the other factors that vary in the run, in words; empty: no other varies.
-        margin_ratio: how much counts as the same, on the scale of the changes.
-        values: by the factor, the smallest first.
+    `factor`: its column. `fixed`: what is fixed of the other factors that vary in the run, in words; empty: no other
+    varies. `margin_ratio`: how much counts as the same, on the scale of the changes. `values`: the smallest first.
     """
 
     dataplane: str
@@ -164,27 +157,18 @@ class _Draft:
 
 
 def find_curves(about: StoredRun, figures: Sequence[Figures], plan: Plan) -> tuple[Curve, ...]:
-    """The curves of a run, in the order of metrics, paths and dataplanes; none where it has one scale.
-
-    Args:
-        about: the run.
-        figures: one entry a metric.
-        plan: of the run.
-    """
+    """The curves of a run, in the order of metrics, paths and dataplanes; none where it has one scale."""
     drafts: list[_Draft] = []
     estimates: list[dict[moderation.Key, moderation.Estimate]] = []
     order = order_of_rounds(figures, plan.runs) if plan.looks else None
     for one in figures:
         if one.metric.curve:
             own = list(_drafts(about, one, plan))
-            known = _estimates(one.metric, own, order)
+            found = {draft.key(place): each for draft in own for place, each in draft.found.items()}
             drafts += own
-            estimates += [known] * len(own)
+            estimates += [estimate_all(found, [], one.metric.resolution, order)] * len(own)
     levels = _levels(drafts)
-    return tuple(
-        _judged(draft, known, levels[draft.metric.has_first_curve], plan)
-        for draft, known in zip(drafts, estimates, strict=True)
-    )
+    return tuple(_judged(draft, known, levels, plan) for draft, known in zip(drafts, estimates, strict=True))
 
 
 def _sweeps(cells: Iterable[Cell]) -> Iterator[_Sweep]:
@@ -223,7 +207,7 @@ def _with_none(
 
 def _drafts(about: StoredRun, figures: Figures, plan: Plan) -> Iterator[_Draft]:
     metric = figures.metric
-    margin = plan.margin_ratio if metric.scale == "ratio" else MARGIN_POINTS
+    margin = margin_on(metric.scale, plan.margin_ratio)
     for sweep in _sweeps(figures.cells):
         first = sweep.cells[0]
         fields = path_metric_fields(metric, first, about.unscaled_path(first, metric.title))
@@ -261,34 +245,20 @@ def _difference(metric: ComparedMetric, one: Values, two: Values, names: Sequenc
     return f"no visit was measured at {missing[0]}" if missing else differences(metric, one, two, names)
 
 
-def _estimates(
-    metric: ComparedMetric, drafts: Iterable[_Draft], order: Mapping[Block, int] | None
-) -> dict[moderation.Key, moderation.Estimate]:
-    found: dict[moderation.Key, Differences] = {}
-    for draft in drafts:
-        found |= {draft.key(place): one for place, one in draft.found.items()}
-    return estimate_all(found, [], metric.resolution, order)
-
-
 def _levels(drafts: Sequence[_Draft]) -> dict[bool, float]:
     """The error of an interval by whether its metric leads (Bonferroni between the two groups, Sidak inside)."""
-    counts = {
-        leads: sum(len(draft.found) for draft in drafts if draft.metric.has_first_curve == leads)
-        for leads in (True, False)
-    }
-    weights = {leads: _LEADING_WEIGHT if leads else 1.0 for leads, count in counts.items() if count}
-    return {
-        leads: -math.expm1(math.log1p(-FAMILY_ERROR * weights.get(leads, 0.0) / (sum(weights.values()) or 1.0)) / count)
-        if count
-        else FAMILY_ERROR
-        for leads, count in counts.items()
-    }
+    counts = Counter(draft.metric.has_first_curve for draft in drafts for _ in draft.found)
+    weights = {leads: _LEADING_WEIGHT if leads else 1.0 for leads in counts}
+    shares = {leads: FAMILY_ERROR * weight / sum(weights.values()) for leads, weight in weights.items()}
+    return {leads: -math.expm1(math.log1p(-shares[leads]) / count) for leads, count in counts.items()}
 
 
-def _judged(draft: _Draft, known: Mapping[moderation.Key, moderation.Estimate], error: float, plan: Plan) -> Curve:
+def _judged(
+    draft: _Draft, known: Mapping[moderation.Key, moderation.Estimate], levels: Mapping[bool, float], plan: Plan
+) -> Curve:
     points = list(draft.curve.values)
     for place, found in draft.found.items():
-        level = plan.level_after(error, points[place].visits)
+        level = plan.level_after(levels[draft.metric.has_first_curve], points[place].visits)
         change, low, high = interval_of(found, known[draft.key(place)], level)
         points[place] = replace(points[place], change=change, low=low, high=high)
     return replace(draft.curve, values=tuple(points))

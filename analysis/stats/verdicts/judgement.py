@@ -8,12 +8,11 @@ more than Dunnett's procedure (JASA 50, 1955) allows for.
 """
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
-
-from scipy import special
+from typing import Final
 
 from analysis import formatting
 from analysis.domain import FIRST_LOOK, MARGIN_RATIO, Cell
@@ -22,7 +21,8 @@ from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates import moderation, sequential
 from analysis.stats.estimates.differences import Block, Differences, Values, differences
 from analysis.stats.estimates.estimation import estimate_all
-from analysis.stats.estimates.margins import is_within
+from analysis.stats.estimates.intervals import standard_errors, two_sided_p
+from analysis.stats.estimates.margins import is_within, margin_on
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.verdicts.comparison import Comparison, Verdict
 
@@ -32,9 +32,6 @@ FAMILY_ERROR: Final = 0.05
 CONTINUED_ERROR: Final = 0.07
 """The same of a run that continues others, which were continued because they were undecided: each has spent an error of
 its own. 5.3 to 7.0 % of simulated chains of up to six runs end with an interval that misses the truth."""
-
-MARGIN_POINTS: Final = 0.01
-"""The same for shares, such as losses: one percentage point."""
 
 SHARES: Final = "95 % of runs, or 93 % of runs that continue another"
 """In how many all intervals of a family hold the truth together, for texts that are the same for all runs."""
@@ -51,10 +48,8 @@ Place = tuple[Cell, str]
 class Plan:
     """How a run was planned, as far as its verdicts depend on it.
 
-    Attributes:
-        most_rounds: the most that it might have had, where it looked after each; None where it could not stop early.
-        margin_ratio: how much counts as the same.
-        runs: the runs whose rounds are judged together, in the order in which they were measured.
+    `most_rounds`: the most that it might have had, where it looked after each; None where it could not stop early.
+    `margin_ratio`: how much counts as the same. `runs`: those whose rounds are judged together, in the order of time.
     """
 
     most_rounds: int | None = None
@@ -73,9 +68,7 @@ class Plan:
 
     def level_after(self, error: float, rounds: int) -> float:
         """The level of an interval that may miss the truth in so many runs, in a run that has so many rounds so far."""
-        if self.most_rounds is None or not self.looks:
-            return error
-        return sequential.level_after(error, rounds, self.most_rounds)
+        return error if self.most_rounds is None else sequential.level_after(error, rounds, self.most_rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +76,6 @@ class Figures:
     """A metric's figures in a run.
 
     Attributes:
-        metric: the metric.
         cells: the cells that have it, each with the name of its path.
         visits: the visit means in the metric's unit, by round: (cell, dataplane) -> round -> value.
         doubts: the effect of flags on them: (cell, dataplane) -> effect.
@@ -99,13 +91,9 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Comparisons whose intervals hold together.
+    """Comparisons whose intervals hold together: by which metrics, and how many of them are with the baseline.
 
-    Attributes:
-        metrics: their titles.
-        against_baseline: how many are with the baseline.
-        between_others: how many are between two others.
-        error: in how many runs at most an interval misses the truth, by chance.
+    `error`: in how many runs at most an interval misses the truth, by chance.
     """
 
     metrics: tuple[str, ...]
@@ -125,36 +113,26 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """The comparisons of a run, in the order of metrics, paths and dataplanes; and their families, the quoted first."""
-
-    comparisons: tuple[Comparison, ...] = ()
-    families: tuple[Family, ...] = ()
-
-
-class FamilyMember(Protocol):
+class FamilyMember:
     """An interval that shares an error with others. `measured`: whether both sides have a value at all."""
 
     metric: ComparedMetric
+    with_baseline: bool
     measured: bool
 
     @property
     def group(self) -> tuple[bool, bool]:
         """Whether the metric leads, and whether it is with the baseline."""
+        return self.metric.leads, self.with_baseline
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A comparison without its verdict. `measured`: whether both sides have a value at all."""
+@dataclass(frozen=True, slots=True)
+class _Draft(FamilyMember):
+    """A comparison without its verdict."""
 
-    metric: ComparedMetric
     comparison: Comparison
-    found: Differences | None
-    measured: bool
-
-    @property
-    def group(self) -> tuple[bool, bool]:
-        return self.metric.leads, self.comparison.against_baseline
+    found: Differences | None = None
+    estimate: moderation.Estimate | None = None
 
     @property
     def key(self) -> tuple[Cell, tuple[str, str]]:
@@ -162,32 +140,23 @@ class _Draft:
         return c.cell, (c.baseline, c.dataplane)
 
 
-def compare_run(figures: Sequence[Figures], dataplanes: Sequence[str], plan: Plan) -> Judgement:
-    """Compare all dataplanes of a run with each other by all metrics.
+def compare_run(
+    figures: Sequence[Figures], dataplanes: Sequence[str], plan: Plan
+) -> tuple[tuple[Comparison, ...], tuple[Family, ...]]:
+    """Compare all dataplanes of a run, the baseline first, with each other by all metrics.
 
-    Args:
-        figures: one entry a metric.
-        dataplanes: in the run's order, the baseline first.
-        plan: of the run.
+    Returns:
+        The comparisons in the order of metrics, paths and dataplanes; and their families, the quoted first.
     """
     drafts: list[_Draft] = []
-    estimates: list[moderation.Estimate | None] = []
     order = order_of_rounds(figures, plan.runs) if plan.looks else None
     for one in figures:
         own = list(_drafts(one, dataplanes, plan))
         known = _estimates(one, own, order)
-        drafts += own
-        estimates += [known.get(draft.key) for draft in own]
+        drafts += [replace(draft, estimate=known.get(draft.key)) for draft in own]
     error, families = error_shares(drafts)
-    families = tuple(replace(family, error=plan.error) for family in families)
-    judged = []
-    for draft, estimate in zip(drafts, estimates, strict=True):
-        if draft.found is None or estimate is None:
-            judged.append(draft.comparison)
-            continue
-        level = plan.level_after(error[draft.metric.family, draft.group], draft.comparison.rounds)
-        judged.append(_judge(draft.comparison, draft.found, estimate, level))
-    return Judgement(tuple(judged), families)
+    judged = tuple(_judged(draft, error, plan) for draft in drafts)
+    return judged, tuple(replace(family, error=plan.error) for family in families)
 
 
 def order_of_rounds(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
@@ -199,7 +168,7 @@ def order_of_rounds(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Blo
 
 def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator[_Draft]:
     metric = figures.metric
-    margin = plan.margin_ratio if metric.scale == "ratio" else MARGIN_POINTS
+    margin = margin_on(metric.scale, plan.margin_ratio)
     for cell, path in figures.cells.items():
         fields = path_metric_fields(metric, cell, path)
         sides = {name: figures.visits.get((cell, name), {}) for name in dataplanes}
@@ -227,31 +196,29 @@ def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator
                 else:
                     found = differences(metric, one, two, (baseline, other))
                 if isinstance(found, str):
-                    draft, none = replace(draft, reason=found), None
-                    yield _Draft(metric, draft, none, not missing)
+                    yield _Draft(metric, place == 0, not missing, replace(draft, reason=found))
                 else:
                     baseline_value, value = found.means
                     draft = replace(draft, baseline_value=baseline_value, value=value)
-                    yield _Draft(metric, draft, found, measured=True)
+                    yield _Draft(metric, place == 0, not missing, draft, found)
 
 
 def mean_of(metric: ComparedMetric, values: Values) -> float | None:
     """The mean over visits: geometric on a ratio scale, as the comparison is, unless a value is zero."""
     if not values:
         return None
-    if metric.scale == "ratio" and min(values.values()) > 0:
-        return math.exp(math.fsum(map(math.log, values.values())) / len(values))
-    return math.fsum(values.values()) / len(values)
+    is_geometric = metric.scale == "ratio" and min(values.values()) > 0
+    return (statistics.geometric_mean if is_geometric else statistics.fmean)(values.values())
 
 
 def _estimates(
     figures: Figures, drafts: Sequence[_Draft], order: Mapping[Block, int] | None
 ) -> dict[moderation.Key, moderation.Estimate]:
     estimates: dict[moderation.Key, moderation.Estimate] = {}
-    for against_baseline in (True, False):
-        own = [d for d in drafts if d.found is not None and d.comparison.against_baseline == against_baseline]
-        found: dict[moderation.Key, Differences] = {d.key: d.found for d in own if d.found is not None}
-        earlier = [_night(figures, night, [draft.key for draft in own]) for night in figures.earlier]
+    for with_baseline in (True, False):
+        own = {d.key: d.found for d in drafts if d.found and d.with_baseline == with_baseline}
+        found: dict[moderation.Key, Differences] = dict(own.items())
+        earlier = [_night(figures, night, own) for night in figures.earlier]
         estimates |= estimate_all(found, earlier, figures.metric.resolution, order)
     return estimates
 
@@ -294,20 +261,24 @@ def error_shares(
 
 def interval_of(found: Differences, estimate: moderation.Estimate, level: float) -> tuple[float, float, float]:
     """A difference and its interval at this two-sided level, as a reader sees them."""
-    limit = float(-special.stdtrit(estimate.degrees_of_freedom, level / 2))
+    limit = standard_errors(level, estimate.degrees_of_freedom)
     return found.interval(estimate.mean, limit * estimate.standard_error, limit)
 
 
-def _judge(draft: Comparison, found: Differences, estimate: moderation.Estimate, level: float) -> Comparison:
+def _judged(draft: _Draft, error: Mapping[tuple[str, tuple[bool, bool]], float], plan: Plan) -> Comparison:
+    found, estimate, comparison = draft.found, draft.estimate, draft.comparison
+    if found is None or estimate is None:
+        return comparison
+    level = plan.level_after(error[draft.metric.family, draft.group], comparison.rounds)
     change, low, high = interval_of(found, estimate, level)
-    p = 2 * float(special.stdtr(estimate.degrees_of_freedom, -abs(estimate.mean) / estimate.standard_error))
+    p = two_sided_p(estimate.mean / estimate.standard_error, estimate.degrees_of_freedom)
     p_adjusted = min(1.0, p * FAMILY_ERROR / level)
     if low <= 0 <= high:  # also where the baseline may be zero, so that no share can be computed
         p_adjusted = max(p_adjusted, FAMILY_ERROR)
-    within = is_within(low, high, draft.margin_ratio, draft.scale)
+    within = is_within(low, high, comparison.margin_ratio, comparison.scale)
     verdict: Verdict = "same" if within else "undecided"
     if low > 0 or high < 0:
         verdict = "higher" if low > 0 else "lower"
     return replace(
-        draft, verdict=verdict, within_margin=within, change=change, low=low, high=high, p_adjusted=p_adjusted
+        comparison, verdict=verdict, within_margin=within, change=change, low=low, high=high, p_adjusted=p_adjusted
     )

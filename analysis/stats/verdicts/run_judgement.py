@@ -22,7 +22,7 @@ from analysis.stats.verdicts.judgement import Family, Figures, Place, Plan, comp
 NIGHTLY: Final = "nightly"
 """The trigger of runs that are compared with earlier nights, and that a regression fails."""
 
-MOST_NIGHTS: Final = 7
+NIGHTS_OF_NOISE: Final = 7
 """So many earlier nights tell how the noise is spread over comparisons; more add little."""
 
 _MOST_PIECES: Final = 40
@@ -42,18 +42,12 @@ _Visits = dict[Place, dict[Block, float]]
 
 
 def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> Judged:
-    """Compare all dataplanes of a run with each other, and each with itself at other scales.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        about: the run.
-        method: returns the parameters that must be equal in comparable runs.
-    """
+    """Compare all dataplanes of a run with each other, and each with itself at other scales."""
     if about.baseline is None or about.is_dealt:
         return Judged()
     pieces = [about.run_id, *continued_runs(con, about.parameters)]
     nights = list(history.comparable_runs(con, about, method)) if about.trigger == NIGHTLY else []
-    nights = [night for night in nights if night not in pieces][-MOST_NIGHTS:]
+    nights = [night for night in nights if night not in pieces][-NIGHTS_OF_NOISE:]
     rows = visit_means(con, [*pieces, *nights])
     own = [row for row in rows if row["run_id"] in pieces]
     past = [[row for row in rows if row["run_id"] == night] for night in nights]
@@ -63,25 +57,20 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
         for metric in metrics.COMPARED
         if (metric.in_lab or not about.is_lab) and (one := _figures(about, metric, own, past, flagged))
     ]
-    plan = plan_of(about, pieces[:0:-1], _blocks(own, pieces[1:]))
-    judgement = compare_run(figures, [arm.name for arm in about.arms], plan)
-    return Judged(judgement.comparisons, judgement.families, find_curves(about, figures, plan))
+    rounds_before = len({(row["run_id"], row["round"]) for row in own if row["run_id"] != about.run_id})
+    plan = plan_of(about, pieces[:0:-1], rounds_before)
+    return Judged(*compare_run(figures, [arm.name for arm in about.arms], plan), find_curves(about, figures, plan))
 
 
-def plan_of(about: StoredRun, continued: Sequence[str] = (), rounds_before: int = 0) -> Plan:
-    """How a run was planned.
+def plan_of(about: StoredRun, continued: Sequence[str], rounds_before: int) -> Plan:
+    """How a run was planned that continues these, the earliest first, of which so many rounds were measured.
 
     A run stored by a version that did not look after each round has no margin among its parameters.
-
-    Args:
-        about: the run.
-        continued: the runs that it continues, the earliest first.
-        rounds_before: how many rounds of these were measured.
     """
     rounds, margin = about.parameters.get("rounds"), about.parameters.get("margin_ratio")
-    if not isinstance(margin, int | float):
+    if margin is None:
         return Plan()
-    most_rounds = rounds + rounds_before if isinstance(rounds, int) else None
+    most_rounds = None if rounds is None else rounds + rounds_before
     return Plan(most_rounds, float(margin), (*continued, about.run_id))
 
 
@@ -96,10 +85,6 @@ def continued_runs(con: duckdb.DuckDBPyConnection, parameters: Mapping[str, Any]
         found.append(earlier.run_id)
         parameters = earlier.parameters
     return found
-
-
-def _blocks(rows: Sequence[Mapping[str, Any]], runs: Sequence[str]) -> int:
-    return len({(row["run_id"], row["round"]) for row in rows if row["run_id"] in runs})
 
 
 def visit_means(con: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> list[dict[str, Any]]:

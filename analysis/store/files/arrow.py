@@ -28,18 +28,10 @@ _LONG_BITS: Final = 256
 
 
 def to_table(table: str, run_id: str, rows: Sequence[Row]) -> pa.Table:
-    """The rows of one run as a table of the stored schema.
+    """The rows of one run, from column name to value, as a table of the stored schema, in the order given.
 
     A missing `run_id` or `schema_version` is filled in; any other missing value becomes null, and so does a number that
     is not finite. Times are datetimes or ISO 8601 texts; a JSON column may be a mapping.
-
-    Args:
-        table: runs, visits, trials or samples.
-        run_id: the run to which every row must belong.
-        rows: a mapping a row, from column name to value.
-
-    Returns:
-        The table, its rows in the order given.
 
     Raises:
         BadInput: a table or column is unknown, a value has the wrong type, a key is missing or occurs twice.

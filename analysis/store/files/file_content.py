@@ -37,14 +37,7 @@ MOST_VALUES_PER_BYTE: Final = 2**12
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """A file's footer.
-
-    Attributes:
-        schema: of the file.
-        rows: how many it has.
-        first_run: the lower bound of the column run_id; None: unknown.
-        last_run: its upper bound.
-    """
+    """A file's footer. `first_run`, `last_run`: the bounds of the column run_id; None: unknown."""
 
     schema: pa.Schema
     rows: int
@@ -53,11 +46,7 @@ class Footer:
 
 
 def footer_length(end: bytes, size: int) -> int:
-    """The length of a file's footer in bytes, without its last eight.
-
-    Args:
-        end: the last eight bytes of the file.
-        size: of the file, in bytes.
+    """The length of a footer in bytes, without its last eight, by these (`end`) of a file of so many bytes.
 
     Raises:
         ContentError: the file does not end as a Parquet file does.
@@ -79,11 +68,7 @@ def footer_of(content: bytes) -> Footer:
 
 
 def read_footer(footer: bytes, size: int) -> Footer:
-    """Parse a footer.
-
-    Args:
-        footer: its bytes, with the last eight.
-        size: of the whole file, in bytes.
+    """Parse a footer, with its last eight bytes, of a file of so many bytes.
 
     Raises:
         ContentError: it is invalid, or is of a file of another length.
@@ -105,17 +90,8 @@ def read_footer(footer: bytes, size: int) -> Footer:
         raise ContentError("is damaged: its footer is invalid") from error
 
 
-def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> None:
-    if size != _end_of_data(metadata) + footer_bytes:
-        raise ContentError("is damaged: its length does not match its footer")
-
-
 def check_amount(metadata: pq.FileMetaData, size: int) -> int:
-    """Check that a file does not have far more in it than its size explains.
-
-    Args:
-        metadata: of its footer.
-        size: in bytes.
+    """Check that a file of so many bytes does not have far more in it than its size explains.
 
     Returns:
         The decompressed bytes of all columns; no row has more.
@@ -138,16 +114,16 @@ def check_amount(metadata: pq.FileMetaData, size: int) -> int:
     return int(decompressed)
 
 
-def _end_of_data(metadata: pq.FileMetaData) -> int:
-    """Where the last column of the last row group ends, and the footer begins."""
-    if not metadata.num_row_groups:
-        return len(MAGIC)
-    group = metadata.row_group(metadata.num_row_groups - 1)
-    last = group.column(group.num_columns - 1)
-    begin = last.data_page_offset
-    if last.dictionary_page_offset is not None:
-        begin = min(begin, last.dictionary_page_offset)
-    return int(begin + last.total_compressed_size)
+def _check_length(metadata: pq.FileMetaData, footer_bytes: int, size: int) -> None:
+    """Check that the footer begins where the last column of the last row group ends."""
+    end = len(MAGIC)
+    if metadata.num_row_groups:
+        group = metadata.row_group(metadata.num_row_groups - 1)
+        last = group.column(group.num_columns - 1)
+        begins = (last.data_page_offset, last.dictionary_page_offset)
+        end = min(begin for begin in begins if begin is not None) + last.total_compressed_size
+    if size != end + footer_bytes:
+        raise ContentError("is damaged: its length does not match its footer")
 
 
 def _runs(group: pq.RowGroupMetaData) -> tuple[str, str] | None:
@@ -162,14 +138,9 @@ def _runs(group: pq.RowGroupMetaData) -> tuple[str, str] | None:
 
 
 def check_schema(schema: pa.Schema, table: str, version: int) -> None:
-    """Check that a file has the columns that name its rows, and none of another type than in the schema.
+    """Check that a file has the columns that name the rows of its table, and none of another type than in the schema.
 
     A missing column was added later and reads as null; a newer program of the same version wrote an unknown one.
-
-    Args:
-        schema: the file's.
-        table: the table that it belongs to.
-        version: the schema version of its rows.
 
     Raises:
         ContentError: a column is missing, or has another type.
@@ -182,12 +153,11 @@ def check_schema(schema: pa.Schema, table: str, version: int) -> None:
     if missing := [name for name in (KEYS[table] if known else KEYS[table][:1]) if name not in names]:
         raise ContentError(f"is no file of {table}: it has no column {missing[0]}")
     for field in schema:
-        if field.name in expected:
-            wanted = expected[field.name]
-            if not _fits(field.type, wanted):
-                raise ContentError(
-                    f"is no file of {table}: its column {field.name} has the type {field.type}, not {wanted}"
-                )
+        wanted = expected.get(field.name, field.type)
+        if not _fits(field.type, wanted):
+            raise ContentError(
+                f"is no file of {table}: its column {field.name} has the type {field.type}, not {wanted}"
+            )
 
 
 @functools.cache

@@ -21,11 +21,7 @@ _MOST_DEPTH: Final = 4
 
 
 def check_pages(content: bytes, metadata: pq.FileMetaData) -> None:
-    """Check the sizes of all pages.
-
-    Args:
-        content: the whole file.
-        metadata: of its footer.
+    """Check the sizes of all pages of a file against its footer.
 
     Raises:
         ContentError: a page is larger, or has more values, than the footer says.

@@ -1,7 +1,11 @@
-"""The Parquet files of a store: how they are named, written and read."""
+"""The Parquet files of a store: how they are named, written and read.
+
+What reads them raises Unsupported where the store can't be read.
+"""
 
 import hashlib
 import io
+import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -9,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.errors import DamagedFileError, Problem
+from analysis.errors import DamagedFileError
 from analysis.store.files.file_content import (
     MOST_BYTES_PER_BYTE,
     ContentError,
@@ -22,6 +26,7 @@ from analysis.store.files.pages import check_pages
 from analysis.store.index.names import digest_in
 from analysis.store.index.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import arrow_schema
+from analysis.store.storage.bucket import READERS
 from analysis.store.storage.object_storage import ObjectStorage
 
 MOST_BYTES: Final = 2**30
@@ -41,7 +46,7 @@ NAMED_BY_CONTENT: Final = b"named_by"
 
 def readers(files: ObjectStorage) -> int:
     """How many files to read at once: on S3 each costs a round trip, on one machine threads wait for each other."""
-    return 2 if files.local else 16
+    return 2 if files.local else READERS
 
 
 def content_digest(content: bytes, *names: str) -> str:
@@ -53,15 +58,12 @@ def content_digest(content: bytes, *names: str) -> str:
 
 
 def to_parquet(tables: Iterable[pa.Table]) -> bytes:
-    """Tables of one schema as one Parquet file, a row group each."""
-    sink = io.BytesIO()
-    writer = None
-    for table in tables:
-        writer = writer or pq.ParquetWriter(sink, table.schema, compression="zstd")
-        writer.write_table(table, row_group_size=max(1, table.num_rows))
-    if writer is None:
-        raise Problem("a Parquet file needs at least one table")
-    writer.close()
+    """Tables of one schema, one or more, as one Parquet file, a row group each."""
+    sink, rest = io.BytesIO(), iter(tables)
+    first = next(rest)
+    with pq.ParquetWriter(sink, first.schema, compression="zstd") as writer:
+        for table in itertools.chain([first], rest):
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
     return sink.getvalue()
 
 
@@ -71,7 +73,6 @@ def read_table(files: ObjectStorage, name: str, without: str = "") -> pa.Table:
     Raises:
         FileNotFoundError: it is not there.
         DamagedFileError: it can't be read, or is not what was written.
-        Unsupported: the store can't be read.
     """
     try:
         content = files.read(name, MOST_BYTES_OF_RUNS if name.startswith("runs/") else MOST_BYTES)
@@ -122,11 +123,7 @@ def _batches(content: bytes, without: str = "") -> Iterator[pa.RecordBatch]:
 
 
 def undecodable(files: ObjectStorage, names: Iterable[str]) -> dict[str, str]:
-    """Those of these files that can't be decoded to their end, by name, with what is wrong as a clause.
-
-    Raises:
-        Unsupported: the store can't be read.
-    """
+    """Those of these files that can't be decoded to their end, by name, with what is wrong as a clause."""
     found = {}
     for name in names:
         try:
@@ -166,7 +163,6 @@ def read_runs(files: ObjectStorage, names: Iterable[str]) -> list[tuple[str, pa.
     Raises:
         FileNotFoundError: one is gone.
         DamagedFileError: one can't be read, or is not what was written.
-        Unsupported: the store can't be read.
     """
     found, damaged = readable_runs(files, names)
     if damaged:
@@ -182,14 +178,10 @@ def readable_runs(
 ) -> tuple[Runs, list[tuple[str, DamagedFileError]]]:
     """Those of these files of `runs/` that can be used, each with its name, and what is wrong with the others.
 
-    Args:
-        files: the store's.
-        names: the files.
-        without: a column that is not kept.
+    `without`: a column that is not kept.
 
     Raises:
         FileNotFoundError: one is gone.
-        Unsupported: the store can't be read.
     """
     with ThreadPoolExecutor(readers(files)) as pool:
         found = list(pool.map(lambda name: (name, _read_run(files, name, without)), names))

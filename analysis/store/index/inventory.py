@@ -18,10 +18,7 @@ from analysis.store.schema import FIRST_VERSION, SCHEMA_VERSION, columns
 class Checked:
     """What is known of a sound file.
 
-    Attributes:
-        schema: its columns.
-        rows: how many it has.
-        content: all of it, where it was read whole from a bucket, so that a query need not read it again.
+    `content`: all of it, where it was read whole from a bucket, so that a query need not read it again.
     """
 
     schema: pa.Schema
@@ -31,19 +28,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file of a child table.
+    """One file of a child table: its name with its folder, and its rows' version.
 
-    Attributes:
-        name: with its folder.
-        version: the schema version of its rows.
-        only: the runs whose rows count; None: all of its rows do.
-        checked: what is known of it; None before it is checked.
+    `only`: the runs whose rows count; None: all of its rows do.
     """
 
     name: str
     version: int
     only: tuple[str, ...] | None
-    checked: Checked | None = None
+    checked: Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +45,21 @@ class Inventory:
 
     Attributes:
         runs: the rows that count, by schema version.
-        parts: for each child table, the files to read.
         entries: every row found in `runs/`.
         counting: those of the entries that count.
         left_out: the runs that don't count, and why.
+        parts: for each child table, the files to read; none before they are checked.
     """
 
     runs: Mapping[int, pa.Table]
-    parts: Mapping[str, tuple[StoredFile, ...]]
     entries: tuple[RunEntry, ...]
     counting: frozenset[RunEntry]
     left_out: tuple[LeftOut, ...] = ()
+    parts: Mapping[str, Sequence[StoredFile]] = field(default_factory=dict)
 
-    def narrowed(self, sound: Mapping[str, Checked]) -> "Inventory":
-        """The inventory with none but these files to read."""
-        parts = {
-            table: tuple(replace(file, checked=sound[file.name]) for file in files if file.name in sound)
-            for table, files in self.parts.items()
-        }
-        return replace(self, parts=parts)
+    def reading(self, sound: Mapping[str, Checked]) -> "Inventory":
+        """The inventory with these files to read."""
+        return replace(self, parts=_parts(self.entries, self.counting, sound))
 
 
 Found = Sequence[tuple[str, pa.Table]]
@@ -81,13 +70,9 @@ def select_runs(
 ) -> Inventory:
     """Select the rows that count: of each run the one written last, unless a file that it names is damaged.
 
-    Args:
-        found: each file of `runs/` with its rows.
-        damaged: the files of `runs/` that can't be used. Their runs don't count, not even by an earlier row.
-        faults: what is wrong with files of the child tables, by name. Their runs don't count.
-
-    Returns:
-        The inventory; the `file` of each run left out is a name in the store.
+    `damaged`: the files of `runs/` that can't be used. Their runs don't count, not even by an earlier row. `faults`:
+    what is wrong with files of the child tables, by name. Their runs don't count. The `file` of each run left out is a
+    name in the store.
     """
     read = [one for name, table in found for one in read_entries(name, table)]
     entries = [one for one in read if isinstance(one, RunEntry)]
@@ -101,7 +86,6 @@ def select_runs(
     counting = {run_id: entry for run_id, entry in last.items() if run_id not in excluded}
     return Inventory(
         runs=_rows(found, counting),
-        parts=_parts(entries, counting.values()),
         entries=tuple(entries),
         counting=frozenset(counting.values()),
         left_out=tuple(left_out),
@@ -134,7 +118,9 @@ def _rows(found: Found, counting: Mapping[str, RunEntry]) -> dict[int, pa.Table]
     return {version: pa.concat_tables(tables, promote_options="permissive") for version, tables in rows.items()}
 
 
-def _parts(entries: Iterable[RunEntry], counting: Iterable[RunEntry]) -> dict[str, tuple[StoredFile, ...]]:
+def _parts(
+    entries: Iterable[RunEntry], counting: Iterable[RunEntry], sound: Mapping[str, Checked]
+) -> dict[str, list[StoredFile]]:
     runs_of: dict[str, set[str]] = defaultdict(set)
     complete: set[str] = set()  # the files of which a row of `runs/` for each of their runs is known
     for entry in entries:
@@ -149,7 +135,7 @@ def _parts(entries: Iterable[RunEntry], counting: Iterable[RunEntry]) -> dict[st
             live[child].add(entry.run_id)
             versions[child] = entry.version
     parts: dict[str, list[StoredFile]] = {table: [] for table in CHILDREN}
-    for child in sorted(live):
+    for child in sorted(live.keys() & sound.keys()):
         only = None if live[child] == runs_of[child] and child in complete else tuple(sorted(live[child]))
-        parts[child.partition("/")[0]].append(StoredFile(child, versions[child], only))
-    return {table: tuple(files) for table, files in parts.items()}
+        parts[child.partition("/")[0]].append(StoredFile(child, versions[child], only, sound[child]))
+    return parts

@@ -14,11 +14,8 @@ SHOWN: Final = 5
 class LeftOut:
     """A run that is in the store and in no view of it.
 
-    Attributes:
-        run_id: the run; None where the damage hides even its name.
-        file: the address of the file at fault.
-        reason: what is wrong with the file, as a clause.
-        remedy: what to do, as a sentence.
+    `run_id`: None where the damage hides even its name. `file`: the address of the file at fault, with what is wrong
+    with it, as a clause, and what to do, as a sentence.
     """
 
     run_id: str | None

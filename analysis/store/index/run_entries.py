@@ -109,15 +109,7 @@ _FIRST_US, _LAST_US = (
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
-    """One row of `runs/`.
-
-    Attributes:
-        name: the file of the row.
-        run_id: the run.
-        version: the schema version of the run's rows.
-        written_at: when the row was written.
-        children: the files of the run's visits, trials and samples.
-    """
+    """One row of `runs/`: its file, run, schema version and time, and the files of its visits, trials and samples."""
 
     name: str
     run_id: str

@@ -34,13 +34,7 @@ _END_BYTES: Final = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The result of checking files, by file name.
-
-    Attributes:
-        faults: what is wrong, as clauses.
-        sound: the sound files.
-        gone: the files that are not there.
-    """
+    """The result of checking files: what is wrong, as clauses; those that are sound; and those that are not there."""
 
     faults: Mapping[str, str]
     sound: Mapping[str, Checked]
@@ -75,11 +69,7 @@ WHOLE: Final = Extent(EVERY, EVERY)
 
 
 def audit(files: ObjectStorage, entries: Iterable[RunEntry], extent: Extent) -> Audit:
-    """Check the files that these rows of `runs/` name, as far as the extent says.
-
-    Raises:
-        Unsupported: the store can't be read.
-    """
+    """Check the files that these rows of `runs/` name, as far as the extent says."""
     wanted: dict[str, tuple[int, bool]] = {}
     for entry in entries:
         for child in entry.children:

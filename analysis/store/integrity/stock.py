@@ -24,11 +24,7 @@ _LISTINGS = 5
 
 
 def read_rows(files: ObjectStorage) -> Inventory:
-    """The inventory by the rows of `runs/` alone; the files that they name are not checked.
-
-    Raises:
-        Unsupported: the store can't be read.
-    """
+    """The inventory by the rows of `runs/` alone; the files that they name are not checked."""
     for _ in range(_LISTINGS):
         try:
             return select_runs(*_read_listed(files, list_runs(files)))
@@ -50,9 +46,6 @@ def take_inventory(
         extent: what is checked of a run's files.
         choice: the runs of which files are opened. All others are believed.
         known: what is wrong with files, by name, beyond what is checked here.
-
-    Raises:
-        Unsupported: the store can't be read.
     """
     files.check_there()
     for _ in range(_LISTINGS):
@@ -90,7 +83,7 @@ def _checked(
         sound |= checked.sound
         if not checked.faults and not checked.gone:
             names = {child for entry in chosen for child in entry.children}
-            return stock.narrowed({name: one for name, one in sound.items() if name in names})
+            return stock.reading({name: one for name, one in sound.items() if name in names})
         done |= chosen  # without those at fault, the choice may be another
 
 

@@ -22,24 +22,15 @@ LOST: Final = "is there, but no row of runs/ names it"
 
 
 def list_runs(files: ObjectStorage) -> list[str]:
-    """The files of `runs/`.
-
-    Raises:
-        Unsupported: the folder can't be listed.
-    """
+    """The files of `runs/`."""
     return [f"runs/{file.name}" for file in files.list("runs") if is_store_file(file.name)]
 
 
 def runs_without_row(files: ObjectStorage, stock: Inventory, listed: Sequence[str]) -> list[LeftOut]:
-    """The runs that have files, but no row.
+    """The runs that have files, but no row in the inventory that comes from these files of `runs/`.
 
     A writer writes a run's files before its row. So in a folder the check holds the lock; where there is none, only
     files count that are an hour old.
-
-    Args:
-        files: the store's.
-        stock: the inventory by the rows.
-        listed: the files of `runs/` from which the inventory comes.
     """
     half_named = _half_named(stock)
     if not half_named and not unreferenced_files(files, stock):
@@ -81,7 +72,6 @@ def runs_in(files: ObjectStorage, name: str) -> frozenset[str]:
     Raises:
         FileNotFoundError: it is not there.
         DamagedFileError: it is not what was written.
-        Unsupported: the store can't be read.
     """
     run_id = run_of_file(name.partition("/")[2])
     if run_id is not None:

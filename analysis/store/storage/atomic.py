@@ -12,12 +12,10 @@ TEMPORARY: Final = ".tmp"
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A stream whose content replaces a file at the end of the block; after an error the file is as it was.
 
-    Args:
-        path: the file; missing folders are made.
-        durable: whether it must outlast a loss of power, and not only a kill.
+    Missing folders are made. It outlasts a kill, and not a loss of power.
 
     Raises:
         OSError: it can't be written.
@@ -25,7 +23,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with replacing_in(folder, path.name, durable=durable) as stream:
+        with replacing_in(folder, path.name) as stream:
             yield stream
     finally:
         os.close(folder)
@@ -33,7 +31,10 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def replacing_in(folder: int, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:
-    """As `replacing`, for a file of this name in an open folder. A symbolic link of this name is itself replaced."""
+    """As `replacing`, for a file of this name in an open folder. A symbolic link of this name is itself replaced.
+
+    `durable`: it outlasts a loss of power, too.
+    """
     temporary = f".{name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
@@ -48,19 +49,14 @@ def replacing_in(folder: int, name: str, *, durable: bool = False) -> Iterator[B
             os.unlink(temporary, dir_fd=folder)
         raise
     if durable:
-        _sync_folder(folder)
+        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-def write(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write a file whole or not at all; arguments and errors as of `replacing`."""
-    with replacing(path, durable=durable) as stream:
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, as `replacing` does."""
+    with replacing(path) as stream:
         stream.write(content)
-
-
-def _sync_folder(folder: int) -> None:
-    """Make a rename durable."""
-    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,7 @@
 """The objects below a prefix of an S3 bucket, by their names relative to it, with the methods of `folder.Folder`."""
 
 import contextlib
+import itertools
 import posixpath
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,8 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from analysis.store.storage import urls
-from analysis.store.storage.folder import MOST_FILES, Allowance, Entry, TooLargeError, check_parts, copy_bounded
+from analysis.store.storage.copying import MOST_FILES, Allowance, TooLargeError
+from analysis.store.storage.folder import Entry, check_parts
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -105,16 +107,11 @@ class Bucket:
             check_parts(copied.split("/"))  # a key may have any parts, such as `..`
         allowance = Allowance(most_bytes)
         with ThreadPoolExecutor(READERS) as pool:
-            copying = [pool.submit(self._copy, *copy, allowance) for copy in (copies or {name: destination}).items()]
-            try:
-                for each in copying:
-                    each.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+            # once one fails, those that have not begun are cancelled
+            found = copies or {name: destination}
+            list(pool.map(self._copy, found.keys(), found.values(), itertools.repeat(allowance)))
         return True
 
     def _copy(self, name: str, destination: Path, allowance: Allowance) -> None:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with self.reading(name) as incoming, destination.open("wb") as out:
-            copy_bounded(incoming, out, allowance)
+        with self.reading(name) as incoming:
+            allowance.copy(incoming, destination)

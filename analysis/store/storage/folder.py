@@ -8,7 +8,6 @@ import errno
 import itertools
 import os
 import stat
-import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,18 +15,14 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from analysis.store.storage import atomic
+from analysis.store.storage.copying import MOST_FILES, Allowance, TooLargeError
 from analysis.store.storage.owner import Owner
 
 _PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 """To pass through a folder: the right to list it is not needed."""
 
-
 _NO_NAMELESS: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 """What a file system or kernel says that has no O_TMPFILE."""
-
-_CHUNK_BYTES: Final = 1024 * 1024
-MOST_FILES: Final = 200_000
-"""Below one folder; more would fill the memory of a process that lists them."""
 
 
 class LinkError(OSError):
@@ -37,13 +32,6 @@ class LinkError(OSError):
         super().__init__(errno.ELOOP, "is a symbolic link, which is not followed", name)
 
 
-class TooLargeError(OSError):
-    """What is to be copied has more bytes or files than is permitted."""
-
-    def __init__(self, most: int, unit: str) -> None:
-        super().__init__(errno.EFBIG, f"it has more than {most:,} {unit}")
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A file or folder: its path below the listed folder, and when it was last written, in epoch seconds."""
@@ -51,33 +39,6 @@ class Entry:
     name: str
     is_file: bool
     modified_s: float
-
-
-class Allowance:
-    """How much may be copied by one call, by all of its threads together."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = self._left_bytes = most_bytes
-        self._lock = threading.Lock()
-
-    def take(self, size_bytes: int) -> None:
-        """Count bytes that are about to be copied.
-
-        Raises:
-            TooLargeError: they are more than are left.
-        """
-        with self._lock:
-            self.require(size_bytes)
-            self._left_bytes -= size_bytes
-
-    def require(self, size_bytes: int) -> None:
-        """Check that so many are left.
-
-        Raises:
-            TooLargeError: they are not.
-        """
-        if size_bytes > self._left_bytes:
-            raise TooLargeError(self._most_bytes, "bytes")
 
 
 class Folder:
@@ -111,19 +72,18 @@ class Folder:
 
     @contextlib.contextmanager
     def open_folder(self, name: str = "", *, create: bool = False) -> Iterator[int]:
-        """A descriptor of a folder, for `dir_fd`, closed at the end of the block.
+        """A descriptor of a folder, for `dir_fd`, closed at the end of the block; of the root if the name is empty.
 
-        Args:
-            name: of the folder; empty: the root.
-            create: whether to make missing folders, and the root.
+        `create`: missing folders are made, and the root.
         """
+        parts = name.split("/") if name else []
+        check_parts(parts)
         with contextlib.ExitStack() as stack:
             with self._acting():
                 if create:
                     self.root.mkdir(parents=True, exist_ok=True)
                 folder = os.open(self.root, _PATH)
                 stack.callback(os.close, folder)
-                parts = _parts(name)
                 for place, part in enumerate(parts, 1):
                     if create:
                         with contextlib.suppress(FileExistsError):
@@ -223,9 +183,8 @@ class Folder:
         return True
 
     def _copy(self, name: str, destination: Path, allowance: Allowance) -> None:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with self.reading(name) as incoming, destination.open("wb") as out:
-            copy_bounded(incoming, out, allowance)
+        with self.reading(name) as incoming:
+            allowance.copy(incoming, destination)
 
     def _mode(self, name: str) -> int | None:
         with contextlib.suppress(FileNotFoundError), self._folder_of(name) as (folder, file), self._acting():
@@ -252,25 +211,6 @@ def _check_makes_files(place: Path) -> None:
             raise
         if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place)) from None
-
-
-def _parts(name: str) -> list[str]:
-    parts = name.split("/") if name else []
-    check_parts(parts)
-    return parts
-
-
-def copy_bounded(incoming: BinaryIO, out: BinaryIO, allowance: Allowance) -> None:
-    """Copy a file's stream.
-
-    Raises:
-        TooLargeError: it has more than the allowance, by its size or because it grows.
-    """
-    allowance.require(incoming.seek(0, os.SEEK_END))
-    incoming.seek(0)
-    while chunk := incoming.read(_CHUNK_BYTES):
-        allowance.take(len(chunk))
-        out.write(chunk)
 
 
 def check_parts(parts: Iterable[str]) -> None:

@@ -36,17 +36,16 @@ UNREADABLE: Final = "can't be read"
 
 
 class ObjectStorage:
-    """The files below one root, by paths relative to it, such as `runs/x.parquet`. No link below it is followed."""
+    """The files below one root, by paths relative to it, such as `runs/x.parquet`. No link below it is followed.
+
+    Every method raises Unsupported, with a sentence, where a file or folder can't be read, listed, written or deleted.
+    """
 
     def __init__(self, url: "str | urls.StoreUrl") -> None:
-        """Parse the address; no file is opened yet.
-
-        Args:
-            url: a path, `file://...`, or `s3://bucket/prefix`, whose query may have the options of pyarrow
-                (`endpoint_override`, `scheme`, `region`); or what `urls.parse_url` made of one.
+        """Parse the address, unless it is parsed already; no file is opened yet.
 
         Raises:
-            BadInput: it is none of these.
+            BadInput: `urls.parse_url` does not take it.
         """
         self._address = urls.parse_url(url) if isinstance(url, str) else url
         self.url = self._address.shown
@@ -90,11 +89,7 @@ class ObjectStorage:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Exclude other writers of this folder for the block. A bucket has no lock, and some file systems have none.
-
-        Raises:
-            Unsupported: another writer does not end, or the lock can't be opened.
-        """
+        """Exclude other writers of this folder for the block. A bucket has no lock, and some file systems have none."""
         with contextlib.ExitStack() as stack:
             if isinstance(self._files, Folder):
                 with self._sentences("write", LOCK), contextlib.suppress(locks.NoLocksError):
@@ -112,35 +107,17 @@ class ObjectStorage:
             yield isinstance(self._files, Folder) and _try_shared_lock(self._files, stack)
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file so that a reader, or a kill at any moment, finds all of it or what was there before.
-
-        Raises:
-            Unsupported: it can't be written.
-        """
+        """Write a file so that a reader, or a kill at any moment, finds all of it or what was there before."""
         with self._sentences("write", name), self._files.replacing(name, durable=True) as stream:
             stream.write(content)
 
     def put_file(self, name: str, source: Path) -> None:
-        """Write a copy of a file of this machine, whole or not at all.
-
-        Raises:
-            Unsupported: it can't be read or written.
-        """
+        """Write a copy of a file of this machine, whole or not at all."""
         with self._sentences("write", name), source.open("rb") as incoming, self._files.replacing(name) as out:
             shutil.copyfileobj(incoming, out)
 
     def read(self, name: str, most_bytes: int | None = None) -> bytes:
-        """The content of a file.
-
-        Args:
-            name: the file.
-            most_bytes: refuse it if it is larger.
-
-        Raises:
-            FileNotFoundError: it is not there.
-            DamagedFileError: this file can't be read, or is larger, while others can.
-            Unsupported: the store can't be read.
-        """
+        """The content of a file; refused if it is larger than `most_bytes`. Errors as of `reading`."""
 
         def whole(stream: BinaryIO) -> bytes:
             if most_bytes is not None and (size := stream.seek(0, os.SEEK_END)) > most_bytes:
@@ -156,7 +133,6 @@ class ObjectStorage:
         Raises:
             FileNotFoundError: it is not there.
             DamagedFileError: this file can't be read while others can.
-            Unsupported: the store can't be read.
         """
         try:
             with self._files.reading(name) as stream:
@@ -169,70 +145,43 @@ class ObjectStorage:
             raise Unsupported(f"can't read {self.address(name)}: {self._reason(error, name)}") from error
 
     def list(self, folder: str) -> list[Entry]:
-        """The files of a folder whose names don't begin with a dot, by name; none where there is no such folder.
-
-        Raises:
-            Unsupported: it can't be listed.
-        """
+        """The files of a folder whose names don't begin with a dot, by name; none where there is no such folder."""
         with self._sentences("read", folder):
             found = self._files.entries(folder)
         files = (one for one in found if one.is_file and not one.name.startswith("."))
         return sorted(files, key=lambda file: file.name)
 
     def folders(self, folder: str) -> tuple[str, ...]:
-        """The names of the folders in a folder; none where there is no such folder.
-
-        Raises:
-            Unsupported: it can't be listed.
-        """
+        """The names of the folders in a folder; none where there is no such folder."""
         with self._sentences("read", folder):
             return tuple(sorted(one.name for one in self._files.entries(folder) if not one.is_file))
 
     def tree(self, folder: str) -> tuple[Entry, ...]:
-        """The files in a folder and below it, by their paths below it; none where there is no such folder.
-
-        Raises:
-            Unsupported: it can't be listed.
-        """
+        """The files in a folder and below it, by their paths below it; none where there is no such folder."""
         with self._sentences("read", folder):
             return tuple(one for one in self._files.entries(folder, recursive=True) if one.is_file)
 
     def last_put(self, folder: str) -> datetime | None:
-        """When anything was last written in a folder, or below it; None where there is nothing.
-
-        Raises:
-            Unsupported: it can't be listed.
-        """
+        """When anything was last written in a folder, or below it; None where there is nothing."""
         times = [one.modified_s for one in self.tree(folder)]
         return datetime.fromtimestamp(max(times), UTC) if times else None
 
     def fetch(self, name: str, destination: Path, most_bytes: int) -> bool:
-        """Copy a file, or a folder with all below it, to this machine.
+        """Copy a file, or a folder with all below it, to this machine, unless it is larger than this.
 
         Returns:
             Whether there is a file or a folder of this name.
-
-        Raises:
-            Unsupported: it can't be read, is larger than this, or can't be written there.
         """
         with self._sentences("read", name):
             return self._files.fetch(name, destination, most_bytes)
 
     def delete(self, name: str) -> None:
-        """Delete a file; it may be gone already.
-
-        Raises:
-            Unsupported: it can't be deleted.
-        """
+        """Delete a file; it may be gone already."""
         with self._sentences("delete", name), contextlib.suppress(FileNotFoundError):
             self._files.delete(name)
 
     def delete_with_folder(self, name: str) -> None:
-        """Delete a file, and its folder if that is empty then.
-
-        Raises:
-            Unsupported: the file can't be deleted.
-        """
+        """Delete a file, and its folder if that is empty then."""
         self.delete(name)
         folder = name.rpartition("/")[0]
         if isinstance(self._files, Folder) and folder:
@@ -240,11 +189,7 @@ class ObjectStorage:
                 self._files.delete_folder(folder)
 
     def sweep_temporary(self, folder: str, older_than_s: float) -> None:
-        """Delete what killed writers left half written. An S3 service does this by itself.
-
-        Raises:
-            Unsupported: one can't be deleted.
-        """
+        """Delete what killed writers left half written. An S3 service does this by itself."""
         if not self.local:
             return
         with self._sentences("read", folder):
@@ -262,11 +207,7 @@ class ObjectStorage:
             return False
 
     def check_there(self) -> None:
-        """Check that the root is no file, and that the bucket is there.
-
-        Raises:
-            Unsupported: it is one, or the bucket is not there or can't be reached.
-        """
+        """Check that the root is no file, and that the bucket is there."""
         if isinstance(self._files, Bucket):
             with self._sentences("reach"):
                 if not self._files.bucket_exists():
@@ -283,9 +224,6 @@ class ObjectStorage:
         """Check now, rather than after an hour of measuring, that files can be written and deleted.
 
         `dry`: change nothing; of a bucket that shows only that it is there.
-
-        Raises:
-            Unsupported: they can't.
         """
         if not dry:
             name = f".writable-{secrets.token_hex(8)}"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from analysis import memory
-from analysis.store.storage.folder import LinkError, TooLargeError
+from analysis.store.storage.copying import TooLargeError
+from analysis.store.storage.folder import LinkError
 
 _LOCAL_REASONS: Final = {
     errno.EACCES: "permission is refused; choose another RESULTS, or change its owner",
@@ -52,15 +53,14 @@ _ONE_FILE: Final = {
 }
 """Reasons that concern one file alone, where its folder can be read."""
 
+_EXHAUSTED: Final = {errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN}
 _IN_THE_WAY: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
 
 
 def error_reason(error: OSError, path: str | None = None) -> str:
     """A clause: why, and what to do about it; the system's own message for an unknown error.
 
-    Args:
-        error: what went wrong.
-        path: of the file on this machine; None in a bucket.
+    `path`: of the file on this machine; None in a bucket.
     """
     if isinstance(error, LinkError):
         return f"{error.filename} in it is a symbolic link, which is not followed; put the folder or file itself there"
@@ -106,15 +106,7 @@ def resource_error(error: BaseException) -> str | None:
     """A sentence for an error of exhausted memory, disk, files or threads; None for any other."""
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        known = error.errno in {
-            errno.EFBIG,
-            errno.EMFILE,
-            errno.ENFILE,
-            errno.ENOMEM,
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EAGAIN,
-        }
+        known = error.errno in _EXHAUSTED
         return f"{where}{_LOCAL_REASONS.get(error.errno or 0, str(error))}." if known else None
     text = str(error)
     if isinstance(error, MemoryError) or "failed to map segment" in text or "cannot allocate memory" in text.lower():

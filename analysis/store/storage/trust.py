@@ -44,12 +44,8 @@ class _NoFolderError(NotADirectoryError):
 def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     """Check that root may use the folder of a store, or make this process use it as the user who controls it.
 
-    Root's temporary files are kept out of folders of other users, too.
-
-    Args:
-        root: the folder's path.
-        as_owner: whether to use a folder of another user, as that user.
-        create: whether to make missing folders, once it is checked that only root can make others in their place.
+    Root's temporary files are kept out of folders of other users, too. `as_owner`: a folder of another user is used, as
+    that user. `create`: missing folders are made, once it is checked that only root can make others in their place.
 
     Raises:
         Unsupported: it is no folder, or another user controls it, and this is not permitted.
@@ -82,12 +78,9 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
 
 
 def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> Fault | None:
-    """The first part of a path, links in it resolved, that a user who is not trusted controls; None: there is none.
+    """The first part of a folder's path, links in it resolved, that a user who is not trusted controls, if any.
 
-    Args:
-        path: of a folder.
-        trusted: the users who may control it.
-        create: whether to make missing parts; else the path ends before the first.
+    `create`: missing parts are made; else the path ends before the first.
 
     Raises:
         OSError: a part is there and no folder, can't be read, or there are too many links.

@@ -5,10 +5,10 @@ Nothing is touched or reached yet. Credentials in an address are refused, and ne
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from analysis.addresses import KEYS, open_home, shown_address
@@ -59,8 +59,19 @@ def parse_url(url: str) -> StoreUrl:
     """
     if not url.strip():
         raise BadInput("RESULTS is empty; give a folder, file://... or s3://BUCKET/PREFIX")
+    try:
+        return _parsed(url)
+    except _UnusableError as why:
+        raise BadInput(f"RESULTS can't be {shown_address(url)!r}: {why}") from None
+
+
+class _UnusableError(ValueError):
+    """An address can't be taken as it is written; the message is a clause."""
+
+
+def _parsed(url: str) -> StoreUrl:
     if "\0" in url or any("\ud800" <= letter <= "\udfff" for letter in url):
-        raise BadInput(f"RESULTS can't be {shown_address(url)!r}: it has a byte in it that no address can hold")
+        raise _UnusableError("it has a byte in it that no address can hold")
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
     if scheme == "s3":
@@ -68,7 +79,7 @@ def parse_url(url: str) -> StoreUrl:
     if scheme == "file":
         return StoreUrl(url, local=True, root=_absolute(_file_path(url)))
     if "://" in url:
-        _refuse(url, f"{url.partition('://')[0]}:// is not known; give a folder, file:// or s3://")
+        raise _UnusableError(f"{url.partition('://')[0]}:// is not known; give a folder, file:// or s3://")
     return StoreUrl(url, local=True, root=_absolute(_folder(url)))
 
 
@@ -109,10 +120,9 @@ def _folder(url: str) -> str:
     if _NEARLY.match(url):
         scheme = url.partition(":")[0]
         if scheme.lower() == "arn":
-            _refuse(url, f"it is an ARN; give s3://BUCKET/PREFIX, or ./{shown_address(url)} for a folder")
-        _refuse(
-            url,
-            f"{scheme}: lacks its two slashes, as in {scheme}://...; a folder of that name is ./{shown_address(url)}",
+            raise _UnusableError(f"it is an ARN; give s3://BUCKET/PREFIX, or ./{shown_address(url)} for a folder")
+        raise _UnusableError(
+            f"{scheme}: lacks its two slashes, as in {scheme}://...; a folder of that name is ./{shown_address(url)}"
         )
     return open_home(url, "RESULTS")
 
@@ -126,26 +136,22 @@ def _file_path(url: str) -> str:
     """The path of a file:// address."""
     host, slash, path = url.partition("://")[2].partition("/")
     if host not in {"", "localhost"}:
-        _refuse(url, "file:// takes a path on this machine, as in file:///srv/results")
+        raise _UnusableError("file:// takes a path on this machine, as in file:///srv/results")
     if not slash:
-        _refuse(url, "the path is missing, as in file:///srv/results")
-    return "/" + _unescaped(path, lambda why: _refuse(url, why))
+        raise _UnusableError("the path is missing, as in file:///srv/results")
+    return "/" + _unescaped(path)
 
 
 def _bucket(url: str) -> StoreUrl:
     rest, _, query = url.partition("://")[2].partition("?")
     bucket, _, prefix = rest.partition("/")
-
-    def refuse(why: str) -> NoReturn:
-        _refuse(url, why)
-
     if "@" in bucket or (":" in bucket and "@" in url):
         # Not even without the secret: where a password has a slash or a question mark, no part is surely none of it.
         raise BadInput(f"RESULTS can't have credentials before the bucket, as in s3://KEY:SECRET@...; {_KEYS_REMEDY}")
     if bucket.lower() == "arn" or bucket.lower().startswith("arn:"):
-        refuse(f"it is an ARN; give s3://BUCKET/PREFIX{_of_arn(bucket, prefix)}")
+        raise _UnusableError(f"it is an ARN; give s3://BUCKET/PREFIX{_of_arn(bucket, prefix)}")
     if not bucket:
-        refuse("the bucket is missing, as in s3://BUCKET/PREFIX")
+        raise _UnusableError("the bucket is missing, as in s3://BUCKET/PREFIX")
     if ":" in bucket:
         raise BadInput(
             "RESULTS can't have a colon in its bucket: give the service's host and port by AWS_ENDPOINT_URL, and "
@@ -153,17 +159,17 @@ def _bucket(url: str) -> StoreUrl:
         )
     if not _BUCKET.fullmatch(bucket):
         letter = next((letter for letter in bucket if not _BUCKET.fullmatch(f"a{letter}")), bucket[0])
-        refuse(
+        raise _UnusableError(
             "a bucket's name has letters, digits, dots, dashes and underscores, begins with one of the first two, "
             f"and takes no {letter!r} there"
         )
-    parts = _unescaped(prefix, refuse).strip("/").split("/")
+    parts = _unescaped(prefix).strip("/").split("/")
     if len(parts) > 1 and "" in parts:
-        refuse("its prefix has two slashes in a row")
+        raise _UnusableError("its prefix has two slashes in a row")
     if odd := [part for part in parts if part in {".", ".."}]:
-        refuse(f"a bucket has no folders, so that {odd[0]!r} leads nowhere")
+        raise _UnusableError(f"a bucket has no folders, so that {odd[0]!r} leads nowhere")
     root = "/".join([bucket, *filter(None, parts)])
-    return StoreUrl(url, local=False, root=root, options=_query(query, refuse))
+    return StoreUrl(url, local=False, root=root, options=_query(query))
 
 
 def _of_arn(bucket: str, prefix: str) -> str:
@@ -174,7 +180,7 @@ def _of_arn(bucket: str, prefix: str) -> str:
     return ", here " + shown_address(f"s3://{name}" + (f"/{prefix}" if prefix else ""))
 
 
-def _query(query: str, refuse: Callable[[str], NoReturn]) -> dict[str, str]:
+def _query(query: str) -> dict[str, str]:
     """What a query says, + taken literally: secret keys have it, and none has a space."""
     found: dict[str, str] = {}
     for part in filter(None, query.split("&")):
@@ -188,28 +194,24 @@ def _query(query: str, refuse: Callable[[str], NoReturn]) -> dict[str, str]:
             named = f"{key!r}" if re.fullmatch(r"[a-z_]{1,30}", key) else "what it has"
             raise BadInput(f"RESULTS can't have {named} in its query; known are {known}")
         if not equals:
-            refuse(f"{key} in its query has no value, as in {key}=VALUE")
-        plain = _unescaped(value, refuse)
+            raise _UnusableError(f"{key} in its query has no value, as in {key}=VALUE")
+        plain = _unescaped(value)
         if "@" in plain:
             raise BadInput(f"RESULTS can't have credentials in its {key}; {_KEYS_REMEDY}")
         if found.setdefault(key, plain) != plain:
-            refuse(f"its query has two values of {key}")
+            raise _UnusableError(f"its query has two values of {key}")
     return found
 
 
-def _unescaped(text: str, refuse: Callable[[str], NoReturn]) -> str:
+def _unescaped(text: str) -> str:
     """Text without its %-escapes; a % that begins none stands for itself."""
     try:
         plain = unquote(text, errors="strict")
     except UnicodeDecodeError:
-        refuse("its %-escapes are no UTF-8")
+        raise _UnusableError("its %-escapes are no UTF-8") from None
     if "\0" in plain:
-        refuse("%00 can't be in a name")
+        raise _UnusableError("%00 can't be in a name")
     return plain
-
-
-def _refuse(url: str, why: str) -> NoReturn:
-    raise BadInput(f"RESULTS can't be {shown_address(url)!r}: {why}")
 
 
 def _environment(*names: str) -> str | None:
