@@ -28,25 +28,12 @@ def findings(settings: Settings) -> list[Finding]:
     """All reasons against the run, and against each dataplane."""
     found = _programs(settings)
     if not sandbox.is_inside():
-        found.append(
-            Finding(
-                severity="stop",
-                subject="lab",
-                reason="the lab is not in its sandbox, without which an interrupted run would leave parts of it behind",
-                remedy="start it with `make run`, or `python -m workflows run`",
-            )
-        )
+        reason = "the lab is not in its sandbox, without which an interrupted run would leave parts of it behind"
+        found.append(_stop((reason, "start it with `make run`, or `python -m workflows run`")))
     elif not any(f.severity == "stop" for f in found):
         found += _kernel()
-    found += [
-        Finding(
-            severity="stop",
-            subject=name,
-            reason="nothing in the lab makes this factor",
-            remedy="leave it out, or write its module in steps/cluster/lab/factors",
-        )
-        for name in factors.missing(settings.scales)
-    ]
+    no_factor = "nothing in the lab makes this factor", "leave it out, or write its module in steps/cluster/lab/factors"
+    found += [_stop(no_factor, name) for name in factors.missing(settings.scales)]
     try:
         for text in settings.dataplanes:
             found += _arm(text, Arm.parse(text), settings.scales)
@@ -55,6 +42,11 @@ def findings(settings: Settings) -> list[Finding]:
             run_one(Job(None, ("umount", "--no-mtab", "--lazy", str(path(kernel_support.NAMESPACE)))))
             path(kernel_support.NAMESPACE).unlink()
     return found
+
+
+def _stop(refusal: Refusal, subject: str = "lab") -> Finding:
+    reason, remedy = refusal
+    return Finding(severity="stop", subject=subject, reason=reason, remedy=remedy)
 
 
 def _absent(programs: Iterable[str]) -> list[str]:
@@ -73,7 +65,7 @@ def _programs(settings: Settings) -> list[Finding]:
     measuring = [program for tool in tools for program in tool.packages]
     missing = _absent(dict.fromkeys((*_EVERYWHERE, *measuring, *counting)))
     refusals = [_not_installed(missing)] if missing else list(filter(None, map(_outdated, tools)))
-    return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy) for reason, remedy in refusals]
+    return list(map(_stop, refusals))
 
 
 def _outdated(tool: Tool) -> Refusal | None:
@@ -101,22 +93,18 @@ def _kernel() -> list[Finding]:
     if made is not None:
         path(kernel_support.NAMESPACE).unlink()
         remedy = kernel_support.remedy(made, "allow more of them: `sudo sysctl -w user.max_net_namespaces=10000`")
-        return [
-            Finding(severity="stop", subject="lab", reason=f"no network namespace can be made: {made}", remedy=remedy)
-        ]
+        return [_stop((f"no network namespace can be made: {made}", remedy))]
     found = []
     for kind, arguments in links.items():
         refused = kernel_support.failure(
             [Job(kernel_support.NAMESPACE, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))]
         )
         if refused is not None and capabilities.is_forbidden(refused):  # as all links will be
-            reason = f"no links may be made: {refused}"
             remedy = capabilities.capability_remedy(capabilities.missing_capabilities())
-            return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy)]
+            return [_stop((f"no links may be made: {refused}", remedy))]
         if refused is not None:
-            reason = f"the kernel makes no {kind} links: {refused}"
             remedy = f"load the module by `sudo modprobe {kind}`, or use a kernel that has it"
-            found.append(Finding(severity="stop", subject="lab", reason=reason, remedy=remedy))
+            found.append(_stop((f"the kernel makes no {kind} links: {refused}", remedy)))
     return found
 
 

@@ -35,11 +35,10 @@ from workflows.local.execution.events import (
 from workflows.local.execution.pod import PodSettings
 from workflows.local.execution.process import GRACE_S, start_fork_server
 from workflows.local.execution.shutdown import Shutdown, Strategy
-from workflows.local.semantics import scope
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.nodes import UNSUCCESSFUL, NodeStatus, Phase, WorkflowOutcome
 from workflows.local.semantics.step_groups import as_dags
-from workflows.local.semantics.tags import render
+from workflows.local.semantics.tags import render, workflow_tags
 from workflows.local.semantics.unsupported import refuse_unsupported
 
 _AGAIN: Final = "Stop again to end at once."
@@ -151,7 +150,7 @@ class Engine:
         self._apply_stops()
         work = Path(tempfile.mkdtemp(prefix="dataplane-benchmark-"))
         locks = [m["name"] for m in self._spec.get("synchronization", {}).get("mutexes", [])]
-        known = scope.workflow_tags(self.name, self.uid, self._arguments)
+        known = workflow_tags(self.name, self.uid, self._arguments)
         try:
             repository = await asyncio.to_thread(ArtifactStore, self._results, work / "artifacts")
             pods = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._emit)

@@ -9,13 +9,12 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_all
 from steps.cluster.lab.network.services import EVIDENCE, LARGE_BATCH, ServicePort, batch_size
+from steps.cluster.lab.tables import BURDEN_SOURCE
 from steps.cluster.lab.tables.iptables import POLICIES, RESTORE, TABLES, declared, endpoint_chain, nat, service_chain
 from steps.domain import Change
 
 _COUNT: Final = re.compile(r"-c (\d+) \d+ -j (\S+)")
 BURDEN_CHAIN = "burden"
-BURDEN_SOURCE = "198.51.100.1/32"
-"""An address for documentation (RFC 5737): no packet of the lab has it, so the rule never matches."""
 
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
@@ -82,7 +81,7 @@ def _filter(node: LabNode, burden: int) -> list[str]:
             )
         ),
         *(f"-A FORWARD -j {BURDEN_CHAIN}" for _ in range(min(burden, 1))),
-        *(f"-A {BURDEN_CHAIN} -s {BURDEN_SOURCE} -j DROP" for _ in range(burden)),
+        *(f"-A {BURDEN_CHAIN} -s {BURDEN_SOURCE}/32 -j DROP" for _ in range(burden)),
         "-A INPUT -j cali-INPUT",
         "-A INPUT -m conntrack --ctstate NEW -j KUBE-PROXY-FIREWALL",
         "-A FORWARD -j cali-FORWARD",

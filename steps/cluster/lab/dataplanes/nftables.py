@@ -13,10 +13,11 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_one
 from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size
+from steps.cluster.lab.tables import BURDEN_SOURCE
 from steps.cluster.lab.tables.nftables import (
     PODS_TABLE,
     POLICIES,
-    TABLE,
+    SERVICES_TABLE,
     TABLES,
     WHOLE,
     block,
@@ -26,10 +27,6 @@ from steps.cluster.lab.tables.nftables import (
     table,
 )
 from steps.domain import Change
-
-SERVICES_TABLE = TABLE
-BURDEN_SOURCE = "198.51.100.1"
-"""An address for documentation (RFC 5737): no packet of the lab has it, so the rule never matches."""
 
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:

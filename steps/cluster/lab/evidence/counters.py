@@ -42,7 +42,7 @@ def observe(moment: Moment) -> list[Sign]:
     count = partial(read_counters, known=mechanisms(known))
     with ThreadPoolExecutor(len(addresses.NODES)) as pool:
         before = list(pool.map(count, addresses.NODES))
-        sent = probe_traffic.send(lambda: wire.append(wire_traffic(addresses.NODE_A)))
+        sent = probe_traffic.send(lambda: wire.append(_wire_traffic()))
         after = list(pool.map(count, addresses.NODES))
     received_bytes = wire[-1].received_bytes - wire[0].received_bytes if wire else 0
     sent_bytes = wire[-1].sent_bytes - wire[0].sent_bytes if wire else 0
@@ -84,6 +84,6 @@ def tracked(node: LabNode, ports: tuple[int, ...]) -> int | None:
     return within(node.name, read)
 
 
-def wire_traffic(node: LabNode) -> InterfaceTraffic:
-    """The bytes that the node's interface on the wire has received and sent."""
-    return monitor.namespace(node.name, node.name).interfaces[addresses.UNDERLAY]
+def _wire_traffic() -> InterfaceTraffic:
+    name = addresses.NODE_A.name
+    return monitor.namespace(name, name).interfaces[addresses.UNDERLAY]
