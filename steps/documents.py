@@ -25,6 +25,7 @@ from steps.bounded_files import read_bounded
 from steps.catalogue.factors import Scale
 from steps.counters import Counters
 from steps.domain import (
+    MOMENTS,
     MOST_TRIALS,
     Change,
     Finding,
@@ -53,7 +54,8 @@ CHANGES: Final = "changes.json"
 """In the folder of the step `scale`."""
 
 CANARY: Final = "canary.json.gz"
-"""In older runs."""
+CANARIES: Final[dict[str, Moment]] = {f"canary-{moment}/{CANARY}": moment for moment in MOMENTS}
+"""The canaries of older runs, below the visit's directory."""
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """The largest document, unpacked: twenty times a visit's on a large cluster."""
@@ -88,11 +90,6 @@ D = TypeVar("D", bound=StrictModel)
 def visit_directory(visit: int) -> str:
     """The directory of a visit."""
     return f"visit-{visit:02d}"
-
-
-def canary_directory(moment: Moment) -> str:
-    """The directory of a canary within its visit's, in older runs."""
-    return f"canary-{moment}"
 
 
 def trial_name(trial: int) -> str:
@@ -282,12 +279,7 @@ def write_document(path: Path, document: StrictModel) -> None:
 
 
 def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
-    """Read a document.
-
-    Args:
-        path: of the document.
-        kind: its model.
-        most: bytes, unpacked.
+    """Read a document of this kind. `most`: bytes, unpacked.
 
     Raises:
         FileNotFoundError: there is none.

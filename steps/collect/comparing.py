@@ -15,8 +15,7 @@ from analysis.store.index.selection import of_environment
 from analysis.store.schema import TABLES, arrow_schema
 from analysis.store.store import Store
 from steps.catalogue.options import method
-
-Row = dict[str, object]
+from steps.collect import Row
 
 _NIGHTS: Final = "select run_id from runs where environment = $place and trigger = $nightly order by started_at desc"
 

@@ -4,8 +4,7 @@ from typing import Final
 
 from analysis.errors import BadInput
 from analysis.store.files.arrow import KEYS, to_table
-
-Row = dict[str, object]
+from steps.collect import Row
 
 _PLANNED: Final = (
     "run_id",

@@ -10,12 +10,11 @@ from analysis.errors import Problem
 from analysis.flags import REFERENCE_OFF, REPEATED
 from steps import documents
 from steps.catalogue.options import MOST_ARMS, Settings
+from steps.collect import Row
 from steps.collect.decision import Stopped
 from steps.domain import MOST_TRIALS, Visit
 from steps.settings import schedule
 from steps.strict_model import Count, Seconds, StrictModel
-
-Row = dict[str, object]
 
 
 class OffVisit(StrictModel):

@@ -17,7 +17,7 @@ from steps import clock, documents
 from steps.catalogue import profiles, tools
 from steps.catalogue.factors import FACTORS, of_none
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.collect import fitting
+from steps.collect import Row, fitting
 from steps.collect.late_evidence import read_late
 from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
 from steps.collect.trial_rows import sample_rows, trial_row
@@ -28,8 +28,6 @@ from steps.proof import return_path
 from steps.run_documents import RunDocument
 from steps.settings import schedule, turn_order
 from steps.tools import bounds
-
-Row = dict[str, object]
 
 _READING_BYTES: Final = 262_144
 """More than the counters of two nodes of 256 cores take at one moment."""

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from analysis.flags import is_voided
+from steps.collect import Row
 from steps.collect.visit_record import VisitRecord
 from steps.counters import Counters
 from steps.documents import Attempt, TrialDocument
@@ -14,8 +15,6 @@ from steps.measurement.monitors import monitor
 from steps.proof import return_path
 from steps.tools.failure import Failure
 from steps.tools.tool import Result
-
-Row = dict[str, object]
 
 _UDP_HEADERS_BYTES: Final = 28
 _BITS: Final = 8

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from analysis.errors import Problem
 from steps import documents
-from steps.domain import MOMENTS, Moment, Proof, Trial, Visit
+from steps.domain import Moment, Proof, Trial, Visit
 from steps.measurement import results
 from steps.measurement.monitors import monitor
 from steps.proof import evaluate, scale
@@ -194,7 +194,7 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
         return found
 
     names = [
-        *(f"{documents.canary_directory(moment)}/{documents.CANARY}" for moment in MOMENTS),
+        *documents.CANARIES,
         *(f"{turn_order.HOST_NETWORK}/{documents.trial_name(n)}" for n in range(1, len(visit.trials) + 2)),
     ]
     references = [document(name, documents.CanaryDocument) for name in names]
@@ -229,10 +229,10 @@ def _hold_to(visit: Visit, name: str, document: StrictModel) -> None:
     if of_visit != visit.visit:
         raise Problem(f"{name} is of visit {of_visit}, not of visit {visit.visit}")
     if isinstance(document, documents.CanaryDocument):
-        folder, _, file = name.partition("/")
-        moments = {documents.canary_directory(moment): moment for moment in MOMENTS}
-        ends = {documents.trial_name(1): "before", documents.trial_name(len(visit.trials) + 1): "after"}
-        if document.moment != moments.get(folder, ends.get(file, "between")):
+        last = f"{turn_order.HOST_NETWORK}/{documents.trial_name(len(visit.trials) + 1)}"
+        first = f"{turn_order.HOST_NETWORK}/{documents.trial_name(1)}"
+        moments = documents.CANARIES | {first: "before", last: "after"}
+        if document.moment != moments.get(name, "between"):
             raise Problem(f"{name} is the reference {document.moment} the trials")
 
 

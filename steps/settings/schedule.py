@@ -263,11 +263,6 @@ def _sending_s(settings: Settings, cells: Sequence[Cell]) -> float:
     return trials + len(references) * (beyond.trial_s + CANARY_S)
 
 
-def expected_s(settings: Settings) -> float:
-    """Wall seconds that a run is expected to take on a quiet machine."""
-    return planned_time(settings).expected_s
-
-
 def _repetitions(cell: Cell, settings: Settings) -> int:
     return 1 if cell.program.once_a_visit else settings.repetitions
 
