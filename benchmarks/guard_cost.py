@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from cyclopts import Parameter
@@ -28,8 +28,6 @@ from steps.cluster.kube.ownership import lock
 from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import CRON_JOBS, UserClient
 from workflows.template.guard import CRON_JOB
-
-Object = dict[str, Any]
 
 DAY_S: Final = 86_400.0
 

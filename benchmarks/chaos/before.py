@@ -7,11 +7,11 @@ something changed would be the measure of those after it.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from analysis.errors import BadInput
+from steps.cluster.kube.api.objects import Object
 
-Object = dict[str, Any]
 Objects = Mapping[str, Object | None]
 
 

@@ -5,13 +5,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
 from analysis.sql import database
 from analysis.store.store import Store
 from steps import documents
 from steps.cluster.kube import cnis
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS, POLICIES, SERVICES, WORKFLOWS
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock
@@ -23,7 +24,6 @@ from steps.lease import PART as GUARD
 from workflows.cli import uncollected
 from workflows.deployment.user_client import PART, UserClient
 
-Object = dict[str, Any]
 Trials = frozenset[tuple[int, int]]
 """Visits and trials by their numbers."""
 

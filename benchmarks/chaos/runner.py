@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from analysis.errors import Problem
 from analysis.store.store import Store
@@ -15,12 +14,11 @@ from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import BY_NAME, Point
 from benchmarks.chaos.strikes import Strikes
 from benchmarks.chaos.waits import Waits
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
 from steps.tasks.shared.step import run_id
 from workflows.deployment.user_client import UserClient
 from workflows.submission import status, submit
-
-Object = dict[str, Any]
 
 
 class NotAsBeforeError(Problem):

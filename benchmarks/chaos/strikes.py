@@ -5,18 +5,17 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from benchmarks.chaos import commands, points
 from benchmarks.chaos.commands import Commands
 from benchmarks.chaos.points import Fault
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, WORKFLOWS, Resource
 from workflows.deployment import argo
 from workflows.deployment.user_client import DEPLOYMENTS, UserClient
 from workflows.submission import status
-
-Object = dict[str, Any]
 
 ARGO: Final = "argo"
 """Argo's own program: what Retry deletes and sets back is decided there, and by no API server."""

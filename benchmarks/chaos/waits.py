@@ -1,19 +1,19 @@
 """What a session of the matrix waits for: a moment of a run, its end, and that nothing of it is left."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from analysis.errors import Problem, Unsupported
 from benchmarks.chaos import before_and_after, moments
 from benchmarks.chaos.before import Objects
 from benchmarks.chaos.before_and_after import Remains
 from benchmarks.chaos.points import Point
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
 from steps.polling import poll
 from workflows.deployment.user_client import UserClient
 from workflows.submission import status
 
-Object = dict[str, Any]
 T = TypeVar("T")
 
 LONGEST_RUN_S: Final = 2700.0

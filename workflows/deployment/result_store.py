@@ -9,12 +9,11 @@ from analysis.addresses import shown_address
 from analysis.errors import BadInput
 from analysis.store.storage.urls import parse_url
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.tasks.shared.pod import SECRET
 from workflows.deployment import artifact_repository
 from workflows.deployment.argo import Argo
 from workflows.deployment.artifact_repository import SecretKey
-from workflows.deployment.user_client import PART, SECRETS, UserClient
+from workflows.deployment.user_client import SECRETS, UserClient, build_secret, is_deployed
 
 _S3: Final = "s3://"
 
@@ -97,11 +96,9 @@ def _copied(client: UserClient, source: str, keys: Mapping[str, list[str]]) -> l
     for name, wanted in keys.items():
         there = client.get(SECRETS, name, client.namespace)
         original = client.get(SECRETS, name, source)
-        ours = there is None or (there["metadata"].get("labels") or {}).get(LABEL) == PART
+        ours = there is None or is_deployed(there)
         if ours and original is not None and set(wanted) <= set(original.get("data") or {}):
-            metadata = {"name": name, "namespace": client.namespace, "labels": {NAME: NAMED, LABEL: PART}}
-            data = {key: original["data"][key] for key in wanted}
-            copies.append({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+            copies.append(build_secret(client.namespace, name, {key: original["data"][key] for key in wanted}))
     return copies
 
 

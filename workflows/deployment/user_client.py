@@ -164,6 +164,17 @@ class UserClient(Client):
             yield found[0]
 
 
+def is_deployed(found: Object) -> bool:
+    """Whether a deployment created an object, rather than the user."""
+    return bool((found["metadata"].get("labels") or {}).get(LABEL) == PART)
+
+
+def build_secret(namespace: str, name: str, data: Mapping[str, str]) -> Object:
+    """A Secret of a deployment; its values are in Base64."""
+    metadata = {"name": name, "namespace": namespace, "labels": {NAME: NAMED, LABEL: PART}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": dict(data)}
+
+
 def object_name(found: Object) -> str:
     """An object as messages show it: `ConfigMap argo/dataplane-benchmark`."""
     metadata = found["metadata"]

@@ -21,7 +21,7 @@ from steps.settings.schedule import planned_time
 from steps.strict_model import faults_of
 from steps.tasks.shared.pod import CONFIG_MAP
 from steps.tasks.shared.step import run_id
-from workflows.deployment import argo, links
+from workflows.deployment import argo
 from workflows.deployment.argo import Ui
 from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import WORKFLOW_TEMPLATES, UserClient
@@ -63,7 +63,7 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
         ui = _ui(client)
         _print_submitted(client, name, settings, console, by_operator=by_operator)
         if ui is not None:
-            _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
+            _link(console, "In the UI", ui.run(client.namespace, name), ui)
         if flags.detach:
             return 0
         watching = given or client.patient(PATIENCE_S)
@@ -123,7 +123,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
         console.print(Text(f"Failed: {failure}", style="red"), soft_wrap=True)
     console.print()
     if ui is not None:
-        _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, result.node, "report"), ui)
+        _link(console, "Report", ui.artifact(client.namespace, name, result.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
     console.print(f"Store: {report_command(shown_address(results), run)}", soft_wrap=True)
     return 0 if result.outcome == "measured" and status.phase(ended) == "Succeeded" else 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, cast, get_args
 
 from steps.cluster.kube.api.objects import Object
+from steps.lease import ENDED
 from workflows.local.execution.events import (
     Event,
     NodeFinished,
@@ -21,7 +22,7 @@ from workflows.local.semantics.nodes import Kind, Phase
 from workflows.submission import status
 
 _KINDS: Final = get_args(Kind)
-_ENDED: Final = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
+_ENDED: Final = ENDED | {"Skipped", "Omitted"}
 
 
 class Translator:
@@ -72,7 +73,9 @@ class Translator:
         if id_ not in self._started:
             self._started.add(id_)
             items = _items(node, nodes) if kind == "TaskGroup" else None
-            yield NodeStarted(id_, node["displayName"], template, kind, parent, _values(node.get("inputs")), items)
+            yield NodeStarted(
+                id_, node["displayName"], template, kind, parent, status.parameters(node.get("inputs")), items
+            )
         phase = node.get("phase") or "Pending"
         message = str(node.get("message") or "")
         if phase not in _ENDED:
@@ -95,19 +98,14 @@ class Translator:
             yield NodeProgress(id_, int(done), int(total))
 
 
-def _values(side: Object | None) -> dict[str, str]:
-    """The parameters of a node's inputs, or of its outputs."""
-    return {p["name"]: str(p.get("value") or "") for p in (side or {}).get("parameters") or []}
-
-
 def _items(group: Object, nodes: Mapping[str, Object]) -> int:
     """How many items a loop has: Argo creates them one by one.
 
     The list is an input of the DAG with the loop, or else an output of a task before it.
     """
     name, boundary = f"{group.get('templateName')}s", group.get("boundaryID")
-    outputs = (_values(node.get("outputs")) for node in nodes.values() if node.get("boundaryID") == boundary)
-    for values in (_values(nodes.get(str(boundary), {}).get("inputs")), *outputs):
+    outputs = (status.parameters(node.get("outputs")) for node in nodes.values() if node.get("boundaryID") == boundary)
+    for values in (status.parameters(nodes.get(str(boundary), {}).get("inputs")), *outputs):
         with contextlib.suppress(ValueError, TypeError):
             return len(json.loads(values.get(name, "")))
     return len(group.get("children") or [])

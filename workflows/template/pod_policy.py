@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.cluster.kube.workloads.manifests import LABEL, NODE_MONITORS, TRIALS, USER
 from steps.lease import PART
@@ -13,17 +14,7 @@ from steps.tasks import run
 from steps.tasks.shared.pod import ACCOUNTS, IMAGE
 from workflows.template import benchmark
 from workflows.template.guard import COMMAND
-from workflows.template.policies import (
-    BY_ACCOUNT,
-    LABELLED,
-    NEW,
-    POD_CHANGES,
-    STEP,
-    Object,
-    Rule,
-    build_policy,
-    cel_list,
-)
+from workflows.template.policies import BY_ACCOUNT, LABELLED, NEW, POD_CHANGES, STEP, Rule, build_policy, cel_list
 
 PODS: Final = "dataplane-benchmark-pods"
 

@@ -5,12 +5,11 @@ runs the other steps that call the API server; `measure`, which may not call it,
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, OPERATOR_NAMESPACES, PERMISSIONS, Permission, Role
 from steps.tasks.shared.pod import ACCOUNTS
-
-Object = dict[str, Any]
 
 SWITCH: Final = ACCOUNTS["switch"]
 OBSERVE: Final = ACCOUNTS["observe"]
@@ -46,11 +45,6 @@ def build_rbac(*, operator: bool = False, namespace: str | None = None) -> Objec
                 rules = _rules(entry for entry in own if entry.namespace == place)
                 items += _role(name, place, rules, (account,), namespace)
     return {"apiVersion": "v1", "kind": "List", "items": items}
-
-
-def build_operator_rbac() -> Object:
-    """Only what belongs in the Tigera operator's namespaces."""
-    return build_rbac(operator=True)
 
 
 def _role(
