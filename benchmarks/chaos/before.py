@@ -15,11 +15,6 @@ from steps.cluster.kube.api.objects import Object
 Objects = Mapping[str, Object | None]
 
 
-def path_of(outcomes: Path) -> Path:
-    """Where they are kept."""
-    return outcomes.with_suffix(".before.json")
-
-
 def write(path: Path, objects: Objects) -> None:
     """Keep them."""
     path.write_text(json.dumps(objects, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 Part = Literal["created", "running", "written", "progressed", "ended"]
 Means = Literal["api", "argo", "command"]
@@ -39,7 +39,7 @@ _STAGES: Final[Mapping[str, int]] = {
 """The stages of a run in their order. While a fault lasts, a run may pass the next one's moment."""
 
 _STEPS: Final = tuple(_STAGES)
-_PARTS: Final[tuple[Part, ...]] = ("created", "running", "written", "progressed", "ended")
+_PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """Steps and their parts in the order of a run."""
 
 _LONGEST_DELAY_S: Final[Mapping[Part, float]] = {

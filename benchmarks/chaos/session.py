@@ -54,12 +54,8 @@ def try_points(
             judged[outcome.point] = outcome
         longest = max(longest, clock() - begins)
         found += judged.values()
-        alone = [point for point in group if len(group) > 1 and _is_open(judged.get(point.name))]
+        missed = [point for point in group if (one := judged.get(point.name)) is None or one.misses]
+        alone = missed if len(group) > 1 else []
         waiting = [*((point,) for point in alone), *waiting]
         for outcome in judged.values():
             say(f"{outcome.point}: {outcome.verdict}; {tables.time_left(sum(map(len, waiting)), found)}")
-
-
-def _is_open(outcome: Outcome | None) -> bool:
-    """Whether a point of several is yet to be tried alone."""
-    return outcome is None or bool(outcome.misses)

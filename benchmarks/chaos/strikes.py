@@ -53,10 +53,8 @@ class Strikes:
 
     def left_out(self, faults: Sequence[Fault] = points.FAULTS) -> list[str]:
         """The faults that can't be made, by name and reason."""
-        missing = [f"{f.name}: no command is given for it" for f in faults if f.means == "command" and not self._has(f)]
-        return missing + [
-            f"{f.name}: `{ARGO}` is not on PATH" for f in faults if f.means == "argo" and not self._has(f)
-        ]
+        why = {"command": "no command is given for it", "argo": f"`{ARGO}` is not on PATH"}
+        return [f"{f.name}: {why[means]}" for means in why for f in faults if f.means == means and not self._has(f)]
 
     def possible(self, faults: Sequence[Fault] = points.FAULTS) -> list[Fault]:
         """The faults that can be made."""
