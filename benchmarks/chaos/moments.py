@@ -14,11 +14,8 @@ _AFTER_ALL_ROUNDS: Final = "collect"
 def node_of(workflow: Object, point: Point, *, written: bool, over: frozenset[str] = frozenset()) -> Object | None:
     """The node of the point's step, once the run has come to the point; None: not yet.
 
-    Args:
-        workflow: its present state.
-        point: the moment that is waited for.
-        written: whether an object of the switch has changed since the point's step was first seen at work.
-        over: the nodes that do not count, by their ids.
+    `written`: whether an object of the switch has changed since the point's step was first seen at work. `over`: the
+    nodes that do not count, by their ids.
     """
     nodes = (node for node in _of_step(workflow, point) if node.get("id") not in over)
     return next((node for node in nodes if _has_come(node, point, written=written)), None)

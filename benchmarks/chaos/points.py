@@ -163,11 +163,7 @@ def steps_of(template: Mapping[str, Any]) -> tuple[Step, ...]:
 def draw(steps: Sequence[Step], faults: Sequence[Fault], visits: int, seed: int) -> list[Point]:
     """Every point once, in an order that has each fault and each step early, and each pair of them before any twice.
 
-    Args:
-        steps: of the run.
-        faults: that can be made.
-        visits: of the run.
-        seed: of the order, the visits and the delays. A point's own visit and delay do not depend on the others.
+    `seed`: of the order, the visits and the delays. A point's own visit and delay do not depend on the others.
     """
     order = random.Random(seed)  # noqa: S311 - an order, not a secret
     parts = {
@@ -195,11 +191,9 @@ def draw(steps: Sequence[Step], faults: Sequence[Fault], visits: int, seed: int)
 def together(points: Iterable[Point], most: int, *, retried: bool = False) -> list[tuple[Point, ...]]:
     """The points of each run, in the order in which the run comes to them.
 
-    Args:
-        points: in the order in which they are wanted.
-        most: the most points of a run: one in each stage of it, and the last may end it.
-        retried: a run that a Stop ended is retried. It may be struck by several, also in one stage outside of visits:
-            Retry repeats the step, but does not go on with the visit.
+    `most`: the most points of a run: one in each stage of it, and the last may end it. `retried`: a run that a Stop
+    ended is retried. It may be struck by several, also in one stage outside of visits: Retry repeats the step, but does
+    not go on with the visit.
     """
     groups: list[list[Point]] = []
     for point in points:

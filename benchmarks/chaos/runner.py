@@ -43,16 +43,9 @@ class _Struck:
 class Runner:
     """Tries points on one cluster.
 
-    Args:
-        client: of the cluster, with the patience for an API server that is away.
-        store: of its runs.
-        strikes: makes the faults.
-        fields: of the form, for the run of these points.
-        objects: the file of the objects from before the first point; written then.
-        put_back: restores the cluster as a user does, where a run has missed the bar.
-        say: called with a sentence for what goes on.
-        sleep: waits for a number of seconds.
-        clock: in seconds.
+    `client`: with the patience for an API server that is away. `fields`: of the form, for the run of these points.
+    `objects`: the file of the objects from before the first point; written then. `put_back`: restores the cluster as a
+    user does, where a run has missed the bar.
     """
 
     def __init__(
@@ -82,10 +75,7 @@ class Runner:
         """Try the points of one run; the outcome of each, once the run has ended after it.
 
         Where there are several, one whose moment the run had passed, or did not come to, has none: it tells nothing.
-
-        Args:
-            points: in the order in which the run comes to them. A run that one ends before the last is retried.
-            seed: of the order in which they were drawn.
+        `points`: in the order in which the run comes to them. A run that one ends before the last is retried.
 
         Raises:
             NotAsBeforeError: the cluster is held, has objects of an earlier run, or is not as before the first point.

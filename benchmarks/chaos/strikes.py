@@ -31,11 +31,7 @@ _LAST_WORD: Final = timedelta(seconds=5)
 class Strikes:
     """The faults that can be made here.
 
-    Args:
-        client: of the cluster.
-        given: the user's commands.
-        sleep: waits for a number of seconds.
-        call: runs a command of the user's on a node.
+    `given`: the user's commands. `call`: runs one of them on a node.
     """
 
     def __init__(
@@ -62,11 +58,6 @@ class Strikes:
 
     def strike(self, fault: Fault, workflow: Object, node: Object) -> bool | None:
         """Begin a fault and end it again.
-
-        Args:
-            fault: one of those that are possible.
-            workflow: that is at work.
-            node: of the step.
 
         Returns:
             Whether it had its effect, as the cluster saw it; None: it is not looked at.

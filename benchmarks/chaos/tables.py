@@ -42,9 +42,7 @@ def points(found: Iterable[Outcome]) -> list[str]:
 def matrix(found: Iterable[Outcome], steps: Sequence[str]) -> list[str]:
     """How many points of each step and fault kept the bar, as lines of a Markdown table.
 
-    Args:
-        found: the outcomes.
-        steps: of a run, in their order; those without an outcome are left out, as faults are.
+    `steps`: of a run, in their order; those without an outcome are left out, as faults are.
     """
     cells: dict[tuple[str, str], list[Outcome]] = {}
     for one in found:
@@ -60,10 +58,8 @@ def matrix(found: Iterable[Outcome], steps: Sequence[str]) -> list[str]:
 def summary(found: Sequence[Outcome], left_out: Sequence[str] = (), before: Iterable[Outcome] = ()) -> list[str]:
     """The bar, what a point took, and what no figure says, as sentences.
 
-    Args:
-        found: the last outcome of each point.
-        left_out: the faults that can't be made, with the reason.
-        before: all outcomes, also those that were tried again.
+    `found`: the last outcome of each point. `left_out`: the faults that can't be made, with the reason. `before`: all
+    outcomes, also those that were tried again.
     """
     struck = sum(outcome.is_struck for outcome in found)
     equal = sum(not outcome.changed for outcome in found)
@@ -120,9 +116,7 @@ def time_left(number: int, found: Iterable[Outcome]) -> str:
 def document(found: Sequence[Outcome], steps: Sequence[str]) -> str:
     """All that was judged, for docs: what missed the bar comes first, also where it was mended and tried again.
 
-    Args:
-        found: the outcomes in the order of their trial.
-        steps: of a run, in their order.
+    `found`: in the order of their trial. `steps`: of a run, in their order.
     """
     present = outcomes.latest(found)
     before = [one for one in found if one is not present[one.point, one.seed] and not one.is_kept]

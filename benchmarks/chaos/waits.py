@@ -29,10 +29,7 @@ _PAUSE_S: Final = 2.0
 class Waits:
     """Waits by looking at a cluster again and again.
 
-    Args:
-        client: of the cluster, with the patience for an API server that is away.
-        sleep: waits for a number of seconds.
-        clock: in seconds.
+    `client`: with the patience for an API server that is away.
     """
 
     def __init__(self, client: UserClient, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
@@ -45,13 +42,9 @@ class Waits:
     ) -> tuple[Object, Object | None]:
         """The workflow, and the node of the point's step when the run has come to it; None: the run ended before.
 
-        Args:
-            name: of the run.
-            point: that is waited for.
-            objects: from before the first point.
-            passed: a fault was made before, during which the run may have passed the moment; then there is no node.
-            over: the nodes that were over when the run was retried, which it does not come to again; then there is none
-                either, unless the step is one of each round.
+        `objects`: from before the first point. `passed`: a fault was made before, during which the run may have passed
+        the moment; then there is no node. `over`: the nodes that were over when the run was retried, which it does not
+        come to again; then there is none either, unless the step is one of each round.
         """
         at_start: Objects | None = None
 

@@ -23,10 +23,8 @@ _NIGHTS: Final = "select run_id from runs where environment = $place and trigger
 def compare_rows(rows: Mapping[str, Sequence[Row]], run_id: str, results: str) -> tuple[Comparison, ...]:
     """Compare the figures as the report compares a whole run's, in a store of their own.
 
-    Args:
-        rows: of the run so far, by table.
-        run_id: the run's.
-        results: the store, from which come the runs that this one continues, and of a nightly run the nights before.
+    `rows`: of the run so far, by table. `results`: the store, from which come the runs that this one continues, and of
+    a nightly run the nights before.
 
     Raises:
         Problem: there is no room for it, a row can't be stored, or the store can't be read.

@@ -96,13 +96,8 @@ def decide(
 ) -> Decision:
     """Decide what follows a level.
 
-    Args:
-        settings: of the run.
-        level: the one that was measured.
-        found: how far the comparisons are.
-        off: its planned visits whose host-network reference is off, each with the reason; they are repeated.
-        measured: the visits so far.
-        elapsed_s: since the run began.
+    `level`: the one that was measured. `off`: its planned visits whose host-network reference is off, each with the
+    reason; they are repeated. `measured`: the visits so far. `elapsed_s`: since the run began.
     """
     planned = schedule.make_schedule(settings)
     done = max(schedule.level_rounds(settings, level), default=settings.rounds)

@@ -26,11 +26,8 @@ def fit(tables: dict[str, list[Row]], run_id: str) -> None:
     """Make every row fit its table.
 
     A trial with a figure or a sample that can't be stored becomes a failed one with that reason, without samples. In
-    the rows of visits and runs such a column becomes null; a visit's error gives the reason.
-
-    Args:
-        tables: `visits`, `trials`, `samples` and `runs` of one run; changed in place.
-        run_id: the run's.
+    the rows of visits and runs such a column becomes null; a visit's error gives the reason. `tables`: `visits`,
+    `trials`, `samples` and `runs` of one run; changed in place.
     """
     tables["runs"] = [_without_faults("runs", run_id, row)[0] for row in tables["runs"]]
     if _fault("visits", run_id, tables["visits"]):

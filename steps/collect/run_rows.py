@@ -41,10 +41,7 @@ def run_rows(
 ) -> dict[str, list[Row]]:
     """The rows of `runs`, `visits`, `trials` and `samples` from a run's documents.
 
-    Args:
-        raw_directory: `raw/RUN` as `steps.documents` describes it.
-        run_id: the run that they must be of; None: any.
-        collected_at: becomes `finished_at`; now by default.
+    `run_id`: the run that the documents must be of; None: any. `collected_at`: becomes `finished_at`; now by default.
 
     Raises:
         Problem: run.json is missing, damaged or of another run.

@@ -32,14 +32,8 @@ def trial_row(
     """The row of `trials`, without run_id.
 
     It has figures only where the trial was measured, the dataplane was proven at both moments, and the return path of
-    the trial's bytes does not contradict it. A figure that contradicts it is kept.
-
-    Args:
-        trial: as planned.
-        document: what was measured; None if there is none.
-        fault: why an existing document can't be used.
-        record: the trial's visit.
-        doubted: why other trials of the same path in this visit contradict the dataplane.
+    the trial's bytes does not contradict it. A figure that contradicts it is kept. `fault`: why an existing document
+    can't be used. `doubted`: why other trials of the same path in this visit contradict the dataplane.
     """
     row: Row = trial.model_dump(exclude={"duration_s", "scale"}) | trial.scale.columns
     if document is None:

@@ -113,10 +113,7 @@ class VisitRecord:
 
         It is the mean of the last reference before the trial and the first after it, as far as these are near. A
         reference that others disturbed counts only beside a trial that they disturbed as well, which is flagged.
-
-        Args:
-            turn: of the trial; None: unknown.
-            flags: of the trial.
+        `turn`: None where it is unknown.
         """
         if turn is None:
             return None
@@ -136,10 +133,8 @@ class VisitRecord:
         """How busy each node would have been during a trial with nothing sent, from its idle readings.
 
         Where others share the machine, their load is taken from the trial and not from the idle readings; otherwise a
-        trial on a loaded machine would seem to cost nothing.
-
-        Args:
-            foreign_cpu_ratio: the load of others during the trial; None: unknown, or nobody shares the node.
+        trial on a loaded machine would seem to cost nothing. `foreign_cpu_ratio`: the load of others during the trial;
+        None: unknown, or nobody shares the node.
         """
         canary = self.canary("before")
         if canary is None:
@@ -173,12 +168,8 @@ def _weigh(
 def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents.Evidence | None = None) -> VisitRecord:
     """Read the documents of a visit.
 
-    Args:
-        directory: the visit's.
-        visit: as planned.
-        doubt: why the run ended early, if known.
-        late: evidence after the last trial, taken by restore. It counts instead of clear.json, which Argo's Retry
-            writes anew when another dataplane runs.
+    `doubt`: why the run ended early, if known. `late`: evidence after the last trial, taken by restore. It counts
+    instead of clear.json, which Argo's Retry writes anew when another dataplane runs.
     """
     faults: dict[str, str] = {}
 

@@ -42,12 +42,7 @@ def watch(
 ) -> int:
     """Look, again and again while a run holds the lock, and act where it is dead; the exit code.
 
-    Args:
-        api: of the cluster.
-        variables: of the environment.
-        act: called with what was found where something is left behind, or a person's lock is to be reported.
-        sleep: waits for a number of seconds.
-        clock: seconds, to limit the stay.
+    `act`: called with what was found where something is left behind, or a person's lock is to be reported.
     """
     began, lost = clock(), 0
     pushed_at = None

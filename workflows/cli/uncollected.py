@@ -40,9 +40,7 @@ class CollectedRun:
 def collect_all(store: Store, notify: Callable[[str], None]) -> list[CollectedRun]:
     """Collect each run that has begun a visit, is known to have ended, and has no rows.
 
-    Args:
-        store: of the runs.
-        notify: called with a sentence for each run that has no rows.
+    `notify`: called with a sentence for each run that has no rows.
 
     Raises:
         Unsupported: the store can't be read.

@@ -48,12 +48,8 @@ def choose_store(
 ) -> ResultStore:
     """The store: `results`, or else the bucket of Argo's artifacts.
 
-    Args:
-        client: its namespace is the workflows'.
-        found: Argo on this cluster.
-        results: as the user gave it; empty: not given.
-        owned: whether the namespace is the deployment's own, so that Argo's credentials are copied there.
-        variables: of the S3 client, where Argo has no artifact repository.
+    `client`: its namespace is the workflows'. `owned`: whether that is the deployment's own, so that Argo's credentials
+    are copied there. `variables`: of the S3 client, where Argo has no artifact repository.
 
     Raises:
         BadInput: `results` is not on S3, or is empty and Argo has no artifact repository.

@@ -120,9 +120,7 @@ class UserClient(Client):
     def apply(self, wanted: Object, *, force: bool) -> Change:
         """Server-side apply.
 
-        Args:
-            wanted: the object, with the fields that a deployment sets.
-            force: take over fields that another manager has set to another value.
+        `force`: take over fields that another manager has set to another value.
 
         Raises:
             Problem: another manager has set them, and `force` is false.

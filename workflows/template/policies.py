@@ -61,10 +61,7 @@ def build_policy(
 def unchanged_except(new: str, old: str, permitted: Sequence[tuple[str, ...]]) -> tuple[dict[str, str], list[str]]:
     """Variables and expressions by which two objects differ in no field below their `spec` but the permitted paths.
 
-    Args:
-        new: the expression of the changed object.
-        old: of the object before.
-        permitted: paths that begin with `spec`.
+    `new`, `old`: the expressions of the object after the change and before. `permitted`: paths that begin with `spec`.
     """
     variables = {"new_spec": field(new, "spec"), "old_spec": field(old, "spec")}
     expressions = []

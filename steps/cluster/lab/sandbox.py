@@ -118,12 +118,8 @@ def start_in_sandbox(
 
     SIGINT, SIGTERM and SIGHUP are forwarded to the program, once each: the sandbox has a session of its own, so that a
     terminal's Ctrl-C, which goes to a whole process group, reaches this process alone. When the program ends,
-    everything else in the sandbox is killed.
-
-    Args:
-        argv: the program and its arguments.
-        env: its environment; this process's if None.
-        hold_interrupts: start it with SIGINT blocked, so that none is lost before it has a handler and unblocks it.
+    everything else in the sandbox is killed. `env`: the program's environment; this process's if None.
+    `hold_interrupts`: start it with SIGINT blocked, so that none is lost before it has a handler and unblocks it.
 
     Raises:
         Unsupported: no sandbox is possible here.

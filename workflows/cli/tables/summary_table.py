@@ -33,11 +33,7 @@ EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
 def print_result(results: str, run_id: str, wanted: Format, why: str = "") -> int:
     """Print the result of a run, with the address of its report; returns the exit code.
 
-    Args:
-        results: the store.
-        run_id: the run.
-        wanted: the format.
-        why: the first failure of a step, with the step's name; printed if there is no report.
+    `why`: the first failure of a step, with the step's name; printed if there is no report.
     """
     store, console = Store(results), aside(wanted)
     stock = store.inventory(run_id=run_id)

@@ -91,10 +91,7 @@ def references(tag: str) -> tuple[str, ...]:
 def render(text: str, scope: Scope, reasons: Mapping[str, str] | None = None) -> str:
     """Replace each tag by its value, and each expression by its result. Tags inside a value are not replaced.
 
-    Args:
-        text: the text with tags.
-        scope: their values.
-        reasons: why a tag that isn't in the scope can't be, by the start of its name; the longest start wins.
+    `reasons`: why a tag that isn't in the scope can't be, by the start of its name; the longest start wins.
 
     Raises:
         Unresolved: a tag has no value.
