@@ -137,10 +137,8 @@ def _run_row(
     collected_at: datetime | None,
 ) -> Row:
     settings = run.settings
-    if collected_at is None:
-        finished_at, doubt = clock.ended_at(run.started_at, run.started_mark, datetime.now(UTC), clock.clock_mark())
-    else:
-        finished_at, doubt = clock.ended_at(run.started_at, None, collected_at, None)
+    now = clock.clock_mark() if collected_at is None else None
+    finished_at, doubt = clock.ended_at(run.started_at, run.started_mark, collected_at or datetime.now(UTC), now)
     found = [*(preflight.findings if preflight is not None else ()), *([doubt] if doubt else [])]
     findings = [f.model_dump(mode="json") for f in found]
     parameters: Row = {

@@ -1,6 +1,7 @@
 """The run's verdict, stored beside its rows, and its report."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -73,7 +74,7 @@ def report(
     store.write_report(run_id, pages.files | {"summary.md": text}, latest=True)
     document.write_text(pages.report, encoding="utf-8")
     log(found.headline)
-    if place := environment.site():
+    if place := os.environ.get(environment.SITE, "").strip():
         _bring_up_to_date(store, place)
     return ReportResult(
         headline=strip_controls(found.headline),

@@ -21,17 +21,9 @@ from typing import Any, Final
 from hera.workflows import Workflow
 
 from analysis.errors import BadInput
-from workflows.local.execution import mutex
+from workflows.local.execution import events, mutex
 from workflows.local.execution.artifacts import ArtifactStore
 from workflows.local.execution.controller import Controller
-from workflows.local.execution.events import (
-    Event,
-    Listener,
-    WorkflowFinished,
-    WorkflowStarted,
-    WorkflowStopping,
-    WorkflowWaiting,
-)
 from workflows.local.execution.pod import PodSettings
 from workflows.local.execution.process import GRACE_S, start_fork_server
 from workflows.local.execution.shutdown import Shutdown, Strategy
@@ -60,7 +52,7 @@ class Engine:
         arguments: Mapping[str, str],
         results: str,
         name: str,
-        listener: Listener = lambda _event: None,
+        listener: events.Listener = lambda _event: None,
         env: Mapping[str, str] | None = None,
         *,
         preload: Sequence[str] = (),
@@ -118,7 +110,7 @@ class Engine:
         if self.stops > 0:
             strategy: Strategy = "Stop" if self.stops == 1 else "Terminate"
             if strategy != self._shutdown.strategy:
-                self._emit(WorkflowStopping(strategy, _AGAIN if strategy == "Stop" else ""))
+                self._emit(events.WorkflowStopping(strategy, _AGAIN if strategy == "Stop" else ""))
             self._shutdown.request(strategy)
 
     def run(self) -> WorkflowOutcome:
@@ -136,7 +128,7 @@ class Engine:
             raise self._listener_error
         return outcome
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: events.Event) -> None:
         if self._listener_error is not None:
             return
         try:
@@ -160,19 +152,19 @@ class Engine:
                 async with mutex.hold(
                     locks,
                     f"run {self.name}",
-                    lambda message: self._emit(WorkflowWaiting(message)),
+                    lambda message: self._emit(events.WorkflowWaiting(message)),
                     lambda: self._shutdown.strategy is not None,
                     self._locks,
                 ) as held:
                     controller = Controller(self._spec, pods, known, self._locks)
                     began = time.monotonic()
-                    self._emit(WorkflowStarted(self.name, self.uid))
+                    self._emit(events.WorkflowStarted(self.name, self.uid))
                     phase, message = await self._walk(controller) if held else ("Failed", self._stopped())
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self._loop = None
         duration_s = time.monotonic() - began
-        self._emit(WorkflowFinished(phase, message, duration_s))
+        self._emit(events.WorkflowFinished(phase, message, duration_s))
         return WorkflowOutcome(self.name, self.uid, phase, message, tuple(controller.nodes.values()), duration_s)
 
     async def _walk(self, controller: Controller) -> tuple[Phase, str]:
