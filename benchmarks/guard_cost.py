@@ -80,11 +80,8 @@ class Counter:
     """The CPU seconds that a node's kubelet tells of it.
 
     Attributes:
-        node: its name.
         kernel: the boot of the kernel that it runs on.
-        cores: how many it has.
         used_s: since the start of whatever the kubelet takes for the node.
-        at: when that was read.
     """
 
     node: str

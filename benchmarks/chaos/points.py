@@ -56,7 +56,6 @@ class Fault:
     """A kind of fault.
 
     Attributes:
-        name: in tables and in the configuration.
         what: happens, as a clause.
         means: by which it is made: the cluster's API, Argo's own program, or a command of the user's.
         lasts_s: for how long; 0: it is a single act.

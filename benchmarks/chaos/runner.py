@@ -123,7 +123,10 @@ class Runner:
         end_s = self._clock() - ending
         left, back_s = self._waits.remains(objects)
         if back_s is None:
-            self._put_back_by_hand()
+            try:
+                self._put_back()
+            except Problem as problem:  # the next point finds the cluster held, unless the guard is at it
+                self._say(str(problem))
         rows, unreadable = before_and_after.stored(self._store, run)
         told = struck if alone else [one for one in struck if one.at is not None]
         return [
@@ -210,12 +213,6 @@ class Runner:
                 self._strikes.retry(name)
                 stuck = self._waits.end(name)
         return stuck, pressed
-
-    def _put_back_by_hand(self) -> None:
-        try:
-            self._put_back()
-        except Problem as problem:  # the next point finds the cluster held, unless the guard is at it
-            self._say(str(problem))
 
     def _await_other_runs(self) -> None:
         if names := self._waits.other_runs():

@@ -58,10 +58,7 @@ class Scenario:
     """How runs are made up.
 
     Attributes:
-        name: in a table.
-        rounds: of each run.
         dataplanes: how many there are, the baseline included.
-        cells: which are measured.
         metrics: by which dataplanes are compared; their noise is alike and independent.
         sd: the standard deviation of a visit's figure, as a share of it.
         effects: how much the dataplanes after the baseline differ from it, as shares; what is not listed is equal.

@@ -28,7 +28,6 @@ class Standing:
 
     Attributes:
         compared: how many there are that matter.
-        decided: how many of them are decided.
         undecided: the dataplanes of the others, without the baseline.
     """
 
@@ -45,7 +44,6 @@ class Decision:
         visits: in their order; none: the run stops.
         stopped: why; None where it goes on.
         dropped: the dataplanes that are decided on every path.
-        reason: all of it in a sentence.
     """
 
     visits: tuple[Visit, ...]

@@ -53,7 +53,7 @@ def trial_row(
     found = results.read_results(trial, attempt)
     if isinstance(found, Failure):
         return {**row, "outcome": "failed", "error": found.reason}
-    if reason := _unproven(record, trial):
+    if reason := record.unproven(trial):
         return {**row, "outcome": "failed", "error": reason}
     dataplane = record.visit.dataplane
     if reason := return_path.return_path_contradiction(trial, dataplane, document, attempt) or doubted:
@@ -72,14 +72,6 @@ def trial_row(
         "nat_bytes_per_payload_byte": _nat_share(document, attempt, found),
     }
     return {**row, "outcome": "measured", "error": None}
-
-
-def _unproven(record: VisitRecord, trial: Trial) -> str | None:
-    """Why the trial's dataplane or scale is not proven; None: both are."""
-    proof = record.proof
-    if proof.state != "proven":
-        return f"the dataplane is {proof.state}, {proof.reason}"
-    return record.scale_fault(trial)
 
 
 def _server_mtu_bytes(document: TrialDocument, attempt: Attempt | None) -> int | None:

@@ -79,8 +79,10 @@ class VisitRecord:
         first = self.prepare.scale if self.prepare is not None else None
         return (*((first,) if first is not None else ()), *(self.scales.changes if self.scales is not None else ()))
 
-    def scale_fault(self, trial: Trial) -> str | None:
-        """Why a trial was not measured at a proven scale, a clause; None: it was, or its run is older than scales."""
+    def unproven(self, trial: Trial) -> str | None:
+        """Why a trial's dataplane or scale is not proven, a clause; None: both are, or its run is older than scales."""
+        if (proof := self.proof).state != "proven":
+            return f"the dataplane is {proof.state}, {proof.reason}"
         if _CHANGES in self.faults:
             return self.faults[_CHANGES]
         changes = self.scale_changes

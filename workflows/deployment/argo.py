@@ -57,10 +57,8 @@ class Argo:
         version: such as (4, 1, 2); None: its image has no version.
         namespace: the controller's.
         watches: the only namespace whose workflows it runs; None: all.
-        config: the controller's ConfigMap.
         ui: None: there is no server.
         executor: the repository of the image that it adds to each step's pod.
-        notes: sentences for the user.
     """
 
     version: tuple[int, ...] | None

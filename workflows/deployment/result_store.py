@@ -30,7 +30,6 @@ class ResultStore:
         secret: likewise, the secret key.
         repository: Argo's artifact repository that the deployment must add; None: the namespace has one.
         secrets: Argo's credentials for S3, as Secrets of the deployment's own namespace.
-        notes: sentences for the user.
     """
 
     results: str

@@ -60,11 +60,6 @@ def _entry_points() -> str:
     return json.dumps({account: sorted(names) for account, names in sorted(found.items())})
 
 
-def _on_nodes() -> tuple[str, ...]:
-    """The functions of the steps whose pods may be in the node's network."""
-    return tuple(sorted(_function(each) for each in _steps() if "hostNetwork" in each.get("podSpecPatch", "")))
-
-
 @functools.cache
 def _steps() -> tuple[Object, ...]:
     """The templates that run a step."""
@@ -221,10 +216,11 @@ def _volumes() -> Iterable[Rule]:
 
 
 def _networks_and_tokens() -> Iterable[Rule]:
+    on_nodes = sorted(_function(each) for each in _steps() if "hostNetwork" in each.get("podSpecPatch", ""))
     yield Rule(
         "!has(object.spec.hostNetwork) || !object.spec.hostNetwork "
         "|| (variables.step ? variables.guard || variables.own.all(c, has(c.args) && c.args.size() > 2 "
-        f"&& c.args[c.args.size() - 2] in {cel_list(_on_nodes())}) "
+        f"&& c.args[c.args.size() - 2] in {cel_list(on_nodes)}) "
         f": variables.part in {cel_list(HOST_NETWORK)})",
         "only the guard, steps that measure or call the API server, and servers and probes use the node's network",
     )

@@ -13,7 +13,7 @@ from steps.catalogue.tools import TOOLS
 from steps.cluster.lab import sandbox
 from steps.cluster.lab.capabilities import in_user_namespace
 from steps.cluster.lab.network import addresses, topology
-from steps.cluster.lab.network.programs import Job, run_one, version_line
+from steps.cluster.lab.network.programs import Job, os_release, run_one, version_line
 
 _VERSIONS: Final = {
     **{f"{tool.name}_version": tool.version for tool in TOOLS if tool.version},
@@ -34,7 +34,7 @@ def read_facts(settings: Settings) -> dict[str, object]:
     return {
         "kernel": platform.release(),
         "machine": platform.machine(),
-        "distribution": _distribution(),
+        "distribution": os_release().get("PRETTY_NAME"),
         "cpu_model": model[1].strip() if model else None,
         "cores": os.cpu_count(),
         "memory_bytes": int(memory[1]) * 1024 if memory else None,
@@ -76,13 +76,6 @@ def _mtus(settings: Settings) -> dict[str, int] | None:
     finally:
         if temporary:
             topology.remove_lab()
-
-
-def _distribution() -> str | None:
-    try:
-        return platform.freedesktop_os_release().get("PRETTY_NAME")
-    except OSError:
-        return None
 
 
 def _text(file: str) -> str | None:

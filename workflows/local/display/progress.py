@@ -16,9 +16,7 @@ class ProgressLine:
     Attributes:
         step: the one that started or said something last; several of the same template may run at once.
         parts: the progress of each step, (done, total), by its template and node.
-        message: its last sentence.
         rate: the last sentence with a rate.
-        failure: the first failure.
     """
 
     visit: str | None = None

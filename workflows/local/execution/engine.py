@@ -40,8 +40,6 @@ class Engine:
     """One run of a workflow on this machine.
 
     Attributes:
-        name: of the run.
-        uid: of the run.
         has_ended: whether the workflow has ended, exit handler included.
         stops: how often `stop` was called.
     """
@@ -97,7 +95,8 @@ class Engine:
         self._shutdown = Shutdown(grace_s)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener_error: Exception | None = None
-        start_fork_server([*_modules(self._spec), *preload])
+        entrypoints = (t["script"]["args"][-1] for t in self._spec["templates"] if "script" in t)
+        start_fork_server([*dict.fromkeys(entrypoint.partition(":")[0] for entrypoint in entrypoints), *preload])
 
     def stop(self) -> None:
         """Stop; called again, terminate. For a signal handler or another thread; returns at once."""
@@ -189,12 +188,6 @@ class Engine:
 
     def _stopped(self) -> str:
         return f"Stopped with strategy '{self._shutdown.strategy}'"
-
-
-def _modules(spec: Mapping[str, Any]) -> list[str]:
-    """The modules of the steps."""
-    entrypoints = [t["script"]["args"][-1] for t in spec["templates"] if "script" in t]
-    return list(dict.fromkeys(entrypoint.partition(":")[0] for entrypoint in entrypoints))
 
 
 def _complete(spec: Mapping[str, Any], arguments: Mapping[str, str]) -> dict[str, str]:

@@ -56,9 +56,10 @@ def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int =
 def _pods(node: LabNode, burden: int) -> list[str]:
     vxlan = f"udp dport {addresses.TUNNEL_PORT} counter"
     accepted = "meta mark & 0x10000 == 0x10000 counter"
+    profile = "counter meta mark set meta mark or 0x10000", "meta mark & 0x10000 == 0x10000 counter return"
     blocks = [
         block("set", "all-vxlan-net", "type ipv4_addr", elements_text([addresses.peer(node).address])),
-        *(block("chain", name, *_profile()) for name in ("pro-kns", "pri-kns")),
+        *(block("chain", name, *profile) for name in ("pro-kns", "pri-kns")),
         block("chain", POLICIES),
     ]
     for pod in node.pods:
@@ -120,10 +121,6 @@ def _pods(node: LabNode, burden: int) -> list[str]:
             "counter masquerade fully-random",
         ),
     ]
-
-
-def _profile() -> list[str]:
-    return ["counter meta mark set meta mark or 0x10000", "meta mark & 0x10000 == 0x10000 counter return"]
 
 
 def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
