@@ -90,14 +90,12 @@ def _self_test() -> tuple[Cell, ...]:
 class Profile:
     """What is measured; how much of it is the default of each option, by profile, in `steps.catalogue.options`.
 
+    A switch takes a tenth of a second in the lab, which affords more rounds; on a cluster it takes a minute or more, so
+    trials there are longer and repeated within a visit.
+
     `cells`: what is compared, as far as its tools measure in the environment; None: all topologies in all protocols and
-    directions. A switch takes a tenth of a second
-    in the lab, which affords more rounds; on a cluster it takes a minute or more, so trials there are longer and
-    repeated within a visit.
-
-    `is_dealt`: the cells are dealt out over the dataplanes, so that each is measured once and nothing is compared.
-
-    `finds_ratio`: the difference that 8 of 10 runs find on a path, if the visits of a dataplane differ by
+    directions. `is_dealt`: they are dealt out over the dataplanes, so that each is measured once and nothing is
+    compared. `finds_ratio`: the difference that 8 of 10 runs find on a path, if the visits of a dataplane differ by
     `VISITS_DIFFER_RATIO`; None: nothing is promised. `make bench-sensitivity` fails where it is not kept.
     """
 

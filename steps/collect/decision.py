@@ -57,8 +57,8 @@ def standing(comparisons: Iterable[Comparison], baseline: str) -> Standing:
 
     Those by the leading metrics count: each with the baseline, and between others wherever both may still be the best,
     which no dataplane is that another one is better than beyond the margin. A path that was never measured for both
-        does not: more rounds would not decide it. The host network is no kind of traffic, so no table needs it decided;
-    it counts where nothing else was measured.
+    does not: more rounds would not decide it. The host network is no kind of traffic, so no table needs it decided; it
+    counts where nothing else was measured.
     """
     measured = [c for c in comparisons if c.metric in LEADING_NAMES and c.rounds > 0]
     leading = [c for c in measured if not _between_hosts(c)] or measured

@@ -1,8 +1,8 @@
 """From the raw documents of a run to the rows of the four tables.
 
 Every trial that was due becomes a row: measured; failed, with its reason; or not-run. Visits that became unnecessary,
-since all was decided before, were not due. A missing or damaged document becomes
-an error in the rows that depend on it.
+since all was decided before, were not due. A missing or damaged document becomes an error in the rows that depend on
+it.
 """
 
 from datetime import UTC, datetime
