@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from scipy import special
 
 from analysis.console import markdown
 from benchmarks.simulations import present_method
 from benchmarks.simulations.runs import BASELINE, Judged, Run, Scenario
+
+TOLERATED: Final = 0.08
+"""The error that runs must surely stay below, as far as so many can tell: those of 5 % pass."""
 
 Method = Callable[[Scenario, Run], list[Judged]]
 

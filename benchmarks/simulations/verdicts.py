@@ -19,7 +19,7 @@ from analysis.stats.verdicts.judgement import FAMILY_ERROR
 from benchmarks.simulations import former_method, present_method
 from benchmarks.simulations.rounds_until_decided import Stopped, until_decided
 from benchmarks.simulations.runs import QUOTED_METRICS, Scenario, paths
-from benchmarks.simulations.scoring import Rate, Score, print_table, score, score_nights
+from benchmarks.simulations.scoring import TOLERATED, Rate, Score, print_table, score, score_nights
 from steps.settings.schedule import rounds_to_decide
 
 RUNS: Final = 1000
@@ -28,9 +28,6 @@ RUNS: Final = 1000
 ROUNDS: Final = (4, 6, 10)
 NIGHTS: Final = 3
 MOST_ROUNDS: Final = 16
-TOLERATED: Final = 0.08
-"""The error that a method must surely stay below, as far as so many runs can tell: those of 5 % pass."""
-
 POWER: Final = tuple(
     Scenario(f"{formatting.percent(sd, sign=False)}, {formatting.percent(effect)}", sd=sd, effects=(effect,))
     for sd, effect in (
