@@ -7,9 +7,8 @@ from pathlib import Path
 
 from analysis.errors import Problem
 from analysis.store.store import Store
-from benchmarks.chaos import before, before_and_after, moments, waits
-from benchmarks.chaos.before import Objects
-from benchmarks.chaos.before_and_after import Trials
+from benchmarks.chaos import before_and_after, moments, waits
+from benchmarks.chaos.before_and_after import Objects, Trials
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import BY_NAME, Point
 from benchmarks.chaos.strikes import Strikes
@@ -173,12 +172,12 @@ class Runner:
 
     def _objects_before(self) -> Objects:
         """The objects from before the first point, which are there again; when nothing of a run is left."""
-        known = before.read(self._objects)
+        known = before_and_after.kept_objects(self._objects)
         self._await_other_runs()
         self._require_nothing(known)
         if known is None:
             known = before_and_after.objects(self._client)
-            before.write(self._objects, known)
+            before_and_after.keep_objects(self._objects, known)
         return known
 
     def _make(self, point: Point, run: str, workflow: Object, node: Object, since: float) -> _Struck:

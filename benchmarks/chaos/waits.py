@@ -5,8 +5,7 @@ from typing import Final, TypeVar
 
 from analysis.errors import Problem, Unsupported
 from benchmarks.chaos import before_and_after, moments
-from benchmarks.chaos.before import Objects
-from benchmarks.chaos.before_and_after import Remains
+from benchmarks.chaos.before_and_after import Objects, Remains
 from benchmarks.chaos.points import Point
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
