@@ -131,7 +131,7 @@ def _nightly(otava: Otava, count: int) -> Iterable[str]:
     for loss, before, within in cases:
         here, there = _delays(otava, max(1, count // 2), loss, before, within)
         name = f"−{loss * 100:.0f} % by its night {within}, {before} nights before"
-        certain, shown, theirs = (_within(each, within) for each in (*here, there))
+        certain, shown, theirs = (Rate(sum(n <= within for n in each), len(each)) for each in (*here, there))
         lines.append([name, f"{_share(certain)} / {_share(shown)}", _share(theirs)])
         missed += _fewer(name, certain if within > 1 else shown, theirs)
     for before in (STABLE_BEFORE, 2 * STABLE_BEFORE):
@@ -166,10 +166,6 @@ def _delays(
                         first[place][i] = night
     flat = [[night for run in each for night in run] for each in (certain, shown, there)]
     return (flat[0], flat[1]), flat[2]
-
-
-def _within(nights: Sequence[int], most: int) -> Rate:
-    return Rate(sum(night <= most for night in nights), len(nights))
 
 
 def _decline(otava: Otava, count: int) -> Iterable[str]:

@@ -135,14 +135,6 @@ def _endpoint(chain: str, profile: str, *, from_pod: bool) -> list[str]:
     return [f"-A {chain} {rule}" for rule in body]
 
 
-def _packets(node: LabNode) -> int | None:
-    return _counted(node, "filter", "cali-FORWARD", ("cali-from-wl-dispatch", "cali-to-wl-dispatch"))
-
-
-def _connections(node: LabNode) -> int | None:
-    return _counted(node, "nat", service_chain(EVIDENCE[0]), (endpoint_chain(EVIDENCE[0]),))
-
-
 def _counted(node: LabNode, table: str, chain: str, targets: tuple[str, ...]) -> int | None:
     """Packets that rules of a chain passed to these chains; None if there is no such chain."""
     listed = output_or_none(Job(node.name, ("iptables-nft", "-t", table, "-v", "-S", chain)))
@@ -151,21 +143,21 @@ def _counted(node: LabNode, table: str, chain: str, targets: tuple[str, ...]) ->
     return sum(int(packets) for packets, target in _COUNT.findall(listed) if target in targets)
 
 
-def _refusal() -> kernel_support.Refusal | None:
-    return kernel_support.refusal_of_rules(
-        RESTORE,
-        "*nat\n-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 1 -m comment --comment trial "
-        "-j DNAT --to-destination 192.0.2.2:1\nCOMMIT\n"
-        "*filter\n-A FORWARD -m conntrack --ctstate NEW -m addrtype --dst-type LOCAL -j ACCEPT\nCOMMIT\n",
-    )
+_TRIED: Final = (
+    "*nat\n-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 1 -m comment --comment trial "
+    "-j DNAT --to-destination 192.0.2.2:1\nCOMMIT\n"
+    "*filter\n-A FORWARD -m conntrack --ctstate NEW -m addrtype --dst-type LOCAL -j ACCEPT\nCOMMIT\n"
+)
+"""Rules that the kernel must accept."""
 
+_DISPATCHES: Final = ("cali-from-wl-dispatch", "cali-to-wl-dispatch")
 
 MECHANISM: Final = Mechanism(
     "iptables",
     counters="counters of iptables chain cali-FORWARD",
-    packets=_packets,
-    connections=_connections,
-    refusal=_refusal,
+    packets=lambda node: _counted(node, "filter", "cali-FORWARD", _DISPATCHES),
+    connections=lambda node: _counted(node, "nat", service_chain(EVIDENCE[0]), (endpoint_chain(EVIDENCE[0]),)),
+    refusal=lambda: kernel_support.refusal_of_rules(RESTORE, _TRIED),
     counting_programs=("iptables-nft",),
     programs=("iptables-nft-restore",),
     tables=TABLES,

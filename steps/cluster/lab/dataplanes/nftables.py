@@ -138,14 +138,6 @@ def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
     ]
 
 
-def _packets(node: LabNode) -> int | None:
-    return counted_packets(node, PODS_TABLE, "filter-FORWARD", "cali*")
-
-
-def _connections(node: LabNode) -> int | None:
-    return counted_packets(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), "")
-
-
 def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> int | None:
     """Packets that rules of a chain on an interface (any, if empty) counted; None if there is no such chain."""
     listed = output_or_none(Job(node.name, ("nft", "-j", "list", "chain", "ip", table, chain)))
@@ -160,20 +152,18 @@ def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> in
     return total
 
 
-def _refusal() -> kernel_support.Refusal | None:
-    return kernel_support.refusal_of_rules(
-        ("nft", "-f", "-"),
-        "table ip trial {\n chain c {\n type nat hook prerouting priority dstnat;\n"
-        " fib daddr type local tcp dport 1 numgen random mod 1 vmap { 0 : accept }\n }\n}\n",
-    )
-
+_TRIED: Final = (
+    "table ip trial {\n chain c {\n type nat hook prerouting priority dstnat;\n"
+    " fib daddr type local tcp dport 1 numgen random mod 1 vmap { 0 : accept }\n }\n}\n"
+)
+"""Rules that the kernel must accept."""
 
 MECHANISM: Final = Mechanism(
     "nftables",
     counters="counters of nftables chain calico/filter-FORWARD",
-    packets=_packets,
-    connections=_connections,
-    refusal=_refusal,
+    packets=lambda node: counted_packets(node, PODS_TABLE, "filter-FORWARD", "cali*"),
+    connections=lambda node: counted_packets(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), ""),
+    refusal=lambda: kernel_support.refusal_of_rules(("nft", "-f", "-"), _TRIED),
     counting_programs=("nft",),
     tables=TABLES,
 )
