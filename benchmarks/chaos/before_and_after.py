@@ -127,8 +127,7 @@ def measured_until_now(store: Store, run_id: str) -> Trials:
 def stored(store: Store, run_id: str) -> tuple[Trials, str | None]:
     """The trials that are stored as measured, after what the next command does for a run that was killed.
 
-    Returns:
-        The trials, and why the store, or something in it, can't be read; None: it can.
+    With them, why the store, or something in it, can't be read; None: it can.
     """
     try:
         uncollected.collect(store, run_id)

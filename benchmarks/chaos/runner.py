@@ -197,8 +197,7 @@ class Runner:
     def _end(self, point: Point, name: str) -> tuple[str | None, bool]:
         """Wait for the end of a run that was struck, with what a person presses later.
 
-        Returns:
-            Why it never came to its end, if so; and whether all was pressed: a run may be over before.
+        Returns why it never came to its end, if so; and whether all was pressed: a run may be over before.
         """
         pressed = True
         if point.fault == "stop-twice":

@@ -57,10 +57,7 @@ class Strikes:
         return [fault for fault in faults if self._has(fault)]
 
     def strike(self, fault: Fault, workflow: Object, node: Object) -> bool | None:
-        """Begin a fault and end it again.
-
-        Returns:
-            Whether it had its effect, as the cluster saw it; None: it is not looked at.
+        """Begin a fault and end it again; whether the cluster saw its effect, or None where it is not looked at.
 
         Raises:
             Problem: it could not be made or ended; the sentence says by what command.

@@ -54,8 +54,7 @@ def import_results(
 ) -> int:
     """Read other tools' results into the store. Importing the same files again changes nothing.
 
-    Returns:
-        0 where each file was read, 1 where some could not be.
+    Returns 0 where each file was read, 1 where some could not be.
 
     Raises:
         BadInput: a flag is invalid, no file could be read, or a stored run has files that are not among these.

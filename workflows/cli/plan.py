@@ -95,10 +95,7 @@ def _planned(settings: Settings) -> Iterator[str]:
 
 
 def print_findings(flags: RunFlags | None = None) -> int:
-    """Print everything that prevents or disturbs a run here, with its remedy.
-
-    Returns:
-        0 if it can run, else 2.
+    """Print everything that prevents or disturbs a run here, with its remedy. Returns 0 if it can run, else 2.
 
     Raises:
         Problem: a run's results can't be stored at RESULTS.

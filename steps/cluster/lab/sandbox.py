@@ -94,10 +94,7 @@ class SandboxResult:
 
 
 def run_in_sandbox(argv: Sequence[str], *, hold_interrupts: bool = False) -> int:
-    """Run a program as `start_in_sandbox` does.
-
-    Returns:
-        The program's exit code; 128 and the signal's number if a signal ended it.
+    """Run a program as `start_in_sandbox` does; its exit code, or 128 and the signal's number if a signal ended it.
 
     Raises:
         Unsupported: no sandbox is possible here.

@@ -144,7 +144,7 @@ class Engine:
         known = workflow_tags(self.name, self.uid, self._arguments)
         try:
             repository = await asyncio.to_thread(ArtifactStore, self._results, work / "artifacts")
-            pods = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._emit)
+            pods = PodSettings(repository, work, self._env, self._shutdown, self._emit)
             with contextlib.ExitStack() as active:
                 if self._run_folder:
                     active.enter_context(repository.mark_active(render(self._run_folder, known)))
