@@ -14,6 +14,7 @@ from steps.cluster.lab import sandbox
 from steps.cluster.lab.capabilities import in_user_namespace
 from steps.cluster.lab.network import addresses, topology
 from steps.cluster.lab.network.programs import Job, os_release, run_one, version_line
+from steps.kernel_memory import held_bytes
 
 _VERSIONS: Final = {
     **{f"{tool.name}_version": tool.version for tool in TOOLS if tool.version},
@@ -29,7 +30,6 @@ def read_facts(settings: Settings) -> dict[str, object]:
     cpuinfo = _text("/proc/cpuinfo") or ""
     model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    memory = re.search(r"^MemTotal:\s*(\d+) kB$", _text("/proc/meminfo") or "", re.MULTILINE)
     cpufreq = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {
         "kernel": platform.release(),
@@ -37,7 +37,7 @@ def read_facts(settings: Settings) -> dict[str, object]:
         "distribution": os_release().get("PRETTY_NAME"),
         "cpu_model": model[1].strip() if model else None,
         "cores": os.cpu_count(),
-        "memory_bytes": int(memory[1]) * 1024 if memory else None,
+        "memory_bytes": held_bytes(("MemTotal",)),
         "virtualised": "hypervisor" in flags[1].split() if flags else None,
         "cpu_governor": _text(f"{cpufreq}/scaling_governor"),
         "in_user_namespace": in_user_namespace(),
