@@ -32,22 +32,19 @@ def compare_rows(rows: Mapping[str, Sequence[Row]], run_id: str, results: str) -
     with tempfile.TemporaryDirectory(prefix="look-") as folder:
         store = Store(folder)
         store.write(run_id, rows)
-        if rows["runs"][0]["trigger"] == NIGHTLY or _parameters(rows["runs"][0]).get("continues"):
-            _copy_others(rows["runs"][0], Store(results), store)
+        _copy_others(rows["runs"][0], results, store)
         with database.connect(store, run_id=run_id, asking="") as con:
             return judge_run(con, run.load_run(con, run_id), method).comparisons
 
 
-def _parameters(row: Row) -> Mapping[str, object]:
-    parameters = row["parameters"]
-    return parameters if isinstance(parameters, Mapping) else {}
-
-
-def _copy_others(row: Row, stored: Store, store: Store) -> None:
+def _copy_others(row: Row, results: str, store: Store) -> None:
     """Copy the runs with which this one is judged."""
+    parameters = cast("Mapping[str, object]", row["parameters"])
+    if row["trigger"] != NIGHTLY and not parameters.get("continues"):
+        return
     choice = of_environment(str(row["environment"]))
-    with database.connect(stored, asking="", choice=choice) as con:
-        for run_id in dict.fromkeys(_others(con, row)):
+    with database.connect(Store(results), asking="", choice=choice) as con:
+        for run_id in dict.fromkeys(_others(con, row, parameters)):
             own = {
                 table: rows_of(con, f"select * from {table} where run_id = $run", {"run": run_id}).cast(  # noqa: S608
                     arrow_schema(table)
@@ -58,8 +55,8 @@ def _copy_others(row: Row, stored: Store, store: Store) -> None:
             store.write_tables(run_id, own)
 
 
-def _others(con: database.Connection, row: Row) -> Iterator[str]:
-    yield from continued_runs(con, _parameters(row))
+def _others(con: database.Connection, row: Row, parameters: Mapping[str, object]) -> Iterator[str]:
+    yield from continued_runs(con, parameters)
     if row["trigger"] == NIGHTLY:
         nights = run.query_rows(con, _NIGHTS, place=row["environment"], nightly=NIGHTLY)
         # not every one of them is comparable

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
@@ -169,18 +169,15 @@ def _replace(node: LabNode, ports: Sequence[ServicePort], before: Sequence[Servi
     return f"nsenter --net=/run/netns/{node.name} nft -f {node.name}.nft"
 
 
-def _listed(node: LabNode, *what: str) -> list[dict[str, dict[str, object]]]:
-    found: list[dict[str, dict[str, object]]] = json.loads(run_one(Job(node.name, (*_LIST, *what))))["nftables"]
+def _listed(node: LabNode, *what: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run_one(Job(node.name, (*_LIST, *what))))["nftables"]
     return found
 
 
 def _count(node: LabNode) -> Counted:
     chains = [str(entry["chain"]["name"]) for entry in _listed(node, "chains", "ip") if "chain" in entry]
     (ips,) = [entry["map"] for entry in _listed(node, "map", "ip", SERVICES_TABLE, "service-ips") if "map" in entry]
-    elements = ips.get("elem")
-    targets = (
-        [str(element[1]) for element in elements if isinstance(element, list)] if isinstance(elements, list) else []
-    )
+    targets = [str(element[1]) for element in ips.get("elem", []) if isinstance(element, list)]
     return Counted(sum("service-" in target for target in targets), sum(c.startswith("endpoint-") for c in chains))
 
 
@@ -229,7 +226,7 @@ def _set_policies(node: LabNode, number: int) -> str:
 
 def _count_policies(node: LabNode) -> int:
     rules = [entry["rule"]["expr"] for entry in _listed(node, "chain", "ip", PODS_TABLE, POLICIES) if "rule" in entry]
-    return sum("jump" in expression for rule in rules if isinstance(rule, list) for expression in rule)
+    return sum("jump" in expression for rule in rules for expression in rule)
 
 
 TABLES: Final = Tables(
