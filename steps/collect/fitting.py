@@ -4,20 +4,14 @@ from typing import Final
 
 from analysis.errors import BadInput
 from analysis.store.files.arrow import KEYS, to_table
+from steps.catalogue.factors import Scale
 from steps.collect import Row
+from steps.domain import Trial
 
 _PLANNED: Final = (
     "run_id",
-    "visit",
-    "trial",
-    "position",
-    "topology",
-    "tool",
-    "transport",
-    "direction",
-    "streams",
-    "offered_bps",
-    "repetition",
+    *(name for name in Trial.model_fields if name not in {"scale", "duration_s"}),
+    *Scale.model_fields,
 )
 """The columns of a trial that are known before it is measured."""
 
