@@ -35,10 +35,8 @@ class Judged:
 
 _TOPOLOGIES: Final = ("pod-to-service", "pod-to-pod", "external-to-nodeport", "node-to-node", "pod-to-pod-same-node")
 _CONNECT: Final = Cell("pod-to-service", "tcp_connect", "tcp", "forward")
-_CELLS: Final = (
-    *(Cell(topology, "iperf3", "tcp", "forward") for topology in _TOPOLOGIES),
-    *(Cell(topology, "iperf3", "udp", "forward") for topology in _TOPOLOGIES),
-    *(Cell(topology, "iperf3", "tcp", "reverse") for topology in _TOPOLOGIES),
+_CELLS: Final = tuple(
+    Cell(topology, "iperf3", transport, "forward") for transport in ("tcp", "udp") for topology in _TOPOLOGIES
 )
 QUOTED_METRICS: Final = (THROUGHPUT, "cpu_s_per_gbit", "connect_p50_s")
 """Those that the first page quotes."""

@@ -35,7 +35,6 @@ class Topology:
 
     name: str
     title: str
-    description: str
     client: End
     target: Target
     same_node: bool = False
@@ -64,78 +63,30 @@ class Topology:
 
 
 TOPOLOGIES: Final = (
-    Topology(
-        "node-to-node",
-        "host network",
-        "Host network to host network, with no pod and no Service in the path; a dataplane may change it too.",
-        "node",
-        "node-address",
-    ),
-    Topology("pod-to-pod", "pod to pod across nodes", "Between pods on two nodes.", "pod", "pod-address"),
-    Topology(
-        "pod-to-service",
-        "in-cluster Service",
-        "From a pod to a Service address whose backend is on the other node.",
-        "pod",
-        "service",
-    ),
-    Topology(
-        "pod-to-pod-same-node",
-        "pod to pod on one node",
-        "Between two pods on one node.",
-        "pod",
-        "pod-address",
-        same_node=True,
-    ),
-    Topology(
-        "external-to-nodeport",
-        "external through a NodePort",
-        "From a client outside, through the NodePort of a node without the backend: the only path that shows DSR.",
-        "outside",
-        "nodeport",
-        direction="reverse",
-    ),
-    Topology(
-        "pod-to-own-service",
-        "pod to its own Service",
-        "From a pod to a Service whose backend is that pod: a hairpin.",
-        "pod",
-        "own-service",
-        same_node=True,
-    ),
-    Topology(
-        "node-to-service",
-        "node to Service",
-        "From a node's own network to a Service address whose backend is on the other node.",
-        "node",
-        "service",
-    ),
-    Topology(
-        "node-to-nodeport",
-        "node to its NodePort",
-        "From a node's own network to its own NodePort, whose backend is on the other node.",
-        "node",
-        "nodeport",
-    ),
-    Topology(
-        "pod-to-outside",
-        "pod to an address outside",
-        "From a pod to a server outside of the cluster, which sees the node's address (natOutgoing).",
-        "pod",
-        "outside-address",
-    ),
+    # a dataplane may change the host network too
+    Topology("node-to-node", "host network", "node", "node-address"),
+    Topology("pod-to-pod", "pod to pod across nodes", "pod", "pod-address"),
+    Topology("pod-to-service", "in-cluster Service", "pod", "service"),
+    Topology("pod-to-pod-same-node", "pod to pod on one node", "pod", "pod-address", same_node=True),
+    # through a node without the backend: the only path that shows DSR
+    Topology("external-to-nodeport", "external through a NodePort", "outside", "nodeport", direction="reverse"),
+    # a hairpin
+    Topology("pod-to-own-service", "pod to its own Service", "pod", "own-service", same_node=True),
+    Topology("node-to-service", "node to Service", "node", "service"),
+    Topology("node-to-nodeport", "node to its NodePort", "node", "nodeport"),
+    # the server sees the node's address (natOutgoing)
+    Topology("pod-to-outside", "pod to an address outside", "pod", "outside-address"),
     Topology(
         "external-to-local-nodeport",
         "external through a NodePort with policy Local",
-        "From a client outside to the NodePort of the backend's node, with externalTrafficPolicy Local.",
         "outside",
         "local-nodeport",
         direction="reverse",
     ),
+    # the address that the cluster gives a Service of type LoadBalancer
     Topology(
         "external-to-load-balancer",
         "external through a load balancer's address",
-        "From a client outside to the address that the cluster gives a Service of type LoadBalancer.",
         "outside",
         "load-balancer",
         direction="reverse",

@@ -34,7 +34,6 @@ def test_dataplane_names_titles_and_colours_are_unique(field: str) -> None:
 def test_topology_catalogue_entries(entry: Topology) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.title
-    assert entry.description.endswith(".")
     inside = entry.target in {"node-address", "pod-address", "own-service"}
     assert not entry.same_node or (inside and entry.client != "outside")
     assert entry.same_node or entry.target != "own-service"
