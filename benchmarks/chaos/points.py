@@ -56,7 +56,6 @@ class Fault:
     """A kind of fault.
 
     Attributes:
-        what: happens, as a clause.
         means: by which it is made: the cluster's API, Argo's own program, or a command of the user's.
         lasts_s: for how long; 0: it is a single act.
         steps: where it applies; None: everywhere.
@@ -67,7 +66,6 @@ class Fault:
     """
 
     name: str
-    what: str
     means: Means = "command"
     lasts_s: float = 0.0
     steps: frozenset[str] | None = None
@@ -82,31 +80,21 @@ class Fault:
 
 
 FAULTS: Final = (
-    Fault("pod-deleted", "the step's pod is deleted by force", "api", needs_pod=True),
-    Fault("kubelet-stopped", "the kubelet of the step's node is stopped", lasts_s=90, silences=True),
-    Fault("argo-stopped", "Argo's controller is scaled to 0", "api", lasts_s=120),
-    Fault("api-server-stopped", "the API server is stopped", lasts_s=30),
-    Fault("etcd-stopped", "etcd is stopped", lasts_s=30),
-    Fault("s3-away", "the store does not answer", lasts_s=60),
-    Fault(
-        "network-cut",
-        "the network of one node is cut while Felix restarts",
-        lasts_s=30,
-        steps=frozenset({"configure", "settle", "restore"}),
-        silences=True,
-    ),
-    Fault("terminate", "Terminate is pressed", "api", ends=True),
-    Fault("delete", "the workflow is deleted", "api", ends=True),
-    Fault("stop", "Stop is pressed", "api", ends=True, retried=True),
-    Fault(
-        "stop-twice",
-        "Stop is pressed, and again while the exit handler puts the cluster back",
-        "api",
-        steps=frozenset({"configure", "settle", "measure", "clear"}),
-        ends=True,
-        retried=True,
-    ),
-    Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo", ends=True),
+    Fault("pod-deleted", "api", needs_pod=True),  # by force
+    Fault("kubelet-stopped", lasts_s=90, silences=True),
+    Fault("argo-stopped", "api", lasts_s=120),  # its controller is scaled to 0
+    Fault("api-server-stopped", lasts_s=30),
+    Fault("etcd-stopped", lasts_s=30),
+    Fault("s3-away", lasts_s=60),
+    # of one node, while Felix restarts
+    Fault("network-cut", lasts_s=30, steps=frozenset({"configure", "settle", "restore"}), silences=True),
+    Fault("terminate", "api", ends=True),
+    Fault("delete", "api", ends=True),
+    Fault("stop", "api", ends=True, retried=True),
+    # the second time while the exit handler puts the cluster back
+    Fault("stop-twice", "api", steps=frozenset({"configure", "settle", "measure", "clear"}), ends=True, retried=True),
+    # and Retry, when the run has ended
+    Fault("retry", "argo", ends=True),
 )
 BY_NAME: Final = {fault.name: fault for fault in FAULTS}
 

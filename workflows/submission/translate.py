@@ -64,9 +64,7 @@ class Translator:
         if id_ not in self._started:
             self._started.add(id_)
             items = _items(node, nodes) if kind == "TaskGroup" else None
-            yield events.NodeStarted(
-                id_, node["displayName"], template, kind, parent, status.parameters(node.get("inputs")), items
-            )
+            yield events.NodeStarted(id_, template, kind, parent, status.parameters(node.get("inputs")), items)
         phase = node.get("phase") or "Pending"
         message = str(node.get("message") or "")
         if phase not in _ENDED:

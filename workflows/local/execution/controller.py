@@ -66,9 +66,7 @@ class Controller:
         )
         node.started_s = time.monotonic()
         self.nodes[call.name] = node
-        self._pods.emit(
-            NodeStarted(call.name, call.display, call.template, kind, call.parent, dict(node.inputs), items)
-        )
+        self._pods.emit(NodeStarted(call.name, call.template, kind, call.parent, dict(node.inputs), items))
         return node
 
     def _end(self, node: NodeStatus, phase: Phase, message: str = "") -> NodeStatus:

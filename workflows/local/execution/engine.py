@@ -162,9 +162,8 @@ class Engine:
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self._loop = None
-        duration_s = time.monotonic() - began
-        self._emit(events.WorkflowFinished(phase, message, duration_s))
-        return WorkflowOutcome(self.name, self.uid, phase, message, tuple(controller.nodes.values()), duration_s)
+        self._emit(events.WorkflowFinished(phase, message, time.monotonic() - began))
+        return WorkflowOutcome(self.name, self.uid, phase, message, tuple(controller.nodes.values()))
 
     async def _walk(self, controller: Controller) -> tuple[Phase, str]:
         """Run the entrypoint and the exit handler; returns the workflow's phase and message."""

@@ -49,7 +49,6 @@ class WorkflowOutcome:
     phase: Phase
     message: str
     nodes: tuple[NodeStatus, ...]
-    duration_s: float
 
     @property
     def failures(self) -> list[NodeStatus]:
