@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from analysis.errors import Unsupported
+from analysis.errors import BadInput, Unsupported
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
@@ -111,7 +111,7 @@ def _lacking(arm: Arm, scales: Sequence[Scale]) -> Refusal | None:
     """What this machine or this project lacks for an arm; the first reason alone."""
     try:
         mechanism = load(arm).TRAITS.mechanism
-    except Unsupported as error:
+    except (BadInput, Unsupported) as error:
         return str(error), "leave it out, or see the README's `Add a dataplane`"
     if arm.burden and not mechanism.takes_burden:
         return "has no rules, so no burden can be put on it", "burden one that has rules"
