@@ -25,10 +25,9 @@ _ARGO: Final = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults
 def build_rbac(*, operator: bool = False, namespace: str | None = None) -> Object:
     """Kubernetes' List of the accounts, roles and bindings.
 
-    Args:
-        operator: only what belongs in the operator's own namespaces, or only the rest: these namespaces do not exist
-            where Calico was installed by manifest, and nothing can be applied to them.
-        namespace: the one that the workflow runs in; None leaves it open, for kustomize to fill in.
+    `operator`: only what belongs in the operator's own namespaces, or only the rest: these namespaces do not exist
+    where Calico was installed by manifest, and nothing can be applied to them. `namespace`: the one that the workflow
+    runs in; None leaves it open, for kustomize to fill in.
     """
     accounts = (SWITCH, OBSERVE, MEASURE)
     items: list[Object] = []
