@@ -215,11 +215,7 @@ def compare(protocol: str, pairs: int) -> int:
 def judge(program: Program, alone: dict[str, float], printed: dict[str, float], kept: dict[str, float | None]) -> int:
     """Print both figures; 1 if the store differs from the program's report, or the pipeline is slower than it alone.
 
-    Args:
-        program: that measured.
-        alone: its figure without the pipeline, by pair.
-        printed: in the raw documents.
-        kept: in the store.
+    The program's figures by pair: `alone` without the pipeline, `printed` in the raw documents, `kept` in the store.
     """
     logs, (size, unit) = [], program.unit
     for run_id, figure in alone.items():

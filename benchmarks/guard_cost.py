@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from cyclopts import Parameter
@@ -28,8 +28,6 @@ from steps.cluster.kube.ownership import lock
 from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import CRON_JOBS, UserClient
 from workflows.template.guard import CRON_JOB
-
-Object = dict[str, Any]
 
 DAY_S: Final = 86_400.0
 
@@ -82,11 +80,8 @@ class Counter:
     """The CPU seconds that a node's kubelet tells of it.
 
     Attributes:
-        node: its name.
         kernel: the boot of the kernel that it runs on.
-        cores: how many it has.
         used_s: since the start of whatever the kubelet takes for the node.
-        at: when that was read.
     """
 
     node: str

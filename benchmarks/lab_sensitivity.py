@@ -30,8 +30,7 @@ from benchmarks.fidelity import IPERF3, bare
 from benchmarks.runs import measured
 from benchmarks.simulations.present_method import compare
 from benchmarks.simulations.runs import Scenario
-from benchmarks.simulations.scoring import Rate
-from benchmarks.simulations.sensitivity import TOLERATED
+from benchmarks.simulations.scoring import TOLERATED, Rate
 from steps.catalogue.options import method
 from steps.cluster import connect_cluster
 from steps.cluster.lab import sandbox

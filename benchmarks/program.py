@@ -2,14 +2,11 @@
 
 import sys
 from collections.abc import Callable
-from typing import Final
 
 from cyclopts import App, CycloptsError
 
 from analysis.console.notices import print_notice
-from analysis.errors import BadInput, Problem
-
-INTERRUPTED: Final = 130
+from analysis.errors import INTERRUPTED, BadInput, Problem
 
 
 def exit_code(program: Callable[..., int], interrupted: str = "Interrupted.") -> int:

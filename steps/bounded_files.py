@@ -17,10 +17,8 @@ _TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 def read_bounded(path: Path, most_bytes: int, most_values: int | None = None) -> bytes:
     """A file's bytes, unpacked where its name ends in .gz.
 
-    Args:
-        path: of the file.
-        most_bytes: it may have, unpacked.
-        most_values: it may have: a few bytes each become objects of a hundred times that size; None: any number.
+    `most_bytes`: it may have, unpacked. `most_values`: it may have: a few bytes each become objects of a hundred times
+    that size; None: any number.
 
     Raises:
         FileNotFoundError: there is none.

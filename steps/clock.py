@@ -35,11 +35,8 @@ def ended_at(
 ) -> tuple[datetime, Finding | None]:
     """When something ended that began at `started_at`, never before it; and a finding if the clock was set meanwhile.
 
-    Args:
-        started_at: by the wall clock.
-        started: the same moment's mark.
-        now: the end by the wall clock.
-        ended: the end's mark; used where both are of one machine and boot.
+    `started`, `ended`: marks of the moments that the wall clock calls `started_at` and `now`; used where both are of
+    one machine and boot.
     """
     if started is not None and ended is not None and started.boot_id == ended.boot_id:
         found = started_at + timedelta(seconds=max(0.0, ended.since_boot_s - started.since_boot_s))

@@ -6,9 +6,6 @@ from pydantic import Field
 
 from steps.strict_model import StrictModel
 
-MODES: Final = ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")
-"""The modes of a core's time in /proc/stat."""
-
 _Seconds = Annotated[float, Field(ge=0, le=1e12)]
 _Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -24,6 +21,10 @@ class CoreTimes(StrictModel):
     softirq: _Seconds
     steal: _Seconds
     idle: _Seconds
+
+
+MODES: Final = tuple(CoreTimes.model_fields)
+"""The modes of a core's time in /proc/stat."""
 
 
 class InterfaceTraffic(StrictModel):

@@ -21,22 +21,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from analysis.errors import Problem
 from analysis.store.storage import atomic
+from steps import domain
 from steps.bounded_files import read_bounded
 from steps.catalogue.factors import Scale
 from steps.counters import Counters
-from steps.domain import (
-    MOST_TRIALS,
-    Change,
-    Finding,
-    Moment,
-    Placement,
-    Proof,
-    ScaleSign,
-    Sign,
-    SwitchCost,
-    Trial,
-    Visit,
-)
 from steps.strict_model import Count, Instant, Seconds, StrictModel, faults_of
 
 RUN: Final = "run.json"
@@ -53,7 +41,8 @@ CHANGES: Final = "changes.json"
 """In the folder of the step `scale`."""
 
 CANARY: Final = "canary.json.gz"
-"""In older runs."""
+CANARIES: Final[dict[str, domain.Moment]] = {f"canary-{moment}/{CANARY}": moment for moment in domain.MOMENTS}
+"""The canaries of older runs, below the visit's directory."""
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """The largest document, unpacked: twenty times a visit's on a large cluster."""
@@ -71,7 +60,7 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 ATTEMPTS: Final = 3
 """How often a trial is measured at most: twice more where others disturbed it."""
 
-Changes = Annotated[tuple[Change, ...], Field(max_length=10_000, fail_fast=True)]
+Changes = Annotated[tuple[domain.Change, ...], Field(max_length=10_000, fail_fast=True)]
 Flags = Annotated[tuple[str, ...], Field(max_length=100, fail_fast=True)]
 Output = Annotated[str, Field(max_length=10**9)]
 """What a program wrote, as long as the document's size permits."""
@@ -90,11 +79,6 @@ def visit_directory(visit: int) -> str:
     return f"visit-{visit:02d}"
 
 
-def canary_directory(moment: Moment) -> str:
-    """The directory of a canary within its visit's, in older runs."""
-    return f"canary-{moment}"
-
-
 def trial_name(trial: int) -> str:
     """The name of a trial's document within its topology's directory; likewise of a reference, by its position."""
     return f"{trial:04d}.json.gz"
@@ -103,9 +87,9 @@ def trial_name(trial: int) -> str:
 class Preflight(StrictModel):
     """preflight.json: what this cluster supports of it. `visits`: those that will run, without what is left out."""
 
-    findings: Annotated[tuple[Finding, ...], Field(max_length=10_000, fail_fast=True)]
+    findings: Annotated[tuple[domain.Finding, ...], Field(max_length=10_000, fail_fast=True)]
     provenance: dict[str, object]
-    visits: Annotated[tuple[Visit, ...], Field(max_length=MOST_TRIALS, fail_fast=True)]
+    visits: Annotated[tuple[domain.Visit, ...], Field(max_length=domain.MOST_TRIALS, fail_fast=True)]
 
 
 class Configure(StrictModel):
@@ -131,11 +115,11 @@ class Evidence(StrictModel):
 
     visit: int
     nodes: Annotated[tuple[str, ...], Field(max_length=10_000, fail_fast=True)]
-    signs: Annotated[tuple[Sign, ...], Field(max_length=100_000, fail_fast=True)] = ()
-    proof: Proof | None = None
+    signs: Annotated[tuple[domain.Sign, ...], Field(max_length=100_000, fail_fast=True)] = ()
+    proof: domain.Proof | None = None
     settle_s: Seconds | None = None
     proven_at: Instant | None = None
-    cost: SwitchCost | None = None
+    cost: domain.SwitchCost | None = None
     connections_dropped: Count | None = None
     error: str | None = None
     final: bool = False
@@ -152,7 +136,7 @@ class ScaleChange(StrictModel):
     position: Count
     started_at: Instant
     changes: Changes = ()
-    signs: Annotated[tuple[ScaleSign, ...], Field(max_length=100_000, fail_fast=True)] = ()
+    signs: Annotated[tuple[domain.ScaleSign, ...], Field(max_length=100_000, fail_fast=True)] = ()
     change_s: Seconds | None = None
     count_s: Seconds | None = None
     error: str | None = None
@@ -162,7 +146,7 @@ class Scales(StrictModel):
     """scale/changes.json: the changes of the scale after the visit's first, which prepare.json has."""
 
     visit: int
-    changes: Annotated[tuple[ScaleChange, ...], Field(max_length=MOST_TRIALS, fail_fast=True)] = ()
+    changes: Annotated[tuple[ScaleChange, ...], Field(max_length=domain.MOST_TRIALS, fail_fast=True)] = ()
 
 
 class Prepare(StrictModel):
@@ -174,7 +158,7 @@ class Prepare(StrictModel):
     visit: int
     prepared_at: Instant | None = None
     scale: ScaleChange | None = None
-    placements: Annotated[tuple[Placement, ...], Field(max_length=100, fail_fast=True)] = ()
+    placements: Annotated[tuple[domain.Placement, ...], Field(max_length=100, fail_fast=True)] = ()
     error: str | None = None
 
 
@@ -231,8 +215,8 @@ class TrialDocument(StrictModel):
     """
 
     version: Literal[1] = 1
-    trial: Trial
-    placement: Placement
+    trial: domain.Trial
+    placement: domain.Placement
     turn: Count | None = None
     mtu_bytes: Count | None
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS, fail_fast=True)]
@@ -256,7 +240,7 @@ class CanaryDocument(StrictModel):
     """
 
     version: Literal[1] = 1
-    moment: Literal[Moment, "between"]
+    moment: Literal[domain.Moment, "between"]
     turn: Count | None = None
     attempt: Attempt | None = None
     idle: Readings = Field(default_factory=dict)
@@ -282,12 +266,7 @@ def write_document(path: Path, document: StrictModel) -> None:
 
 
 def read_document(path: Path, kind: type[D], most: int = MOST_BYTES) -> D:
-    """Read a document.
-
-    Args:
-        path: of the document.
-        kind: its model.
-        most: bytes, unpacked.
+    """Read a document of this kind. `most`: bytes, unpacked.
 
     Raises:
         FileNotFoundError: there is none.

@@ -156,25 +156,21 @@ Interface = Annotated[str, Field(pattern=r"^[^-/\s\x00-\x1f][^/\s\x00-\x1f]{0,14
 
 
 _HTTP: Final = r"http://(?P<address>[0-9.]+|\[[0-9a-fA-F:.]+\]):(?P<port>[1-9][0-9]{0,4})/([0-9a-f]{32})?"
-_SOURCE: Final = re.compile(rf"{LOCAL}|netns:{namespaces.NAME}|{_HTTP}")
-_TURNS: Final = re.compile(rf"{LAB_TURNS}|{_HTTP}")
 
 
-def _checked_source(text: str) -> str:
-    return _checked(_SOURCE, text, f"{LOCAL}, netns:NAMESPACE or http://ADDRESS:PORT/TOKEN")
+def _source(meaning: str, pattern: str) -> AfterValidator:
+    """The check of a text that is one of a few, or the address of a server in the cluster."""
+    known = re.compile(rf"{pattern}|{_HTTP}")
 
+    def checked(text: str) -> str:
+        match = known.fullmatch(text)
+        if match is None or int(match["port"] or 1) > _LAST_PORT:
+            raise ValueError(f"it must be {meaning} or http://ADDRESS:PORT/TOKEN")
+        if match["address"]:
+            _checked_address(match["address"].strip("[]"))
+        return text
 
-def _checked_turns(text: str) -> str:
-    return _checked(_TURNS, text, f"{LAB_TURNS} or http://ADDRESS:PORT/TOKEN")
-
-
-def _checked(pattern: re.Pattern[str], text: str, meaning: str) -> str:
-    match = pattern.fullmatch(text)
-    if match is None or int(match["port"] or 1) > _LAST_PORT:
-        raise ValueError(f"it must be {meaning}")
-    if match["address"]:
-        _checked_address(match["address"].strip("[]"))
-    return text
+    return AfterValidator(checked)
 
 
 class Monitor(StrictModel):
@@ -185,7 +181,7 @@ class Monitor(StrictModel):
 
     node: NodeName
     side: Literal["client", "server", "both", "nat"]
-    source: Annotated[str, AfterValidator(_checked_source)]
+    source: Annotated[str, _source(f"{LOCAL}, netns:NAMESPACE", f"{LOCAL}|netns:{namespaces.NAME}")]
 
 
 class Placement(StrictModel):
@@ -215,7 +211,7 @@ class Placement(StrictModel):
     nat_monitor: Monitor | None = None
     nat_interface: Interface | None = None
     gate_foreign_cpu: bool = False
-    turns: Annotated[str, AfterValidator(_checked_turns)] | None = None
+    turns: Annotated[str, _source(LAB_TURNS, LAB_TURNS)] | None = None
 
     @model_validator(mode="before")
     @classmethod

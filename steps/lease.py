@@ -49,10 +49,7 @@ def own_addresses(variables: Mapping[str, str]) -> tuple[str, ...]:
 def last_sign(renewed_at: datetime, pods: Iterable[Mapping[str, Any]], now: datetime) -> datetime:
     """When a run was last known to be alive.
 
-    Args:
-        renewed_at: when its lock was renewed.
-        pods: of its steps.
-        now: by the API server's clock.
+    `renewed_at`: when its lock was renewed. `pods`: of its steps. `now`: by the API server's clock.
     """
     return min(now, max([renewed_at, *(_sign(pod, now) for pod in pods)]))
 

@@ -46,14 +46,9 @@ def message(
 ) -> dict[str, Any]:
     """The document that is posted. Chat programs show its `text`: the answer, a line for each dataplane, and how sure.
 
-    Args:
-        run_id: the run's id.
-        environment: the name under which its figures are stored.
-        status: Argo's phase of the workflow.
-        report: the address of its report in the store.
-        summary: its summary, if it has one.
-        restored: whether the cluster is as it was before.
-        unread: why it is unknown whether it has a summary, as a clause; empty: it is known.
+    `environment`: the name under which its figures are stored. `status`: Argo's phase of the workflow. `report`: the
+    address of its report in the store. `restored`: whether the cluster is as it was before. `unread`: why it is unknown
+    whether it has a summary, as a clause; empty: it is known.
     """
     unread = f"Its summary can't be read: {unread.rstrip('.')}." if unread else ""
     ended = (
@@ -101,10 +96,8 @@ def _details(summary: Summary | None) -> list[str]:
 def post(url: str, body: Mapping[str, Any], pause: Callable[[RetryCallState], float] = PAUSE) -> int:
     """Post a document, and return the status of the answer.
 
-    Args:
-        url: http or https; a user and a password in it are sent as basic authentication.
-        body: the document.
-        pause: the time between two attempts, in seconds.
+    `url`: http or https; a user and a password in it are sent as basic authentication. `pause`: the seconds between two
+    attempts.
 
     Raises:
         BadInput: the address can't be used.

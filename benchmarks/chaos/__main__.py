@@ -6,7 +6,6 @@ if the bar is missed. Outcomes are added to a file, and the same command goes on
 
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ from analysis.console.terminal import printing, without_output_errors
 from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from benchmarks import program
-from benchmarks.chaos import before, commands, outcomes, points, runs, session, tables
+from benchmarks.chaos import commands, outcomes, points, runs, session, tables
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import Runner
@@ -107,7 +106,7 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
         Store(flags.results or settings.results),
         strikes,
         lambda group: runs.run_of(group, shape, flags.seed).form("submitted"),
-        before.path_of(flags.outcomes),
+        flags.outcomes.with_suffix(".before.json"),
         KubernetesCluster(use_deployment(client.context), at_prompt=True).restore_for_user,
         print_notice,
     )
@@ -153,12 +152,9 @@ def _wanted(flags: Flags, strikes: Strikes, visits: int) -> list[Point]:
     drawn = points.draw(steps, strikes.possible(), visits, flags.seed)
     wanted = points.chosen(drawn, flags.only)[: flags.points]
     if not wanted:
-        raise BadInput(f"ONLY is {flags.only!r}, which fits no point: the first ones are {_first(drawn)}.")
+        first = ", ".join(point.name for point in drawn[:3])
+        raise BadInput(f"ONLY is {flags.only!r}, which fits no point: the first ones are {first}.")
     return wanted
-
-
-def _first(drawn: Sequence[Point]) -> str:
-    return ", ".join(point.name for point in drawn[:3])
 
 
 if __name__ == "__main__":

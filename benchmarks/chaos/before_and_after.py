@@ -1,17 +1,19 @@
 """What a run must leave as it was: the objects that a switch changes, the lock, our objects, and the measured rows."""
 
+import json
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
-from analysis.errors import Problem
+from analysis.errors import BadInput, Problem
 from analysis.sql import database
 from analysis.store.store import Store
 from steps import documents
 from steps.cluster.kube import cnis
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS, POLICIES, SERVICES, WORKFLOWS
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import lock
@@ -23,7 +25,7 @@ from steps.lease import PART as GUARD
 from workflows.cli import uncollected
 from workflows.deployment.user_client import PART, UserClient
 
-Object = dict[str, Any]
+Objects = Mapping[str, Object | None]
 Trials = frozenset[tuple[int, int]]
 """Visits and trials by their numbers."""
 
@@ -53,7 +55,32 @@ def objects(client: UserClient) -> dict[str, Object | None]:
     return {str(ref): found for ref, found in snapshot_objects(taken).items()}
 
 
-def remains(client: UserClient, before: Mapping[str, Object | None] | None) -> Remains:
+def keep_objects(path: Path, found: Objects) -> None:
+    """Write the objects from before the first point of a matrix, for sessions to come.
+
+    If each took its own beginning, a point that left something changed would be the measure of those after it.
+    """
+    path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def kept_objects(path: Path) -> Objects | None:
+    """The objects that were kept; None: none yet.
+
+    Raises:
+        BadInput: the file can't be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} can't be read ({error}): delete it where the cluster is as it should be.") from None
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} holds no objects: delete it where the cluster is as it should be.")
+    return cast("Objects", found)
+
+
+def remains(client: UserClient, before: Objects | None) -> Remains:
     """What is not as it was. `before`: the objects then; None: they are not known, and not compared."""
     now = {} if before is None else objects(client)
     changed = sorted(name for name in {*(before or {}), *now} if (before or {}).get(name) != now.get(name))
@@ -100,8 +127,7 @@ def measured_until_now(store: Store, run_id: str) -> Trials:
 def stored(store: Store, run_id: str) -> tuple[Trials, str | None]:
     """The trials that are stored as measured, after what the next command does for a run that was killed.
 
-    Returns:
-        The trials, and why the store, or something in it, can't be read; None: it can.
+    With them, why the store, or something in it, can't be read; None: it can.
     """
     try:
         uncollected.collect(store, run_id)

@@ -1,25 +1,21 @@
 """When a run has come to a point of the matrix, by its Workflow's status alone. Pure."""
 
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.chaos.points import Point
+from steps.cluster.kube.api.objects import Object
+from steps.lease import ENDED
 from workflows.submission import status
-
-Object = dict[str, Any]
 
 _OF_EACH_ROUND: Final = "look"
 _AFTER_ALL_ROUNDS: Final = "collect"
-_OVER: Final = frozenset({"Succeeded", "Failed", "Error"})
 
 
 def node_of(workflow: Object, point: Point, *, written: bool, over: frozenset[str] = frozenset()) -> Object | None:
     """The node of the point's step, once the run has come to the point; None: not yet.
 
-    Args:
-        workflow: its present state.
-        point: the moment that is waited for.
-        written: whether an object of the switch has changed since the point's step was first seen at work.
-        over: the nodes that do not count, by their ids.
+    `written`: whether an object of the switch has changed since the point's step was first seen at work. `over`: the
+    nodes that do not count, by their ids.
     """
     nodes = (node for node in _of_step(workflow, point) if node.get("id") not in over)
     return next((node for node in nodes if _has_come(node, point, written=written)), None)
@@ -27,7 +23,7 @@ def node_of(workflow: Object, point: Point, *, written: bool, over: frozenset[st
 
 def over(workflow: Object) -> frozenset[str]:
     """The nodes that are over, by their ids."""
-    return frozenset(id_ for id_, node in status.nodes(workflow).items() if node.get("phase") in _OVER)
+    return frozenset(id_ for id_, node in status.nodes(workflow).items() if node.get("phase") in ENDED)
 
 
 def is_at_work(workflow: Object, point: Point) -> bool:
@@ -43,7 +39,7 @@ def has_passed(workflow: Object, point: Point, over: frozenset[str] = frozenset(
         if over and not nodes:
             later = (n for n in status.nodes(workflow).values() if n.get("id") not in over)
             return any(node.get("templateName") == _AFTER_ALL_ROUNDS for node in later)
-    return bool(nodes) and all(node.get("phase") in _OVER for node in nodes)
+    return bool(nodes) and all(node.get("phase") in ENDED for node in nodes)
 
 
 def puts_back(workflow: Object) -> bool:
@@ -75,7 +71,7 @@ def _has_come(node: Object, point: Point, *, written: bool) -> bool:
     phase = node.get("phase") or "Pending"
     if phase == "Pending" and (node.get("synchronizationStatus") or {}).get("waiting"):
         return False  # for the visit before it, where Retry begins all at once
-    if phase in _OVER:
+    if phase in ENDED:
         return True  # the moment was missed by a look; as near to it as can be
     if point.part == "created":
         return True
@@ -85,6 +81,5 @@ def _has_come(node: Object, point: Point, *, written: bool) -> bool:
 
 
 def _visit(node: Object) -> int | None:
-    given = {p["name"]: str(p.get("value") or "") for p in (node.get("inputs") or {}).get("parameters") or []}
-    text = given.get("visit", "")
+    text = status.parameters(node.get("inputs")).get("visit", "")
     return int(text) if text.isdigit() else None

@@ -20,15 +20,11 @@ class Outcome(StrictModel):
     """What was found after one point. Times are missing in files from before they were kept.
 
     Attributes:
-        point: its name.
         seed: of the order that it was drawn in.
-        run: the workflow's name.
         struck_at: the steps at work at that moment; None: the run ended before it came to the point.
         effect: whether the cluster saw the fault; None: it was not looked at.
         changed: the objects that were not as before, at the end; empty: all were.
         lock: who still held the cluster's lock; None: nobody.
-        left: objects of ours that still existed.
-        measured: trials that are stored as measured.
         lost: of the trials that were measured before the fault, those that are not stored as measured.
         store: why the store can't be read; None: it can.
         back_s: from the end of the fault and of the run until all was as before; None: it never was.
@@ -36,7 +32,6 @@ class Outcome(StrictModel):
         beside: the other points that struck the same run before its end, before a Retry too. For those after it all of
             this but the fault's own is the same.
         moment_s: from the submission, or the fault before in that run, to the fault, its delay included.
-        fault_s: the fault itself.
         end_s: from there to the end of the run.
         took_s: all of it, with what is looked at before and after; where there are others beside it, its share.
     """

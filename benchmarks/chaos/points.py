@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 Part = Literal["created", "running", "written", "progressed", "ended"]
 Means = Literal["api", "argo", "command"]
@@ -39,7 +39,7 @@ _STAGES: Final[Mapping[str, int]] = {
 """The stages of a run in their order. While a fault lasts, a run may pass the next one's moment."""
 
 _STEPS: Final = tuple(_STAGES)
-_PARTS: Final[tuple[Part, ...]] = ("created", "running", "written", "progressed", "ended")
+_PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """Steps and their parts in the order of a run."""
 
 _LONGEST_DELAY_S: Final[Mapping[Part, float]] = {
@@ -56,8 +56,6 @@ class Fault:
     """A kind of fault.
 
     Attributes:
-        name: in tables and in the configuration.
-        what: happens, as a clause.
         means: by which it is made: the cluster's API, Argo's own program, or a command of the user's.
         lasts_s: for how long; 0: it is a single act.
         steps: where it applies; None: everywhere.
@@ -68,7 +66,6 @@ class Fault:
     """
 
     name: str
-    what: str
     means: Means = "command"
     lasts_s: float = 0.0
     steps: frozenset[str] | None = None
@@ -83,31 +80,21 @@ class Fault:
 
 
 FAULTS: Final = (
-    Fault("pod-deleted", "the step's pod is deleted by force", "api", needs_pod=True),
-    Fault("kubelet-stopped", "the kubelet of the step's node is stopped", lasts_s=90, silences=True),
-    Fault("argo-stopped", "Argo's controller is scaled to 0", "api", lasts_s=120),
-    Fault("api-server-stopped", "the API server is stopped", lasts_s=30),
-    Fault("etcd-stopped", "etcd is stopped", lasts_s=30),
-    Fault("s3-away", "the store does not answer", lasts_s=60),
-    Fault(
-        "network-cut",
-        "the network of one node is cut while Felix restarts",
-        lasts_s=30,
-        steps=frozenset({"configure", "settle", "restore"}),
-        silences=True,
-    ),
-    Fault("terminate", "Terminate is pressed", "api", ends=True),
-    Fault("delete", "the workflow is deleted", "api", ends=True),
-    Fault("stop", "Stop is pressed", "api", ends=True, retried=True),
-    Fault(
-        "stop-twice",
-        "Stop is pressed, and again while the exit handler puts the cluster back",
-        "api",
-        steps=frozenset({"configure", "settle", "measure", "clear"}),
-        ends=True,
-        retried=True,
-    ),
-    Fault("retry", "Stop is pressed, and Retry when the run has ended", "argo", ends=True),
+    Fault("pod-deleted", "api", needs_pod=True),  # by force
+    Fault("kubelet-stopped", lasts_s=90, silences=True),
+    Fault("argo-stopped", "api", lasts_s=120),  # its controller is scaled to 0
+    Fault("api-server-stopped", lasts_s=30),
+    Fault("etcd-stopped", lasts_s=30),
+    Fault("s3-away", lasts_s=60),
+    # of one node, while Felix restarts
+    Fault("network-cut", lasts_s=30, steps=frozenset({"configure", "settle", "restore"}), silences=True),
+    Fault("terminate", "api", ends=True),
+    Fault("delete", "api", ends=True),
+    Fault("stop", "api", ends=True, retried=True),
+    # the second time while the exit handler puts the cluster back
+    Fault("stop-twice", "api", steps=frozenset({"configure", "settle", "measure", "clear"}), ends=True, retried=True),
+    # and Retry, when the run has ended
+    Fault("retry", "argo", ends=True),
 )
 BY_NAME: Final = {fault.name: fault for fault in FAULTS}
 
@@ -163,11 +150,7 @@ def steps_of(template: Mapping[str, Any]) -> tuple[Step, ...]:
 def draw(steps: Sequence[Step], faults: Sequence[Fault], visits: int, seed: int) -> list[Point]:
     """Every point once, in an order that has each fault and each step early, and each pair of them before any twice.
 
-    Args:
-        steps: of the run.
-        faults: that can be made.
-        visits: of the run.
-        seed: of the order, the visits and the delays. A point's own visit and delay do not depend on the others.
+    `seed`: of the order, the visits and the delays. A point's own visit and delay do not depend on the others.
     """
     order = random.Random(seed)  # noqa: S311 - an order, not a secret
     parts = {
@@ -195,11 +178,9 @@ def draw(steps: Sequence[Step], faults: Sequence[Fault], visits: int, seed: int)
 def together(points: Iterable[Point], most: int, *, retried: bool = False) -> list[tuple[Point, ...]]:
     """The points of each run, in the order in which the run comes to them.
 
-    Args:
-        points: in the order in which they are wanted.
-        most: the most points of a run: one in each stage of it, and the last may end it.
-        retried: a run that a Stop ended is retried. It may be struck by several, also in one stage outside of visits:
-            Retry repeats the step, but does not go on with the visit.
+    `most`: the most points of a run: one in each stage of it, and the last may end it. `retried`: a run that a Stop
+    ended is retried. It may be struck by several, also in one stage outside of visits: Retry repeats the step, but does
+    not go on with the visit.
     """
     groups: list[list[Point]] = []
     for point in points:

@@ -4,23 +4,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from analysis.errors import Problem
 from analysis.store.store import Store
-from benchmarks.chaos import before, before_and_after, moments, waits
-from benchmarks.chaos.before import Objects
-from benchmarks.chaos.before_and_after import Trials
+from benchmarks.chaos import before_and_after, moments, waits
+from benchmarks.chaos.before_and_after import Objects, Trials
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import BY_NAME, Point
 from benchmarks.chaos.strikes import Strikes
 from benchmarks.chaos.waits import Waits
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
 from steps.tasks.shared.step import run_id
 from workflows.deployment.user_client import UserClient
 from workflows.submission import status, submit
-
-Object = dict[str, Any]
 
 
 class NotAsBeforeError(Problem):
@@ -45,16 +42,9 @@ class _Struck:
 class Runner:
     """Tries points on one cluster.
 
-    Args:
-        client: of the cluster, with the patience for an API server that is away.
-        store: of its runs.
-        strikes: makes the faults.
-        fields: of the form, for the run of these points.
-        objects: the file of the objects from before the first point; written then.
-        put_back: restores the cluster as a user does, where a run has missed the bar.
-        say: called with a sentence for what goes on.
-        sleep: waits for a number of seconds.
-        clock: in seconds.
+    `client`: with the patience for an API server that is away. `fields`: of the form, for the run of these points.
+    `objects`: the file of the objects from before the first point; written then. `put_back`: restores the cluster as a
+    user does, where a run has missed the bar.
     """
 
     def __init__(
@@ -84,10 +74,7 @@ class Runner:
         """Try the points of one run; the outcome of each, once the run has ended after it.
 
         Where there are several, one whose moment the run had passed, or did not come to, has none: it tells nothing.
-
-        Args:
-            points: in the order in which the run comes to them. A run that one ends before the last is retried.
-            seed: of the order in which they were drawn.
+        `points`: in the order in which the run comes to them. A run that one ends before the last is retried.
 
         Raises:
             NotAsBeforeError: the cluster is held, has objects of an earlier run, or is not as before the first point.
@@ -135,7 +122,10 @@ class Runner:
         end_s = self._clock() - ending
         left, back_s = self._waits.remains(objects)
         if back_s is None:
-            self._put_back_by_hand()
+            try:
+                self._put_back()
+            except Problem as problem:  # the next point finds the cluster held, unless the guard is at it
+                self._say(str(problem))
         rows, unreadable = before_and_after.stored(self._store, run)
         told = struck if alone else [one for one in struck if one.at is not None]
         return [
@@ -182,12 +172,12 @@ class Runner:
 
     def _objects_before(self) -> Objects:
         """The objects from before the first point, which are there again; when nothing of a run is left."""
-        known = before.read(self._objects)
+        known = before_and_after.kept_objects(self._objects)
         self._await_other_runs()
         self._require_nothing(known)
         if known is None:
             known = before_and_after.objects(self._client)
-            before.write(self._objects, known)
+            before_and_after.keep_objects(self._objects, known)
         return known
 
     def _make(self, point: Point, run: str, workflow: Object, node: Object, since: float) -> _Struck:
@@ -207,8 +197,7 @@ class Runner:
     def _end(self, point: Point, name: str) -> tuple[str | None, bool]:
         """Wait for the end of a run that was struck, with what a person presses later.
 
-        Returns:
-            Why it never came to its end, if so; and whether all was pressed: a run may be over before.
+        Returns why it never came to its end, if so; and whether all was pressed: a run may be over before.
         """
         pressed = True
         if point.fault == "stop-twice":
@@ -222,12 +211,6 @@ class Runner:
                 self._strikes.retry(name)
                 stuck = self._waits.end(name)
         return stuck, pressed
-
-    def _put_back_by_hand(self) -> None:
-        try:
-            self._put_back()
-        except Problem as problem:  # the next point finds the cluster held, unless the guard is at it
-            self._say(str(problem))
 
     def _await_other_runs(self) -> None:
         if names := self._waits.other_runs():

@@ -10,10 +10,8 @@ from benchmarks.chaos.points import Point
 def left(points: Iterable[Point], judged: Mapping[str, Outcome], *, again: bool) -> list[Point]:
     """The points that are to be tried.
 
-    Args:
-        points: of the matrix.
-        judged: the last outcome of each, by its name.
-        again: also those that missed the bar, or whose run did not come to them.
+    `judged`: the last outcome of each, by its name. `again`: also those that missed the bar, or whose run did not come
+    to them.
     """
     return [point for point in points if (one := judged.get(point.name)) is None or (again and not one.is_kept)]
 
@@ -29,15 +27,9 @@ def try_points(
 ) -> None:
     """Try the points of one run after another; no run begins that would not end in time by those before it.
 
-    Where several points of a run miss the bar, or the run did not come to one of them, each is tried alone.
-
-    Args:
-        groups: the points of each run, in their order.
-        try_run: tries the points of one run, with each outcome as it comes; without one for a point that tells nothing.
-        keep: called with each outcome at once.
-        say: called with a sentence for each outcome.
-        longest_s: how long the session lasts; None: until there is no point left.
-        clock: in seconds.
+    Where several points of a run miss the bar, or the run did not come to one of them, each is tried alone. `try_run`:
+    tries the points of one run, with each outcome as it comes; without one for a point that tells nothing. `keep`:
+    called with each outcome at once. `longest_s`: None: until there is no point left.
     """
     began, longest = clock(), 0.0
     found: list[Outcome] = []
@@ -54,12 +46,8 @@ def try_points(
             judged[outcome.point] = outcome
         longest = max(longest, clock() - begins)
         found += judged.values()
-        alone = [point for point in group if len(group) > 1 and _is_open(judged.get(point.name))]
+        missed = [point for point in group if (one := judged.get(point.name)) is None or one.misses]
+        alone = missed if len(group) > 1 else []
         waiting = [*((point,) for point in alone), *waiting]
         for outcome in judged.values():
             say(f"{outcome.point}: {outcome.verdict}; {tables.time_left(sum(map(len, waiting)), found)}")
-
-
-def _is_open(outcome: Outcome | None) -> bool:
-    """Whether a point of several is yet to be tried alone."""
-    return outcome is None or bool(outcome.misses)

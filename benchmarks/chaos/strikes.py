@@ -5,18 +5,17 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from benchmarks.chaos import commands, points
 from benchmarks.chaos.commands import Commands
 from benchmarks.chaos.points import Fault
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, WORKFLOWS, Resource
 from workflows.deployment import argo
 from workflows.deployment.user_client import DEPLOYMENTS, UserClient
 from workflows.submission import status
-
-Object = dict[str, Any]
 
 ARGO: Final = "argo"
 """Argo's own program: what Retry deletes and sets back is decided there, and by no API server."""
@@ -32,11 +31,7 @@ _LAST_WORD: Final = timedelta(seconds=5)
 class Strikes:
     """The faults that can be made here.
 
-    Args:
-        client: of the cluster.
-        given: the user's commands.
-        sleep: waits for a number of seconds.
-        call: runs a command of the user's on a node.
+    `given`: the user's commands. `call`: runs one of them on a node.
     """
 
     def __init__(
@@ -54,25 +49,15 @@ class Strikes:
 
     def left_out(self, faults: Sequence[Fault] = points.FAULTS) -> list[str]:
         """The faults that can't be made, by name and reason."""
-        missing = [f"{f.name}: no command is given for it" for f in faults if f.means == "command" and not self._has(f)]
-        return missing + [
-            f"{f.name}: `{ARGO}` is not on PATH" for f in faults if f.means == "argo" and not self._has(f)
-        ]
+        why = {"command": "no command is given for it", "argo": f"`{ARGO}` is not on PATH"}
+        return [f"{f.name}: {why[means]}" for means in why for f in faults if f.means == means and not self._has(f)]
 
     def possible(self, faults: Sequence[Fault] = points.FAULTS) -> list[Fault]:
         """The faults that can be made."""
         return [fault for fault in faults if self._has(fault)]
 
     def strike(self, fault: Fault, workflow: Object, node: Object) -> bool | None:
-        """Begin a fault and end it again.
-
-        Args:
-            fault: one of those that are possible.
-            workflow: that is at work.
-            node: of the step.
-
-        Returns:
-            Whether it had its effect, as the cluster saw it; None: it is not looked at.
+        """Begin a fault and end it again; whether the cluster saw its effect, or None where it is not looked at.
 
         Raises:
             Problem: it could not be made or ended; the sentence says by what command.

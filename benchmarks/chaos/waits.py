@@ -1,19 +1,18 @@
 """What a session of the matrix waits for: a moment of a run, its end, and that nothing of it is left."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from analysis.errors import Problem, Unsupported
 from benchmarks.chaos import before_and_after, moments
-from benchmarks.chaos.before import Objects
-from benchmarks.chaos.before_and_after import Remains
+from benchmarks.chaos.before_and_after import Objects, Remains
 from benchmarks.chaos.points import Point
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
 from steps.polling import poll
 from workflows.deployment.user_client import UserClient
 from workflows.submission import status
 
-Object = dict[str, Any]
 T = TypeVar("T")
 
 LONGEST_RUN_S: Final = 2700.0
@@ -29,10 +28,7 @@ _PAUSE_S: Final = 2.0
 class Waits:
     """Waits by looking at a cluster again and again.
 
-    Args:
-        client: of the cluster, with the patience for an API server that is away.
-        sleep: waits for a number of seconds.
-        clock: in seconds.
+    `client`: with the patience for an API server that is away.
     """
 
     def __init__(self, client: UserClient, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
@@ -45,13 +41,9 @@ class Waits:
     ) -> tuple[Object, Object | None]:
         """The workflow, and the node of the point's step when the run has come to it; None: the run ended before.
 
-        Args:
-            name: of the run.
-            point: that is waited for.
-            objects: from before the first point.
-            passed: a fault was made before, during which the run may have passed the moment; then there is no node.
-            over: the nodes that were over when the run was retried, which it does not come to again; then there is none
-                either, unless the step is one of each round.
+        `objects`: from before the first point. `passed`: a fault was made before, during which the run may have passed
+        the moment; then there is no node. `over`: the nodes that were over when the run was retried, which it does not
+        come to again; then there is none either, unless the step is one of each round.
         """
         at_start: Objects | None = None
 

@@ -106,11 +106,10 @@ class Bench:
             received_bps = _send(argv)
             after, lost_after = snapshot(), self.soakers.read()
             ratio = interference.foreign_ratio(used, self.others.read())
-        if condition == "beside":
-            own = {BESIDE: busy_beside(before, after)}
-            ratio_lost = lost_ratio(lost, lost_after)
-            return Window(received_bps, ratio, own, ratio_lost, switches_per_s(before, after))
-        return Window(received_bps, ratio, busy(before, after), switches_per_s=switches_per_s(before, after))
+        beside = condition == "beside"
+        own = {BESIDE: busy_beside(before, after)} if beside else busy(before, after)
+        ratio_lost = lost_ratio(lost, lost_after) if beside else None
+        return Window(received_bps, ratio, own, ratio_lost, switches_per_s(before, after))
 
     @contextmanager
     def _soaking(self) -> Iterator[None]:

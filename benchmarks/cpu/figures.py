@@ -15,8 +15,6 @@ class Pair:
     """One trial by the kernel's accounts and by lost progress, both less the idle windows of its visit.
 
     Attributes:
-        dataplane: as it is called in the catalogue.
-        protocol: tcp or udp.
         offered_bps: None: as fast as it goes.
         lost: share of all cores.
         busy: the share by each measure, with cores that are kept from halting.

@@ -34,7 +34,7 @@ from benchmarks.simulations.night_series import (
     stable_run,
     stepped_run,
 )
-from benchmarks.simulations.scoring import Rate
+from benchmarks.simulations.scoring import Rate, print_table
 
 RUNS: Final = 30
 LEVEL_RUNS: Final = 4
@@ -85,7 +85,7 @@ def _history(otava: Otava, count: int) -> Iterable[str]:
         scores = [precision_recall(runs, each) for each in (here, there)]
         lines.append([name, *(f"{_share(precision)} / {_share(recall)}" for precision, recall in scores)])
         missed += _fewer(name, scores[0][1], scores[1][1])
-    _table(["step", "here", "Otava"], lines)
+    print_table(["step", "here", "Otava"], lines)
     return missed
 
 
@@ -115,7 +115,7 @@ def _silence(otava: Otava, count: int) -> Iterable[str]:
         lines.append([kind.name, *figures])
         if points[0] > MOST_FALSE:
             missed.append(f"{kind.name}: {points[0]:.3f} false points per series, more than {MOST_FALSE}.")
-    _table(["nights", "points here", "Otava", "runs that tell one here", "Otava", "suspect", "fail"], lines)
+    print_table(["nights", "points here", "Otava", "runs that tell one here", "Otava", "suspect", "fail"], lines)
     return missed
 
 
@@ -131,7 +131,7 @@ def _nightly(otava: Otava, count: int) -> Iterable[str]:
     for loss, before, within in cases:
         here, there = _delays(otava, max(1, count // 2), loss, before, within)
         name = f"−{loss * 100:.0f} % by its night {within}, {before} nights before"
-        certain, shown, theirs = (_within(each, within) for each in (*here, there))
+        certain, shown, theirs = (Rate(sum(n <= within for n in each), len(each)) for each in (*here, there))
         lines.append([name, f"{_share(certain)} / {_share(shown)}", _share(theirs)])
         missed += _fewer(name, certain if within > 1 else shown, theirs)
     for before in (STABLE_BEFORE, 2 * STABLE_BEFORE):
@@ -141,7 +141,7 @@ def _nightly(otava: Otava, count: int) -> Iterable[str]:
         lines.append([name, f"{medians[0]:.0f} / {medians[1]:.0f}", f"{medians[2]:.0f}"])
         if medians[1] > medians[2]:
             missed.append(f"{name}: {medians[1]:.0f}, Otava {medians[2]:.0f}.")
-    _table(["step", "here", "Otava"], lines)
+    print_table(["step", "here", "Otava"], lines)
     return missed
 
 
@@ -168,10 +168,6 @@ def _delays(
     return (flat[0], flat[1]), flat[2]
 
 
-def _within(nights: Sequence[int], most: int) -> Rate:
-    return Rate(sum(night <= most for night in nights), len(nights))
-
-
 def _decline(otava: Otava, count: int) -> Iterable[str]:
     """A loss of a little each night."""
     print(
@@ -193,7 +189,7 @@ def _decline(otava: Otava, count: int) -> Iterable[str]:
                 first["there"][i] = night
     medians = [statistics.median(each) for each in first.values()]
     found = Rate(sum(night <= DECLINE_NIGHTS for night in first["fails"]), len(failing))
-    _table(
+    print_table(
         [
             "",
             "here: fails",
@@ -224,7 +220,7 @@ def _levels(count: int) -> Iterable[str]:
         )
         if together.upper < 1 - SIGNIFICANCE:
             missed.append(f"{kind.name}: all levels of a run hold in {together.count} of {together.of} runs.")
-    _table(["nights", "one", "all of a run"], lines)
+    print_table(["nights", "one", "all of a run"], lines)
     return missed
 
 
@@ -254,11 +250,6 @@ def _fewer(name: str, here: Rate, there: Rate) -> list[str]:
 
 def _share(rate: Rate) -> str:
     return "–" if rate.share is None else f"{rate.share:.2f}"
-
-
-def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    for line in (header, ["---"] * len(header), *lines):
-        print(f"| {' | '.join(line)} |")
 
 
 if __name__ == "__main__":

@@ -33,10 +33,7 @@ class Sides:
     """How the runs of a comparison are made up.
 
     Attributes:
-        name: in the table.
-        scenario: of each run.
         runs: how many of A and of B.
-        history: how many nights there were before.
         level: how far all figures of a night scatter together from night to night, as a share.
         night: how far each figure of a night scatters by itself.
         shift: by how much the dataplanes are better in B, as shares.
@@ -115,7 +112,6 @@ class Score:
     Attributes:
         false: those with a difference that is none, or that has the wrong sign.
         hold: those all of whose intervals hold the truth.
-        found: true differences that are found.
         halves: half the width of each interval, of logarithms.
     """
 

@@ -35,7 +35,7 @@ def _compare(scenario: Scenario, metric: str, visits: Mapping[Place, Values]) ->
     ]
     adjusted = _holm([_p(estimate, error, freedom) for *_, estimate, error, freedom in drafts])
     for (cell, arm, estimate, error, freedom), p in zip(drafts, adjusted, strict=True):
-        half = _t(1 - ERROR / 2, freedom) * error
+        half = float(special.stdtrit(freedom, 1 - ERROR / 2)) * error
         yield Judged(cell, arm, BASELINE, estimate - half, estimate + half, p < ERROR)
 
 
@@ -54,10 +54,6 @@ def _difference(baseline: Values, other: Values) -> tuple[float, float, float] |
     variance = sum(part for part, _ in parts)
     freedom = variance**2 / sum(part**2 / n for part, n in parts)
     return statistics.fmean(two.values()) - statistics.fmean(one.values()), math.sqrt(variance), freedom
-
-
-def _t(probability: float, freedom: float) -> float:
-    return float(special.stdtrit(freedom, probability))
 
 
 def _p(estimate: float, error: float, freedom: float) -> float:

@@ -35,10 +35,8 @@ class Judged:
 
 _TOPOLOGIES: Final = ("pod-to-service", "pod-to-pod", "external-to-nodeport", "node-to-node", "pod-to-pod-same-node")
 _CONNECT: Final = Cell("pod-to-service", "tcp_connect", "tcp", "forward")
-_CELLS: Final = (
-    *(Cell(topology, "iperf3", "tcp", "forward") for topology in _TOPOLOGIES),
-    *(Cell(topology, "iperf3", "udp", "forward") for topology in _TOPOLOGIES),
-    *(Cell(topology, "iperf3", "tcp", "reverse") for topology in _TOPOLOGIES),
+_CELLS: Final = tuple(
+    Cell(topology, "iperf3", transport, "forward") for transport in ("tcp", "udp") for topology in _TOPOLOGIES
 )
 QUOTED_METRICS: Final = (THROUGHPUT, "cpu_s_per_gbit", "connect_p50_s")
 """Those that the first page quotes."""
@@ -58,10 +56,7 @@ class Scenario:
     """How runs are made up.
 
     Attributes:
-        name: in a table.
-        rounds: of each run.
         dataplanes: how many there are, the baseline included.
-        cells: which are measured.
         metrics: by which dataplanes are compared; their noise is alike and independent.
         sd: the standard deviation of a visit's figure, as a share of it.
         effects: how much the dataplanes after the baseline differ from it, as shares; what is not listed is equal.

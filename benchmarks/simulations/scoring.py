@@ -1,12 +1,17 @@
 """How often a method's claims hold on simulated runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from scipy import special
 
+from analysis.console import markdown
 from benchmarks.simulations import present_method
 from benchmarks.simulations.runs import BASELINE, Judged, Run, Scenario
+
+TOLERATED: Final = 0.08
+"""The error that runs must surely stay below, as far as so many can tell: those of 5 % pass."""
 
 Method = Callable[[Scenario, Run], list[Judged]]
 
@@ -78,6 +83,11 @@ class Score:
         for j, truth in zip(judged, truths, strict=True):
             if truth and j.against == BASELINE:
                 self.found.add(happened=j.found and (j.low > 0) == (truth > 0))
+
+
+def print_table(header: Sequence[str], lines: Iterable[Iterable[str]]) -> None:
+    """Print a table in Markdown."""
+    print(markdown.table(header, lines))
 
 
 def score(scenario: Scenario, method: Method, runs: int, seed: int = 1) -> Score:

@@ -26,7 +26,7 @@ from analysis.store.store import Store
 from analysis.summary.run.summary import Summary, summarise
 from benchmarks.simulations.rounds_until_decided import measure
 from benchmarks.simulations.runs import QUOTED_METRICS, Scenario
-from benchmarks.simulations.scoring import Rate
+from benchmarks.simulations.scoring import TOLERATED, Rate
 from benchmarks.simulations.stores import write
 from steps.catalogue import profiles
 from steps.catalogue.environments import LAB
@@ -37,9 +37,6 @@ RUNS: Final = 100
 
 POWER: Final = 0.8
 """How often a profile promises to find its difference on a path."""
-
-TOLERATED: Final = 0.08
-"""The error that all runs together must surely stay below, as far as so many tell: those of 5 % pass."""
 
 DATAPLANES: Final = {LAB: 4, "cluster": 3}
 BATCH: Final = 10

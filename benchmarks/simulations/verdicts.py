@@ -6,7 +6,7 @@ runs, is above 8 % where 5 % are claimed.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from analysis.stats.verdicts.judgement import FAMILY_ERROR
 from benchmarks.simulations import former_method, present_method
 from benchmarks.simulations.rounds_until_decided import Stopped, until_decided
 from benchmarks.simulations.runs import QUOTED_METRICS, Scenario, paths
-from benchmarks.simulations.scoring import Rate, Score, score, score_nights
+from benchmarks.simulations.scoring import TOLERATED, Rate, Score, print_table, score, score_nights
 from steps.settings.schedule import rounds_to_decide
 
 RUNS: Final = 1000
@@ -28,9 +28,6 @@ RUNS: Final = 1000
 ROUNDS: Final = (4, 6, 10)
 NIGHTS: Final = 3
 MOST_ROUNDS: Final = 16
-TOLERATED: Final = 0.08
-"""The error that a method must surely stay below, as far as so many runs can tell: those of 5 % pass."""
-
 POWER: Final = tuple(
     Scenario(f"{formatting.percent(sd, sign=False)}, {formatting.percent(effect)}", sd=sd, effects=(effect,))
     for sd, effect in (
@@ -92,7 +89,7 @@ def _print_power(powers: Sequence[tuple[Score, Score]], nights: Sequence[Score])
         "Chance to find a difference of one of four dataplanes on seven paths: "
         f"0.1.0 / now / now with {NIGHTS} earlier nights\n"
     )
-    _table(
+    print_table(
         ["noise of a visit, difference", *(f"{rounds} rounds" for rounds in ROUNDS)],
         (
             [
@@ -116,7 +113,7 @@ def _print_claims(claims: Sequence[tuple[Score, Score]]) -> bool:
         "an interval without zero, called none": lambda one: one.contradiction,
     }
     print(f"\nShare of runs with it, 0.1.0 / now (noise of a visit 4 %, {Scenario().rounds} rounds)\n")
-    _table(
+    print_table(
         ["scenario", *columns],
         (
             [scenario.name, *(" / ".join(_share(column(one)) for one in pair) for column in columns.values())]
@@ -132,7 +129,7 @@ def _print_claims(claims: Sequence[tuple[Score, Score]]) -> bool:
 
 def _print_stops(stops: Sequence[Stopped]) -> bool:
     print(f"\nRounds until decided, {MOST_ROUNDS} at most (noise of a visit 4 %, the same within 10 %)\n")
-    _table(
+    print_table(
         ["three dataplanes by the baseline", "rounds", "visits", "comparisons decided", "all intervals hold", "false"],
         (
             [
@@ -170,11 +167,6 @@ def _held(name: str, rate: Rate, what: str) -> bool:
 
 def _share(rate: Rate) -> str:
     return "–" if rate.share is None else f"{rate.share:.2f}".removeprefix("0").replace("1.00", "1").replace(".00", "0")
-
-
-def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    for line in (header, ["---"] * len(header), *lines):
-        print(f"| {' | '.join(line)} |")
 
 
 if __name__ == "__main__":

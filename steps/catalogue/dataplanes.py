@@ -19,8 +19,6 @@ class Dataplane:
     """How the nodes forward packets.
 
     Attributes:
-        name: as typed and stored.
-        title: in reports.
         colour: of the Okabe-Ito palette, which colour-blind readers can distinguish.
         environment: the kind of environment that it can be installed in.
         mechanism: what forwards the packets: iptables, nftables, ebpf, or another name. None: whatever runs there,

@@ -11,7 +11,6 @@ from math import prod
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
-from pydantic.fields import FieldInfo
 
 from steps.catalogue.option_fields import Default, Option, bounds_of
 from steps.catalogue.option_readers import read_values
@@ -160,11 +159,9 @@ class Scale(StrictModel):
         return " ".join(f"{_option_name(name)}={getattr(self, name):g}" for name in names)
 
 
-def _entry(info: FieldInfo) -> Factor:
-    return next(each for each in info.metadata if isinstance(each, Factor))
-
-
-FACTORS: Final = {name: _entry(info) for name, info in Scale.model_fields.items()}
+FACTORS: Final[Mapping[str, Factor]] = {
+    name: entry for name, info in Scale.model_fields.items() for entry in info.metadata if isinstance(entry, Factor)
+}
 """The entries by their fields."""
 
 _OF_SERVICES: Final = tuple(name for name, factor in FACTORS.items() if factor.of_services)

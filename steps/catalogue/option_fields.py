@@ -204,9 +204,7 @@ def shown_option(text: str) -> str:
 def parse_options(text: str, known: Mapping[str, Option]) -> tuple[dict[str, object], list[str]]:
     """The values in an options text by the settings' field names, and a sentence for each fault.
 
-    Args:
-        text: `NAME=VALUE` pairs separated by white space, as typed.
-        known: the options that may occur in it, by each of their names.
+    `text`: `NAME=VALUE` pairs separated by white space, as typed. `known`: the options by each of their names.
     """
     values: dict[str, object] = {}
     faults: list[str] = []

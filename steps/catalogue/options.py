@@ -270,10 +270,8 @@ def method(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that decide what one trial of a stored run measures: runs are comparable where they are equal.
 
     An option that the run lacks counts as its default. A parameter that is no option of this version is taken to change
-    the method: figures of different methods must never mix.
-
-    Args:
-        parameters: the column of that name; null counts as missing.
+    the method: figures of different methods must never mix. `parameters`: the column of that name; null counts as
+    missing.
     """
     stored = {name: value for name, value in parameters.items() if value is not None}
     own = defaults(str(stored.get("profile", "")), str(stored.get("environment", "")))

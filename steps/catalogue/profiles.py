@@ -1,5 +1,6 @@
 """The profiles: how much is measured, unless options say otherwise. One entry each."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,62 +8,47 @@ from steps.catalogue.cells import Cell
 from steps.catalogue.tools import TOOLS
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.tools import programming
+from steps.tools.tool import Transport
 
+
+def _of_service(tools: Iterable[str], transport: Transport = "tcp") -> tuple[Cell, ...]:
+    """Cells of the path to an in-cluster Service."""
+    return tuple(Cell(topology="pod-to-service", tool=tool, transport=transport, direction="forward") for tool in tools)
+
+
+_STREAM: Final = _of_service(["iperf3"])
 _TELLING_TCP: Final = (
     Cell(topology="node-to-node", tool="iperf3", transport="tcp", direction="forward"),
     Cell(topology="pod-to-pod", tool="iperf3", transport="tcp", direction="forward"),
-    Cell(topology="pod-to-service", tool="iperf3", transport="tcp", direction="forward"),
+    *_STREAM,
     Cell(topology="pod-to-pod-same-node", tool="iperf3", transport="tcp", direction="forward"),
     Cell(topology="external-to-nodeport", tool="iperf3", transport="tcp", direction="reverse"),
 )
-_CONNECT: Final = (Cell(topology="pod-to-service", tool="tcp_connect", transport="tcp", direction="forward"),)
-_UDP: Final = (
-    Cell(topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward"),
-    Cell(topology="pod-to-service", tool="iperf3", transport="udp", direction="forward"),
-    Cell(topology="external-to-nodeport", tool="iperf3", transport="udp", direction="reverse"),
-)
-_PING_PONG: Final = (Cell(topology="pod-to-service", tool="sockperf", transport="tcp", direction="forward"),)
-_TAIL: Final = (
-    Cell(topology="pod-to-service", tool="sockperf_load90", transport="tcp", direction="forward"),
-    Cell(topology="pod-to-service", tool="tcp_connect_64", transport="tcp", direction="forward"),
-)
+_CONNECT: Final = _of_service(["tcp_connect"])
+_UDP: Final = _of_service(["iperf3"], "udp")
+_PING_PONG: Final = _of_service(["sockperf"])
+_TAIL: Final = _of_service(["sockperf_load90", "tcp_connect_64"])
 LATENCY: Final = (
     *_CONNECT,
-    Cell(topology="pod-to-service", tool="tcp_connect_8", transport="tcp", direction="forward"),
+    *_of_service(["tcp_connect_8"]),
     *_PING_PONG,
-    Cell(topology="pod-to-service", tool="sockperf", transport="udp", direction="forward"),
+    *_of_service(["sockperf"], "udp"),
     *_TAIL,
-    Cell(topology="pod-to-service", tool="sockperf_load50", transport="tcp", direction="forward"),
-    Cell(topology="pod-to-service", tool="sockperf_load90", transport="udp", direction="forward"),
+    *_of_service(["sockperf_load50"]),
+    *_of_service(["sockperf_load90"], "udp"),
 )
 """Connections, requests and responses, as `thorough` measures them."""
 
-_SHAPES: Final = (
-    Cell(topology="pod-to-service", tool="tcp_8", transport="tcp", direction="forward"),
-    Cell(topology="pod-to-service", tool="ladder_512", transport="udp", direction="forward"),
-)
+_SHAPES: Final = (*_of_service(["tcp_8"]), *_of_service(["ladder_512"], "udp"))
 SHAPES: Final = (
     *_SHAPES,
-    *(
-        Cell(topology="pod-to-service", tool=tool, transport="tcp", direction="forward")
-        for tool in ("tcp_both", "tcp_64b", "tcp_1kb", "tcp_16kb")
-    ),
-    *(
-        Cell(topology="pod-to-service", tool=tool, transport="udp", direction="forward")
-        for tool in ("ladder_64", "ladder_1372", "ladder_largest")
-    ),
+    *_of_service(["tcp_both", "tcp_64b", "tcp_1kb", "tcp_16kb"]),
+    *_of_service(["ladder_64", "ladder_1372", "ladder_largest"], "udp"),
 )
 """Streams, sizes of messages, both directions at once, and the ladders, as `thorough` measures them."""
 
-
-_CHANGES: Final = tuple(
-    Cell(topology="pod-to-service", tool=tool.name, transport="tcp", direction="forward") for tool in programming.TOOLS
-)
-_SCALE: Final = (
-    Cell(topology="pod-to-service", tool="iperf3", transport="tcp", direction="forward"),
-    *_CONNECT,
-    *(cell for cell in _CHANGES if cell.tool in {"rules_update", "service_added"}),
-)
+_CHANGES: Final = _of_service(tool.name for tool in programming.TOOLS)
+_SCALE: Final = (*_STREAM, *_CONNECT, *(cell for cell in _CHANGES if cell.tool in {"rules_update", "service_added"}))
 """What more Services may cost: throughput and CPU, a new connection, and how late a change works."""
 
 _LONG_S: Final = 5.0
@@ -90,14 +76,12 @@ def _self_test() -> tuple[Cell, ...]:
 class Profile:
     """What is measured; how much of it is the default of each option, by profile, in `steps.catalogue.options`.
 
+    A switch takes a tenth of a second in the lab, which affords more rounds; on a cluster it takes a minute or more, so
+    trials there are longer and repeated within a visit.
+
     `cells`: what is compared, as far as its tools measure in the environment; None: all topologies in all protocols and
-    directions. A switch takes a tenth of a second
-    in the lab, which affords more rounds; on a cluster it takes a minute or more, so trials there are longer and
-    repeated within a visit.
-
-    `is_dealt`: the cells are dealt out over the dataplanes, so that each is measured once and nothing is compared.
-
-    `finds_ratio`: the difference that 8 of 10 runs find on a path, if the visits of a dataplane differ by
+    directions. `is_dealt`: they are dealt out over the dataplanes, so that each is measured once and nothing is
+    compared. `finds_ratio`: the difference that 8 of 10 runs find on a path, if the visits of a dataplane differ by
     `VISITS_DIFFER_RATIO`; None: nothing is promised. `make bench-sensitivity` fails where it is not kept.
     """
 
@@ -121,21 +105,18 @@ PROFILES: Final = (
     Profile(
         "smoke",
         "does every dataplane work (60 s in the lab, 8 min with three dataplanes on a cluster)",
-        (
-            *(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}),
-            *_CONNECT,
-        ),
+        (*(c for c in _TELLING_TCP if c.topology in {"pod-to-service", "external-to-nodeport"}), *_CONNECT),
     ),
     Profile(
         "quick",
         "finds differences of 20 % (at most 5 min on a quiet machine, 17 min)",
-        (*_TELLING_TCP, _UDP[1], *_CONNECT, *_PING_PONG),
+        (*_TELLING_TCP, *_UDP, *_CONNECT, *_PING_PONG),
         finds_ratio=0.2,
     ),
     Profile(
         "standard",
         "finds differences of 10 % (at most 17 min on a quiet machine, 5 h)",
-        (*_TELLING_TCP, _UDP[1], *_SHAPES, *_CONNECT, *_PING_PONG, *_TAIL),
+        (*_TELLING_TCP, *_UDP, *_SHAPES, *_CONNECT, *_PING_PONG, *_TAIL),
         finds_ratio=0.1,
     ),
     Profile(

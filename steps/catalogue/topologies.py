@@ -23,9 +23,8 @@ class Topology:
     """One path.
 
     Attributes:
-        name: as typed and stored.
         title: the path in plain words, as in `in-cluster Service, TCP`.
-        description: a sentence.
+        description: a sentence, for docs/options.md.
         client: where the client runs: in the first node's own network, in a pod there, or outside of the cluster.
         target: what it connects to. A NodePort is the first node's; that of a Service with externalTrafficPolicy Local
             the second's, where the backend is. An own Service has the client's pod as its backend. An address outside

@@ -1,1 +1,4 @@
 """From raw documents to the rows of the store."""
+
+Row = dict[str, object]
+"""A row of a table, by its columns."""

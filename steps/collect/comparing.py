@@ -15,8 +15,7 @@ from analysis.store.index.selection import of_environment
 from analysis.store.schema import TABLES, arrow_schema
 from analysis.store.store import Store
 from steps.catalogue.options import method
-
-Row = dict[str, object]
+from steps.collect import Row
 
 _NIGHTS: Final = "select run_id from runs where environment = $place and trigger = $nightly order by started_at desc"
 
@@ -24,10 +23,8 @@ _NIGHTS: Final = "select run_id from runs where environment = $place and trigger
 def compare_rows(rows: Mapping[str, Sequence[Row]], run_id: str, results: str) -> tuple[Comparison, ...]:
     """Compare the figures as the report compares a whole run's, in a store of their own.
 
-    Args:
-        rows: of the run so far, by table.
-        run_id: the run's.
-        results: the store, from which come the runs that this one continues, and of a nightly run the nights before.
+    `rows`: of the run so far, by table. `results`: the store, from which come the runs that this one continues, and of
+    a nightly run the nights before.
 
     Raises:
         Problem: there is no room for it, a row can't be stored, or the store can't be read.
@@ -35,22 +32,19 @@ def compare_rows(rows: Mapping[str, Sequence[Row]], run_id: str, results: str) -
     with tempfile.TemporaryDirectory(prefix="look-") as folder:
         store = Store(folder)
         store.write(run_id, rows)
-        if rows["runs"][0]["trigger"] == NIGHTLY or _parameters(rows["runs"][0]).get("continues"):
-            _copy_others(rows["runs"][0], Store(results), store)
+        _copy_others(rows["runs"][0], results, store)
         with database.connect(store, run_id=run_id, asking="") as con:
             return judge_run(con, run.load_run(con, run_id), method).comparisons
 
 
-def _parameters(row: Row) -> Mapping[str, object]:
-    parameters = row["parameters"]
-    return parameters if isinstance(parameters, Mapping) else {}
-
-
-def _copy_others(row: Row, stored: Store, store: Store) -> None:
+def _copy_others(row: Row, results: str, store: Store) -> None:
     """Copy the runs with which this one is judged."""
+    parameters = cast("Mapping[str, object]", row["parameters"])
+    if row["trigger"] != NIGHTLY and not parameters.get("continues"):
+        return
     choice = of_environment(str(row["environment"]))
-    with database.connect(stored, asking="", choice=choice) as con:
-        for run_id in dict.fromkeys(_others(con, row)):
+    with database.connect(Store(results), asking="", choice=choice) as con:
+        for run_id in dict.fromkeys(_others(con, row, parameters)):
             own = {
                 table: rows_of(con, f"select * from {table} where run_id = $run", {"run": run_id}).cast(  # noqa: S608
                     arrow_schema(table)
@@ -61,8 +55,8 @@ def _copy_others(row: Row, stored: Store, store: Store) -> None:
             store.write_tables(run_id, own)
 
 
-def _others(con: database.Connection, row: Row) -> Iterator[str]:
-    yield from continued_runs(con, _parameters(row))
+def _others(con: database.Connection, row: Row, parameters: Mapping[str, object]) -> Iterator[str]:
+    yield from continued_runs(con, parameters)
     if row["trigger"] == NIGHTLY:
         nights = run.query_rows(con, _NIGHTS, place=row["environment"], nightly=NIGHTLY)
         # not every one of them is comparable

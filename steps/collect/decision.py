@@ -28,7 +28,6 @@ class ComparisonProgress:
 
     Attributes:
         compared: how many there are that matter.
-        decided: how many of them are decided.
         undecided: the dataplanes of the others, without the baseline.
     """
 
@@ -45,7 +44,6 @@ class Decision:
         visits: in their order; none: the run stops.
         stopped: why; None where it goes on.
         dropped: the dataplanes that are decided on every path.
-        reason: all of it in a sentence.
     """
 
     visits: tuple[Visit, ...]
@@ -59,8 +57,8 @@ def progress_of(comparisons: Iterable[Comparison], baseline: str) -> ComparisonP
 
     Those by the leading metrics count: each with the baseline, and between others wherever both may still be the best,
     which no dataplane is that another one is better than beyond the margin. A path that was never measured for both
-        does not: more rounds would not decide it. The host network is no kind of traffic, so no table needs it decided;
-    it counts where nothing else was measured.
+    does not: more rounds would not decide it. The host network is no kind of traffic, so no table needs it decided; it
+    counts where nothing else was measured.
     """
     measured = [c for c in comparisons if c.metric in LEADING_NAMES and c.rounds > 0]
     leading = [c for c in measured if not _between_hosts(c)] or measured
@@ -96,13 +94,8 @@ def decide(
 ) -> Decision:
     """Decide what follows a level.
 
-    Args:
-        settings: of the run.
-        level: the one that was measured.
-        found: how far the comparisons are.
-        off: its planned visits whose host-network reference is off, each with the reason; they are repeated.
-        measured: the visits so far.
-        elapsed_s: since the run began.
+    `level`: the one that was measured. `off`: its planned visits whose host-network reference is off, each with the
+    reason; they are repeated. `measured`: the visits so far. `elapsed_s`: since the run began.
     """
     planned = schedule.make_schedule(settings)
     done = max(schedule.level_rounds(settings, level), default=settings.rounds)

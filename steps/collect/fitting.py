@@ -4,21 +4,14 @@ from typing import Final
 
 from analysis.errors import BadInput
 from analysis.store.files.arrow import KEYS, to_table
-
-Row = dict[str, object]
+from steps.catalogue.factors import Scale
+from steps.collect import Row
+from steps.domain import Trial
 
 _PLANNED: Final = (
     "run_id",
-    "visit",
-    "trial",
-    "position",
-    "topology",
-    "tool",
-    "transport",
-    "direction",
-    "streams",
-    "offered_bps",
-    "repetition",
+    *(name for name in Trial.model_fields if name not in {"scale", "duration_s"}),
+    *Scale.model_fields,
 )
 """The columns of a trial that are known before it is measured."""
 
@@ -27,11 +20,8 @@ def fit(tables: dict[str, list[Row]], run_id: str) -> None:
     """Make every row fit its table.
 
     A trial with a figure or a sample that can't be stored becomes a failed one with that reason, without samples. In
-    the rows of visits and runs such a column becomes null; a visit's error gives the reason.
-
-    Args:
-        tables: `visits`, `trials`, `samples` and `runs` of one run; changed in place.
-        run_id: the run's.
+    the rows of visits and runs such a column becomes null; a visit's error gives the reason. `tables`: `visits`,
+    `trials`, `samples` and `runs` of one run; changed in place.
     """
     tables["runs"] = [_without_faults("runs", run_id, row)[0] for row in tables["runs"]]
     if _fault("visits", run_id, tables["visits"]):

@@ -29,9 +29,7 @@ def read_late(directory: Path) -> dict[int, documents.Evidence]:
 def keep_late(directory: Path | None, path: Path) -> None:
     """Write all of it for a later end of the run, which has a restore.json of its own.
 
-    Args:
-        directory: the run's raw documents; None: there are none.
-        path: of the new late.json.
+    `directory`: the run's raw documents; None: there are none.
 
     Raises:
         Problem: it can't be written.

@@ -10,12 +10,11 @@ from analysis.errors import Problem
 from analysis.flags import REFERENCE_OFF, REPEATED
 from steps import documents
 from steps.catalogue.options import MOST_ARMS, Settings
+from steps.collect import Row
 from steps.collect.decision import Stopped
 from steps.domain import MOST_TRIALS, Visit
 from steps.settings import schedule
 from steps.strict_model import Count, Seconds, StrictModel
-
-Row = dict[str, object]
 
 
 class OffVisit(StrictModel):
@@ -71,13 +70,9 @@ def due_visits(
     """The visits that the run had to measure, by number: those of its first level, and those that each look asked for.
 
     Where the last of them were measured and no look followed, the next level was due as well, so that a run that was
-    cut short there is not taken for a complete one. What was measured counts in any case.
-
-    Args:
-        settings: of the run; those of a program without looks had to measure every planned visit.
-        planned: every visit that the run might have had.
-        looks: of the run.
-        reached: whether a visit has documents.
+    cut short there is not taken for a complete one. What was measured counts in any case. `settings`: those of a
+    program without looks had to measure every planned visit. `planned`: every visit that the run might have had.
+    `reached`: whether a visit has documents.
     """
     if "margin_ratio" not in settings.model_fields_set:
         return tuple(planned)

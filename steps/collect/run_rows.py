@@ -1,8 +1,8 @@
 """From the raw documents of a run to the rows of the four tables.
 
 Every trial that was due becomes a row: measured; failed, with its reason; or not-run. Visits that became unnecessary,
-since all was decided before, were not due. A missing or damaged document becomes
-an error in the rows that depend on it.
+since all was decided before, were not due. A missing or damaged document becomes an error in the rows that depend on
+it.
 """
 
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from steps import clock, documents
 from steps.catalogue import profiles, tools
 from steps.catalogue.factors import FACTORS, of_none
 from steps.catalogue.topologies import TOPOLOGIES
-from steps.collect import fitting
+from steps.collect import Row, fitting
 from steps.collect.late_evidence import read_late
 from steps.collect.looks import due_visits, flag_off_visits, look_parameters, read_looks
 from steps.collect.trial_rows import sample_rows, trial_row
@@ -28,8 +28,6 @@ from steps.proof import return_path
 from steps.run_documents import RunDocument
 from steps.settings import schedule, turn_order
 from steps.tools import bounds
-
-Row = dict[str, object]
 
 _READING_BYTES: Final = 262_144
 """More than the counters of two nodes of 256 cores take at one moment."""
@@ -43,10 +41,7 @@ def run_rows(
 ) -> dict[str, list[Row]]:
     """The rows of `runs`, `visits`, `trials` and `samples` from a run's documents.
 
-    Args:
-        raw_directory: `raw/RUN` as `steps.documents` describes it.
-        run_id: the run that they must be of; None: any.
-        collected_at: becomes `finished_at`; now by default.
+    `run_id`: the run that the documents must be of; None: any. `collected_at`: becomes `finished_at`; now by default.
 
     Raises:
         Problem: run.json is missing, damaged or of another run.
@@ -142,10 +137,8 @@ def _run_row(
     collected_at: datetime | None,
 ) -> Row:
     settings = run.settings
-    if collected_at is None:
-        finished_at, doubt = clock.ended_at(run.started_at, run.started_mark, datetime.now(UTC), clock.clock_mark())
-    else:
-        finished_at, doubt = clock.ended_at(run.started_at, None, collected_at, None)
+    now = clock.clock_mark() if collected_at is None else None
+    finished_at, doubt = clock.ended_at(run.started_at, run.started_mark, collected_at or datetime.now(UTC), now)
     found = [*(preflight.findings if preflight is not None else ()), *([doubt] if doubt else [])]
     findings = [f.model_dump(mode="json") for f in found]
     parameters: Row = {

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from analysis.flags import is_voided
+from steps.collect import Row
 from steps.collect.visit_record import VisitRecord
 from steps.counters import Counters
 from steps.documents import Attempt, TrialDocument
@@ -14,8 +15,6 @@ from steps.measurement.monitors import monitor
 from steps.proof import return_path
 from steps.tools.failure import Failure
 from steps.tools.tool import Result
-
-Row = dict[str, object]
 
 _UDP_HEADERS_BYTES: Final = 28
 _BITS: Final = 8
@@ -33,14 +32,8 @@ def trial_row(
     """The row of `trials`, without run_id.
 
     It has figures only where the trial was measured, the dataplane was proven at both moments, and the return path of
-    the trial's bytes does not contradict it. A figure that contradicts it is kept.
-
-    Args:
-        trial: as planned.
-        document: what was measured; None if there is none.
-        fault: why an existing document can't be used.
-        record: the trial's visit.
-        doubted: why other trials of the same path in this visit contradict the dataplane.
+    the trial's bytes does not contradict it. A figure that contradicts it is kept. `fault`: why an existing document
+    can't be used. `doubted`: why other trials of the same path in this visit contradict the dataplane.
     """
     row: Row = trial.model_dump(exclude={"duration_s", "scale"}) | trial.scale.columns
     if document is None:
@@ -60,7 +53,7 @@ def trial_row(
     found = results.read_results(trial, attempt)
     if isinstance(found, Failure):
         return {**row, "outcome": "failed", "error": found.reason}
-    if reason := _unproven(record, trial):
+    if reason := record.unproven(trial):
         return {**row, "outcome": "failed", "error": reason}
     dataplane = record.visit.dataplane
     if reason := return_path.return_path_contradiction(trial, dataplane, document, attempt) or doubted:
@@ -79,14 +72,6 @@ def trial_row(
         "nat_bytes_per_payload_byte": _nat_share(document, attempt, found),
     }
     return {**row, "outcome": "measured", "error": None}
-
-
-def _unproven(record: VisitRecord, trial: Trial) -> str | None:
-    """Why the trial's dataplane or scale is not proven; None: both are."""
-    proof = record.proof
-    if proof.state != "proven":
-        return f"the dataplane is {proof.state}, {proof.reason}"
-    return record.scale_fault(trial)
 
 
 def _server_mtu_bytes(document: TrialDocument, attempt: Attempt | None) -> int | None:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from analysis.errors import Problem
 from steps import documents
-from steps.domain import MOMENTS, Moment, Proof, Trial, Visit
+from steps.domain import Moment, Proof, Trial, Visit
 from steps.measurement import results
 from steps.measurement.monitors import monitor
 from steps.proof import evaluate, scale
@@ -79,8 +79,10 @@ class VisitRecord:
         first = self.prepare.scale if self.prepare is not None else None
         return (*((first,) if first is not None else ()), *(self.scales.changes if self.scales is not None else ()))
 
-    def scale_fault(self, trial: Trial) -> str | None:
-        """Why a trial was not measured at a proven scale, a clause; None: it was, or its run is older than scales."""
+    def unproven(self, trial: Trial) -> str | None:
+        """Why a trial's dataplane or scale is not proven, a clause; None: both are, or its run is older than scales."""
+        if (proof := self.proof).state != "proven":
+            return f"the dataplane is {proof.state}, {proof.reason}"
         if _CHANGES in self.faults:
             return self.faults[_CHANGES]
         changes = self.scale_changes
@@ -113,10 +115,7 @@ class VisitRecord:
 
         It is the mean of the last reference before the trial and the first after it, as far as these are near. A
         reference that others disturbed counts only beside a trial that they disturbed as well, which is flagged.
-
-        Args:
-            turn: of the trial; None: unknown.
-            flags: of the trial.
+        `turn`: None where it is unknown.
         """
         if turn is None:
             return None
@@ -136,10 +135,8 @@ class VisitRecord:
         """How busy each node would have been during a trial with nothing sent, from its idle readings.
 
         Where others share the machine, their load is taken from the trial and not from the idle readings; otherwise a
-        trial on a loaded machine would seem to cost nothing.
-
-        Args:
-            foreign_cpu_ratio: the load of others during the trial; None: unknown, or nobody shares the node.
+        trial on a loaded machine would seem to cost nothing. `foreign_cpu_ratio`: the load of others during the trial;
+        None: unknown, or nobody shares the node.
         """
         canary = self.canary("before")
         if canary is None:
@@ -173,12 +170,8 @@ def _weigh(
 def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents.Evidence | None = None) -> VisitRecord:
     """Read the documents of a visit.
 
-    Args:
-        directory: the visit's.
-        visit: as planned.
-        doubt: why the run ended early, if known.
-        late: evidence after the last trial, taken by restore. It counts instead of clear.json, which Argo's Retry
-            writes anew when another dataplane runs.
+    `doubt`: why the run ended early, if known. `late`: evidence after the last trial, taken by restore. It counts
+    instead of clear.json, which Argo's Retry writes anew when another dataplane runs.
     """
     faults: dict[str, str] = {}
 
@@ -194,7 +187,7 @@ def read_visit(directory: Path, visit: Visit, doubt: str | None, late: documents
         return found
 
     names = [
-        *(f"{documents.canary_directory(moment)}/{documents.CANARY}" for moment in MOMENTS),
+        *documents.CANARIES,
         *(f"{turn_order.HOST_NETWORK}/{documents.trial_name(n)}" for n in range(1, len(visit.trials) + 2)),
     ]
     references = [document(name, documents.CanaryDocument) for name in names]
@@ -229,10 +222,10 @@ def _hold_to(visit: Visit, name: str, document: StrictModel) -> None:
     if of_visit != visit.visit:
         raise Problem(f"{name} is of visit {of_visit}, not of visit {visit.visit}")
     if isinstance(document, documents.CanaryDocument):
-        folder, _, file = name.partition("/")
-        moments = {documents.canary_directory(moment): moment for moment in MOMENTS}
-        ends = {documents.trial_name(1): "before", documents.trial_name(len(visit.trials) + 1): "after"}
-        if document.moment != moments.get(folder, ends.get(file, "between")):
+        last = f"{turn_order.HOST_NETWORK}/{documents.trial_name(len(visit.trials) + 1)}"
+        first = f"{turn_order.HOST_NETWORK}/{documents.trial_name(1)}"
+        moments = documents.CANARIES | {first: "before", last: "after"}
+        if document.moment != moments.get(name, "between"):
             raise Problem(f"{name} is the reference {document.moment} the trials")
 
 

@@ -39,12 +39,8 @@ def evaluate(signs: Sequence[Sign], requested: str, nodes: Iterable[str]) -> Pro
 
     Proven: the signs of every measured node agree with one dataplane alone, the same on all, and it is the requested
     one. Disproven: a sign of any node contradicts the requested one. Otherwise unproven. `observed` is the dataplane
-    that the signs of every measured node agree with, whichever was requested.
-
-    Args:
-        signs: in any order.
-        requested: the visit's arm; its label doesn't matter.
-        nodes: the measured nodes.
+    that the signs of every measured node agree with, whichever was requested. `requested`: the visit's arm; its label
+    doesn't matter. `nodes`: the measured ones.
     """
     name = Arm.parse(requested).name
     candidates = {node: _candidates(signs, node) for node in nodes}

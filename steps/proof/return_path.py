@@ -33,11 +33,7 @@ _BITS: Final = 8
 def return_path_contradiction(trial: Trial, dataplane: str, document: TrialDocument, attempt: Attempt) -> str | None:
     """Why a trial can't have been measured in this dataplane, as a clause; None: no clear contradiction.
 
-    Args:
-        trial: as planned.
-        dataplane: the arm that was proven otherwise.
-        document: what was measured.
-        attempt: the one that counts.
+    `dataplane`: the arm that was proven otherwise. `attempt`: the one that counts.
     """
     went = _went(trial, document, attempt)
     known = BY_NAME.get(Arm.parse(dataplane).name)

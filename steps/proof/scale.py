@@ -24,12 +24,8 @@ def change_scale(
 ) -> ScaleChange:
     """Make a scale and prove it; where that fails, the document says why.
 
-    Args:
-        begun: the document so far, with the scale that is wanted.
-        change: makes it.
-        count: counts it on the nodes, once.
-        timeout_s: no count begins so long after the call.
-        report: called with a sentence when it is done.
+    `begun`: the document so far, with the scale that is wanted. `count`: counts it on the nodes, once; no count begins
+    `timeout_s` after the call. `report`: called with a sentence when it is done.
     """
     began = time.monotonic()
     changes: Sequence[Change] = ()
@@ -67,10 +63,7 @@ def missing(signs: Sequence[ScaleSign]) -> str:
 def fault(changes: Sequence[ScaleChange], scale: Scale, position: int) -> str | None:
     """Why a trial at a position of its visit was not measured at a scale that was proven, a clause; None: it was.
 
-    Args:
-        changes: of the visit, the first scale before the others; of two at one position the later counts.
-        scale: of the trial.
-        position: likewise.
+    `changes`: of the visit, the first scale before the others; of two at one position the later counts.
     """
     reached = [change for change in reversed(changes) if change.position <= position]
     last = max(reached, key=_position, default=None)

@@ -82,12 +82,7 @@ def judge(signs: Sequence[Sign], requested: str, nodes: Sequence[str]) -> Judgem
     """What the signs of one moment mean for the wait. Pure.
 
     A contrary sign may come from the old dataplane while it is replaced, so the wait goes on, unless the sign is final
-    or no node is named.
-
-    Args:
-        signs: of one moment.
-        requested: the visit's arm.
-        nodes: those on which it must be proven.
+    or no node is named. `requested`: the visit's arm. `nodes`: those on which it must be proven.
     """
     found = evaluate.evaluate(signs, requested, nodes)
     if found.state == "proven":
@@ -109,11 +104,7 @@ def wait_for_proof(
 ) -> ProvenEvidence:
     """Observe until the judgement is final or time is up.
 
-    Args:
-        observe: returns the signs of every node now.
-        judge: judges the signs of one moment.
-        timeout_s: no observation begins after this.
-        report: called with what is missing, each time that it changes.
+    No observation begins after `timeout_s`. `report`: called with what is missing, each time that it changes.
 
     Raises:
         UnprovenError: it can't become proven, or did not in time.

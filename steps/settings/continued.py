@@ -56,12 +56,9 @@ def continue_run(settings: Settings, typed: Collection[str], find: FindRun | Non
 
     Those of a run that continues none are returned as they are.
 
-    It may measure fewer dataplanes or paths, but nothing else in another way.
-
-    Args:
-        settings: as typed, completed as if for a run of its own.
-        typed: the fields of them that were typed.
-        find: finds the stored run that they name; None: it is found later, where the store can be reached.
+    It may measure fewer dataplanes or paths, but nothing else in another way. `settings`: as typed, completed as if for
+    a run of its own. `typed`: the fields of them that were typed. `find`: finds the stored run that they name; None: it
+    is found later, where the store can be reached.
 
     Raises:
         BadInput: there is no such run, or what was typed is not what it measured.

@@ -120,7 +120,7 @@ def context(variables: Mapping[str, str] = os.environ) -> str:
     return variables.get(CONTEXT, "").strip() or environment(variables)
 
 
-def name_for_messages(variables: Mapping[str, str] = os.environ) -> str:
+def name_for_messages(variables: Mapping[str, str]) -> str:
     """What messages call the cluster: the environment's name, else the context; without either, this cluster."""
     return variables.get(ENVIRONMENT, "").strip() or variables.get(CONTEXT, "").strip() or THIS_CLUSTER
 
@@ -152,11 +152,6 @@ def make_command(verb: str, context: str, **variables: str) -> str:
 def notify_url(variables: Mapping[str, str] = os.environ) -> str:
     """Where a run's verdict is posted; empty: nowhere."""
     return variables.get(NOTIFY_URL_OF_SECRET, "").strip() or variables.get(NOTIFY_URL, "").strip()
-
-
-def site(variables: Mapping[str, str] = os.environ) -> str:
-    """Where each run brings the site up to date; empty: nowhere."""
-    return variables.get(SITE, "").strip()
 
 
 def _required(variable: str, variables: Mapping[str, str]) -> str:

@@ -21,13 +21,8 @@ def ordered(scales: Sequence[Scale], environment: str, random: Random, present: 
     In the lab, where a change takes a second or two, it is random, except that the present scale is first. On a
     cluster, where 5,000 Services take more than a minute, blocks go up and down in turn, so that each writes the
     difference between the least and the most once; which way the first one goes is random. What drifts steadily is
-    opposite in two blocks that follow each other.
-
-    Args:
-        scales: of the run.
-        environment: of the run.
-        random: for what is random.
-        present: the scale that the cluster has, where the block before ended; None: this is the first block.
+    opposite in two blocks that follow each other. `present`: the scale that the cluster has, where the block before
+    ended; None: this is the first block.
     """
     shuffled = list(scales)
     random.shuffle(shuffled)

@@ -214,10 +214,7 @@ def rounds_to_decide(difference_ratio: float, visits_differ_ratio: float = profi
 
     A half-width shrinks with the root of the rounds, and the first ones tell little of the noise: fitted to simulated
     runs of three and four dataplanes on seven paths (`make bench-verdicts` fails where they are a round off).
-
-    Args:
-        difference_ratio: of two dataplanes.
-        visits_differ_ratio: the standard deviation of a visit's figure.
+    `visits_differ_ratio`: the standard deviation of a visit's figure.
     """
     rounds = 2.3 + 57 * (visits_differ_ratio / math.log1p(-difference_ratio)) ** 2
     return max(FIRST_LOOK, round(rounds))
@@ -261,11 +258,6 @@ def _sending_s(settings: Settings, cells: Sequence[Cell]) -> float:
     )
     references = turn_order.reference_positions(len(repeated), settings.environment)
     return trials + len(references) * (beyond.trial_s + CANARY_S)
-
-
-def expected_s(settings: Settings) -> float:
-    """Wall seconds that a run is expected to take on a quiet machine."""
-    return planned_time(settings).expected_s
 
 
 def _repetitions(cell: Cell, settings: Settings) -> int:

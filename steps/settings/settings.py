@@ -54,11 +54,6 @@ def load_settings(text: str) -> Settings:
     return settings
 
 
-def draw_seed() -> int:
-    """A seed for the order of a run for which none was chosen."""
-    return secrets.randbelow(2**31)
-
-
 def choose_settings(
     *,
     profile: str = "",
@@ -69,7 +64,7 @@ def choose_settings(
     environment: str = LAB,
     results: str = "results",
     nodes: str = "",
-    seed_source: Callable[[], int] = draw_seed,
+    seed_source: Callable[[], int] = lambda: secrets.randbelow(2**31),
     find_run: FindRun | None = None,
 ) -> Settings:
     """The settings for the texts of the form or of the command line; a blank text is the profile's default.

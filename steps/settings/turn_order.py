@@ -52,15 +52,14 @@ def step_of(trial: Trial) -> str:
     return SCALE if trial.program.by_scale else trial.topology
 
 
-def scale_positions(visit: Visit) -> tuple[int, ...]:
-    """The positions of the trials before which the scale changes, without the first, whose scale is prepared."""
-    return tuple(later.position for earlier, later in pairwise(visit.trials) if later.scale != earlier.scale)
-
-
 def changed_positions(visit: Visit) -> frozenset[int]:
-    """The positions of the trials before which the step changes the scale: of the first, too, if it is to churn."""
+    """The positions of the trials before which the step changes the scale.
+
+    That of the first trial is prepared, so that the step changes it only if it is to churn.
+    """
     first = {trial.position for trial in visit.trials[:1] if trial.scale.churn_per_s}
-    return frozenset({*first, *scale_positions(visit)})
+    others = {later.position for earlier, later in pairwise(visit.trials) if later.scale != earlier.scale}
+    return frozenset(first | others)
 
 
 def has_scale_step(visit: Visit) -> bool:

@@ -15,18 +15,21 @@ from typing import Annotated, Final
 from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.options import Settings
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE
 from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.domain import Placement, Visit
 from steps.proof import scale
 from steps.settings import turn_order
 from steps.tasks.shared.artifacts import Outputs
-from steps.tasks.shared.measures import measures
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
+from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, node_title, planned_visit
 
 TURN: Final = "dataplane-benchmark-visit"
 """The mutex of the visit that begins."""
+
+_START_S: Final = 900
+"""How long a measuring step's pod may take to start, including the pull of its image."""
 
 UNSCALED: Final = "no"
 """The output `scaled` of a visit without a step that changes the scale."""
@@ -140,3 +143,24 @@ class _FirstScale:
             turn_order.scale_lease_s(self._settings.environment),
             log,
         )
+
+
+def measures(visit: Visit, settings: Settings, placements: dict[str, Placement]) -> list[dict[str, str]]:
+    """The measuring steps, which run at the same time and take turns: the host network's, and one for each topology."""
+    turns_s = turn_order.longest_s(visit, settings.omit_s, settings.idle_s, settings.environment)
+    between_hosts = {turn_order.HOST_NETWORK: placements[NODE_TO_NODE]}
+    return [
+        _item(visit, what, (between_hosts | placements)[what], _START_S + round(turns_s))
+        for what in turn_order.steps(visit)
+    ]
+
+
+def _item(visit: Visit, what: str, placement: Placement, timeout_s: int) -> dict[str, str]:
+    client = BY_NAME[placement.topology].client
+    return {
+        "what": what,
+        "title": node_title(what, visit.dataplane, f"visit-{visit.visit}"),
+        "client-node": placement.client_node,
+        "timeout": f"{timeout_s}s",
+        "network": "outside" if client == "outside" else "node" if placement.host_network else "pod",
+    }

@@ -14,7 +14,7 @@ from typing import Final
 
 from steps.lease import DAY, POD_NAME, RENEWAL_S
 from steps.tasks.guarding import guard_metrics
-from steps.tasks.guarding.guard_look import Api, Look, LookError, PodApi, look
+from steps.tasks.guarding.guard_look import Look, LookError, PodApi, look
 from steps.tasks.guarding.guard_sweep import sweep
 
 LOOK_S: Final = 10.0
@@ -34,7 +34,7 @@ Act = Callable[[Look, Mapping[str, str]], int]
 
 
 def watch(
-    api: Api,
+    api: PodApi,
     variables: Mapping[str, str],
     act: Act,
     sleep: Callable[[float], None] = time.sleep,
@@ -42,12 +42,7 @@ def watch(
 ) -> int:
     """Look, again and again while a run holds the lock, and act where it is dead; the exit code.
 
-    Args:
-        api: of the cluster.
-        variables: of the environment.
-        act: called with what was found where something is left behind, or a person's lock is to be reported.
-        sleep: waits for a number of seconds.
-        clock: seconds, to limit the stay.
+    `act`: called with what was found where something is left behind, or a person's lock is to be reported.
     """
     began, lost = clock(), 0
     pushed_at = None
@@ -73,7 +68,7 @@ def watch(
         sleep(LOOK_S)
 
 
-def _sweep(api: Api) -> int:
+def _sweep(api: PodApi) -> int:
     """Delete what a run left that died before it held the lock; the exit code."""
     try:
         swept = sweep(api)
@@ -85,7 +80,7 @@ def _sweep(api: Api) -> int:
     return 0
 
 
-def _is_due(api: Api, found: Look, variables: Mapping[str, str]) -> bool:
+def _is_due(api: PodApi, found: Look, variables: Mapping[str, str]) -> bool:
     """Whether a person's lock became a day older since the look before: no look remembers another.
 
     A look begins some seconds after the minute for which it is scheduled, so both are rounded down to that.
@@ -96,7 +91,7 @@ def _is_due(api: Api, found: Look, variables: Mapping[str, str]) -> bool:
     return age >= DAY and age // DAY > (age - interval) // DAY
 
 
-def _push(api: Api, variables: Mapping[str, str], found: Look) -> None:
+def _push(api: PodApi, variables: Mapping[str, str], found: Look) -> None:
     if gateway := variables.get(PUSHGATEWAY, "").strip():
         from steps.settings.environment import name_for_messages  # noqa: PLC0415 - few deployments push
 

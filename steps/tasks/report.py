@@ -1,19 +1,23 @@
 """The run's verdict, stored beside its rows, and its report."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from analysis.console.sanitizing import strip_controls
+from analysis.errors import Problem
 from steps.catalogue.options import method
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.settings import environment
-from steps.tasks.shared import site
 from steps.tasks.shared.artifacts import Artifact, Outputs
 from steps.tasks.shared.pod import FromConfigMap, step
 from steps.tasks.shared.step import RUN, log, own_run_id
+
+if TYPE_CHECKING:
+    from analysis.store.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +74,34 @@ def report(
     store.write_report(run_id, pages.files | {"summary.md": text}, latest=True)
     document.write_text(pages.report, encoding="utf-8")
     log(found.headline)
-    if place := environment.site():
-        site.bring_up_to_date(environment.results(), place)
+    if place := os.environ.get(environment.SITE, "").strip():
+        _bring_up_to_date(store, place)
     return ReportResult(
         headline=strip_controls(found.headline),
         outcome=found.outcome,
         regression=strip_controls(found.failing),
         figures=json.dumps(key),
     )
+
+
+def _bring_up_to_date(store: "Store", place: str) -> None:
+    """Write the pages of the site that the run has changed, to an address or BESIDE.
+
+    Why they can't be is a line of the log: the run's report is stored.
+    """
+    # imported here, since no other deployment should wait for it
+    import duckdb  # noqa: PLC0415
+
+    from analysis import site  # noqa: PLC0415
+    from analysis.store.storage.object_storage import ObjectStorage  # noqa: PLC0415
+    from steps.settings.compared import COMPARED  # noqa: PLC0415
+
+    try:
+        files = store.files.below(site.FOLDER) if place == environment.BESIDE else ObjectStorage(place)
+        written = site.write_site(store, files, COMPARED)
+    except (Problem, duckdb.Error) as error:
+        log(f"The site can't be brought up to date: {error}")
+        return
+    for notice in written.notices:
+        log(notice)
+    log(f"Site {files.address('index.html')}: {written.sentence}")

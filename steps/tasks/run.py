@@ -64,10 +64,7 @@ POD: Final = Folders(Path("/tmp/inputs"), Path("/tmp/outputs"))  # noqa: S108 - 
 def run(entrypoint: str, inputs: str, folders: Folders) -> int:
     """Run a step; its exit code. A step that raises an exception leaves no output parameters.
 
-    Args:
-        entrypoint: `module:step`.
-        inputs: its input parameters, as Argo's tag {{inputs.parameters}} writes them.
-        folders: of its artifacts and outputs.
+    `entrypoint`: `module:step`. `inputs`: its input parameters, as Argo's tag {{inputs.parameters}} writes them.
 
     Raises:
         SystemExit: the step ended by itself.

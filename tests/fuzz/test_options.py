@@ -8,7 +8,7 @@ from steps.catalogue.dataplanes import DATAPLANES
 from steps.catalogue.option_fields import bounds_of
 from steps.catalogue.options import BY_NAME, Settings
 from steps.settings.limits import LONGEST_S
-from steps.settings.schedule import expected_s
+from steps.settings.schedule import planned_time
 from steps.settings.settings import choose_settings, load_settings
 from tests.fuzz import inputs
 
@@ -105,7 +105,7 @@ def held(settings: Settings) -> None:
         value, limits = getattr(settings, name), bounds_of(field)
         assert not isinstance(value, int | float) or limits.low <= value <= limits.high, name
     assert load_settings(settings.model_dump_json()) == settings
-    assert 0 < expected_s(settings) < 100 * LONGEST_S
+    assert 0 < planned_time(settings).expected_s < 100 * LONGEST_S
     assert settings.dataplanes
     assert settings.cells
 

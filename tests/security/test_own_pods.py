@@ -21,7 +21,7 @@ from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Placement
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
-from steps.tasks.shared.measures import measures
+from steps.tasks.configure import measures
 from tests.steps.kube.bench import PLACES, Bench, every_pod
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 

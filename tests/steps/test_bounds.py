@@ -13,7 +13,7 @@ from steps.catalogue.arms import MOST_RULES
 from steps.catalogue.factors import FACTORS
 from steps.catalogue.option_fields import UNBOUNDED, Bounds, FaultError, Option, bounds_of, options_of
 from steps.catalogue.options import BY_NAME, MOST_ARMS, OPTIONS, Settings
-from steps.settings.schedule import expected_s, planned_time
+from steps.settings.schedule import planned_time
 from steps.settings.settings import LONGEST_TEXT, choose_settings, load_settings
 from steps.tasks.shared.step import planned_visit
 
@@ -166,7 +166,7 @@ def test_burden_adds_to_the_expected_duration() -> None:
     heavy = choose_settings(dataplanes=f"lab-iptables,lab-iptables+burden={MOST_RULES}", options="rounds=5")
     light = choose_settings(dataplanes="lab-iptables,lab-iptables+burden=1", options="rounds=5")
     rounds = planned_time(heavy).rounds[1]
-    assert expected_s(heavy) - expected_s(light) == pytest.approx(2 * rounds, rel=0.1)
+    assert planned_time(heavy).expected_s - planned_time(light).expected_s == pytest.approx(2 * rounds, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["profile", "dataplanes", "topologies", "options", "label", "nodes", "environment"])

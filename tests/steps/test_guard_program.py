@@ -110,8 +110,9 @@ def test_failed_call_is_a_sentence(served: tuple[Api, PodApi], fault: Fault, sen
 
 
 def test_lost_api_server_ends_the_pod_for_one_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
-    class Lost:
-        namespace, now, calls = "bench", NOW, 0
+    class Lost(PodApi):
+        def __init__(self) -> None:
+            self.namespace, self.calls, self._now = "bench", 0, NOW
 
         def get(self, path: str, accept: str = "") -> dict[str, object] | None:
             del accept

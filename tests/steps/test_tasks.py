@@ -11,8 +11,8 @@ from analysis.errors import BadInput
 from steps.domain import Visit
 from steps.measurement.trials import GRACE_S
 from steps.settings import environment, turn_order
+from steps.tasks.configure import measures
 from steps.tasks.measure import placement_of
-from steps.tasks.shared.measures import measures
 from steps.tasks.shared.step import ends_in_a_sentence, node_title
 from tests.steps.builders import placement, settings, trial
 

@@ -47,7 +47,7 @@ BEFORE_SERVER = {"service", "nodeport", "local-nodeport", "load-balancer"}
 """The targets that lead to the pod on the second node through a Service."""
 
 ANY = [
-    Topology(f"{client}-to-{target}{'-same-node' if near else ''}", "toy", "Toy.", client, target, near)
+    Topology(f"{client}-to-{target}{'-same-node' if near else ''}", "toy", "A path.", client, target, near)
     for client, target, near in product(get_args(End), get_args(Target), (False, True))
     if _is_legal(client, target, near)
 ]

@@ -23,9 +23,8 @@ from steps import documents
 from steps.catalogue.options import Settings
 from steps.collect import run_rows as _collect  # noqa: F401 - likewise
 from steps.settings import environment, schedule
-from steps.tasks.configure import UNSCALED
+from steps.tasks.configure import UNSCALED, measures
 from steps.tasks.preflight import level_outputs
-from steps.tasks.shared.measures import measures
 from steps.tasks.shared.step import RUN_FOLDER
 from tests.steps import builders
 from tests.workflows.standing_in import outputs_folder, standing_in

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from analysis.errors import BadInput
 from workflows.local.semantics.conditions import (
     RESULTS,
-    AndCondition,
-    OrCondition,
+    Joined,
     TaskEnded,
     Tree,
     condition_of,
@@ -24,7 +23,7 @@ names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
 leaves = st.builds(TaskEnded, names, st.sampled_from(list(RESULTS.values())).map(lambda phase: (phase,)))
 trees: st.SearchStrategy[Tree] = st.recursive(
     leaves,
-    lambda inner: st.one_of(st.builds(AndCondition, inner, inner), st.builds(OrCondition, inner, inner)),
+    lambda inner: st.builds(Joined, st.sampled_from(["&&", "||"]), inner, inner),
     max_leaves=12,
 )
 RESULT_OF = {phase: result for result, phase in RESULTS.items()}
@@ -34,10 +33,8 @@ def written(tree: Tree) -> str:
     match tree:
         case TaskEnded(task, (phase,)):
             return f"{task}.{RESULT_OF[phase]}"
-        case AndCondition(left, right):
-            return f"({written(left)}) && ({written(right)})"
-        case OrCondition(left, right):
-            return f"({written(left)}) || ({written(right)})"
+        case Joined(operator, left, right):
+            return f"({written(left)}) {operator} ({written(right)})"
     raise AssertionError(tree)
 
 
@@ -72,8 +69,8 @@ def test_any_text_parses_or_raises_a_problem(text: str) -> None:
 
 
 def test_and_binds_closer_than_or() -> None:
-    assert parse_depends("a.Failed || b.Failed && c.Failed") == OrCondition(
-        TaskEnded("a", ("Failed",)), AndCondition(TaskEnded("b", ("Failed",)), TaskEnded("c", ("Failed",)))
+    assert parse_depends("a.Failed || b.Failed && c.Failed") == Joined(
+        "||", TaskEnded("a", ("Failed",)), Joined("&&", TaskEnded("b", ("Failed",)), TaskEnded("c", ("Failed",)))
     )
 
 

@@ -26,8 +26,8 @@ def _visit(number: int, phase: str = "Succeeded") -> list[Event]:
     node = f"run.rounds.visits({number})"
     inputs = {"visit": str(number), "dataplane": "lab-ebpf", "round": "2"}
     return [
-        NodeStarted(node, "visits", "visit", "DAG", "run.rounds.visits", inputs),
-        NodeStarted(f"{node}.measure(0:x)", "measure(0:x)", "measure", "Pod", node),
+        NodeStarted(node, "visit", "DAG", "run.rounds.visits", inputs),
+        NodeStarted(f"{node}.measure(0:x)", "measure", "Pod", node),
         NodeProgress(f"{node}.measure(0:x)", 3, 8),
         NodeLog(f"{node}.measure(0:x)", "pod-to-pod tcp forward: 5.21 Gbit/s"),
         NodeLog(f"{node}.measure(0:x)", "host network 2/2: steady"),
@@ -39,16 +39,16 @@ def _visit(number: int, phase: str = "Succeeded") -> list[Event]:
 START: list[Event] = [
     WorkflowWaiting("Waiting for a lock"),
     WorkflowStarted("run", "uid"),
-    NodeStarted("run", "run", "main", "DAG", None),
-    NodeStarted("run.preflight", "preflight", "preflight", "Pod", "run"),
+    NodeStarted("run", "main", "DAG", None),
+    NodeStarted("run.preflight", "preflight", "Pod", "run"),
     NodeLog("run.preflight", "all is there"),
     NodeFinished("run.preflight", "Succeeded", "", 0.1),
-    NodeStarted("run.rounds", "round-1", "rounds", "DAG", "run"),
-    NodeStarted("run.rounds.visits", "visits", "visit", "TaskGroup", "run.rounds", {}, 4),
+    NodeStarted("run.rounds", "rounds", "DAG", "run"),
+    NodeStarted("run.rounds.visits", "visit", "TaskGroup", "run.rounds", {}, 4),
 ]
 
 LOOK: list[Event] = [
-    NodeStarted("run.rounds.look", "look", "look", "Pod", "run.rounds"),
+    NodeStarted("run.rounds.look", "look", "Pod", "run.rounds"),
     NodeLog("run.rounds.look", "After 3 rounds all 6 comparisons are decided."),
     NodeFinished("run.rounds.look", "Succeeded", "", 1.0),
     NodeFinished("run.rounds", "Succeeded", "", 20.0),
@@ -78,11 +78,11 @@ def test_display_identifies_visits_by_inputs() -> None:
 
 def test_progress_of_a_visit_is_that_of_all_its_measuring_steps() -> None:
     visit = "run.rounds.visits(1)"
-    events = [*_visit(1)[:5], NodeStarted("m2", "m2", "measure", "Pod", visit), NodeProgress("m2", 1, 2)]
+    events = [*_visit(1)[:5], NodeStarted("m2", "measure", "Pod", visit), NodeProgress("m2", 1, 2)]
     progress = _progress([*START, *events])
     (line,) = progress.visits.values()
     assert line.progress == (4, 10)
-    progress.note(NodeStarted("c", "c", "clear", "Pod", visit), 9.0)
+    progress.note(NodeStarted("c", "clear", "Pod", visit), 9.0)
     assert line.step == "clear"
     assert line.progress is None, "it tells none"
     progress.note(NodeLog("m2", "2/2: 5.21 Gbit/s"), 9.0)

@@ -17,8 +17,8 @@ from steps.settings.limits import LONGEST_S, MOST_VISITS, most_visits
 from steps.settings.schedule import CLUSTER_OVERHEAD, MOST_LEVELS, level_rounds, make_schedule
 from steps.settings.settings import choose_settings
 from steps.settings.turn_order import TRIALS_BETWEEN
+from steps.tasks.configure import measures
 from steps.tasks.preflight import item, level_outputs
-from steps.tasks.shared.measures import measures
 from steps.tools.iperf3.iperf3 import CANARY_S
 from tests.steps.run_task import Ended, run_task
 from workflows.local.semantics.loops import expand_loop

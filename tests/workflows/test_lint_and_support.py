@@ -9,9 +9,8 @@ from hera.workflows import DAG, Parameter, Task
 
 from tests.workflows import toys as t
 from tests.workflows.running import workflow
-from workflows.local.semantics import scope
 from workflows.local.semantics.lint import EXIT_TAGS, WORKFLOW_TAGS, lint
-from workflows.local.semantics.tags import FORMS
+from workflows.local.semantics.tags import FORMS, workflow_tags
 from workflows.local.semantics.unsupported import unsupported
 from workflows.template.benchmark import build_template
 
@@ -238,5 +237,5 @@ def test_config_map_values_may_come_from_the_environment() -> None:
 
 
 def test_lint_accepts_the_tags_of_the_local_engine() -> None:
-    assert scope.workflow_tags("n", "u", {}).keys() == WORKFLOW_TAGS
+    assert workflow_tags("n", "u", {}).keys() == WORKFLOW_TAGS
     assert set(FORMS) >= EXIT_TAGS

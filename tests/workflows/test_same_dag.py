@@ -12,9 +12,8 @@ from steps.domain import Placement, Visit
 from steps.settings import turn_order
 from steps.settings.schedule import level_rounds, make_schedule
 from steps.settings.settings import choose_settings
-from steps.tasks.configure import UNSCALED
+from steps.tasks.configure import UNSCALED, measures
 from steps.tasks.preflight import level_outputs
-from steps.tasks.shared.measures import measures
 from tests.workflows import record, stand_ins
 from tests.workflows.fake_run import RUN, whole
 from tests.workflows.running import walk

@@ -32,7 +32,7 @@ def test_workflow_status_becomes_local_engine_events() -> None:
     assert list(translator.events(state.workflow())) == []
     pod = state.node("visit(0:visit:01).measure", "measure", boundary=visit, progress="1/8", message="placed")
     assert list(translator.events(state.workflow())) == [
-        NodeStarted(pod, "measure", "measure", "Pod", visit),
+        NodeStarted(pod, "measure", "Pod", visit),
         NodeLog(pod, "placed"),
         NodeProgress(pod, 1, 8),
     ]

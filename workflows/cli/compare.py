@@ -108,10 +108,7 @@ def compare_in(store: Store, a: str, b: str, known: Compared) -> tuple[RunContra
 def page_name(a: RunGroup, b: RunGroup) -> str:
     """The name of a comparison's page: the same for the same runs or labels, another for others."""
     names = [group.name for group in (a, b)]
+    # letters that every file system and address takes
+    slugs = [re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")[:60] or "runs" for name in names]
     digest = hashlib.sha256("\n".join([a.environment, b.environment, *names]).encode()).hexdigest()[:8]
-    return "-".join(["compare", *(_slug(name) for name in names), digest])
-
-
-def _slug(name: str) -> str:
-    """A name in letters that every file system and address takes, at most 60 of them."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")[:60] or "runs"
+    return "-".join(["compare", *slugs, digest])

@@ -54,8 +54,7 @@ def import_results(
 ) -> int:
     """Read other tools' results into the store. Importing the same files again changes nothing.
 
-    Returns:
-        0 where each file was read, 1 where some could not be.
+    Returns 0 where each file was read, 1 where some could not be.
 
     Raises:
         BadInput: a flag is invalid, no file could be read, or a stored run has files that are not among these.
@@ -72,7 +71,8 @@ def import_results(
     found = importing.import_files(name, sources.find(files), places, label=label)
     _print_faults(found)
     if not found.runs:
-        raise BadInput(f"nothing of {files} was imported: no file of it could be read" + _hint(found, pattern))
+        fits = f"; the pattern {pattern!r} fits none of the paths" if found.left_out and not found.faults else ""
+        raise BadInput(f"nothing of {files} was imported: no file of it could be read{fits}")
     store = open_store(results, as_owner=as_owner, create=True)
     stored = _stored(store, environment_of(name))
     for tables in found.runs:
@@ -108,10 +108,6 @@ def _print_faults(found: importing.Imported) -> None:
         print_notice(f"Not imported: {len(found.faults) - _SHOWN} more; the report lists up to 200.")
     if found.left_out:
         print_notice(f"{formatting.count(found.left_out, 'file')} left out, since the pattern does not fit.")
-
-
-def _hint(found: importing.Imported, pattern: str) -> str:
-    return f"; the pattern {pattern!r} fits none of the paths" if found.left_out and not found.faults else ""
 
 
 def _stored(store: Store, environment: str) -> dict[str, Mapping[str, Any]]:

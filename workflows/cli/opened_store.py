@@ -14,10 +14,7 @@ from analysis.store.store import Store
 def open_store(results: str, *, as_owner: bool, create: bool = False) -> Store:
     """The store at an address.
 
-    Args:
-        results: the address.
-        as_owner: whether root uses a folder of another user as that user.
-        create: whether a missing folder is made.
+    `as_owner`: whether root uses a folder of another user as that user. `create`: whether a missing folder is made.
 
     Raises:
         BadInput: the address is invalid.
@@ -30,10 +27,7 @@ def open_store(results: str, *, as_owner: bool, create: bool = False) -> Store:
 def open_for_run(results: str, *, as_owner: bool, dry: bool = False) -> Store:
     """The store that a run is to write, checked before anything is measured; notices name the runs that it leaves out.
 
-    Args:
-        results: the address.
-        as_owner: as of `open_store`.
-        dry: whether to change nothing, as where a run is only thought of.
+    `as_owner`: as of `open_store`. `dry`: whether to change nothing, as where a run is only thought of.
 
     Raises:
         Problem: as of `open_store`, or the store can't be read or written.

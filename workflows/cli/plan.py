@@ -19,15 +19,7 @@ from steps.cluster.lab import sandbox
 from steps.domain import Trial, Visit
 from steps.settings import operator_cost
 from steps.settings.schedule import make_schedule, planned_time
-from workflows.cli.plan_document import (
-    FindingItem,
-    PreflightDocument,
-    plan_document,
-    plan_grid,
-    plan_markdown,
-    preflight_document,
-    preflight_markdown,
-)
+from workflows.cli import plan_document
 from workflows.flags.run import RunFlags
 
 _COLUMNS = ("visit", "round", "dataplane", "trials in their order")
@@ -48,11 +40,11 @@ def print_plan(flags: RunFlags | None = None) -> int:
         for sentence in notes:
             console.print(sentence, soft_wrap=True)
 
-    made = cache(lambda: plan_document(settings, visits, planned_time(settings), notes))
+    made = cache(lambda: plan_document.plan_document(settings, visits, planned_time(settings), notes))
     document = Document(
         model=made,
-        grid=lambda: plan_grid(made()),
-        markdown=lambda: plan_markdown(rows, _COLUMNS, notes),
+        grid=lambda: plan_document.plan_grid(made()),
+        markdown=lambda: plan_document.plan_markdown(rows, _COLUMNS, notes),
         text=text,
     )
     print_document(document, flags.format)
@@ -103,10 +95,7 @@ def _planned(settings: Settings) -> Iterator[str]:
 
 
 def print_findings(flags: RunFlags | None = None) -> int:
-    """Print everything that prevents or disturbs a run here, with its remedy.
-
-    Returns:
-        0 if it can run, else 2.
+    """Print everything that prevents or disturbs a run here, with its remedy. Returns 0 if it can run, else 2.
 
     Raises:
         Problem: a run's results can't be stored at RESULTS.
@@ -126,7 +115,7 @@ def print_findings(flags: RunFlags | None = None) -> int:
 
         name = use_deployment(name)
     findings = connect_cluster(name, at_prompt=True).preflight(settings)
-    document = preflight_document(settings, findings)
+    document = plan_document.preflight_document(settings, findings)
     conclusion = _conclusion(document)
 
     def text(console: Terminal) -> None:
@@ -137,8 +126,8 @@ def print_findings(flags: RunFlags | None = None) -> int:
     print_document(
         Document(
             model=lambda: document,
-            grid=lambda: grid_of(FindingItem, document.findings),
-            markdown=lambda: preflight_markdown(document, conclusion),
+            grid=lambda: grid_of(plan_document.FindingItem, document.findings),
+            markdown=lambda: plan_document.preflight_markdown(document, conclusion),
             text=text,
         ),
         flags.format,
@@ -146,7 +135,7 @@ def print_findings(flags: RunFlags | None = None) -> int:
     return 0 if document.possible else 2
 
 
-def _conclusion(document: PreflightDocument) -> str:
+def _conclusion(document: plan_document.PreflightDocument) -> str:
     if document.possible:
         return "A run can go on here."
     if any(finding.severity == "stop" for finding in document.findings):

@@ -7,12 +7,13 @@ make runs before anything is installed, so it can't call this program; a test fa
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from analysis.console.documents import DocumentModel, schema, schema_name
+from analysis.console.markdown import table
 from analysis.console.terminal import printing
 from analysis.errors import Unsupported
 from analysis.metrics import COMPARED
@@ -103,9 +104,9 @@ def document() -> str:
         [
             f"<!-- {_GENERATED} -->",
             _HEAD,
-            *_table(("verb", "what it does", "takes"), of_verbs),
+            table(("verb", "what it does", "takes"), of_verbs),
             _OPTIONS_HEAD,
-            *_table(("option", "what it decides", "values", "default", "nights"), of_options),
+            table(("option", "what it decides", "values", "default", "nights"), of_options),
             *_choices(),
             "",
         ]
@@ -116,13 +117,13 @@ def _choices() -> Iterator[str]:
     """What the options choose from, each with its meaning, from the catalogues."""
     yield _CHOICES_HEAD
     kinds = {LAB: "lab", KUBERNETES: "cluster"}
-    yield from _table(
+    yield table(
         ("dataplane", "in reports", "where"), [(f"`{d.name}`", d.title, kinds[d.environment]) for d in DATAPLANES]
     )
     yield _TOPOLOGIES_HEAD
-    yield from _table(("topology", "path"), [(f"`{t.name}`", t.description) for t in TOPOLOGIES])
+    yield table(("topology", "path"), [(f"`{t.name}`", t.description) for t in TOPOLOGIES])
     yield _PROTOCOLS_HEAD
-    yield from _table(
+    yield table(
         ("protocol", "what it measures", "tool", "transport", "directions", "where", "metrics"),
         [
             (
@@ -161,10 +162,6 @@ def _shown(values: list[object]) -> str:
     if len(set(texts)) == 1:
         return texts[0]
     return ", ".join(f"{profile.name} {text}" for profile, text in zip(PROFILES, texts, strict=True))
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
 DOCUMENTS: Final = (

@@ -131,22 +131,16 @@ def print_answer(
         raise BadInput("--sql and --question exclude each other: give one of them.")
     store = open_store(results, as_owner=as_owner)
     _collect_all(store)
+    asking = sql or database.COLUMNS
 
     def answer() -> pa.Table:
-        with closing(_opened_to_answer(store, sql, question)) as con:
+        con = database.connect_to_ask(store, question) if question else database.connect(store, asking=asking)
+        with closing(con):
             _print_left_out(database.left_out(con))
-            if sql:
-                return _answer(store, con, sql)
-            return database.answer_question(con, question) if question else database.query(con, database.COLUMNS)
+            return database.answer_question(con, question) if question else _answer(store, con, asking)
 
     print_document(_document(database.with_sound_files(store, answer), question, listing=not sql), format)
     return 0
-
-
-def _opened_to_answer(store: Store, sql: str, question: str) -> database.Connection:
-    if question:
-        return database.connect_to_ask(store, question)
-    return database.connect(store, asking=sql or database.COLUMNS)
 
 
 def _document(answer: pa.Table, question: str, *, listing: bool) -> Document:
@@ -185,16 +179,12 @@ def _collect_all(store: Store) -> None:
         print_notice(warning)
     for run in uncollected.collect_all(store, print_notice):
         print_notice(f"`{report_command(store.url, run.run_id)}` writes its report.")
-    if _has_no_run(store):
+    # nothing of any run, not even of one that is still active or has lost a file
+    if uncollected.RAW not in store.files.folders("") and not any(map(store.files.list, TABLES)):
         print_notice(
             f"RESULTS is {store.url}, where there is no run yet: name the folder or bucket that your runs are in, or "
             "measure one with `make run`."
         )
-
-
-def _has_no_run(store: Store) -> bool:
-    """Whether there is nothing of any run, not even of one that is still active or has lost a file."""
-    return uncollected.RAW not in store.files.folders("") and not any(store.files.list(table) for table in TABLES)
 
 
 def _answer(store: Store, con: database.Connection, sql: str) -> pa.Table:

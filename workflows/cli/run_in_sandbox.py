@@ -21,13 +21,11 @@ from workflows.flags.run import RunFlags
 from workflows.local.display.terminal import TerminalDisplay
 from workflows.local.execution.engine import Engine
 from workflows.local.semantics.nodes import UNSUCCESSFUL, WorkflowOutcome
+from workflows.submission.status import REFUSING
 from workflows.template.benchmark import NAME, build_template
 
 PRELOADED = ("steps.measurement.trials", "steps.proof.wait", "steps.cluster.lab.adapter")
 """Imported once for all steps: what the steps between trials need. Only the last steps need charts and Parquet."""
-
-REFUSING = ("validate", "preflight")
-"""A run that fails in one of these measured nothing."""
 
 
 def measure(flags: RunFlags, settings: Settings) -> int:

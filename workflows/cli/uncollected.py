@@ -7,7 +7,7 @@ runs are only named, and collected when they are requested by name.
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,9 +40,7 @@ class CollectedRun:
 def collect_all(store: Store, notify: Callable[[str], None]) -> list[CollectedRun]:
     """Collect each run that has begun a visit, is known to have ended, and has no rows.
 
-    Args:
-        store: of the runs.
-        notify: called with a sentence for each run that has no rows.
+    `notify`: called with a sentence for each run that has no rows.
 
     Raises:
         Unsupported: the store can't be read.
@@ -151,13 +149,10 @@ def _has_begun_a_visit(store: Store, run_id: str) -> bool:
     )
 
 
-@contextlib.contextmanager
-def _state(store: Store, run_id: str) -> Iterator[State]:
+def _state(store: Store, run_id: str) -> contextlib.AbstractContextManager[State]:
     if (folder := store.files.folder) is None:
-        yield "unknown"
-        return
-    with liveness.run_state(folder, f"{RAW}/{run_id}") as state:
-        yield state
+        return contextlib.nullcontext[State]("unknown")
+    return liveness.run_state(folder, f"{RAW}/{run_id}")
 
 
 def _collect(store: Store, run_id: str, why: str) -> CollectedRun:

@@ -1,8 +1,10 @@
 """Which Argo Workflows a cluster has: version, watched namespace, configuration and the UI's address."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.nodes import url_host
@@ -10,6 +12,7 @@ from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import CONFIGMAPS, DEFINITIONS, NODES, SERVICES
 from workflows.deployment.artifact_repository import configuration
 from workflows.deployment.user_client import DEPLOYMENTS, UserClient
+from workflows.template.benchmark import NAME
 from workflows.template.pod_policy import EXECUTOR
 
 OLDEST: Final = (3, 6)
@@ -27,10 +30,23 @@ _SERVER: Final = ("argocli", "argo-server")
 
 @dataclass(frozen=True, slots=True)
 class Ui:
-    """The UI's address. `forward`: the port-forward command that it needs first; empty: none."""
+    """The UI, by its address. `forward`: the port-forward command that it needs first; empty: none."""
 
     url: str
     forward: str = ""
+
+    def form(self, namespace: str, filled_in: Mapping[str, str]) -> str:
+        """The template's submit form with these fields filled in (Argo 3.7 and later; older ones open the template)."""
+        given = "".join(f"&parameters[{quote(name)}]={quote(value)}" for name, value in filled_in.items() if value)
+        return f"{self.url}/workflow-templates/{namespace}/{NAME}?sidePanel=submit{given}"
+
+    def run(self, namespace: str, name: str) -> str:
+        """The page of one run, with its nodes."""
+        return f"{self.url}/workflows/{namespace}/{name}"
+
+    def artifact(self, namespace: str, workflow: str, node: str, name: str) -> str:
+        """One output artifact of a node, alone in the browser."""
+        return f"{self.url}/artifact-files/{namespace}/workflows/{workflow}/{quote(node)}/outputs/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +57,8 @@ class Argo:
         version: such as (4, 1, 2); None: its image has no version.
         namespace: the controller's.
         watches: the only namespace whose workflows it runs; None: all.
-        config: the controller's ConfigMap.
         ui: None: there is no server.
         executor: the repository of the image that it adds to each step's pod.
-        notes: sentences for the user.
     """
 
     version: tuple[int, ...] | None

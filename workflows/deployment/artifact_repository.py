@@ -50,10 +50,7 @@ def find_repository(
 ) -> ArtifactRepository | None:
     """The S3 repository of workflows in the client's namespace; None: there is none, or it is not on S3.
 
-    Args:
-        client: its namespace is the workflows'.
-        controller: the ConfigMap of Argo's controller.
-        controller_namespace: that ConfigMap's.
+    `controller`: the ConfigMap of Argo's controller, in `controller_namespace`.
 
     Raises:
         Unsupported: its configuration is no YAML, or names no bucket.

@@ -1,5 +1,6 @@
 """The verb `deploy`: find what the cluster has, decide, apply, and print the next commands."""
 
+import base64
 from collections import Counter
 
 from analysis.console.commands import question_command
@@ -13,8 +14,9 @@ from steps.cluster.kube.ownership.lock import find_lock
 from steps.cluster.kube.ownership.takeover import restorer_at_work
 from steps.settings import environment as variables
 from steps.tasks.guard import MINUTES, PUSHGATEWAY
+from steps.tasks.notify import SECRET
 from steps.tasks.shared.pod import IMAGE
-from workflows.deployment import argo, kustomization, links, notification
+from workflows.deployment import argo, kustomization
 from workflows.deployment.admission import choose_admission, permitted_images
 from workflows.deployment.argo import Argo
 from workflows.deployment.checks import check
@@ -26,9 +28,12 @@ from workflows.deployment.user_client import (
     NAMESPACES,
     POLICIES,
     POLICY_BINDINGS,
+    SECRETS,
     SELECTOR,
     Change,
     UserClient,
+    build_secret,
+    is_deployed,
     object_name,
 )
 from workflows.flags.deploy import GUARD_OFF, DeployFlags
@@ -59,10 +64,10 @@ def deploy(flags: DeployFlags, console: Terminal | None = None, client: UserClie
     if not values.guard:
         _refuse_guard_at_work(client)
     console.print(f"{client.where}: {found.name} in namespace {found.namespace}.", soft_wrap=True)
-    address = notification.build_secret(client.namespace, flags.notify_url.strip())
+    address = _address_secret(client.namespace, flags.notify_url.strip())
     _apply(client, [*kustomization.build_objects(values), *store.secrets, *address], console, force=flags.force)
-    if not address and (gone := notification.delete_secret(client)):
-        console.print(f"deleted {gone}, since NOTIFY_URL is empty", soft_wrap=True)
+    if not address:
+        _delete_address(client, console)
     if admission.mode == "off":
         _delete(client, (POLICY_BINDINGS, POLICIES), console)
     if not values.guard:
@@ -144,6 +149,19 @@ def _api_servers(client: UserClient) -> list[str]:
     )
 
 
+def _address_secret(namespace: str, url: str) -> list[Object]:
+    """The Secret of the address that verdicts are posted to; none for an empty one. Who has it may post to it."""
+    return [build_secret(namespace, SECRET, {"url": base64.b64encode(url.encode()).decode("ascii")})] if url else []
+
+
+def _delete_address(client: UserClient, console: Terminal) -> None:
+    """Delete the Secret of an earlier deployment, not one that the user created."""
+    found = client.get(SECRETS, SECRET, client.namespace)
+    if found is not None and is_deployed(found):
+        client.delete(SECRETS, SECRET, client.namespace, uid=found["metadata"].get("uid", ""))
+        console.print(f"deleted {object_name(found)}, since NOTIFY_URL is empty", soft_wrap=True)
+
+
 def _delete(client: UserClient, resources: tuple[Resource, ...], console: Terminal) -> None:
     """What an earlier deployment created of these kinds."""
     for resource in resources:
@@ -179,7 +197,7 @@ def _print_next_steps(client: UserClient, found: Argo, values: DeploymentValues,
         lines.append(f"The form: no server of Argo's was found; submit by the commands below, or by `{submit}`.")
     else:
         lines += [f"First, and while you use it: {found.ui.forward}"] if found.ui.forward else []
-        lines.append(f"The form: {links.form_link(found.ui.url, client.namespace, {'profile': 'smoke'})}")
+        lines.append(f"The form: {found.ui.form(client.namespace, {'profile': 'smoke'})}")
     lines += [
         "",
         f"    {client.make('submit', NAMESPACE=namespace, PROFILE='smoke')}    does everything work?",

@@ -17,14 +17,12 @@ from workflows.template.benchmark import NAME
 def use_deployment(name: str, variables: MutableMapping[str, str] = os.environ) -> str:
     """Let the steps that are run by hand use the deployment's namespace and image, unless the user names others.
 
-    Args:
-        name: a context of the kubeconfig, or a cluster in it; or the environment under which the deployment in the
-            current context stores its figures, as messages of its runs may name it.
-        variables: of the environment; BENCHMARK_NAMESPACE and BENCHMARK_IMAGE are set where the deployment has them.
+    `name`: a context of the kubeconfig, or a cluster in it; or the environment under which the deployment in the
+    current context stores its figures, as messages of its runs may name it. BENCHMARK_NAMESPACE and BENCHMARK_IMAGE are
+    set among the variables where the deployment has them.
 
-    Returns:
-        The context or cluster. Where no kubeconfig has it, the name itself: the steps' own connection fails alike, and
-        says why.
+    Returns the context or cluster. Where no kubeconfig has it, the name itself: the steps' own connection fails alike,
+    and says why.
 
     Raises:
         Problem: the API server gives no answer. A namespace that is merely unknown would be guessed wrong.

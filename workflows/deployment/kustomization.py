@@ -42,8 +42,6 @@ class DeploymentValues:
     """Everything in which deployments differ.
 
     Attributes:
-        namespace: the workflow's.
-        image: of the steps.
         settings: of the ConfigMap, by variable.
         store: its credentials, and the artifact repository to add.
         operator: whether the Tigera operator's namespaces exist.

@@ -7,11 +7,16 @@ from analysis.errors import Unsupported
 from steps.cluster.kube.api.denials import ENFORCED, POD_SECURITY
 from steps.cluster.kube.api.errors import DeniedError
 from steps.cluster.kube.ownership.lock import find_lock
-from steps.cluster.kube.workloads.manifests import LABEL
 from steps.settings.environment import with_context
 from steps.tasks.shared.pod import ACCOUNTS
 from workflows.deployment.argo import Argo
-from workflows.deployment.user_client import CLUSTER_ROLE_BINDINGS, NAMESPACES, PART, WORKFLOW_TEMPLATES, UserClient
+from workflows.deployment.user_client import (
+    CLUSTER_ROLE_BINDINGS,
+    NAMESPACES,
+    WORKFLOW_TEMPLATES,
+    UserClient,
+    is_deployed,
+)
 from workflows.template.benchmark import NAME
 
 OWN: Final = "dataplane-benchmark"
@@ -55,7 +60,7 @@ def choose_namespace(client: UserClient, found: Argo, wanted: str) -> ChosenName
         )
     there = client.get(NAMESPACES, name)
     labels = there["metadata"].get("labels") or {} if there is not None else {}
-    owned = there is None or labels.get(LABEL) == PART
+    owned = there is None or is_deployed(there)
     if not owned and (level := labels.get(ENFORCED, _PRIVILEGED)) != _PRIVILEGED:
         raise Unsupported(with_context(POD_SECURITY.format(namespace=name, level=level), client.context))
     return ChosenNamespace(name, owned, () if owned else (_shared(client, name, found),))

@@ -9,12 +9,11 @@ from analysis.addresses import shown_address
 from analysis.errors import BadInput
 from analysis.store.storage.urls import parse_url
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.tasks.shared.pod import SECRET
 from workflows.deployment import artifact_repository
 from workflows.deployment.argo import Argo
 from workflows.deployment.artifact_repository import SecretKey
-from workflows.deployment.user_client import PART, SECRETS, UserClient
+from workflows.deployment.user_client import SECRETS, UserClient, build_secret, is_deployed
 
 _S3: Final = "s3://"
 
@@ -31,7 +30,6 @@ class ResultStore:
         secret: likewise, the secret key.
         repository: Argo's artifact repository that the deployment must add; None: the namespace has one.
         secrets: Argo's credentials for S3, as Secrets of the deployment's own namespace.
-        notes: sentences for the user.
     """
 
     results: str
@@ -49,12 +47,8 @@ def choose_store(
 ) -> ResultStore:
     """The store: `results`, or else the bucket of Argo's artifacts.
 
-    Args:
-        client: its namespace is the workflows'.
-        found: Argo on this cluster.
-        results: as the user gave it; empty: not given.
-        owned: whether the namespace is the deployment's own, so that Argo's credentials are copied there.
-        variables: of the S3 client, where Argo has no artifact repository.
+    `client`: its namespace is the workflows'. `owned`: whether that is the deployment's own, so that Argo's credentials
+    are copied there. `variables`: of the S3 client, where Argo has no artifact repository.
 
     Raises:
         BadInput: `results` is not on S3, or is empty and Argo has no artifact repository.
@@ -97,11 +91,9 @@ def _copied(client: UserClient, source: str, keys: Mapping[str, list[str]]) -> l
     for name, wanted in keys.items():
         there = client.get(SECRETS, name, client.namespace)
         original = client.get(SECRETS, name, source)
-        ours = there is None or (there["metadata"].get("labels") or {}).get(LABEL) == PART
+        ours = there is None or is_deployed(there)
         if ours and original is not None and set(wanted) <= set(original.get("data") or {}):
-            metadata = {"name": name, "namespace": client.namespace, "labels": {NAME: NAMED, LABEL: PART}}
-            data = {key: original["data"][key] for key in wanted}
-            copies.append({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+            copies.append(build_secret(client.namespace, name, {key: original["data"][key] for key in wanted}))
     return copies
 
 

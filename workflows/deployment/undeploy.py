@@ -33,11 +33,7 @@ def undeploy(
 ) -> int:
     """Delete the benchmark from a cluster. Returns 0.
 
-    Args:
-        context: of the kubeconfig; the current one if empty.
-        namespace: where it must be deployed; empty: wherever it is.
-        console: for the names of what is deleted.
-        client: of the cluster; by the context if there is none.
+    `context`: the current one if empty. `namespace`: where it must be deployed; empty: wherever it is.
 
     Raises:
         BadInput: there is no such context, or the benchmark is in another namespace.

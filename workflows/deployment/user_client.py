@@ -120,9 +120,7 @@ class UserClient(Client):
     def apply(self, wanted: Object, *, force: bool) -> Change:
         """Server-side apply.
 
-        Args:
-            wanted: the object, with the fields that a deployment sets.
-            force: take over fields that another manager has set to another value.
+        `force`: take over fields that another manager has set to another value.
 
         Raises:
             Problem: another manager has set them, and `force` is false.
@@ -162,6 +160,17 @@ class UserClient(Client):
             if not found:
                 return
             yield found[0]
+
+
+def is_deployed(found: Object) -> bool:
+    """Whether a deployment created an object, rather than the user."""
+    return bool((found["metadata"].get("labels") or {}).get(LABEL) == PART)
+
+
+def build_secret(namespace: str, name: str, data: Mapping[str, str]) -> Object:
+    """A Secret of a deployment; its values are in Base64."""
+    metadata = {"name": name, "namespace": namespace, "labels": {NAME: NAMED, LABEL: PART}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": dict(data)}
 
 
 def object_name(found: Object) -> str:

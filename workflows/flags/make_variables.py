@@ -37,10 +37,7 @@ def takes(text: str) -> dict[str, tuple[str, ...]]:
 def faults(goals: Iterable[str], known: Mapping[str, tuple[str, ...]], given: Iterable[str]) -> list[str]:
     """A sentence for each variable that is refused.
 
-    Args:
-        goals: the targets to make.
-        known: what each target takes; any other takes nothing.
-        given: the variables in the command line.
+    `known`: what each target takes; any other takes nothing. `given`: the variables in the command line.
     """
     goals = list(goals)
     wanted = {name for goal in goals for name in known.get(goal, ())} | set(EVERYWHERE)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from steps.cluster.kube.api.objects import Object
+from steps.lease import ENDED
 
 VALIDATING: Final = "validate"
 REFUSING: Final = (VALIDATING, "preflight")
@@ -16,7 +17,6 @@ REFUSING: Final = (VALIDATING, "preflight")
 
 REPORTING: Final = "report"
 _BAD: Final = frozenset({"Failed", "Error"})
-_ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
 _PREFIX: Final = re.compile(r"^(?:main: )?\w+ \(exit code \d+\)(?:: )?")
 """Written by Argo before the sentence of a step that failed."""
 
@@ -53,7 +53,7 @@ def phase(workflow: Object) -> str:
 
 def has_ended(workflow: Object) -> bool:
     """Whether the run has ended, exit handler included."""
-    return phase(workflow) in _ENDED
+    return phase(workflow) in ENDED
 
 
 def has_succeeded(workflow: Object) -> bool:
@@ -81,18 +81,18 @@ def failure_sentence(message: str) -> str:
 def reported_result(workflow: Object) -> ReportedResult | None:
     """The outputs of the step report; None: it did not succeed."""
     for node in _latest_first(workflow, (REPORTING,)):
-        given = _outputs(node)
+        given = parameters(node.get("outputs"))
         if node.get("phase") == "Succeeded" and given.get("headline"):
-            return ReportedResult(str(given["headline"]), str(given.get("outcome") or ""), str(node["id"]))
+            return ReportedResult(given["headline"], given.get("outcome", ""), str(node["id"]))
     return None
 
 
 def validated_settings(workflow: Object) -> str | None:
     """The settings of the run as JSON, an output of its first step; None: it has not succeeded yet."""
     for node in _latest_first(workflow, (VALIDATING,)):
-        given = _outputs(node)
-        if node.get("phase") == "Succeeded" and given.get("settings"):
-            return str(given["settings"])
+        found = parameters(node.get("outputs")).get("settings")
+        if node.get("phase") == "Succeeded" and found:
+            return found
     return None
 
 
@@ -118,18 +118,15 @@ def failures(workflow: Object) -> list[str]:
 
 def duration_s(workflow_or_node: Object) -> float:
     """The duration of a workflow or node, by the controller's clock; 0 until it ends."""
-    began, ended = (parse_time(workflow_or_node.get(key)) for key in ("startedAt", "finishedAt"))
-    return max(0.0, (ended - began).total_seconds()) if began and ended else 0.0
+    began, ended = (workflow_or_node.get(key) for key in ("startedAt", "finishedAt"))
+    if not began or not ended:
+        return 0.0
+    return max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """A time in the API's format; None if there is none."""
-    return datetime.fromisoformat(text) if text else None
-
-
-def _outputs(node: Object) -> dict[str, str | None]:
-    """The output parameters of a node, by name."""
-    return {p["name"]: p.get("value") for p in (node.get("outputs") or {}).get("parameters") or []}
+def parameters(side: Object | None) -> dict[str, str]:
+    """The parameters of a node's inputs, or of its outputs, by name."""
+    return {p["name"]: str(p.get("value") or "") for p in (side or {}).get("parameters") or []}
 
 
 def _latest_first(workflow: Object, templates: tuple[str, ...]) -> list[Object]:

@@ -21,7 +21,7 @@ from steps.settings.schedule import planned_time
 from steps.strict_model import faults_of
 from steps.tasks.shared.pod import CONFIG_MAP
 from steps.tasks.shared.step import run_id
-from workflows.deployment import argo, links
+from workflows.deployment import argo
 from workflows.deployment.argo import Ui
 from workflows.deployment.namespaces import OWN, find_namespace
 from workflows.deployment.user_client import WORKFLOW_TEMPLATES, UserClient
@@ -61,17 +61,20 @@ def submit(flags: SubmitFlags, console: Terminal | None = None, client: UserClie
         create_run(client, flags.form("submitted"), name)
         is_created = True
         ui = _ui(client)
-        _print_submitted(client, name, settings, console, by_operator=by_operator)
+        submitted = f"{client.namespace}/{name} is submitted"
+        if settings.continues:
+            sentence = f"more rounds of run {settings.continues}, whose time its first step finds out"
+            console.print(f"{submitted}: {sentence}.", soft_wrap=True)
+        else:
+            _print_time(console, submitted, settings, by_operator=by_operator)
         if ui is not None:
-            _link(console, "In the UI", links.run_link(ui.url, client.namespace, name), ui)
+            _link(console, "In the UI", ui.run(client.namespace, name), ui)
         if flags.detach:
             return 0
         watching = given or client.patient(PATIENCE_S)
         if settings.continues and (found := _settings_of_run(watching, name)) is not None:
             settings = found
-            sentence = planned_time(settings, by_operator=by_operator).sentence
-            console.print(f"It measures {', '.join(settings.dataplanes)}: {sentence}.", soft_wrap=True)
-            _print_operator_cost(console, settings, by_operator=by_operator)
+            _print_time(console, f"It measures {', '.join(settings.dataplanes)}", settings, by_operator=by_operator)
         planned = planned_time(settings, by_operator=by_operator)
         display = TerminalDisplay(console, planned.expected_s, planned.rounds[1] * len(settings.dataplanes))
         ended = _watched(watching, name, display)
@@ -123,7 +126,7 @@ def conclude(client: UserClient, ended: Object, ui: Ui | None, console: Terminal
         console.print(Text(f"Failed: {failure}", style="red"), soft_wrap=True)
     console.print()
     if ui is not None:
-        _link(console, "Report", links.artifact_link(ui.url, client.namespace, name, result.node, "report"), ui)
+        _link(console, "Report", ui.artifact(client.namespace, name, result.node, "report"), ui)
     run = run_id(name, ended["metadata"]["uid"])
     console.print(f"Store: {report_command(shown_address(results), run)}", soft_wrap=True)
     return 0 if result.outcome == "measured" and status.phase(ended) == "Succeeded" else 1
@@ -180,19 +183,8 @@ def _ui(client: UserClient) -> Ui | None:
         return None
 
 
-def _print_submitted(
-    client: UserClient, name: str, settings: Settings, console: Terminal, *, by_operator: bool
-) -> None:
-    submitted = f"{client.namespace}/{name} is submitted"
-    if settings.continues:
-        sentence = f"more rounds of run {settings.continues}, whose time its first step finds out"
-        console.print(f"{submitted}: {sentence}.", soft_wrap=True)
-        return
-    console.print(f"{submitted}: {planned_time(settings, by_operator=by_operator).sentence}.", soft_wrap=True)
-    _print_operator_cost(console, settings, by_operator=by_operator)
-
-
-def _print_operator_cost(console: Terminal, settings: Settings, *, by_operator: bool) -> None:
+def _print_time(console: Terminal, what: str, settings: Settings, *, by_operator: bool) -> None:
+    console.print(f"{what}: {planned_time(settings, by_operator=by_operator).sentence}.", soft_wrap=True)
     if by_operator and (sentence := operator_cost.sentence(settings)) is not None:
         console.print(sentence, soft_wrap=True)
 

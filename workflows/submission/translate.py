@@ -6,22 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Final, cast, get_args
 
 from steps.cluster.kube.api.objects import Object
-from workflows.local.execution.events import (
-    Event,
-    NodeFinished,
-    NodeLog,
-    NodeProgress,
-    NodeStarted,
-    WorkflowFinished,
-    WorkflowStarted,
-    WorkflowStopping,
-    WorkflowWaiting,
-)
+from steps.lease import ENDED
+from workflows.local.execution import events
+from workflows.local.execution.events import Event
 from workflows.local.semantics.nodes import Kind, Phase
 from workflows.submission import status
 
 _KINDS: Final = get_args(Kind)
-_ENDED: Final = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
+_ENDED: Final = ENDED | {"Skipped", "Omitted"}
 
 
 class Translator:
@@ -41,16 +33,16 @@ class Translator:
         if status.phase(workflow) == "Pending" and not self._running:
             waiting = status.waits_for(workflow)
             if waiting and waiting != self._waiting:
-                yield WorkflowWaiting(waiting)
+                yield events.WorkflowWaiting(waiting)
             self._waiting = waiting
             return
         if not self._running:
             self._running = True
-            yield WorkflowStarted(metadata["name"], metadata.get("uid", ""))
+            yield events.WorkflowStarted(metadata["name"], metadata.get("uid", ""))
         shutdown: str = workflow.get("spec", {}).get("shutdown") or ""
         if shutdown != self._shutdown:
             self._shutdown = shutdown
-            yield WorkflowStopping("Terminate" if shutdown == "Terminate" else "Stop")
+            yield events.WorkflowStopping("Terminate" if shutdown == "Terminate" else "Stop")
         nodes = status.nodes(workflow)
         groups = {child: id_ for id_, node in nodes.items() if node.get("type") in {"TaskGroup", "Retry"}
                   for child in node.get("children") or []}  # fmt: skip
@@ -58,7 +50,7 @@ class Translator:
             yield from self._node(id_, node, groups.get(id_) or node.get("boundaryID"), nodes)
         if status.has_ended(workflow):
             found = workflow["status"]
-            yield WorkflowFinished(
+            yield events.WorkflowFinished(
                 cast("Phase", found["phase"]),
                 status.failure_sentence(found.get("message") or ""),
                 status.duration_s(found),
@@ -72,7 +64,7 @@ class Translator:
         if id_ not in self._started:
             self._started.add(id_)
             items = _items(node, nodes) if kind == "TaskGroup" else None
-            yield NodeStarted(id_, node["displayName"], template, kind, parent, _values(node.get("inputs")), items)
+            yield events.NodeStarted(id_, template, kind, parent, status.parameters(node.get("inputs")), items)
         phase = node.get("phase") or "Pending"
         message = str(node.get("message") or "")
         if phase not in _ENDED:
@@ -81,23 +73,18 @@ class Translator:
         self._finished.add(id_)
         # A DAG or loop fails because of its children, which have the message.
         own = status.failure_sentence(message) if kind in {"Pod", "Skipped"} or not node.get("children") else ""
-        yield NodeFinished(id_, cast("Phase", phase), own, status.duration_s(node))
+        yield events.NodeFinished(id_, cast("Phase", phase), own, status.duration_s(node))
 
     def _progress(self, id_: str, node: Object, kind: Kind, message: str) -> Iterator[Event]:
         if kind != "Pod":
             return
         if message and self._logged.get(f"{id_} message") != message:  # such as why its pod can't be placed
             self._logged[f"{id_} message"] = message
-            yield NodeLog(id_, message)
+            yield events.NodeLog(id_, message)
         done, slash, total = str(node.get("progress") or "").partition("/")
         if slash and done.isdigit() and total.isdigit() and int(total) > 1 and self._logged.get(id_) != done:
             self._logged[id_] = done
-            yield NodeProgress(id_, int(done), int(total))
-
-
-def _values(side: Object | None) -> dict[str, str]:
-    """The parameters of a node's inputs, or of its outputs."""
-    return {p["name"]: str(p.get("value") or "") for p in (side or {}).get("parameters") or []}
+            yield events.NodeProgress(id_, int(done), int(total))
 
 
 def _items(group: Object, nodes: Mapping[str, Object]) -> int:
@@ -106,8 +93,8 @@ def _items(group: Object, nodes: Mapping[str, Object]) -> int:
     The list is an input of the DAG with the loop, or else an output of a task before it.
     """
     name, boundary = f"{group.get('templateName')}s", group.get("boundaryID")
-    outputs = (_values(node.get("outputs")) for node in nodes.values() if node.get("boundaryID") == boundary)
-    for values in (_values(nodes.get(str(boundary), {}).get("inputs")), *outputs):
+    outputs = (status.parameters(node.get("outputs")) for node in nodes.values() if node.get("boundaryID") == boundary)
+    for values in (status.parameters(nodes.get(str(boundary), {}).get("inputs")), *outputs):
         with contextlib.suppress(ValueError, TypeError):
             return len(json.loads(values.get(name, "")))
     return len(group.get("children") or [])

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     KUBE_PROXY,
     KUBE_SYSTEM,
@@ -26,7 +27,6 @@ from workflows.template.policies import (
     NEW,
     POD_CHANGES,
     STEP,
-    Object,
     Rule,
     build_policy,
     cel_list,

@@ -1,7 +1,8 @@
 """The guard's CronJob, of Kubernetes itself: Argo's controller may be what died."""
 
-from typing import Any, Final
+from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, STEP_REQUESTS
 from steps.cluster.kube.workloads.mesh import OPT_OUT_ANNOTATIONS, OPT_OUT_LABELS
 from steps.lease import PART, POD_NAME, POD_UID
@@ -10,8 +11,6 @@ from steps.tasks.guard import MINUTES, PUSHGATEWAY
 from steps.tasks.notify import SECRET
 from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE, NODE_NETWORK, SWITCH_DEADLINE_S
 from workflows.template.scripts import unprivileged
-
-Object = dict[str, Any]
 
 CRON_JOB: Final = "dataplane-benchmark-guard"
 COMMAND: Final = ("python", "-m", "steps.tasks.guard")

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.cluster.kube.workloads.manifests import LABEL, NODE_MONITORS, TRIALS, USER
 from steps.lease import PART
@@ -13,17 +14,7 @@ from steps.tasks import run
 from steps.tasks.shared.pod import ACCOUNTS, IMAGE
 from workflows.template import benchmark
 from workflows.template.guard import COMMAND
-from workflows.template.policies import (
-    BY_ACCOUNT,
-    LABELLED,
-    NEW,
-    POD_CHANGES,
-    STEP,
-    Object,
-    Rule,
-    build_policy,
-    cel_list,
-)
+from workflows.template.policies import BY_ACCOUNT, LABELLED, NEW, POD_CHANGES, STEP, Rule, build_policy, cel_list
 
 PODS: Final = "dataplane-benchmark-pods"
 
@@ -67,11 +58,6 @@ def _entry_points() -> str:
     for template in _steps():
         found[template["serviceAccountName"]].append(_function(template))
     return json.dumps({account: sorted(names) for account, names in sorted(found.items())})
-
-
-def _on_nodes() -> tuple[str, ...]:
-    """The functions of the steps whose pods may be in the node's network."""
-    return tuple(sorted(_function(each) for each in _steps() if "hostNetwork" in each.get("podSpecPatch", "")))
 
 
 @functools.cache
@@ -230,10 +216,11 @@ def _volumes() -> Iterable[Rule]:
 
 
 def _networks_and_tokens() -> Iterable[Rule]:
+    on_nodes = sorted(_function(each) for each in _steps() if "hostNetwork" in each.get("podSpecPatch", ""))
     yield Rule(
         "!has(object.spec.hostNetwork) || !object.spec.hostNetwork "
         "|| (variables.step ? variables.guard || variables.own.all(c, has(c.args) && c.args.size() > 2 "
-        f"&& c.args[c.args.size() - 2] in {cel_list(_on_nodes())}) "
+        f"&& c.args[c.args.size() - 2] in {cel_list(on_nodes)}) "
         f": variables.part in {cel_list(HOST_NETWORK)})",
         "only the guard, steps that measure or call the API server, and servers and probes use the node's network",
     )

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass
+from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads.manifests import NAME, NAMED
 from steps.tasks.shared.pod import ACCOUNTS
-
-Object = dict[str, Any]
 
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
 
@@ -19,10 +18,6 @@ class Rule:
 
     expression: str
     message: str
-
-    def to_dict(self) -> Object:
-        """As a policy has it."""
-        return {"expression": self.expression, "message": self.message}
 
 
 def cel_list(values: Iterable[str]) -> str:
@@ -51,7 +46,7 @@ def build_policy(
                 "failurePolicy": "Fail",
                 "matchConstraints": {"resourceRules": resources},
                 "matchConditions": [{"name": key, "expression": value} for key, value in conditions.items()],
-                "validations": [rule.to_dict() for rule in rules],
+                "validations": list(map(asdict, rules)),
             },
         },
         {
@@ -66,10 +61,7 @@ def build_policy(
 def unchanged_except(new: str, old: str, permitted: Sequence[tuple[str, ...]]) -> tuple[dict[str, str], list[str]]:
     """Variables and expressions by which two objects differ in no field below their `spec` but the permitted paths.
 
-    Args:
-        new: the expression of the changed object.
-        old: of the object before.
-        permitted: paths that begin with `spec`.
+    `new`, `old`: the expressions of the object after the change and before. `permitted`: paths that begin with `spec`.
     """
     variables = {"new_spec": field(new, "spec"), "old_spec": field(old, "spec")}
     expressions = []

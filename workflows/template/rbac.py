@@ -5,12 +5,11 @@ runs the other steps that call the API server; `measure`, which may not call it,
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, OPERATOR_NAMESPACES, PERMISSIONS, Permission, Role
 from steps.tasks.shared.pod import ACCOUNTS
-
-Object = dict[str, Any]
 
 SWITCH: Final = ACCOUNTS["switch"]
 OBSERVE: Final = ACCOUNTS["observe"]
@@ -26,10 +25,9 @@ _ARGO: Final = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults
 def build_rbac(*, operator: bool = False, namespace: str | None = None) -> Object:
     """Kubernetes' List of the accounts, roles and bindings.
 
-    Args:
-        operator: only what belongs in the operator's own namespaces, or only the rest: these namespaces do not exist
-            where Calico was installed by manifest, and nothing can be applied to them.
-        namespace: the one that the workflow runs in; None leaves it open, for kustomize to fill in.
+    `operator`: only what belongs in the operator's own namespaces, or only the rest: these namespaces do not exist
+    where Calico was installed by manifest, and nothing can be applied to them. `namespace`: the one that the workflow
+    runs in; None leaves it open, for kustomize to fill in.
     """
     accounts = (SWITCH, OBSERVE, MEASURE)
     items: list[Object] = []
@@ -46,11 +44,6 @@ def build_rbac(*, operator: bool = False, namespace: str | None = None) -> Objec
                 rules = _rules(entry for entry in own if entry.namespace == place)
                 items += _role(name, place, rules, (account,), namespace)
     return {"apiVersion": "v1", "kind": "List", "items": items}
-
-
-def build_operator_rbac() -> Object:
-    """Only what belongs in the Tigera operator's namespaces."""
-    return build_rbac(operator=True)
 
 
 def _role(

@@ -7,9 +7,10 @@ outside the cluster to any address, past network policies; a NetworkPolicy can c
 from collections.abc import Iterable
 from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.scale.objects import MANAGED_BY, PART, PROGRAMMING, RANGES, SERVICE_OF
 from steps.cluster.kube.workloads.manifests import LABEL, NAMED
-from workflows.template.policies import BY_ACCOUNT, LABELLED, Object, Rule, build_policy, on
+from workflows.template.policies import BY_ACCOUNT, LABELLED, Rule, build_policy, on
 
 SERVICES: Final = "dataplane-benchmark-services"
 ENDPOINT_SLICES: Final = "dataplane-benchmark-endpointslices"

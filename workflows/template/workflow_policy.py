@@ -9,9 +9,10 @@ that Stop, Terminate and Retry always work.
 from collections.abc import Iterable
 from typing import Final
 
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.workloads.manifests import LABEL
 from workflows.template import benchmark
-from workflows.template.policies import NEW, Object, Rule, build_policy, cel_list, field, on
+from workflows.template.policies import NEW, Rule, build_policy, cel_list, field, on
 
 WORKFLOWS: Final = "dataplane-benchmark-workflows"
 NAMESPACE_WORKFLOWS: Final = "dataplane-benchmark-namespace-workflows"

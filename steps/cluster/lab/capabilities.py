@@ -20,8 +20,7 @@ def is_forbidden(output: str) -> bool:
 def missing_capabilities(status: str | None = None) -> list[str]:
     """The capabilities of the lab that are not effective in a process.
 
-    Args:
-        status: of the process, in the form of /proc/PID/status; this one's if None.
+    `status`: in the form of /proc/PID/status; this process's if None.
     """
     text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace") if status is None else status
     line = next(line for line in text.splitlines() if line.startswith("CapEff:"))
@@ -42,8 +41,7 @@ def is_privileged() -> bool:
 def belongs_to_root(uid_map: str | None = None) -> bool:
     """Whether this process is root, perhaps in a user namespace that root made, as in containers.
 
-    Args:
-        uid_map: in the form of /proc/PID/uid_map; this process's if None.
+    `uid_map`: in the form of /proc/PID/uid_map; this process's if None.
     """
     text = Path("/proc/self/uid_map").read_text(encoding="ascii") if uid_map is None else uid_map
     return os.geteuid() == 0 and text.split()[:2] == ["0", "0"]
@@ -52,9 +50,7 @@ def belongs_to_root(uid_map: str | None = None) -> bool:
 def capability_remedy(lacking: Sequence[str], *, root: bool | None = None) -> str:
     """What gives a process the capabilities that it lacks; where it lacks none, what else may forbid the operation.
 
-    Args:
-        lacking: from `missing_capabilities`.
-        root: whether the process belongs to root; found out if None.
+    `root`: whether the process belongs to root; found out if None.
     """
     become = "" if (belongs_to_root() if root is None else root) else "run as root, or "
     if lacking:

@@ -36,10 +36,7 @@ def due(scale: Scale, elapsed_s: float, done: int) -> int:
 def replaced(scale: Scale, done: int, number: int) -> Iterator[tuple[ServicePort, ServicePort]]:
     """The Services whose turn it is, as they were and as they become. Pure.
 
-    Args:
-        scale: of the lab.
-        done: how many changes there were so far.
-        number: how many follow.
+    `done`: how many changes there were so far. `number`: how many follow.
     """
     for change in range(done, done + number):
         times, index = divmod(change, scale.services)

@@ -3,11 +3,10 @@
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
-from analysis.errors import Unsupported
-from steps.catalogue.dataplanes import BY_NAME, Arm
-from steps.catalogue.environments import LAB
+from analysis.errors import BadInput, Unsupported
+from steps.catalogue.dataplanes import Arm
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
@@ -21,40 +20,32 @@ from steps.namespaces import path
 from steps.tools.tool import Tool
 
 _EVERYWHERE: Final = ("ip", "bridge", "nsenter", "unshare", "mount", "umount", "ethtool")
-_BURDEN: Final = "burden="
 
 
 def findings(settings: Settings) -> list[Finding]:
     """All reasons against the run, and against each dataplane."""
     found = _programs(settings)
     if not sandbox.is_inside():
-        found.append(
-            Finding(
-                severity="stop",
-                subject="lab",
-                reason="the lab is not in its sandbox, without which an interrupted run would leave parts of it behind",
-                remedy="start it with `make run`, or `python -m workflows run`",
-            )
-        )
+        reason = "the lab is not in its sandbox, without which an interrupted run would leave parts of it behind"
+        found.append(_finding((reason, "start it with `make run`, or `python -m workflows run`")))
     elif not any(f.severity == "stop" for f in found):
         found += _kernel()
-    found += [
-        Finding(
-            severity="stop",
-            subject=name,
-            reason="nothing in the lab makes this factor",
-            remedy="leave it out, or write its module in steps/cluster/lab/factors",
-        )
-        for name in factors.missing(settings.scales)
-    ]
+    no_factor = "nothing in the lab makes this factor", "leave it out, or write its module in steps/cluster/lab/factors"
+    found += [_finding(no_factor, name) for name in factors.missing(settings.scales)]
     try:
         for text in settings.dataplanes:
-            found += _arm(text, Arm.parse(text), settings.scales)
+            if refusal := _lacking(Arm.parse(text), settings.scales):
+                found.append(_finding(refusal, text, "skip"))
     finally:
         if sandbox.is_inside() and path(kernel_support.NAMESPACE).exists():
             run_one(Job(None, ("umount", "--no-mtab", "--lazy", str(path(kernel_support.NAMESPACE)))))
             path(kernel_support.NAMESPACE).unlink()
     return found
+
+
+def _finding(refusal: Refusal, subject: str = "lab", severity: Literal["stop", "skip"] = "stop") -> Finding:
+    reason, remedy = refusal
+    return Finding(severity=severity, subject=subject, reason=reason, remedy=remedy)
 
 
 def _absent(programs: Iterable[str]) -> list[str]:
@@ -73,7 +64,7 @@ def _programs(settings: Settings) -> list[Finding]:
     measuring = [program for tool in tools for program in tool.packages]
     missing = _absent(dict.fromkeys((*_EVERYWHERE, *measuring, *counting)))
     refusals = [_not_installed(missing)] if missing else list(filter(None, map(_outdated, tools)))
-    return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy) for reason, remedy in refusals]
+    return list(map(_finding, refusals))
 
 
 def _outdated(tool: Tool) -> Refusal | None:
@@ -101,48 +92,26 @@ def _kernel() -> list[Finding]:
     if made is not None:
         path(kernel_support.NAMESPACE).unlink()
         remedy = kernel_support.remedy(made, "allow more of them: `sudo sysctl -w user.max_net_namespaces=10000`")
-        return [
-            Finding(severity="stop", subject="lab", reason=f"no network namespace can be made: {made}", remedy=remedy)
-        ]
+        return [_finding((f"no network namespace can be made: {made}", remedy))]
     found = []
     for kind, arguments in links.items():
         refused = kernel_support.failure(
             [Job(kernel_support.NAMESPACE, ("ip", "link", "add", f"trial-{kind}", "type", *arguments))]
         )
         if refused is not None and capabilities.is_forbidden(refused):  # as all links will be
-            reason = f"no links may be made: {refused}"
             remedy = capabilities.capability_remedy(capabilities.missing_capabilities())
-            return [Finding(severity="stop", subject="lab", reason=reason, remedy=remedy)]
+            return [_finding((f"no links may be made: {refused}", remedy))]
         if refused is not None:
-            reason = f"the kernel makes no {kind} links: {refused}"
             remedy = f"load the module by `sudo modprobe {kind}`, or use a kernel that has it"
-            found.append(Finding(severity="stop", subject="lab", reason=reason, remedy=remedy))
+            found.append(_finding((f"the kernel makes no {kind} links: {refused}", remedy)))
     return found
-
-
-def _arm(text: str, arm: Arm, scales: Sequence[Scale]) -> list[Finding]:
-    refusal = _misnamed(arm) or _lacking(arm, scales)
-    if refusal is None:
-        return []
-    reason, remedy = refusal
-    return [Finding(severity="skip", subject=text, reason=reason, remedy=remedy)]
-
-
-def _misnamed(arm: Arm) -> Refusal | None:
-    """Why there is no such arm, and what to write instead."""
-    entry = BY_NAME.get(arm.name)
-    if entry is None or entry.environment != LAB:
-        return "is not a dataplane of the lab", "choose one that is"
-    if (arm.label or "").startswith(_BURDEN) and not (arm.label or "").removeprefix(_BURDEN).isdecimal():
-        return "the burden is not a number of rules", f"write {arm.name}+burden=20"
-    return None
 
 
 def _lacking(arm: Arm, scales: Sequence[Scale]) -> Refusal | None:
     """What this machine or this project lacks for an arm; the first reason alone."""
     try:
         mechanism = load(arm).TRAITS.mechanism
-    except Unsupported as error:
+    except (BadInput, Unsupported) as error:
         return str(error), "leave it out, or see the README's `Add a dataplane`"
     if arm.burden and not mechanism.takes_burden:
         return "has no rules, so no burden can be put on it", "burden one that has rules"

@@ -13,7 +13,8 @@ from steps.catalogue.tools import TOOLS
 from steps.cluster.lab import sandbox
 from steps.cluster.lab.capabilities import in_user_namespace
 from steps.cluster.lab.network import addresses, topology
-from steps.cluster.lab.network.programs import Job, run_one, version_line
+from steps.cluster.lab.network.programs import Job, os_release, run_one, version_line
+from steps.kernel_memory import held_bytes
 
 _VERSIONS: Final = {
     **{f"{tool.name}_version": tool.version for tool in TOOLS if tool.version},
@@ -29,15 +30,14 @@ def read_facts(settings: Settings) -> dict[str, object]:
     cpuinfo = _text("/proc/cpuinfo") or ""
     model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    memory = re.search(r"^MemTotal:\s*(\d+) kB$", _text("/proc/meminfo") or "", re.MULTILINE)
     cpufreq = "/sys/devices/system/cpu/cpu0/cpufreq"
     return {
         "kernel": platform.release(),
         "machine": platform.machine(),
-        "distribution": _distribution(),
+        "distribution": os_release().get("PRETTY_NAME"),
         "cpu_model": model[1].strip() if model else None,
         "cores": os.cpu_count(),
-        "memory_bytes": int(memory[1]) * 1024 if memory else None,
+        "memory_bytes": held_bytes(("MemTotal",)),
         "virtualised": "hypervisor" in flags[1].split() if flags else None,
         "cpu_governor": _text(f"{cpufreq}/scaling_governor"),
         "in_user_namespace": in_user_namespace(),
@@ -76,13 +76,6 @@ def _mtus(settings: Settings) -> dict[str, int] | None:
     finally:
         if temporary:
             topology.remove_lab()
-
-
-def _distribution() -> str | None:
-    try:
-        return platform.freedesktop_os_release().get("PRETTY_NAME")
-    except OSError:
-        return None
 
 
 def _text(file: str) -> str | None:

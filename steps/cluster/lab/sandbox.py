@@ -87,18 +87,20 @@ class SandboxResult:
     signal: int | None = None
     sandbox_killed: bool = False
 
+    @classmethod
+    def of(cls, code: int) -> "SandboxResult":
+        """The end of a program by its exit code, which is minus the signal's number if one ended it."""
+        return cls(code) if code >= 0 else cls(_SIGNALLED - code, -code)
 
-def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None, *, hold_interrupts: bool = False) -> int:
-    """Run a program as `start_in_sandbox` does.
 
-    Returns:
-        The program's exit code; 128 and the signal's number if a signal ended it.
+def run_in_sandbox(argv: Sequence[str], *, hold_interrupts: bool = False) -> int:
+    """Run a program as `start_in_sandbox` does; its exit code, or 128 and the signal's number if a signal ended it.
 
     Raises:
         Unsupported: no sandbox is possible here.
         SandboxKilledError: the sandbox was killed, and the program with it.
     """
-    ended = start_in_sandbox(argv, env, hold_interrupts=hold_interrupts)
+    ended = start_in_sandbox(argv, hold_interrupts=hold_interrupts)
     if ended.sandbox_killed:
         raise SandboxKilledError(
             "The lab's sandbox was killed from outside, by a user or for lack of memory; nothing of it is left."
@@ -113,19 +115,14 @@ def start_in_sandbox(
 
     SIGINT, SIGTERM and SIGHUP are forwarded to the program, once each: the sandbox has a session of its own, so that a
     terminal's Ctrl-C, which goes to a whole process group, reaches this process alone. When the program ends,
-    everything else in the sandbox is killed.
-
-    Args:
-        argv: the program and its arguments.
-        env: its environment; this process's if None.
-        hold_interrupts: start it with SIGINT blocked, so that none is lost before it has a handler and unblocks it.
+    everything else in the sandbox is killed. `env`: the program's environment; this process's if None.
+    `hold_interrupts`: start it with SIGINT blocked, so that none is lost before it has a handler and unblocks it.
 
     Raises:
         Unsupported: no sandbox is possible here.
     """
     if is_inside():
-        code = subprocess.run(argv, env=env, check=False).returncode
-        return SandboxResult(code) if code >= 0 else SandboxResult(_SIGNALLED - code, -code)
+        return SandboxResult.of(subprocess.run(argv, env=env, check=False).returncode)
     for program in ("setpriv", "unshare"):
         if shutil.which(program) is None:
             raise Unsupported(f"{program} is not installed: type `sudo apt-get install -y util-linux`.")
@@ -152,9 +149,9 @@ def start_in_sandbox(
             finally:
                 for descriptor in (reporter, lifeline, stderr):
                     os.close(descriptor)
-            reported = _listen(report)
+            # complete when the sandbox's last process has ended
+            reported = b"".join(iter(lambda: os.read(report, 4096), b""))
             code = sandbox.wait()
-            reported += _rest(report)
     finally:
         os.close(ours)
         os.close(report)
@@ -169,8 +166,7 @@ def _ended(reported: bytes, code: int) -> SandboxResult:
     if found is None:
         number = -code if code < 0 else int(signal.SIGKILL)
         return SandboxResult(_SIGNALLED + number, number, sandbox_killed=True)
-    of_program = int(found[1])
-    return SandboxResult(of_program) if of_program >= 0 else SandboxResult(_SIGNALLED - of_program, -of_program)
+    return SandboxResult.of(int(found[1]))
 
 
 @contextmanager
@@ -204,24 +200,6 @@ def _blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _listen(report: int) -> bytes:
-    reported = b""
-    while _READY not in reported:
-        more = os.read(report, 4096)
-        if not more:
-            break
-        reported += more
-    return reported
-
-
-def _rest(report: int) -> bytes:
-    """The rest of the report, complete when the sandbox's last process has ended."""
-    reported = b""
-    while more := os.read(report, 4096):
-        reported += more
-    return reported
 
 
 def _why_not(reported: str) -> str:

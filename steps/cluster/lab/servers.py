@@ -1,7 +1,5 @@
 """The servers of the lab, one for each tool, restarted whenever one dies. They end with the sandbox."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +10,12 @@ from analysis.errors import Problem
 from steps.catalogue.tools import CANARY, served
 from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, Topology
 from steps.cluster.lab.network import addresses
-from steps.cluster.lab.network.processes import end_processes
+from steps.cluster.lab.network.processes import end_processes, start_detached
 from steps.cluster.lab.network.services import CLUSTER_IP, LOAD_BALANCER, LOCAL_OFFSET, NODEPORT_OFFSET, OWN_IP
 from steps.cluster.lab.network.topology import present_namespaces
 from steps.domain import LAB_TURNS, LOCAL, Monitor, Placement
 from steps.measurement.client_network import listening_ports
-from steps.namespaces import command_in, path, within
+from steps.namespaces import path, within
 from steps.polling import poll
 from steps.tools.tool import Tool, here
 
@@ -25,7 +23,6 @@ ALWAYS: Final = served(())
 """The tools whose servers every visit needs."""
 
 LOGS: Final = Path("/run/lab/logs")
-_ROOT: Final = Path(__file__).resolve().parents[3]
 _PATIENCE_S: Final = 10.0
 _POLL_S: Final = 0.005
 _SHOWN: Final = 300
@@ -123,24 +120,10 @@ def start(servers: list[Server]) -> None:
     for server in servers:
         if server.port in listening(server.namespace):
             raise Problem(f"port {server.port} in namespace {server.namespace} is taken by another program: end it.")
-    for server in servers:
-        _launch(server)
-    _launch(_TURNS)
+    for server in (*servers, _TURNS):
+        start_detached(server.namespace, ("sh", "-c", _AGAIN, "sh", *server.argv), server.log)
     for server in servers:
         _await(server)
-
-
-def _launch(server: Server) -> None:
-    search = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    with server.log.open("wb") as log:
-        subprocess.Popen(
-            command_in(server.namespace, ("sh", "-c", _AGAIN, "sh", *server.argv)),
-            env=os.environ | {"PYTHONPATH": search, "PYTHONSAFEPATH": "1"},  # no module of the current folder
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
 
 
 def _await(server: Server) -> None:

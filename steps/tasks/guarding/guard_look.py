@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from steps.lease import ENDED, RENEWAL_S, RUN_LABEL, is_silent, last_sign, own_addresses
@@ -35,32 +35,6 @@ _PHASE: Final = "workflows.argoproj.io/phase"
 
 class LookError(Exception):
     """The API server can't be asked, or refuses; a sentence."""
-
-
-class Api(Protocol):
-    """What a look needs of the API server."""
-
-    @property
-    def namespace(self) -> str:
-        """The benchmark's."""
-        ...
-
-    @property
-    def now(self) -> datetime:
-        """The API server's clock at its last answer."""
-        ...
-
-    def get(self, path: str, accept: str = "application/json") -> Object | None:
-        """One object; None: there is none. Raises LookError."""
-        ...
-
-    def patch(self, path: str, body: Object) -> None:
-        """A merge patch. Raises LookError."""
-        ...
-
-    def delete(self, path: str, uid: str) -> None:
-        """Delete an object of this uid, if there still is one. Raises LookError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +79,20 @@ class PodApi:
         addresses = [(host.strip("[]"), int(port)) for host, _, port in own if port.isdecimal()]
         self._addresses = [(self._service, int(variables.get("KUBERNETES_SERVICE_PORT", "443"))), *addresses]
         self._account = account
-        self.now = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+        self._now = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         try:
             self.namespace = (account / "namespace").read_text(encoding="ascii").strip()
             self._context = ssl.create_default_context(cafile=str(account / "ca.crt"))
         except OSError as error:
             raise LookError(f"this pod has no service account ({error.strerror}): deploy it anew.") from None
 
+    @property
+    def now(self) -> datetime:
+        """The API server's clock at its last answer."""
+        return self._now
+
     def get(self, path: str, accept: str = "application/json") -> Object | None:
-        """One object; None: there is none."""
+        """One object; None: there is none. Raises LookError, as the others do."""
         return self._call("GET", path, {"Accept": accept})
 
     def patch(self, path: str, body: Object) -> None:
@@ -141,7 +120,7 @@ class PodApi:
             gone = {_CONFLICT} if method == "DELETE" else set()  # it has another uid
             refused = answer.status not in {200, 201, 202, _NOT_FOUND} | gone
             if not refused:
-                self.now = parsedate_to_datetime(answer.headers["Date"])
+                self._now = parsedate_to_datetime(answer.headers["Date"])
             found: Object | None = json.loads(text) if answer.status != _NOT_FOUND else None
         except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
             raise LookError(f"the API server gave no answer to {method} {path} ({type(error).__name__}).") from None
@@ -167,7 +146,7 @@ class PodApi:
         raise OSError
 
 
-def look(api: Api) -> Look:
+def look(api: PodApi) -> Look:
     """Look once; renew the lock of a run whose pods are at work, since its measuring steps may not call the API.
 
     Raises:
@@ -193,7 +172,7 @@ def look(api: Api) -> Look:
     return Look("run" if alive else "left", held_s, name)
 
 
-def _renewed(api: Api, name: str, renewed_at: datetime, lock_uid: str) -> bool:
+def _renewed(api: PodApi, name: str, renewed_at: datetime, lock_uid: str) -> bool:
     """Whether the run of this name gave a sign of life lately; if so, its lock is renewed."""
     if api.now - renewed_at < timedelta(seconds=RENEWAL_S):
         return True
@@ -206,7 +185,7 @@ def _renewed(api: Api, name: str, renewed_at: datetime, lock_uid: str) -> bool:
     return True
 
 
-def runs(api: Api, name: str, uid: object) -> bool:
+def runs(api: PodApi, name: str, uid: object) -> bool:
     """Whether Argo's record has the workflow as one that has not ended."""
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{api.namespace}/workflows/{quote(name, safe='')}"
     found = api.get(path, _METADATA)

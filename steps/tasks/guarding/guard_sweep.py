@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from steps.lease import DEPLOYED_PART, PART, PART_LABEL
-from steps.tasks.guarding.guard_look import Api, runs
+from steps.tasks.guarding.guard_look import PodApi, runs
 
 Object = dict[str, Any]
 
@@ -20,7 +20,7 @@ _SELECTOR: Final = quote(
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json"
 
 
-def sweep(api: Api) -> list[str]:
+def sweep(api: PodApi) -> list[str]:
     """Delete what belongs to workflows that have ended or are gone; the names, such as `pods check-0`.
 
     Raises:

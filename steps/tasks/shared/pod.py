@@ -69,11 +69,9 @@ class Step(Generic[P, R]):
     Attributes:
         account: whose permissions it has.
         deadline_s: it is killed after this.
-        memory: its limit.
         store: whether it gets the store's credentials.
         repeatable: whether it runs again when its pod was lost, as by an eviction. A step that reported a failure is
             never repeated.
-        env: its own variables.
         fields: further fields of its template, as Argo names them.
     """
 

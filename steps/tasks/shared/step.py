@@ -120,17 +120,16 @@ def ends_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
             check_inputs({name: given[parameter] for parameter, name in names.items()})
             return function(*args, **kwargs)
         except Problem as problem:
-            fail(str(problem))
-            raise SystemExit(problem.exit_code) from None
+            sentence, code = str(problem), problem.exit_code
         except OSError as error:  # a volume that is read-only, full, or another user's
             where = f"{error.filename}: " if error.filename else ""
-            fail(resource_error(error) or f"{where}{error.strerror or error}.")
-            raise SystemExit(Problem.exit_code) from None
+            sentence, code = resource_error(error) or f"{where}{error.strerror or error}.", Problem.exit_code
         except (MemoryError, ImportError, RuntimeError) as error:
-            if (sentence := resource_error(error)) is None:
+            if (known := resource_error(error)) is None:
                 raise
-            fail(sentence)
-            raise SystemExit(Problem.exit_code) from None
+            sentence, code = known, Problem.exit_code
+        fail(sentence)
+        raise SystemExit(code)
 
     return wrapper
 

@@ -63,12 +63,7 @@ def open_turns(cluster: Cluster, visit: Visit, settings: Settings) -> None:
 def refuse_turns(cluster: Cluster, visit: Visit, settings: Settings, reason: str, silent_s: float = SILENT_S) -> None:
     """Let the measuring steps end, since the dataplane is not proven. Refused twice, they end by the first reason.
 
-    Args:
-        cluster: that has the server of turns.
-        visit: whose turns they are.
-        settings: of the run.
-        reason: why it is not proven.
-        silent_s: how long to try. Where nothing answers, the steps end without it too, but minutes later.
+    `silent_s`: how long to try. Where nothing answers, the steps end without it too, but minutes later.
     """
     with suppress(Problem):
         if (source := cluster.turns(visit)) is not None:

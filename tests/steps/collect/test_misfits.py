@@ -11,6 +11,7 @@ import pytest
 from analysis.store.files.arrow import to_table
 from analysis.store.schema import TABLES
 from steps import documents
+from steps.catalogue.factors import Scale
 from steps.collect import fitting, run_rows, trial_rows
 from steps.domain import Finding, Trial
 from steps.run_documents import RunDocument
@@ -83,7 +84,8 @@ def test_invalid_row_fails_only_its_trial(run: Path, table: str, column: str) ->
     failed = next(row for row in found["trials"] if row["trial"] == 2)
     assert failed["outcome"] == "failed"
     assert column in failed["error"]
-    assert failed["topology"] == before[2]["topology"]
+    planned = ("topology", *Scale.model_fields)
+    assert [failed[name] for name in planned] == [before[2][name] for name in planned]
     assert [row for row in found["trials"] if row["trial"] != 2] == [r for n, r in before.items() if n != 2]
     assert 2 not in {row["trial"] for row in found["samples"]}
 

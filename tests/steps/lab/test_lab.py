@@ -160,7 +160,7 @@ def test_preflight_has_no_findings(root_sandbox: SandboxServer) -> None:
 
 
 def test_preflight_names_every_impossible_arm(root_sandbox: SandboxServer) -> None:
-    arms = ("lab-iptables", "lab-iptables+burden=5", "lab-ebpf+burden=5", "lab-nftables+burden=x", "iptables")
+    arms = ("lab-iptables", "lab-iptables+burden=5", "lab-ebpf+burden=5", "iptables")
     found = root_sandbox("preflight", *arms)
     assert {f["subject"]: f["severity"] for f in found} == dict.fromkeys(arms[2:], "skip")
     assert all(f["remedy"] for f in found)

@@ -16,6 +16,7 @@ from steps.cluster.lab.dataplanes import ebpf, ebpf_dsr, iptables, load, nftable
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import NODE_A, NODE_B, LabNode
 from steps.cluster.lab.network.services import CLUSTER_IP, LOAD_BALANCER, MEASURED, ServicePort, all_ports, batches
+from steps.cluster.lab.tables import BURDEN_SOURCE
 from steps.cluster.lab.tables.iptables import endpoint_chain, service_chain
 
 INDEX = {addresses.UNDERLAY: 1, addresses.TUNNEL: 2, "cali-a": 3, "cali-c": 4, "cali-b": 5}
@@ -94,7 +95,7 @@ def test_burden_rules_come_before_any_other_forward_rule(burden: int) -> None:
     assert len(_rules_of(text, iptables.BURDEN_CHAIN)) == burden
     assert (_rules_of(text, "FORWARD")[0] == f"-A FORWARD -j {iptables.BURDEN_CHAIN}") == (burden > 0)
     table, _ = nftables.rules(NODE_A, all_ports(0), burden)
-    assert table.count(f"ip saddr {nftables.BURDEN_SOURCE}") == burden
+    assert table.count(f"ip saddr {BURDEN_SOURCE}") == burden
     forward = table.split("chain filter-FORWARD {")[1].splitlines()
     assert ("jump burden" in forward[2]) == (burden > 0)
 

@@ -27,17 +27,11 @@ BESIDE = tuple(metric for metric in COMPARED if metric.beside)
 ANSWER_WIDTH = 16
 """Of a difference with its interval, such as `+72 % [65, 80]`."""
 
-EXIT_CODES = {"measured": 0, "measured-with-failures": 1, "nothing-measured": 1}
-
 
 def print_result(results: str, run_id: str, wanted: Format, why: str = "") -> int:
     """Print the result of a run, with the address of its report; returns the exit code.
 
-    Args:
-        results: the store.
-        run_id: the run.
-        wanted: the format.
-        why: the first failure of a step, with the step's name; printed if there is no report.
+    `why`: the first failure of a step, with the step's name; printed if there is no report.
     """
     store, console = Store(results), aside(wanted)
     stock = store.inventory(run_id=run_id)
@@ -60,7 +54,7 @@ def print_result(results: str, run_id: str, wanted: Format, why: str = "") -> in
     files |= {"Interactive": f"{folder}/report-interactive.html", "Markdown": f"{folder}/summary.md"}
     beside = {name: store.location(file) for name, file in files.items()}
     print_document(document(summary, beside), wanted)
-    return 1 if summary.failing else EXIT_CODES[summary.outcome]
+    return int(bool(summary.failing) or summary.outcome != "measured")
 
 
 def document(summary: Summary, beside: Mapping[str, str]) -> Document:

@@ -5,17 +5,7 @@ A visit is a DAG with the inputs `visit` and `dataplane`; every other step is sh
 
 from dataclasses import dataclass, field
 
-from workflows.local.execution.events import (
-    Event,
-    NodeFinished,
-    NodeLog,
-    NodeProgress,
-    NodeStarted,
-    WorkflowFinished,
-    WorkflowStarted,
-    WorkflowStopping,
-    WorkflowWaiting,
-)
+from workflows.local.execution import events
 from workflows.local.semantics.nodes import UNSUCCESSFUL, Phase
 
 
@@ -26,9 +16,7 @@ class ProgressLine:
     Attributes:
         step: the one that started or said something last; several of the same template may run at once.
         parts: the progress of each step, (done, total), by its template and node.
-        message: its last sentence.
         rate: the last sentence with a rate.
-        failure: the first failure.
     """
 
     visit: str | None = None
@@ -80,28 +68,28 @@ class RunProgress:
     _loops: dict[str, int] = field(default_factory=dict)
     _rounds: set[str] = field(default_factory=set)
 
-    def note(self, event: Event, now_s: float) -> None:
+    def note(self, event: events.Event, now_s: float) -> None:
         """Add an event that happened at `now_s`, by any monotonic clock."""
         match event:
-            case WorkflowStarted():
+            case events.WorkflowStarted():
                 self.began_s, self.notice = now_s, ""
-            case WorkflowWaiting(message):
+            case events.WorkflowWaiting(message):
                 self.notice = message
-            case WorkflowStopping("Stop", again):
+            case events.WorkflowStopping("Stop", again):
                 self.notice = f"Stopping: what was measured is kept and reported. {again}".rstrip()
-            case WorkflowStopping():
+            case events.WorkflowStopping():
                 self.notice = "Ending at once: the exit handler does not run."
-            case NodeStarted():
+            case events.NodeStarted():
                 self._started(event, now_s)
-            case NodeLog(node, text) if message := text.strip():
+            case events.NodeLog(node, text) if message := text.strip():
                 line = self.line_of(node)
                 line.step, line.message = self.steps.get(node, line.step), message
                 line.rate = message if "bit/s" in message else line.rate
-            case NodeProgress(node, done, total):
+            case events.NodeProgress(node, done, total):
                 self.line_of(node).parts[self.steps.get(node, ""), node] = (done, total)
-            case NodeFinished():
+            case events.NodeFinished():
                 self._finished(event, now_s)
-            case WorkflowFinished():
+            case events.WorkflowFinished():
                 self.notice = ""
 
     def line_of(self, node: str) -> ProgressLine:
@@ -113,7 +101,7 @@ class RunProgress:
             above = self._parents.get(above)
         return self.outside
 
-    def _started(self, event: NodeStarted, now_s: float) -> None:
+    def _started(self, event: events.NodeStarted, now_s: float) -> None:
         self._parents[event.node] = event.parent
         if event.kind == "TaskGroup":
             self._loops[event.node] = event.items or 0
@@ -134,7 +122,7 @@ class RunProgress:
         if (rounds := self._parents.get(loop)) is not None:
             self._rounds.add(rounds)
 
-    def _finished(self, event: NodeFinished, now_s: float) -> None:
+    def _finished(self, event: events.NodeFinished, now_s: float) -> None:
         line = self.line_of(event.node)
         if event.phase in UNSUCCESSFUL and event.message and line.failure is None:
             line.failure = event.message

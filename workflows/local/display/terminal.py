@@ -13,15 +13,7 @@ from analysis import formatting
 from analysis.console.terminal import Terminal, Text
 from steps.tasks.shared.step import run_id
 from workflows.local.display.progress import ProgressLine, RunProgress
-from workflows.local.execution.events import (
-    Event,
-    NodeFinished,
-    NodeLog,
-    WorkflowFinished,
-    WorkflowStarted,
-    WorkflowStopping,
-    WorkflowWaiting,
-)
+from workflows.local.execution import events
 from workflows.local.semantics.nodes import UNSUCCESSFUL
 
 _REFRESHES_PER_S: Final = 2
@@ -63,17 +55,17 @@ class TerminalDisplay:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         """Add an event; what is final is shown at once, the rest with the next refresh."""
         now_s = time.monotonic()
         self._progress.note(event, now_s)
         if self._live is None:
             if text := self._plain(event, now_s):
                 self._console.print(f"[{clock(self._progress.spent_s(now_s))}] {text}", soft_wrap=True)
-        elif isinstance(event, NodeFinished):
+        elif isinstance(event, events.NodeFinished):
             self._finished(event)
 
-    def _finished(self, event: NodeFinished) -> None:
+    def _finished(self, event: events.NodeFinished) -> None:
         line = self._progress.visits.get(event.node)
         if line is not None:
             self._console.print(self._ended_visit(line))
@@ -82,24 +74,24 @@ class TerminalDisplay:
         elif event.phase in UNSUCCESSFUL and event.message and self._progress.line_of(event.node).visit is None:
             self._console.print(Text.assemble((f"{event.phase}: ", "bold red"), event.message))
 
-    def _plain(self, event: Event, now_s: float) -> str:
+    def _plain(self, event: events.Event, now_s: float) -> str:
         """The line of an event; empty where it has none."""
         text, progress = "", self._progress
         match event:
-            case WorkflowStarted(name, uid):
+            case events.WorkflowStarted(name, uid):
                 text = f"run {run_id(name, uid)}"
-            case WorkflowWaiting() | WorkflowStopping():
+            case events.WorkflowWaiting() | events.WorkflowStopping():
                 text = progress.notice
-            case NodeLog(node, message) if message.strip():
+            case events.NodeLog(node, message) if message.strip():
                 text = self._of_step(node, message.strip())
-            case NodeFinished(node, phase, _, duration_s) if node in progress.visits:
+            case events.NodeFinished(node, phase, _, duration_s) if node in progress.visits:
                 left_s = progress.left_s(now_s)
                 left = "" if left_s is None else f", about {clock(left_s)} left"
                 done = f"({formatting.count(len(progress.done), 'visit')}{left})"
                 text = f"{progress.visits[node].title}: {phase.lower()} in {duration_s:.1f} s {done}"
-            case NodeFinished(node, phase, message) if phase in UNSUCCESSFUL and message:
+            case events.NodeFinished(node, phase, message) if phase in UNSUCCESSFUL and message:
                 text = self._of_step(node, phase.lower(), message)
-            case WorkflowFinished(phase, message, duration_s):
+            case events.WorkflowFinished(phase, message, duration_s):
                 text = f"{phase.lower()} after {clock(duration_s)}" + (f": {message}" if message else "")
         return text
 

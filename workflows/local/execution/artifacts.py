@@ -22,9 +22,8 @@ class ArtifactStore:
     def __init__(self, address: str, private: Path) -> None:
         """Open the results at a store's address.
 
-        Args:
-            address: a directory, or a file:// or s3:// address; it gets a copy of each object.
-            private: a directory that only this user can open.
+        `address`: a directory, or a file:// or s3:// address; it gets a copy of each object. `private`: a directory
+        that only this user can open.
 
         Raises:
             BadInput: the address is invalid.

@@ -14,12 +14,11 @@ from analysis.errors import Problem
 from workflows.local.execution import mutex
 from workflows.local.execution.events import NodeFinished, NodeStarted, WorkflowWaiting
 from workflows.local.execution.pod import Pod, PodSettings
-from workflows.local.semantics import scope
 from workflows.local.semantics.conditions import when_holds
 from workflows.local.semantics.dag import DagState, Task
 from workflows.local.semantics.loops import expand_loop, parse_items
 from workflows.local.semantics.nodes import DISPLAY_NAME, UNSUCCESSFUL, Kind, NodeStatus, Phase
-from workflows.local.semantics.tags import Scope, render, render_all
+from workflows.local.semantics.tags import Scope, input_tags, render, render_all
 
 Template = dict[str, Any]
 
@@ -67,9 +66,7 @@ class Controller:
         )
         node.started_s = time.monotonic()
         self.nodes[call.name] = node
-        self._pods.emit(
-            NodeStarted(call.name, call.display, call.template, kind, call.parent, dict(node.inputs), items)
-        )
+        self._pods.emit(NodeStarted(call.name, call.template, kind, call.parent, dict(node.inputs), items))
         return node
 
     def _end(self, node: NodeStatus, phase: Phase, message: str = "") -> NodeStatus:
@@ -86,7 +83,7 @@ class Controller:
         if sum(node.kind == "DAG" for node in self._above(call.parent)) >= MOST_DEPTH:
             return self._end(self._start(call, "Skipped"), "Error", "Maximum recursion depth exceeded.")
         template = self._templates[call.template]
-        known = {**self._known, **scope.input_tags(call.values)}
+        known = {**self._known, **input_tags(call.values)}
         if title := template.get("annotations", {}).get(DISPLAY_NAME):
             call = replace(call, display=render(title, known))
         async with self._locked(template, call.name) as held:

@@ -21,25 +21,16 @@ from typing import Any, Final
 from hera.workflows import Workflow
 
 from analysis.errors import BadInput
-from workflows.local.execution import mutex
+from workflows.local.execution import events, mutex
 from workflows.local.execution.artifacts import ArtifactStore
 from workflows.local.execution.controller import Controller
-from workflows.local.execution.events import (
-    Event,
-    Listener,
-    WorkflowFinished,
-    WorkflowStarted,
-    WorkflowStopping,
-    WorkflowWaiting,
-)
 from workflows.local.execution.pod import PodSettings
 from workflows.local.execution.process import GRACE_S, start_fork_server
 from workflows.local.execution.shutdown import Shutdown, Strategy
-from workflows.local.semantics import scope
 from workflows.local.semantics.lint import lint
 from workflows.local.semantics.nodes import UNSUCCESSFUL, NodeStatus, Phase, WorkflowOutcome
 from workflows.local.semantics.step_groups import as_dags
-from workflows.local.semantics.tags import render
+from workflows.local.semantics.tags import render, workflow_tags
 from workflows.local.semantics.unsupported import refuse_unsupported
 
 _AGAIN: Final = "Stop again to end at once."
@@ -49,8 +40,6 @@ class Engine:
     """One run of a workflow on this machine.
 
     Attributes:
-        name: of the run.
-        uid: of the run.
         has_ended: whether the workflow has ended, exit handler included.
         stops: how often `stop` was called.
     """
@@ -61,7 +50,7 @@ class Engine:
         arguments: Mapping[str, str],
         results: str,
         name: str,
-        listener: Listener = lambda _event: None,
+        listener: events.Listener = lambda _event: None,
         env: Mapping[str, str] | None = None,
         *,
         preload: Sequence[str] = (),
@@ -106,7 +95,8 @@ class Engine:
         self._shutdown = Shutdown(grace_s)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener_error: Exception | None = None
-        start_fork_server([*_modules(self._spec), *preload])
+        entrypoints = (t["script"]["args"][-1] for t in self._spec["templates"] if "script" in t)
+        start_fork_server([*dict.fromkeys(entrypoint.partition(":")[0] for entrypoint in entrypoints), *preload])
 
     def stop(self) -> None:
         """Stop; called again, terminate. For a signal handler or another thread; returns at once."""
@@ -119,7 +109,7 @@ class Engine:
         if self.stops > 0:
             strategy: Strategy = "Stop" if self.stops == 1 else "Terminate"
             if strategy != self._shutdown.strategy:
-                self._emit(WorkflowStopping(strategy, _AGAIN if strategy == "Stop" else ""))
+                self._emit(events.WorkflowStopping(strategy, _AGAIN if strategy == "Stop" else ""))
             self._shutdown.request(strategy)
 
     def run(self) -> WorkflowOutcome:
@@ -137,7 +127,7 @@ class Engine:
             raise self._listener_error
         return outcome
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: events.Event) -> None:
         if self._listener_error is not None:
             return
         try:
@@ -151,30 +141,29 @@ class Engine:
         self._apply_stops()
         work = Path(tempfile.mkdtemp(prefix="dataplane-benchmark-"))
         locks = [m["name"] for m in self._spec.get("synchronization", {}).get("mutexes", [])]
-        known = scope.workflow_tags(self.name, self.uid, self._arguments)
+        known = workflow_tags(self.name, self.uid, self._arguments)
         try:
             repository = await asyncio.to_thread(ArtifactStore, self._results, work / "artifacts")
-            pods = PodSettings(repository, work, dict(os.environ), self._env, self._shutdown, self._emit)
+            pods = PodSettings(repository, work, self._env, self._shutdown, self._emit)
             with contextlib.ExitStack() as active:
                 if self._run_folder:
                     active.enter_context(repository.mark_active(render(self._run_folder, known)))
                 async with mutex.hold(
                     locks,
                     f"run {self.name}",
-                    lambda message: self._emit(WorkflowWaiting(message)),
+                    lambda message: self._emit(events.WorkflowWaiting(message)),
                     lambda: self._shutdown.strategy is not None,
                     self._locks,
                 ) as held:
                     controller = Controller(self._spec, pods, known, self._locks)
                     began = time.monotonic()
-                    self._emit(WorkflowStarted(self.name, self.uid))
+                    self._emit(events.WorkflowStarted(self.name, self.uid))
                     phase, message = await self._walk(controller) if held else ("Failed", self._stopped())
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self._loop = None
-        duration_s = time.monotonic() - began
-        self._emit(WorkflowFinished(phase, message, duration_s))
-        return WorkflowOutcome(self.name, self.uid, phase, message, tuple(controller.nodes.values()), duration_s)
+        self._emit(events.WorkflowFinished(phase, message, time.monotonic() - began))
+        return WorkflowOutcome(self.name, self.uid, phase, message, tuple(controller.nodes.values()))
 
     async def _walk(self, controller: Controller) -> tuple[Phase, str]:
         """Run the entrypoint and the exit handler; returns the workflow's phase and message."""
@@ -198,12 +187,6 @@ class Engine:
 
     def _stopped(self) -> str:
         return f"Stopped with strategy '{self._shutdown.strategy}'"
-
-
-def _modules(spec: Mapping[str, Any]) -> list[str]:
-    """The modules of the steps."""
-    entrypoints = [t["script"]["args"][-1] for t in spec["templates"] if "script" in t]
-    return list(dict.fromkeys(entrypoint.partition(":")[0] for entrypoint in entrypoints))
 
 
 def _complete(spec: Mapping[str, Any], arguments: Mapping[str, str]) -> dict[str, str]:

@@ -38,7 +38,6 @@ class NodeStarted:
     """A node began. `parent` is the DAG or loop around it; `items` is how many items a loop has."""
 
     node: str
-    display_name: str
     template: str
     kind: Kind
     parent: str | None

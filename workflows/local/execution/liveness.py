@@ -41,15 +41,13 @@ def hold_run_lock(results: Folder, run_folder: str) -> Iterator[None]:
 @contextlib.contextmanager
 def run_state(results: Folder, run_folder: str) -> Iterator[State]:
     """The state of a run. The lock of a run that has ended is held meanwhile, so that no one else collects it."""
+    state: State
     with contextlib.ExitStack() as stack:
-        yield _state(results, f"{run_folder}/{MARK}", stack)
-
-
-def _state(results: Folder, mark: str, stack: contextlib.ExitStack) -> State:
-    try:
-        descriptor = stack.enter_context(results.open_file(mark))
-        return "ended" if locks.try_lock(descriptor) else "running"
-    except FileNotFoundError:
-        return "ended"
-    except OSError:
-        return "unknown"
+        try:
+            descriptor = stack.enter_context(results.open_file(f"{run_folder}/{MARK}"))
+            state = "ended" if locks.try_lock(descriptor) else "running"
+        except FileNotFoundError:
+            state = "ended"
+        except OSError:
+            state = "unknown"
+        yield state

@@ -50,12 +50,9 @@ async def hold(
 ) -> AsyncIterator[bool]:
     """Hold all mutexes; taken in the order of their names, so that two runs can't wait for each other.
 
-    Args:
-        names: of the mutexes.
-        holder: shown to others who wait for them.
-        waiting: called once with a sentence for each mutex that another run holds.
-        give_up: whether to stop waiting.
-        directory: of the lock files; None: the one that all users of the machine share.
+    `holder`: shown to others who wait for them. `waiting`: called once with a sentence for each mutex that another run
+    holds. `give_up`: whether to stop waiting. `directory`: of the lock files; None: the one that all users of the
+    machine share.
 
     Yields:
         Whether they are held; False: the wait was given up.

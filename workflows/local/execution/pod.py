@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import tempfile
@@ -32,13 +33,11 @@ class PodSettings:
 
     Attributes:
         work: the directory for the steps' own.
-        env: the environment that a step starts from, before the template's own.
         overrides: variables that replace the template's.
     """
 
     repository: ArtifactStore
     work: Path
-    env: Mapping[str, str]
     overrides: Mapping[str, str]
     shutdown: Shutdown
     emit: Callable[[Event], None]
@@ -99,7 +98,7 @@ class Pod:
     def _environment(self) -> dict[str, str]:
         own = {e["name"]: e["value"] for e in self._template["script"].get("env", []) if "value" in e}
         return {
-            **self._settings.env,
+            **os.environ,
             **own,
             **self._settings.overrides,
             run.INPUTS_FOLDER: str(self._inputs),

@@ -23,8 +23,7 @@ _PRELOADED: Final = ("workflows.local.execution.fork_server", "workflows.local.e
 def start_fork_server(preload: Sequence[str] = ()) -> None:
     """Start the server that forks the steps. Only the first call has an effect.
 
-    Args:
-        preload: modules that it imports once for all steps.
+    `preload`: modules that it imports once for all steps.
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload([*_PRELOADED, *preload])
     forkserver.ensure_running()

@@ -16,10 +16,8 @@ def unsafe_to_stop(workflow: Object) -> list[str]:
     panics at such a child. So a task must follow each loop, and what a loop runs must not wait for a mutex.
 
     Argo 3.6, 3.7.0 to 3.7.16 and 4.0.0 to 4.0.7 fail a DAG that begins after a Stop at once (assessDAGPhase in
-    workflow/controller/dag.go; argoproj/argo-workflows 16488). So the exit handler must not be one.
-
-    Args:
-        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. One without an exit handler is safe.
+    workflow/controller/dag.go; argoproj/argo-workflows 16488). So the exit handler must not be one. `workflow`: as
+    Hera's `to_dict` gives it. One without an exit handler is safe.
     """
     spec = workflow.get("spec", {})
     templates: dict[str, Object] = {t["name"]: t for t in spec.get("templates", [])}
@@ -50,10 +48,7 @@ def unsafe_to_retry(workflow: Object) -> list[str]:
 
     A Stop ends a DAG at once, before the results of its pods are known, and so before its last tasks have nodes. What
     follows it then is no child of it: Retry sets back what is one, a DAG, and refuses a node without a parent.
-
-    Args:
-        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. The exit handler is left out, which
-            Retry begins anew.
+    `workflow`: as Hera's `to_dict` gives it. The exit handler is left out, which Retry begins anew.
     """
     spec = workflow.get("spec", {})
     templates: dict[str, Object] = {t["name"]: t for t in spec.get("templates", [])}

@@ -7,7 +7,7 @@ two words by `==` or `!=`. Argo supports more of both; what the benchmark's temp
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal, assert_never
 
 from analysis.errors import BadInput
 from workflows.local.semantics.nodes import Phase
@@ -32,26 +32,18 @@ class TaskEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class AndCondition:
-    """`&&`."""
+class Joined:
+    """Two conditions: by `&&` both are to be true, by `||` one."""
 
+    operator: Literal["&&", "||"]
     left: "Tree"
     right: "Tree"
 
 
-@dataclass(frozen=True, slots=True)
-class OrCondition:
-    """`||`."""
-
-    left: "Tree"
-    right: "Tree"
-
-
-Tree = TaskEnded | AndCondition | OrCondition
+Tree = TaskEnded | Joined
 
 _TOKEN: Final = re.compile(r"\s*(&&|\|\||\(|\)|[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.\w+)?)")
 SIGNS: Final = frozenset({"&&", "||", "(", ")"})
-COMPARISONS: Final = frozenset({"==", "!="})
 _WHEN: Final = re.compile(r"\s*([A-Za-z]\w*)\s*(==|!=)\s*([A-Za-z]\w*)\s*")
 
 
@@ -88,13 +80,13 @@ class _Parser:
     def parse_or(self) -> Tree:
         tree = self.parse_and()
         while self.take("||"):
-            tree = OrCondition(tree, self.parse_and())
+            tree = Joined("||", tree, self.parse_and())
         return tree
 
     def parse_and(self) -> Tree:
         tree = self.parse_operand()
         while self.take("&&"):
-            tree = AndCondition(tree, self.parse_operand())
+            tree = Joined("&&", tree, self.parse_operand())
         return tree
 
     def parse_operand(self) -> Tree:
@@ -139,7 +131,7 @@ def tasks_in(tree: Tree | None) -> tuple[str, ...]:
             return ()
         case TaskEnded(task):
             return (task,)
-        case AndCondition(left, right) | OrCondition(left, right):
+        case Joined(_, left, right):
             return tuple(dict.fromkeys((*tasks_in(left), *tasks_in(right))))
         case _:
             assert_never(tree)
@@ -175,10 +167,9 @@ def evaluate(tree: Tree, phases: Mapping[str, Phase]) -> bool:
     match tree:
         case TaskEnded(task, wanted):
             return phases.get(task) in wanted
-        case AndCondition(left, right):
-            return evaluate(left, phases) and evaluate(right, phases)
-        case OrCondition(left, right):
-            return evaluate(left, phases) or evaluate(right, phases)
+        case Joined(operator, left, right):
+            hold = all if operator == "&&" else any
+            return hold(evaluate(side, phases) for side in (left, right))
         case _:
             assert_never(tree)
 

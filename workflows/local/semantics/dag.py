@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from workflows.local.semantics import scope
 from workflows.local.semantics.conditions import ancestors, condition_of, evaluate, last_tasks, tasks_in
 from workflows.local.semantics.nodes import COMPLETED, UNSUCCESSFUL, NodeStatus, Phase
-from workflows.local.semantics.tags import Scope
+from workflows.local.semantics.tags import Scope, task_tags
 
 Task = dict[str, Any]
 
@@ -50,7 +49,7 @@ class DagState:
         why = {"item.": "only a loop has items, and this is no key of its items", "tasks.": "no such task ran before"}
         for name in sorted(ancestors(task, self.needs) & self.nodes.keys()):
             node = self.nodes[name]
-            known |= scope.task_tags(name, node)
+            known |= task_tags(name, node)
             why[f"tasks.{name}."] = (
                 f"task {name} ended as {node.phase} and left no such output; on Argo this would wait for ever"
             )

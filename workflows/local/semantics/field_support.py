@@ -64,26 +64,23 @@ def _below(root: str) -> Supported:
     return Supported(check)
 
 
+def _check(what: str, is_supported: Callable[[Any], bool]) -> Callable[[Any], str | None]:
+    return lambda value: None if is_supported(value) else f"is {value!r}; only {what} is supported"
+
+
 def _only(value: object, *, required: bool = False) -> Supported:
-    return Supported(
-        lambda found: None if found == value else f"is {found!r}; only {value!r} is supported", required=required
-    )
+    return Supported(_check(repr(value), lambda found: bool(found == value)), required=required)
 
 
-def _text(value: object) -> str | None:
-    return None if isinstance(value, str) else f"is {value!r}; only a text is supported"
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and value.isdecimal())
 
 
-def _number(value: object) -> str | None:
-    is_number = isinstance(value, int) or (isinstance(value, str) and value.isdecimal())
-    return None if is_number else f"is {value!r}; only a whole number is supported"
-
-
-def _runner(args: object) -> str | None:
+def _is_runner(args: object) -> bool:
     match args:
-        case [*words, str(entrypoint)] if words == [*run.COMMAND] and re.fullmatch(r"[\w.]+:\w+", entrypoint):
-            return None
-    return f"is {args!r}; only a step that {run.COMMAND[-1]} runs is supported"
+        case [*words, str(entrypoint)]:
+            return words == [*run.COMMAND] and re.fullmatch(r"[\w.]+:\w+", entrypoint) is not None
+    return False
 
 
 def _empty_directory(volume: object) -> str | None:
@@ -91,12 +88,6 @@ def _empty_directory(volume: object) -> str | None:
         case {"name": _, "emptyDir": _}:
             return None
     return "is no emptyDir; only that is supported"
-
-
-def _display_name(annotations: object) -> str | None:
-    if isinstance(annotations, Mapping) and set(annotations) <= {DISPLAY_NAME}:
-        return None
-    return f"is {annotations!r}; only {DISPLAY_NAME} is supported"
 
 
 def may_be_absent(source: object) -> str | None:
@@ -120,6 +111,11 @@ def _readable(parse: Callable[[str], object]) -> Supported:
 
 
 _ANY: Final = Supported()
+_TEXT: Final = Supported(_check("a text", lambda value: isinstance(value, str)))
+_NUMBER: Final = Supported(_check("a whole number", _is_number))
+_DISPLAY_NAME: Final = Supported(
+    _check(DISPLAY_NAME, lambda found: isinstance(found, Mapping) and set(found) <= {DISPLAY_NAME}), expression=True
+)
 _NO_IMAGE: Final = Ignored("the step runs in this installation, not in an image")
 _NO_POD: Final = Ignored("there is no pod: a step is a process of this user")
 _NO_SCHEDULER: Final = Ignored("there is one machine to run on")
@@ -131,7 +127,7 @@ _ARTIFACT: Final[Fields] = {"name": _ANY, "s3": {"key": Supported(expression=Tru
 _TASK: Final[Fields] = {
     "name": _ANY,
     "template": _ANY,
-    "arguments": {"parameters": [{"name": _ANY, "value": Supported(_text)}]},
+    "arguments": {"parameters": [{"name": _ANY, "value": _TEXT}]},
     "depends": _readable(parse_depends),
     "when": _readable(lambda text: when_holds(render_words(text))),
     "withParam": _ANY,
@@ -139,11 +135,11 @@ _TASK: Final[Fields] = {
 _OF_STEPS: Final = frozenset({"name", "template", "arguments", "when"})
 _DAG: Final[Fields] = {
     "name": _ANY,
-    "annotations": Supported(_display_name, expression=True),
+    "annotations": _DISPLAY_NAME,
     "inputs": {"parameters": [{"name": _ANY}]},
     "dag": {"tasks": [_TASK], "failFast": _only(value=False)},
     "failFast": _only(value=False),
-    "parallelism": Supported(_number),
+    "parallelism": _NUMBER,
 }
 _CONTINUE: Final[Fields] = {"failed": _only(value=True, required=True), "error": _only(value=True, required=True)}
 _STEPS: Final[Fields] = {
@@ -152,14 +148,14 @@ _STEPS: Final[Fields] = {
 }
 _POD: Final[Fields] = {
     "name": _ANY,
-    "annotations": Supported(_display_name, expression=True),
+    "annotations": _DISPLAY_NAME,
     "inputs": {
         "parameters": [{"name": _ANY}],
         "artifacts": [{**_ARTIFACT, "optional": _ANY, "path": _below(INPUTS)}],
     },
     "script": {
         "command": _only(["python"]),
-        "args": Supported(_runner),
+        "args": Supported(_check(f"a step that {run.COMMAND[-1]} runs", _is_runner)),
         "source": _only("{{inputs.parameters}}"),
         "env": [{"name": _ANY, "value": _ANY, "valueFrom": _ANY}],
         "image": _NO_IMAGE,
@@ -173,10 +169,10 @@ _POD: Final[Fields] = {
         "artifacts": [{**_ARTIFACT, "path": _below(OUTPUTS), "archive": _only({"none": {}})}],
     },
     "synchronization": _MUTEXES,
-    "activeDeadlineSeconds": Supported(_number),
+    "activeDeadlineSeconds": _NUMBER,
     "timeout": Ignored("a step starts at once, so that its deadline, which is required beside it, is enough"),
     "retryStrategy": {
-        "limit": Supported(_number, required=True),
+        "limit": Supported(_NUMBER.check, required=True),
         "retryPolicy": _only("OnError", required=True),
     },
     "podSpecPatch": Supported(expression=True),
@@ -188,7 +184,7 @@ _POD: Final[Fields] = {
 }
 _PARAMETER: Final[Fields] = {
     "name": _ANY,
-    "value": Supported(_text, required=True),
+    "value": Supported(_TEXT.check, required=True),
     "description": _UI_ONLY,
     "enum": Ignored("only the form restricts the value, on Argo too"),
 }
@@ -202,7 +198,7 @@ WORKFLOW: Final[Fields] = {
         "onExit": _ANY,
         "arguments": {"parameters": [_PARAMETER]},
         "templates": [Template(_DAG, _STEPS, _POD)],
-        "activeDeadlineSeconds": Supported(_number),
+        "activeDeadlineSeconds": _NUMBER,
         "synchronization": _MUTEXES,
         "podGC": _NO_OBJECTS,
         "ttlStrategy": _NO_OBJECTS,

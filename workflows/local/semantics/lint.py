@@ -29,8 +29,7 @@ Object = Mapping[str, Any]
 def lint(workflow: Object) -> list[str]:
     """Each contradiction as a sentence; none: the workflow is consistent.
 
-    Args:
-        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
+    `workflow`: as Hera's `to_dict` gives it.
     """
     return list(_Lint(as_dags(workflow)["spec"]).problems())
 

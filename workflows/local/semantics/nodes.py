@@ -19,7 +19,6 @@ class NodeStatus:
 
     Attributes:
         message: why it failed or was skipped; for a step that failed, the sentence that the step left.
-        outputs: its output parameters.
         started_s: by a monotonic clock, as `finished_s`, which is None while it runs.
     """
 
@@ -50,7 +49,6 @@ class WorkflowOutcome:
     phase: Phase
     message: str
     nodes: tuple[NodeStatus, ...]
-    duration_s: float
 
     @property
     def failures(self) -> list[NodeStatus]:

@@ -14,10 +14,8 @@ _ENDED: Final = "({0} || {0}.Failed || {0}.Errored)"
 def as_dags(workflow: Object) -> dict[str, Any]:
     """The workflow with a DAG in place of each template of steps; each of its groups must have one step.
 
-    After a step that fails none follows, unless it has `continueOn`; then the next one decides the result.
-
-    Args:
-        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it.
+    After a step that fails none follows, unless it has `continueOn`; then the next one decides the result. `workflow`:
+    as Hera's `to_dict` gives it.
     """
     spec = workflow.get("spec", {})
     return {**workflow, "spec": {**spec, "templates": [_as_dag(each) for each in spec.get("templates", [])]}}

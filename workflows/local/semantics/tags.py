@@ -3,12 +3,14 @@
 The forms that are supported are those that the benchmark's template uses; a workflow with another one is refused.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from analysis.errors import Problem
 from workflows.local.semantics.expressions import parse_expression
+from workflows.local.semantics.nodes import NodeStatus
 
 _TAG: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
@@ -31,6 +33,24 @@ FORMS: Final = (
 
 Scope = Mapping[str, str]
 """Values by tag."""
+
+
+def workflow_tags(name: str, uid: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """The tags that are known everywhere."""
+    given = {f"workflow.parameters.{key}": value for key, value in parameters.items()}
+    return {"workflow.name": name, "workflow.uid": uid, **given}
+
+
+def input_tags(values: Mapping[str, str]) -> dict[str, str]:
+    """A template's inputs: each, and all of them as JSON."""
+    listed = json.dumps([{"name": key, "value": value} for key, value in values.items()])
+    return {"inputs.parameters": listed, **{f"inputs.parameters.{key}": value for key, value in values.items()}}
+
+
+def task_tags(task: str, node: NodeStatus) -> dict[str, str]:
+    """The tags of a task that has ended, by its name in the DAG."""
+    outputs = {f"tasks.{task}.outputs.parameters.{key}": value for key, value in node.outputs.items()}
+    return {f"tasks.{task}.status": node.phase, **outputs}
 
 
 class Unresolved(Problem):
@@ -71,10 +91,7 @@ def references(tag: str) -> tuple[str, ...]:
 def render(text: str, scope: Scope, reasons: Mapping[str, str] | None = None) -> str:
     """Replace each tag by its value, and each expression by its result. Tags inside a value are not replaced.
 
-    Args:
-        text: the text with tags.
-        scope: their values.
-        reasons: why a tag that isn't in the scope can't be, by the start of its name; the longest start wins.
+    `reasons`: why a tag that isn't in the scope can't be, by the start of its name; the longest start wins.
 
     Raises:
         Unresolved: a tag has no value.

@@ -24,9 +24,8 @@ _PASSED_ON: Final = ("dag", "steps", "metrics", "annotations", "metadata")
 def unsafe_inputs(workflow: Object) -> list[str]:
     """Each place where an input is inserted unchecked, as a sentence; none: every one is checked.
 
-    Args:
-        workflow: a WorkflowTemplate or Workflow, as Hera's `to_dict` gives it. Environment variables and a script's
-            source may have inputs, which the script must check: a value there changes nothing but itself.
+    `workflow`: as Hera's `to_dict` gives it. Environment variables and a script's source may have inputs, which the
+    script must check: a value there changes nothing but itself.
     """
     spec = workflow.get("spec", {})
     found = []

@@ -13,9 +13,7 @@ from workflows.local.semantics.tags import EXPRESSION, form_of, references, tags
 def unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     """Everything in a workflow that the engine does not support, each as a short sentence that names the field.
 
-    Args:
-        workflow: a WorkflowTemplate, as Hera's `to_dict` gives it.
-        env: the environment that steps will have; a variable that Argo takes from the cluster must be in it.
+    `env`: the environment that steps will have; a variable that Argo takes from the cluster must be in it.
     """
     templates = workflow.get("spec", {}).get("templates", [])
     of_templates = (problem for template in templates for problem in _template(template, env))

@@ -9,13 +9,12 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_all
 from steps.cluster.lab.network.services import EVIDENCE, LARGE_BATCH, ServicePort, batch_size
+from steps.cluster.lab.tables import BURDEN_SOURCE
 from steps.cluster.lab.tables.iptables import POLICIES, RESTORE, TABLES, declared, endpoint_chain, nat, service_chain
 from steps.domain import Change
 
 _COUNT: Final = re.compile(r"-c (\d+) \d+ -j (\S+)")
 BURDEN_CHAIN = "burden"
-BURDEN_SOURCE = "198.51.100.1/32"
-"""An address for documentation (RFC 5737): no packet of the lab has it, so the rule never matches."""
 
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
@@ -82,7 +81,7 @@ def _filter(node: LabNode, burden: int) -> list[str]:
             )
         ),
         *(f"-A FORWARD -j {BURDEN_CHAIN}" for _ in range(min(burden, 1))),
-        *(f"-A {BURDEN_CHAIN} -s {BURDEN_SOURCE} -j DROP" for _ in range(burden)),
+        *(f"-A {BURDEN_CHAIN} -s {BURDEN_SOURCE}/32 -j DROP" for _ in range(burden)),
         "-A INPUT -j cali-INPUT",
         "-A INPUT -m conntrack --ctstate NEW -j KUBE-PROXY-FIREWALL",
         "-A FORWARD -j cali-FORWARD",
@@ -136,14 +135,6 @@ def _endpoint(chain: str, profile: str, *, from_pod: bool) -> list[str]:
     return [f"-A {chain} {rule}" for rule in body]
 
 
-def _packets(node: LabNode) -> int | None:
-    return _counted(node, "filter", "cali-FORWARD", ("cali-from-wl-dispatch", "cali-to-wl-dispatch"))
-
-
-def _connections(node: LabNode) -> int | None:
-    return _counted(node, "nat", service_chain(EVIDENCE[0]), (endpoint_chain(EVIDENCE[0]),))
-
-
 def _counted(node: LabNode, table: str, chain: str, targets: tuple[str, ...]) -> int | None:
     """Packets that rules of a chain passed to these chains; None if there is no such chain."""
     listed = output_or_none(Job(node.name, ("iptables-nft", "-t", table, "-v", "-S", chain)))
@@ -152,21 +143,21 @@ def _counted(node: LabNode, table: str, chain: str, targets: tuple[str, ...]) ->
     return sum(int(packets) for packets, target in _COUNT.findall(listed) if target in targets)
 
 
-def _refusal() -> kernel_support.Refusal | None:
-    return kernel_support.refusal_of_rules(
-        RESTORE,
-        "*nat\n-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 1 -m comment --comment trial "
-        "-j DNAT --to-destination 192.0.2.2:1\nCOMMIT\n"
-        "*filter\n-A FORWARD -m conntrack --ctstate NEW -m addrtype --dst-type LOCAL -j ACCEPT\nCOMMIT\n",
-    )
+_TRIED: Final = (
+    "*nat\n-A PREROUTING -d 192.0.2.1/32 -p tcp -m tcp --dport 1 -m comment --comment trial "
+    "-j DNAT --to-destination 192.0.2.2:1\nCOMMIT\n"
+    "*filter\n-A FORWARD -m conntrack --ctstate NEW -m addrtype --dst-type LOCAL -j ACCEPT\nCOMMIT\n"
+)
+"""Rules that the kernel must accept."""
 
+_DISPATCHES: Final = ("cali-from-wl-dispatch", "cali-to-wl-dispatch")
 
 MECHANISM: Final = Mechanism(
     "iptables",
     counters="counters of iptables chain cali-FORWARD",
-    packets=_packets,
-    connections=_connections,
-    refusal=_refusal,
+    packets=lambda node: _counted(node, "filter", "cali-FORWARD", _DISPATCHES),
+    connections=lambda node: _counted(node, "nat", service_chain(EVIDENCE[0]), (endpoint_chain(EVIDENCE[0]),)),
+    refusal=lambda: kernel_support.refusal_of_rules(RESTORE, _TRIED),
     counting_programs=("iptables-nft",),
     programs=("iptables-nft-restore",),
     tables=TABLES,

@@ -13,10 +13,11 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_one
 from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size
+from steps.cluster.lab.tables import BURDEN_SOURCE
 from steps.cluster.lab.tables.nftables import (
     PODS_TABLE,
     POLICIES,
-    TABLE,
+    SERVICES_TABLE,
     TABLES,
     WHOLE,
     block,
@@ -26,10 +27,6 @@ from steps.cluster.lab.tables.nftables import (
     table,
 )
 from steps.domain import Change
-
-SERVICES_TABLE = TABLE
-BURDEN_SOURCE = "198.51.100.1"
-"""An address for documentation (RFC 5737): no packet of the lab has it, so the rule never matches."""
 
 
 def install(ports: list[ServicePort], burden: int) -> list[Change]:
@@ -59,9 +56,10 @@ def rules(node: LabNode, ports: list[ServicePort], burden: int = 0, batch: int =
 def _pods(node: LabNode, burden: int) -> list[str]:
     vxlan = f"udp dport {addresses.TUNNEL_PORT} counter"
     accepted = "meta mark & 0x10000 == 0x10000 counter"
+    profile = "counter meta mark set meta mark or 0x10000", "meta mark & 0x10000 == 0x10000 counter return"
     blocks = [
         block("set", "all-vxlan-net", "type ipv4_addr", elements_text([addresses.peer(node).address])),
-        *(block("chain", name, *_profile()) for name in ("pro-kns", "pri-kns")),
+        *(block("chain", name, *profile) for name in ("pro-kns", "pri-kns")),
         block("chain", POLICIES),
     ]
     for pod in node.pods:
@@ -125,10 +123,6 @@ def _pods(node: LabNode, burden: int) -> list[str]:
     ]
 
 
-def _profile() -> list[str]:
-    return ["counter meta mark set meta mark or 0x10000", "meta mark & 0x10000 == 0x10000 counter return"]
-
-
 def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
     spoof = [f"udp dport {addresses.TUNNEL_PORT} counter drop", "ip protocol 4 counter drop"] if from_pod else []
     return [
@@ -142,14 +136,6 @@ def _endpoint(profile: str, *, from_pod: bool) -> list[str]:
         "meta mark & 0x10000 == 0x10000 counter return",
         "counter drop",
     ]
-
-
-def _packets(node: LabNode) -> int | None:
-    return counted_packets(node, PODS_TABLE, "filter-FORWARD", "cali*")
-
-
-def _connections(node: LabNode) -> int | None:
-    return counted_packets(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), "")
 
 
 def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> int | None:
@@ -166,20 +152,18 @@ def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> in
     return total
 
 
-def _refusal() -> kernel_support.Refusal | None:
-    return kernel_support.refusal_of_rules(
-        ("nft", "-f", "-"),
-        "table ip trial {\n chain c {\n type nat hook prerouting priority dstnat;\n"
-        " fib daddr type local tcp dport 1 numgen random mod 1 vmap { 0 : accept }\n }\n}\n",
-    )
-
+_TRIED: Final = (
+    "table ip trial {\n chain c {\n type nat hook prerouting priority dstnat;\n"
+    " fib daddr type local tcp dport 1 numgen random mod 1 vmap { 0 : accept }\n }\n}\n"
+)
+"""Rules that the kernel must accept."""
 
 MECHANISM: Final = Mechanism(
     "nftables",
     counters="counters of nftables chain calico/filter-FORWARD",
-    packets=_packets,
-    connections=_connections,
-    refusal=_refusal,
+    packets=lambda node: counted_packets(node, PODS_TABLE, "filter-FORWARD", "cali*"),
+    connections=lambda node: counted_packets(node, SERVICES_TABLE, service_chain(EVIDENCE[0]), ""),
+    refusal=lambda: kernel_support.refusal_of_rules(("nft", "-f", "-"), _TRIED),
     counting_programs=("nft",),
     tables=TABLES,
 )

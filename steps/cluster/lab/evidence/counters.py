@@ -38,11 +38,11 @@ def observe(moment: Moment) -> list[Sign]:
         Problem: there is no lab, or a program that reads counters is missing.
     """
     wire: list[InterfaceTraffic] = []
-    known = traits()
+    known, name = traits(), addresses.NODE_A.name
     count = partial(read_counters, known=mechanisms(known))
     with ThreadPoolExecutor(len(addresses.NODES)) as pool:
         before = list(pool.map(count, addresses.NODES))
-        sent = probe_traffic.send(lambda: wire.append(wire_traffic(addresses.NODE_A)))
+        sent = probe_traffic.send(lambda: wire.append(monitor.namespace(name, name).interfaces[addresses.UNDERLAY]))
         after = list(pool.map(count, addresses.NODES))
     received_bytes = wire[-1].received_bytes - wire[0].received_bytes if wire else 0
     sent_bytes = wire[-1].sent_bytes - wire[0].sent_bytes if wire else 0
@@ -82,8 +82,3 @@ def tracked(node: LabNode, ports: tuple[int, ...]) -> int | None:
         return int(_CONNTRACK_COUNT.read_text()) if _CONNTRACK_COUNT.exists() else None
 
     return within(node.name, read)
-
-
-def wire_traffic(node: LabNode) -> InterfaceTraffic:
-    """The bytes that the node's interface on the wire has received and sent."""
-    return monitor.namespace(node.name, node.name).interfaces[addresses.UNDERLAY]

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,15 +13,13 @@ from steps.catalogue.factors import Scale
 from steps.cluster.lab.mechanism import Mechanism
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
-from steps.cluster.lab.network.processes import processes
+from steps.cluster.lab.network.processes import processes, start_detached
 from steps.domain import Change, ScaleSign
-from steps.namespaces import command_in
 from steps.polling import poll
 
 STATUS: Final = Path("/run/lab/churn.json")
 """What the process has done so far."""
 
-_ROOT: Final = Path(__file__).resolve().parents[4]
 _PROCESS: Final = Path("/run/lab/churn.pid")
 _LOG: Final = Path("/run/lab/churn.log")
 _LEAST_S: Final = 2.0
@@ -49,16 +46,7 @@ def apply(mechanism: Mechanism, before: Scale | None, scale: Scale) -> list[Chan
     _LOG.parent.mkdir(parents=True, exist_ok=True)
     STATUS.unlink(missing_ok=True)
     program = (sys.executable, "-m", "steps.cluster.lab.churning", mechanism.name, scale.model_dump_json())
-    with _LOG.open("wb") as log:
-        started = subprocess.Popen(
-            command_in(addresses.NODE_A.name, program),
-            env=os.environ | {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    _PROCESS.write_text(str(started.pid))
+    _PROCESS.write_text(str(start_detached(addresses.NODE_A.name, program, _LOG)))
     return [
         Change(what=f"{scale.churn_per_s:g} endpoints change a second on both nodes", command=" ".join(program[1:3]))
     ]

@@ -3,14 +3,16 @@
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from analysis.errors import Problem
-from steps.namespaces import path
+from steps.namespaces import command_in, path
 
+_ROOT: Final = Path(__file__).resolve().parents[4]
 _DEATH_S: Final = 5.0
 _POLL_S: Final = 0.002
 
@@ -29,6 +31,23 @@ def processes(names: Sequence[str]) -> dict[int, str]:
         if inode in by_inode:
             found[int(entry.name)] = by_inode[inode]
     return found
+
+
+def start_detached(namespace: str, argv: Sequence[str], log: Path) -> int:
+    """Start a program, which may be a module of this project, with its output in a file; returns its process id.
+
+    It leads a session of its own, and ends when the processes of its namespace are ended.
+    """
+    search = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command_in(namespace, argv),
+            env=os.environ | {"PYTHONPATH": search, "PYTHONSAFEPATH": "1"},  # no module of the current folder
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ).pid
 
 
 def end_processes(names: Sequence[str]) -> None:

@@ -41,12 +41,17 @@ ON_UBUNTU: Final = {"bpftool": "linux-tools-common linux-tools-$(uname -r)"}
 """Those that Ubuntu has in other packages: bpftool in those of each kernel."""
 
 
+def os_release() -> dict[str, str]:
+    """What this system says of itself; empty if nothing."""
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
 def package_of(program: str) -> str:
     """What apt-get installs here to have a program, as a person types it."""
-    try:
-        system = platform.freedesktop_os_release()
-    except OSError:
-        system = {}
+    system = os_release()
     known = {system.get("ID"), *system.get("ID_LIKE", "").split()}
     return (PACKAGES | ON_UBUNTU if "ubuntu" in known else PACKAGES).get(program, program)
 

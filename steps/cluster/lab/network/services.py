@@ -121,14 +121,8 @@ MEASURED: Final = tuple(
 EVIDENCE: Final = tuple(p for p in MEASURED if p.port == EVIDENCE_PORT and p.address == CLUSTER_IP)
 
 
-def filler_ports(count: int, endpoints: int = 1) -> Iterator[ServicePort]:
-    """Unused Services, each with one port, an address of its own, and so many endpoints."""
-    for index in range(count):
-        yield filler_port(index, endpoints)
-
-
 def filler_port(index: int, endpoints: int, changed: int = 0) -> ServicePort:
-    """One unused Service. `changed`: how often its first endpoint was replaced by another."""
+    """One unused Service, with one port. `changed`: how often its first endpoint was replaced by another."""
     first = index * endpoints
     backends = [str(_BACKENDS + (first + ordinal) % _BACKEND_COUNT) for ordinal in range(endpoints)]
     if changed % 2:
@@ -139,7 +133,7 @@ def filler_port(index: int, endpoints: int, changed: int = 0) -> ServicePort:
 
 def all_ports(count: int, endpoints: int = 1) -> list[ServicePort]:
     """The unused Services, then the measured ones: last is the worst place in a list of rules."""
-    return [*filler_ports(count, endpoints), *MEASURED]
+    return [*(filler_port(index, endpoints) for index in range(count)), *MEASURED]
 
 
 def batch_size(most: int) -> int:

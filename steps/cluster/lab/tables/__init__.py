@@ -12,6 +12,9 @@ POLICY_PORT: Final = 9
 """What policies match: an address for documentation (RFC 5737) and the port of the discard service, which no packet of
 the lab has."""
 
+BURDEN_SOURCE: Final = "198.51.100.1"
+"""What the rules of a burden match, likewise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -39,6 +42,8 @@ class Tables:
     where: tuple[str, str, str]
     replace: Callable[[LabNode, Sequence[ServicePort], Sequence[ServicePort] | None], str]
     count: Callable[[LabNode], Counted]
-    update: Callable[[LabNode, Sequence[ServicePort], Sequence[ServicePort], Sequence[ServicePort]], Callable[[], None]]
+    update: Callable[
+        [LabNode, Sequence[ServicePort], Sequence[ServicePort], Sequence[ServicePort]], Callable[[], object]
+    ]
     set_policies: Callable[[LabNode, int], str]
     count_policies: Callable[[LabNode], int]

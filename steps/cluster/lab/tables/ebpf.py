@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
@@ -69,12 +70,11 @@ def _replace(node: LabNode, ports: Sequence[ServicePort], before: Sequence[Servi
     else:
         there = {(name, key): value for name, key, value in entries(before)}
     changed = ((name, key, value) for (name, key), value in wanted.items() if there.get((name, key)) != value)
-    _run(node, [*updates(node, changed), *_deletions(node, there.keys() - wanted.keys())])
+    _run([*updates(node, changed), *_deletions(node, there.keys() - wanted.keys())])
     return f"bpftool batch file {node.name}.services"
 
 
-def _run(node: LabNode, lines: Sequence[str]) -> None:
-    del node
+def _run(lines: Sequence[str]) -> None:
     if lines:
         run_one(Job(None, BATCH, "\n".join((*lines, ""))))
 
@@ -100,16 +100,12 @@ def _count(node: LabNode) -> Counted:
 
 def _update(
     node: LabNode, ports: Sequence[ServicePort], changed: Sequence[ServicePort], gone: Sequence[ServicePort]
-) -> Callable[[], None]:
+) -> Callable[[], object]:
     del ports
     made = list(entries(changed))
     kept = {(name, key) for name, key, _ in made}
     lines = [*updates(node, made), *_deletions(node, {(name, key) for name, key, _ in entries(gone)} - kept)]
-
-    def run() -> None:
-        _run(node, lines)
-
-    return run
+    return partial(_run, lines)
 
 
 def _set_policies(node: LabNode, number: int) -> str:
@@ -117,7 +113,7 @@ def _set_policies(node: LabNode, number: int) -> str:
     port = int.from_bytes(struct.pack("!H", POLICY_PORT), "little")
     rule = struct.pack("<IIII", source, _ANY, port, 1)
     rules = [("policies", struct.pack("=I", index), rule) for index in range(number)]
-    _run(node, [*updates(node, [*rules, ("policed", bytes(4), struct.pack("=I", number))])])
+    _run([*updates(node, [*rules, ("policed", bytes(4), struct.pack("=I", number))])])
     return f"bpftool batch file {number}.policies"
 
 

@@ -6,6 +6,7 @@ front without a search.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from steps.cluster.lab.network import addresses
@@ -136,7 +137,7 @@ def _count(node: LabNode) -> Counted:
 
 def _update(
     node: LabNode, ports: Sequence[ServicePort], changed: Sequence[ServicePort], gone: Sequence[ServicePort]
-) -> Callable[[], None]:
+) -> Callable[[], object]:
     """Like a partial sync of kube-proxy: the dispatch rules of all Services anew, the chains of those that changed."""
     kept = {chain for port in changed for chain in _own_chains(port)}
     stale = [chain for port in gone for chain in _own_chains(port) if chain not in kept]
@@ -145,11 +146,7 @@ def _update(
     removed = [f"-X {chain}" for chain in stale]
     chains = declared((_DISPATCH, *kept, *stale))
     job = Job(node.name, RESTORE, "\n".join(("*nat", *chains, *dispatch, _NODE_PORTS, *own, *removed, "COMMIT", "")))
-
-    def run() -> None:
-        run_one(job)
-
-    return run
+    return partial(run_one, job)
 
 
 def _own_chains(port: ServicePort) -> list[str]:

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
@@ -10,7 +11,7 @@ from steps.cluster.lab.network.programs import Job, run_one
 from steps.cluster.lab.network.services import LOAD_BALANCER, ServicePort, batch_size, batches
 from steps.cluster.lab.tables import POLICY_PORT, POLICY_SOURCE, Counted, Tables
 
-TABLE: Final = "kube-proxy"
+SERVICES_TABLE: Final = "kube-proxy"
 PODS_TABLE: Final = "calico"
 WHOLE: Final = 1_000_000
 """Endpoints in one transaction: all, since nft lists the whole table before each one. What chooses among them follows
@@ -85,7 +86,7 @@ def frame() -> list[str]:
 def endpoints(ports: Iterable[ServicePort]) -> str:
     """The chains of the endpoints of some Services."""
     return table(
-        TABLE,
+        SERVICES_TABLE,
         (
             block(
                 "chain",
@@ -103,8 +104,10 @@ def services(node: LabNode, ports: Sequence[ServicePort]) -> str:
     """The other chains of some Services, and their elements in the sets and maps that the frame declares."""
     blocks = [block for port in ports for block in _chains(node, port)]
     elements = _elements_of(ports)
-    added = [f"add element ip {TABLE} {name} {{ {', '.join(some)} }}\n" for name, some in elements.items() if some]
-    return table(TABLE, blocks) + "".join(added)
+    added = [
+        f"add element ip {SERVICES_TABLE} {name} {{ {', '.join(some)} }}\n" for name, some in elements.items() if some
+    ]
+    return table(SERVICES_TABLE, blocks) + "".join(added)
 
 
 def _chains(node: LabNode, port: ServicePort) -> Iterator[str]:
@@ -150,7 +153,7 @@ def _external(node: LabNode, port: ServicePort) -> list[str]:
 
 def load(node: LabNode, before: str, ports: Iterable[ServicePort], batch: int) -> list[str]:
     """What makes the table, one text for each transaction; `before` stands in front of the first."""
-    texts = [before + table(TABLE, frame())]
+    texts = [before + table(SERVICES_TABLE, frame())]
     for lot in batches(ports, batch):
         chosen_from, choosing = endpoints(lot), services(node, lot)
         texts += [chosen_from, choosing] if batch == WHOLE else [chosen_from + choosing]
@@ -160,50 +163,45 @@ def load(node: LabNode, before: str, ports: Iterable[ServicePort], batch: int) -
 def _replace(node: LabNode, ports: Sequence[ServicePort], before: Sequence[ServicePort] | None) -> str:
     """In the first transaction the old table goes, whole: kernels take that faster than each of its chains."""
     del before
-    gone = f"table ip {TABLE}\ndelete table ip {TABLE}\n"
+    gone = f"table ip {SERVICES_TABLE}\ndelete table ip {SERVICES_TABLE}\n"
     for text in load(node, gone, ports, batch_size(WHOLE)):
         run_one(Job(node.name, _LOAD, text))
     return f"nsenter --net=/run/netns/{node.name} nft -f {node.name}.nft"
 
 
-def _listed(node: LabNode, *what: str) -> list[dict[str, dict[str, object]]]:
-    found: list[dict[str, dict[str, object]]] = json.loads(run_one(Job(node.name, (*_LIST, *what))))["nftables"]
+def _listed(node: LabNode, *what: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run_one(Job(node.name, (*_LIST, *what))))["nftables"]
     return found
 
 
 def _count(node: LabNode) -> Counted:
     chains = [str(entry["chain"]["name"]) for entry in _listed(node, "chains", "ip") if "chain" in entry]
-    (ips,) = [entry["map"] for entry in _listed(node, "map", "ip", TABLE, "service-ips") if "map" in entry]
-    elements = ips.get("elem")
-    targets = (
-        [str(element[1]) for element in elements if isinstance(element, list)] if isinstance(elements, list) else []
-    )
+    (ips,) = [entry["map"] for entry in _listed(node, "map", "ip", SERVICES_TABLE, "service-ips") if "map" in entry]
+    targets = [str(element[1]) for element in ips.get("elem", []) if isinstance(element, list)]
     return Counted(sum("service-" in target for target in targets), sum(c.startswith("endpoint-") for c in chains))
 
 
 def _update(
     node: LabNode, ports: Sequence[ServicePort], changed: Sequence[ServicePort], gone: Sequence[ServicePort]
-) -> Callable[[], None]:
+) -> Callable[[], object]:
     """Like kube-proxy's: what changed alone, in one transaction, whatever else there is."""
     del ports
     kept = {chain for port in changed for chain in _own_chains(port)}
     ended = [port for port in gone if service_chain(port) not in kept]
     stale = [chain for port in gone for chain in _own_chains(port) if chain not in kept]
-    lines = [f"add chain ip {TABLE} {chain}\nflush chain ip {TABLE} {chain}" for chain in sorted(kept)]
+    lines = [
+        f"add chain ip {SERVICES_TABLE} {chain}\nflush chain ip {SERVICES_TABLE} {chain}" for chain in sorted(kept)
+    ]
     lines.append(endpoints(changed) + services(node, changed) if changed else "")
     lines += [
-        f"delete element ip {TABLE} {name} {{ {', '.join(some)} }}"
+        f"delete element ip {SERVICES_TABLE} {name} {{ {', '.join(some)} }}"
         for name, some in _elements_of(ended).items()
         if some
     ]
-    lines += [f"flush chain ip {TABLE} {chain}" for chain in stale]
-    lines += [f"delete chain ip {TABLE} {chain}" for chain in stale]
+    lines += [f"flush chain ip {SERVICES_TABLE} {chain}" for chain in stale]
+    lines += [f"delete chain ip {SERVICES_TABLE} {chain}" for chain in stale]
     job = Job(node.name, _LOAD, "\n".join((*lines, "")))
-
-    def run() -> None:
-        run_one(job)
-
-    return run
+    return partial(run_one, job)
 
 
 def _own_chains(port: ServicePort) -> list[str]:
@@ -228,7 +226,7 @@ def _set_policies(node: LabNode, number: int) -> str:
 
 def _count_policies(node: LabNode) -> int:
     rules = [entry["rule"]["expr"] for entry in _listed(node, "chain", "ip", PODS_TABLE, POLICIES) if "rule" in entry]
-    return sum("jump" in expression for rule in rules if isinstance(rule, list) for expression in rule)
+    return sum("jump" in expression for rule in rules for expression in rule)
 
 
 TABLES: Final = Tables(
