@@ -29,7 +29,7 @@ with database.connect(Store(STORE)) as con:
     print(json.dumps({
         "view": run.query_rows(con, "select datagrams_per_s as d from visit_means where transport = 'udp'")[0]["d"],
         "table": tables.trials(data)["headers"],
-        "charts": {c.name: charts.draw(c, data).variants[0] for c in charts.catalogue() if c.name in NEW},
+        "charts": {c.name: charts.draw_all([c], data)[0].variants[0] for c in charts.catalogue() if c.name in NEW},
         "column": sorted({row["c"] for row in run.query_rows(con, "select reordered_packets as c from trials")}),
         "question": database.answer_question(con, "retransmits").to_pylist(),
         "reference": reference.text(),

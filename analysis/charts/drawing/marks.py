@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import altair as alt
@@ -126,23 +127,20 @@ def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False,
     else:
         scale = {"domain": around([*values, *column(frame, "low")]), "zero": False, "nice": False}
     axis = {"title": f"{title}, {unit}" if unit else title, "tickCount": look.ticks}
-    x = alt.X("value:Q", scale=scale, axis=axis)
+    x = partial(alt.X, scale=scale, axis=axis)
     base = alt.Chart().encode(y=lane(frame, look))
     side = colour(frame)
-    rule = base.mark_rule(strokeWidth=1.6, clip=True).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q")
-    )
+    rule = base.mark_rule(strokeWidth=1.6, clip=True).encode(x=x("low:Q"), x2=alt.X2("high:Q"))
+    mark = {"x": x("value:Q"), "fill": side, "stroke": side}
     if bars:
-        marks = [
-            base.mark_bar(height={"band": 0.72}, strokeWidth=1.4).encode(x=x, fill=side, stroke=side, **hollow(0.15)),
-            rule.encode(color=alt.ColorValue(INK)),
-        ]
+        bar = base.mark_bar(height={"band": 0.72}, strokeWidth=1.4)
+        marks = [bar.encode(**mark, **hollow(0.15)), rule.encode(color=alt.ColorValue(INK))]
     else:
         point = base.mark_point(size=64, strokeWidth=1.6, filled=True, opacity=1)
-        marks = [rule.encode(color=side), point.encode(x=x, fill=side, stroke=side, shape=shape(frame), **hollow(0))]
+        marks = [rule.encode(color=side), point.encode(**mark, shape=shape(frame), **hollow(0))]
     beside = base.transform_calculate(end="isValid(datum.high) ? max(datum.high, datum.value) : datum.value")
     text = beside.mark_text(align="left", dx=6 if bars else 9, fontSize=look.font).encode(
-        x=alt.X("end:Q", scale=scale, axis=axis), text=alt.Text("text:N")
+        x=x("end:Q"), text=alt.Text("text:N")
     )
     missing = (
         base.transform_filter("!isValid(datum.value)")
