@@ -34,7 +34,7 @@ with database.connect(Store(STORE)) as con:
         "question": database.answer_question(con, "retransmits").to_pylist(),
         "reference": reference.text(),
         "named": ["`datagrams_per_s`", "`reordered_packets`", "| Round trip |", "`retransmits` | How many"],
-        "report": report.render(con, about.run_id, summary),
+        "report": report.render_pages(con, about.run_id, summary).report,
         "verdict": to_json(summary),
         "nights": sorted({s.metric.name for s in history.nightly_series(con, about, ["night-00", "night-01"])}),
         "key": sorted(key_metrics.key_figures(con, summary, {"pod-to-service": "forward"})),
