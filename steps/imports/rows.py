@@ -66,11 +66,6 @@ class _Visit:
     trials: tuple[_Trial, ...]
 
 
-def run_id_of(name: str, run: str) -> str:
-    """The id of an imported run, by its environment's name and its own."""
-    return f"{IMPORTED}_{name}_{run or 'all'}"
-
-
 def environment_of(name: str) -> str:
     """The environment of imported runs of this name."""
     return f"{IMPORTED}:{name}"
@@ -97,7 +92,7 @@ def run_rows(
         order: the names of dataplanes that stand first, the baseline before all others.
         notes: more that is unknown, as sentences.
     """
-    run_id = run_id_of(name, run)
+    run_id = f"{IMPORTED}_{name}_{run or 'all'}"
     sides = _sides(files, order)
     visits = _visits(files, sides)
     rounds = _rounds(visits)
@@ -245,8 +240,8 @@ def _shown(sides: Mapping[str, Side]) -> list[Row]:
     for side in sides.values():
         known = dataplanes.BY_NAME.get(side.name)
         colour = side.colour or (free.pop(0) if free else OKABE_ITO[len(shown) % len(OKABE_ITO)])
-        bpf = known.bpf if known is not None else None
-        shown.append({"name": side.name, "title": side.title, "colour": colour, **({"bpf": bpf} if known else {})})
+        bpf = {} if known is None else {"bpf": known.bpf}
+        shown.append({"name": side.name, "title": side.title, "colour": colour, **bpf})
     return shown
 
 

@@ -43,11 +43,7 @@ class LoggedChanges:
 
 
 def find_changes(lines: Iterable[RunLine]) -> list[LoggedChanges]:
-    """The changes by the limit or more, those of the latest night first.
-
-    Args:
-        lines: the runs of an environment, the earliest first.
-    """
+    """The changes by the limit or more in the runs of an environment, the earliest first; of the latest night first."""
     found: dict[tuple[object, ...], LevelChange] = {}
     reports: dict[tuple[object, ...], int] = {}
     runs = set()

@@ -67,11 +67,7 @@ class Written:
 
 
 def write_pages(files: ObjectStorage, pages: Sequence[Page]) -> Written:
-    """Bring a site up to date.
-
-    Args:
-        files: its folder or bucket.
-        pages: all that it shall have.
+    """Bring a site's folder or bucket up to date, so that it has these pages and no others.
 
     Raises:
         Unsupported: it can't be read or written, or something else is there.

@@ -19,12 +19,8 @@ def stopped(about: StoredRun) -> str:
     return "; ".join(filter(None, [why, f"judged together with the rounds of {earlier}" if earlier else ""]))
 
 
-def course_notes(about: StoredRun) -> tuple[str, ...]:
+def course_notes(about: StoredRun) -> Iterator[str]:
     """A sentence on the dataplanes that were not visited in every round, and one for each visit that was off."""
-    return (*_dropped(about), *_repeated(about))
-
-
-def _dropped(about: StoredRun) -> Iterator[str]:
     decided, last = about.parameters.get("decided_after"), about.parameters.get("rounds_run")
     found = decided.items() if isinstance(decided, dict) else ()
     early = [
@@ -32,9 +28,6 @@ def _dropped(about: StoredRun) -> Iterator[str]:
     ]
     if early:
         yield f"Decided on every path, and so not visited again: {formatting.listing(early)}."
-
-
-def _repeated(about: StoredRun) -> Iterator[str]:
     entries: list[Any] = about.parameters.get("repeats") or []
     for entry in entries:
         if isinstance(entry, dict) and {"visit", "dataplane", "round", "reason"} <= entry.keys():

@@ -21,11 +21,7 @@ def answer_sentence(sides: Sequence[Side], kinds: Sequence[TrafficKind], baselin
     are better than the baseline on the most kinds. Kinds that are undecided and dataplanes that equal the baseline
     follow, as far as 25 words allow.
 
-    Args:
-        sides: the dataplanes.
-        kinds: the kinds of traffic.
-        baseline: the name of the dataplane with which the others are compared.
-        margin_ratio: how much counts as the same.
+    `baseline`: the name of the dataplane with which the others are compared.
     """
     total, titles = len(kinds), {side.name: _short(side) for side in sides}
     claims = {name: count_claims(kinds, name) for name in titles}

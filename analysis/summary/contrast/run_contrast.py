@@ -86,7 +86,8 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
     Raises:
         BadInput: they have a run, or all quantities, or nothing at all in common that could be compared.
     """
-    _refuse_same_runs(a, b)
+    if shared := sorted({*a.run_ids} & {*b.run_ids}):
+        raise BadInput(f"A and B have {shared[0]} in common: a run can't be compared with itself; name other runs")
     sides, scale_facts = _at_one_scale(read_side(con, a), read_side(con, b))
     names = _common_dataplanes(*sides)
     differing = beside.method_differences(a, b, compared.method, compared.names)
@@ -132,11 +133,6 @@ def _side(group: RunGroup) -> ComparedSide:
         for one in group.runs
     )
     return ComparedSide(group.asked, group.name, group.environment, runs)
-
-
-def _refuse_same_runs(a: RunGroup, b: RunGroup) -> None:
-    if shared := sorted({*a.run_ids} & {*b.run_ids}):
-        raise BadInput(f"A and B have {shared[0]} in common: a run can't be compared with itself; name other runs")
 
 
 def _at_one_scale(a: SideRows, b: SideRows) -> tuple[tuple[SideRows, SideRows], list[Beside]]:

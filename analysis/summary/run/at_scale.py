@@ -70,12 +70,7 @@ def groups_of(summary: Summary) -> list[CurveGroup]:
 
 
 def group_curves(curves: Iterable[Curve], titles: Mapping[str, str]) -> list[CurveGroup]:
-    """The curves in groups: leading metrics first, and of these the surest change.
-
-    Args:
-        curves: of a run.
-        titles: dataplane -> its title.
-    """
+    """The curves in groups: leading metrics first, and of these the surest change; `titles`: by dataplane."""
     found: dict[tuple[str, str, str, str], list[Curve]] = {}
     paths: dict[str, set[str]] = {}
     for curve in curves:

@@ -1,7 +1,6 @@
 """The result of a run as a document for other programs: the answer, the comparisons, the changes, and what failed."""
 
 from analysis.console.documents import Grid, grid_of
-from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer import wording
 from analysis.summary.answer.answer import Answer
 from analysis.summary.figures.traffic import TrafficKind
@@ -81,10 +80,6 @@ def _kind(answer: Answer, kind: TrafficKind) -> KindItem:
             for cell in kind.cells
         ),
     )
-
-
-def _comparison(found: Comparison) -> ComparisonItem:
-    return ComparisonItem.of(found, flagged=bool(found.doubts.mark), text=found.answer)
 
 
 def _curve(line: CurveLine) -> CurveItem:

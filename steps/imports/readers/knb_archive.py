@@ -163,8 +163,3 @@ def _first_reading(metrics: str) -> datetime | None:
         seconds = number(line.rpartition(" ")[2], 7e9)
         return datetime.fromtimestamp(seconds, UTC) if seconds else None
     return None
-
-
-def is_archive(data: bytes) -> bool:
-    """Whether it begins as a compressed file does."""
-    return data[:2] == b"\x1f\x8b"

@@ -35,7 +35,11 @@ class Shape:
         """As a part of names: `-4`, `-64b`, `-100m`; empty for the plain test."""
         parts = ["both" if self.both_ways else "", str(self.streams) if self.streams > 1 else ""]
         parts += [_short_size(self.block_bytes) if self.block_bytes else ""]
-        parts += [_short_rate(self.stream_bps) if self.stream_bps else "paced" if self.rate_unknown else ""]
+        if self.stream_bps:
+            figure, unit = _rate(self.stream_bps)
+            parts.append(f"{figure}{unit.removesuffix('bit/s').lower()}".replace(".", "_"))
+        else:
+            parts.append("paced" if self.rate_unknown else "")
         return "".join(f"-{part}" for part in parts if part)
 
     def title(self, transport: str) -> str:
@@ -50,7 +54,7 @@ class Shape:
         if self.rate_unknown:
             parts.append("at an unknown rate")
         if self.stream_bps:
-            parts.append(f"{_rate(self.stream_bps)} {'each' if self.streams > 1 else 'offered'}")
+            parts.append(f"{' '.join(_rate(self.stream_bps))} {'each' if self.streams > 1 else 'offered'}")
         return ", ".join(parts)
 
 
@@ -96,12 +100,7 @@ def iperf3_traffic(transport: str, shape: Shape) -> Traffic:
 def other_traffic(program: str, transport: str, kind: str, shape: Shape, figures: tuple[str, ...]) -> Traffic:
     """How another program measured.
 
-    Args:
-        program: its name, such as netperf.
-        transport: over which.
-        kind: `stream`, `rr` or `crr`: streams, requests one after another, or with a connection for each.
-        shape: of the test.
-        figures: the columns that it fills.
+    `kind`: `stream`, `rr` or `crr`: streams, requests one after another, or with a connection for each.
     """
     of_kind = {"stream": "", "rr": ", requests", "crr": ", a connection for each request"}.get(kind, f", {kind}")
     tool = f"{program}_{kind}{shape.suffix}".replace("-", "_").lower()
@@ -126,15 +125,9 @@ def _size(size: int) -> str:
     return f"{size // _KIB} KiB" if size % _KIB == 0 else f"{size} B"
 
 
-def _short_rate(bps: float) -> str:
-    for unit, letter in ((1e9, "g"), (1e6, "m"), (1e3, "k")):
-        if bps >= unit:
-            return f"{bps / unit:g}{letter}".replace(".", "_")
-    return f"{bps:g}".replace(".", "_")
-
-
-def _rate(bps: float) -> str:
-    for unit, name in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
-        if bps >= unit:
-            return f"{bps / unit:g} {name}"
-    return f"{bps:g} bit/s"
+def _rate(bps: float) -> tuple[str, str]:
+    """A rate as a figure and its unit."""
+    for size, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if bps >= size:
+            return f"{bps / size:g}", unit
+    return f"{bps:g}", "bit/s"
