@@ -128,8 +128,6 @@ class ComparedMetric(Metric):
 
     Attributes:
         better: which is wanted.
-        more: the verb phrase for a value above the baseline's.
-        less: the verb phrase for a value below it.
         scale: ratio (compared by logarithms, written in per cent) or points (a share, compared as it is, written in
             percentage points).
         in_lab: whether it is compared in the lab; if not, it is only shown there.
@@ -144,8 +142,6 @@ class ComparedMetric(Metric):
     """
 
     better: Literal["higher", "lower"]
-    more: str
-    less: str
     scale: Scale = "ratio"
     in_lab: bool = True
     leads: bool = False

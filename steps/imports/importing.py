@@ -28,13 +28,11 @@ class Imported:
     Attributes:
         runs: the rows of each run.
         faults: what could not be used, and why, each a sentence that begins with the file's name.
-        read: how many files were read.
         left_out: how many the pattern leaves out.
     """
 
     runs: tuple[Tables, ...]
     faults: tuple[str, ...]
-    read: int
     left_out: int
 
 
@@ -88,7 +86,7 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
             run_rows(name, run, known, faults[run], label=label, order=sides.order, notes=[*notes, *sides.doubts])
         )
     named = tuple(fault for each in faults.values() for fault in each)
-    return Imported(tuple(runs), named, len(every), left_out)
+    return Imported(tuple(runs), named, left_out)
 
 
 def _read(source: Source, place: Place, repeats: Repeats) -> tuple[_Read | None, Sequence[str]]:
