@@ -29,13 +29,7 @@ class TableColumn:
 class BarChart:
     """A bar chart of a metric: a bar for each path and dataplane, with its interval.
 
-    Attributes:
-        name: of the chart, in the page.
-        title: of the chart.
-        reading: how to read it, in a sentence or two.
-        empty: why there may be nothing to draw.
-        axis: the label of the axis, without the unit.
-        place: charts are sorted by it in the report.
+    Its fields are those of `analysis.charts.Chart`, and `axis`: the label of the axis, without the unit.
     """
 
     name: str

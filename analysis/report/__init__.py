@@ -43,12 +43,7 @@ class Pages:
 
 
 def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> Pages:
-    """The pages of a run.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        run_id: the run.
-        summary: its summary.
+    """The pages of a run; `con`: a connection with the views of `analysis.sql.database`.
 
     Raises:
         BadInput: there is no such run.

@@ -33,16 +33,7 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """A file whose measurements were read.
-
-    Attributes:
-        name: its path below what was given.
-        digest: of its bytes, in hexadecimal digits.
-        place: where it stands in the run.
-        content: what it has.
-        dataplane: under which it was measured.
-        paths: the topology of each of its trials.
-    """
+    """A file whose measurements were read. `digest`: of its bytes; `paths`: the topology of each of its trials."""
 
     name: str
     digest: str

@@ -67,12 +67,7 @@ def by_path(
 ) -> alt.FacetChart:
     """The layers once for each path, one below the other, each with the path's name above it.
 
-    Args:
-        layers: what is drawn of a path.
-        frame: the rows of all paths.
-        look: the size.
-        width: of the plot, in pixels.
-        independent: the channels of which each path has a scale of its own.
+    `width`: of the plot, in pixels; `independent`: the channels of which each path has a scale of its own.
     """
     paths = list(dict.fromkeys(column(frame, "path")))
     header: dict[str, Any] = {"title": None, "labelOrient": "top", "labelAnchor": "start"}

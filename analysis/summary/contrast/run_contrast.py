@@ -75,13 +75,7 @@ class RunContrast:
 
 
 def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, compared: Compared) -> RunContrast:
-    """Compare two groups of runs.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        a: the runs that are compared with.
-        b: the runs that are compared.
-        compared: what the options mean for it.
+    """Compare the runs `b` with the runs `a`; `con`: a connection with the views of `analysis.sql.database`.
 
     Raises:
         BadInput: they have a run, or all quantities, or nothing at all in common that could be compared.
@@ -99,7 +93,8 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
             "between moments only as ratios to another dataplane's: measure two dataplanes on both sides"
         )
     found = contrasted_figures(con, sides, names, cells, compared)
-    margin_ratio = _margin(b)
+    recorded = b.runs[-1].parameters.get("margin_ratio")  # as the latest run of B has it
+    margin_ratio = float(recorded) if isinstance(recorded, int | float) else MARGIN_RATIO
     contrasts, families = contrast_all(found, list(names), margin_ratio, absolute=absolute)
     arms = tuple(a.runs[0].arm(name) for name in names)
     of_method = (*scale_facts, *differing.values())
@@ -230,12 +225,6 @@ def _dataplanes_left_out(sides: tuple[SideRows, SideRows], names: Mapping[str, s
             yield f"{name} measured nothing with {formatting.listing(nothing)}."
         if only:
             yield f"Measured in {name} only: {formatting.listing(only)}."
-
-
-def _margin(group: RunGroup) -> float:
-    """How much counts as the same: as the latest run of B has it."""
-    recorded = group.runs[-1].parameters.get("margin_ratio")
-    return float(recorded) if isinstance(recorded, int | float) else MARGIN_RATIO
 
 
 def _notes(

@@ -200,10 +200,8 @@ def _upgraded(document: object) -> object:
 def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Method) -> Summary:
     """Compare the figures of a run and sum them up.
 
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        run_id: the run.
-        method: returns the parameters that must be equal in comparable runs.
+    `con`: with the views of `analysis.sql.database`; `method`: returns the parameters that must be equal in comparable
+    runs.
 
     Raises:
         BadInput: there is no such run.

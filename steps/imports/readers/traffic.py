@@ -60,17 +60,6 @@ class Shape:
 
 PLAIN: Final = Shape()
 
-_KNOWN: Final[dict[tuple[str, Shape], str]] = {
-    ("tcp", PLAIN): "tcp",
-    ("udp", PLAIN): "udp",
-    ("tcp", Shape(streams=8)): "tcp-8",
-    ("tcp", Shape(both_ways=True)): "tcp-both",
-    ("tcp", Shape(block_bytes=64)): "tcp-64b",
-    ("tcp", Shape(block_bytes=_KIB)): "tcp-1kb",
-    ("tcp", Shape(block_bytes=16 * _KIB)): "tcp-16kb",
-}
-"""The variants of the catalogue that measure the same as a shape of iperf3."""
-
 
 def iperf3_shape(
     transport: str, streams: int, block_bytes: int | None, stream_bps: float | None, *, both_ways: bool
@@ -87,14 +76,14 @@ def iperf3_shape(
 
 
 def iperf3_traffic(transport: str, shape: Shape) -> Traffic:
-    """How iperf3 measured."""
-    name = _KNOWN.get((transport, shape))
-    if name is not None and name in tools.VARIANTS:
+    """How iperf3 measured; shapes without a rate are named as those of the catalogue, and so found there."""
+    name = f"{transport}{shape.suffix}"
+    if name in tools.VARIANTS and shape.stream_bps is None:
         return _of_catalogue(*tools.VARIANTS[name])
     plain = _of_catalogue(*tools.VARIANTS["udp" if transport == "udp" else "tcp"])
     tool = f"{plain.tool}{shape.suffix}".replace("-", "_")
     figures = (*plain.figures, "forward_bps", "reverse_bps") if shape.both_ways else plain.figures
-    return Traffic(tool, transport, f"{transport}{shape.suffix}", shape.title(transport), figures)
+    return Traffic(tool, transport, name, shape.title(transport), figures)
 
 
 def other_traffic(program: str, transport: str, kind: str, shape: Shape, figures: tuple[str, ...]) -> Traffic:
