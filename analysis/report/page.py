@@ -98,9 +98,9 @@ def key(about: StoredRun, summary: Summary | None) -> list[dict[str, Any]]:
     return rows
 
 
-def answer_table(summary: Summary) -> dict[str, Any]:
+def answer_table(summary: Summary | None) -> dict[str, Any]:
     """The table of the answer: its kinds of traffic with their cells, what moves cost, and how to read it."""
-    answer = summary.answer
+    answer = summary.answer if summary else None
     if answer is None or not answer.kinds:
         return {"kinds": []}
     return {

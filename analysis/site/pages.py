@@ -149,7 +149,7 @@ def run(
         line=line,
         summary=summary,
         key=page.key(about, summary) if summary else [],
-        table=page.answer_table(summary) if summary else {"kinds": []},
+        table=page.answer_table(summary),
         changes=changes_by_kind(summary) if summary and summary.history else [],
         reports=reports,
         facts=_facts(line, about),

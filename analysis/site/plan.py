@@ -167,8 +167,7 @@ def _page_of(one: LeftOut) -> str:
 
 def fingerprint(*parts: str) -> str:
     """A digest of what a page is made of, and of this program."""
-    content = "\0".join((_program(), *parts)).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(content).hexdigest()[:32]
+    return names.digest(_program(), *parts)[:32]
 
 
 @cache

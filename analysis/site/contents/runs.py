@@ -1,6 +1,5 @@
 """The runs of a store, a line each: what calendars, lists and the search say of them, and a digest of their rows."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analysis.site.contents.verdicts import Verdicts
+from analysis.site.names import digest
 from analysis.statements.execution import rows_of
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.nights.history import Method
@@ -136,13 +136,9 @@ def _line(row: dict[str, Any], stored: str | None, method: Method) -> RunLine:
         headline=verdict.headline if verdict else NO_VERDICT if stored is None else BAD_VERDICT,
         status=_status(verdict),
         changes=verdict.changes if verdict else (),
-        series=_digest(row["environment"], row["trigger"], _method(row["parameters"], method)),
-        digest=_digest(*(row[column] for column in _COLUMNS), stored),
+        series=digest(row["environment"], row["trigger"], _method(row["parameters"], method)),
+        digest=digest(*(row[column] for column in _COLUMNS), stored),
     )
-
-
-def _digest(*values: object) -> str:
-    return hashlib.sha256("\0".join(map(str, values)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _method(parameters: str | None, method: Method) -> str:

@@ -8,10 +8,10 @@ from typing import Final
 from analysis import formatting
 from analysis.site.files import manifest
 from analysis.site.files.manifest import Manifest
+from analysis.site.names import FOLDERS
 from analysis.store.index.left_out import SHOWN
 from analysis.store.storage.object_storage import ObjectStorage
 
-_FOLDERS: Final = ("environments", "trends", "labels", "comparisons", "runs")
 _WRITERS: Final = 8
 """Files written at once: each waits for a disk, or costs a round trip."""
 
@@ -97,7 +97,7 @@ def _is_made(page: Page, before: Manifest) -> bool:
 def _there(files: ObjectStorage) -> set[str]:
     """The files that are there, in the folders that a site has."""
     found = {entry.name for entry in files.list("")}
-    for folder in _FOLDERS:
+    for folder in FOLDERS:
         found |= {f"{folder}/{entry.name}" for entry in files.list(folder)}
     return found | {f"reports/{entry.name}" for entry in files.tree("reports")}
 
