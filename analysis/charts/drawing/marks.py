@@ -108,12 +108,8 @@ def around(values: list[float | None]) -> list[float]:
 def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False, zero: bool = True) -> alt.FacetChart:
     """A value with its interval for each dataplane, in lanes below the name of each path.
 
-    Args:
-        frame: as `intervals` returns it.
-        look: the size.
-        title: of the axis; the frame's unit is added.
-        bars: draw bars from zero, whose lengths are compared; else points.
-        zero: whether the axis starts at zero.
+    `frame`: as `intervals` returns it; `title`: of the axis, to which the frame's unit is added; `bars`: bars, whose
+    lengths are compared, else points; `zero`: whether the axis starts at zero.
     """
     unit = next(iter(column(frame, "unit")), "")
     values = column(frame, "value") + column(frame, "high")
@@ -149,11 +145,8 @@ def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False,
 def parts(frame: pa.Table, look: Look = WIDE, *, title: str, names: tuple[str, ...]) -> alt.FacetChart:
     """Stacked bars of the parts of a whole, in lanes below the name of each path.
 
-    Args:
-        frame: `path`, `lane`, `part`, `place` (index of the part) and `value`, in the unit that `title` names.
-        look: the size.
-        title: of the axis.
-        names: the parts, in the order stacked.
+    `frame`: `path`, `lane`, `part`, `place` (index of the part) and `value`, in the unit that the axis's `title` names;
+    `names`: the parts, in the order stacked.
     """
     totals: dict[tuple[str, str], float] = {}
     for path, one, value in zip(*(column(frame, name) for name in ("path", "lane", "value")), strict=True):

@@ -38,11 +38,8 @@ def draw_trends(
 ) -> list[Trend]:
     """A trend for each metric, and in a cluster one more for its absolute figures.
 
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        about: the last of the nights.
-        nights: the runs, the oldest first.
-        summary: of the last night, whose change points and levels are shown; None: none of them are.
+    `con`: with the views of `analysis.sql.database`; `about`: the last of the nights, whose summary has the change
+    points and levels to show; `nights`: the runs, the oldest first.
     """
     data = Data(con, about, (), summary.changes if summary else ())
     levels = summary.history.levels if summary and summary.history else ()
@@ -102,5 +99,4 @@ def _axis(data: Data, metric: ComparedMetric, against: str | None, series: list[
     if against is not None:
         unit = "points" if metric.scale == "points" else "%"
         return 0.01, f"to {data.run.arm(against).title}, {unit}"
-    size, unit = formatting.scale(metric.shown_unit, *(abs(one.figure(n.value)) for one in series for n in one.nights))
-    return size, unit
+    return formatting.scale(metric.shown_unit, *(one.figure(night.value) for one in series for night in one.nights))

@@ -45,8 +45,14 @@ def read(text: bytes) -> Content | Failure:
 def _trial(reported: Document) -> ImportedTrial | Failure:
     document = _in_bytes(older.completed(reported))
     start = document.start.test_start
+    trial = ImportedTrial(
+        traffic=UNKNOWN_TRAFFIC,
+        direction=None,
+        started_at=_started_at(document),
+        test=bounds.one_line(document.start.cookie or "", 64),
+    )
     if start is None and document.error is not None:
-        return _unbegun(document, document.error)
+        return replace(trial, error=iperf3.error_text(document.error))
     if (fault := _unreadable(start)) is not None:
         error = bounds.one_line(document.error or "")
         return Failure(f"iperf3: {error}" if error else fault)
@@ -54,13 +60,12 @@ def _trial(reported: Document) -> ImportedTrial | Failure:
     task = _task(start)
     both_ways = document.end.sum_received_bidir_reverse is not None or bool(start.bidir)
     shape = iperf3_shape(task.transport, task.streams, start.blksize, start.target_bitrate, both_ways=both_ways)
-    trial = ImportedTrial(
+    trial = replace(
+        trial,
         traffic=iperf3_traffic(task.transport, shape),
         direction=task.direction,
         streams=task.streams,
         offered_bps=task.offered_bps,
-        started_at=_started_at(document),
-        test=bounds.one_line(document.start.cookie or "", 64),
     )
     result = _result(document, task, both_ways=both_ways)
     if isinstance(result, Failure):
@@ -72,17 +77,6 @@ def _trial(reported: Document) -> ImportedTrial | Failure:
         columns=result.columns,
         samples=tuple({"source": "iperf3", **sample} for sample in result.samples),
         flags=(*result.flags, *reckoned),
-    )
-
-
-def _unbegun(document: Document, error: str) -> ImportedTrial:
-    """A test that failed before it began."""
-    return ImportedTrial(
-        traffic=UNKNOWN_TRAFFIC,
-        direction=None,
-        started_at=_started_at(document),
-        error=iperf3.error_text(error),
-        test=bounds.one_line(document.start.cookie or "", 64),
     )
 
 
