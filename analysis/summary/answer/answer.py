@@ -143,10 +143,9 @@ def _certainty(
     still_open = _open(kinds, comparisons, LEADING) or _open(kinds, comparisons, QUOTED)
     more, unsettled = settle(still_open)
     each_s = measured.lasted_s / measured.rounds if measured.lasted_s and measured.rounds else None
-    planned = about.parameters.get("rounds")
     return Certainty(
         rounds=measured.rounds,
-        most_rounds=planned if isinstance(planned, int) else measured.rounds,
+        most_rounds=about.parameters.get("rounds") or measured.rounds,
         measuring_s=measured.lasted_s,
         stopped=course.stopped(about),
         confidence=measured.confidence,
@@ -159,7 +158,7 @@ def _certainty(
 
 
 def _command(about: StoredRun, rounds: int) -> str:
-    results, context = str(about.parameters.get("results") or "results"), "" if about.is_lab else about.environment
+    results, context = about.parameters.get("results") or "results", "" if about.is_lab else about.environment
     return continue_command(results, about.run_id, rounds, context)
 
 

@@ -93,8 +93,7 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
             "between moments only as ratios to another dataplane's: measure two dataplanes on both sides"
         )
     found = contrasted_figures(con, sides, names, cells, compared)
-    recorded = b.runs[-1].parameters.get("margin_ratio")  # as the latest run of B has it
-    margin_ratio = float(recorded) if isinstance(recorded, int | float) else MARGIN_RATIO
+    margin_ratio = b.runs[-1].parameters.get("margin_ratio") or MARGIN_RATIO
     contrasts, families = contrast_all(found, list(names), margin_ratio, absolute=absolute)
     arms = tuple(a.runs[0].arm(name) for name in names)
     of_method = (*scale_facts, *differing.values())
@@ -123,7 +122,7 @@ def _side(group: RunGroup) -> ComparedSide:
         ComparedRun(
             one.run_id,
             f"{one.started_at:%Y-%m-%d %H:%M} UTC" if one.started_at else beside.UNKNOWN,
-            str(one.parameters.get("label") or ""),
+            one.parameters.get("label") or "",
         )
         for one in group.runs
     )
