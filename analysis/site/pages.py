@@ -54,7 +54,7 @@ def index(environments: Sequence[Environment], left_out: Sequence[tuple[str, str
                 "title": one.title,
                 "href": names.environment(one.name),
                 "last": one.last,
-                "alarm": _alarm(one.last),
+                "alarm": regression_alarm(one.last.changes),
                 "disclaimer": one.disclaimer,
                 "recent": one.lines[-_STRIP:],
                 "count": formatting.count(len(one.lines), "run"),
@@ -82,7 +82,7 @@ def environment(one: Environment, changes: Sequence[LoggedChanges]) -> str:
         name=one.title,
         extent=_extent(one.lines),
         last=one.last,
-        alarm=_alarm(one.last),
+        alarm=regression_alarm(one.last.changes),
         disclaimer=one.disclaimer,
         years=calendar.by_year(calendar.months(one.lines)),
         weekdays=calendar.WEEKDAYS,
@@ -184,10 +184,6 @@ def _render(template: str, place: str, title: str, /, **context: Any) -> str:  #
 
 def _colours(about: StoredRun) -> Markup:
     return Markup(page.side_colours(about.arms))  # noqa: S704 - checked colours
-
-
-def _alarm(line: RunLine) -> str:
-    return regression_alarm([change for change in line.changes if change.status == "regression"])
 
 
 def _extent(lines: Sequence[RunLine]) -> str:

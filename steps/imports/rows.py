@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pydantic_core import to_json
@@ -29,6 +29,8 @@ MOST_FAULTS: Final = 200
 _MOST_VALUES: Final = 8
 _DIGEST: Final = 12
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+"""Sorts a trial without a time behind those with one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +160,11 @@ def _began(trial: _Trial) -> datetime | None:
     return trial.measured.started_at or trial.file.content.at
 
 
-def _time(trial: _Trial) -> datetime:
-    assert trial.measured.started_at is not None
-    return trial.measured.started_at
-
-
 def _trial_rows(visit: int, found: _Visit, before: int) -> Iterable[tuple[Row, Sequence[Mapping[str, object]]]]:
     """The trials of a visit with their samples, in the order of their times where those of all that ran are known."""
-    timed = [trial for trial in found.trials if trial.measured.started_at is not None]
-    others = [trial for trial in found.trials if trial.measured.started_at is None]
-    in_order = all(trial.measured.error is not None for trial in others)
-    trials = [*sorted(timed, key=_time), *others] if in_order else found.trials
+    untimed = [trial.measured for trial in found.trials if trial.measured.started_at is None]
+    in_order = all(measured.error is not None for measured in untimed)
+    trials = sorted(found.trials, key=lambda one: one.measured.started_at or _LAST) if in_order else found.trials
     counted: Counter[tuple[str | None, ...]] = Counter()
     for position, trial in enumerate(trials, 1):
         measured, traffic = trial.measured, trial.measured.traffic
@@ -180,7 +176,7 @@ def _trial_rows(visit: int, found: _Visit, before: int) -> Iterable[tuple[Row, S
                 **measured.columns,
                 "visit": visit,
                 "trial": before + position,
-                "position": None if others else position,
+                "position": None if untimed else position,
                 **dict(zip(("topology", "tool", "transport", "direction"), cell, strict=True)),
                 "streams": measured.streams,
                 "offered_bps": measured.offered_bps,

@@ -139,10 +139,8 @@ def _detail(members: Mapping[str, str], pod: str, transport: str) -> Detail:
     ends = {match["side"]: match for match in map(_RESULT.fullmatch, log.splitlines()) if match}
     failed = _ERROR.search(log)
     started_at = _first_reading(members.get(f"{pod}-client.metrics", ""))
-    if failed is not None and "receiver" not in ends:
-        return Detail(started_at, error=f"iperf3: {bounds.one_line(failed['message'])}")
     if "receiver" not in ends:
-        return Detail(started_at)
+        return Detail(started_at, error=f"iperf3: {bounds.one_line(failed['message'])}" if failed else None)
     received, sent = ends["receiver"], ends.get("sender")
     columns: dict[str, object] = {}
     if sent is not None:
