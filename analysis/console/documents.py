@@ -28,10 +28,11 @@ _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 class Item(BaseModel):
-    """A part of a document."""
+    """A part of a document. One inside another is made of any object with attributes of its fields' names."""
 
     model_config = ConfigDict(
         frozen=True,
+        from_attributes=True,
         use_attribute_docstrings=True,
         json_schema_serialization_defaults_required=True,
     )

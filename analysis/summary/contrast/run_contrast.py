@@ -32,10 +32,9 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class ComparedSide:
-    """A side: the text that named it, what it is called, its environment and its runs."""
+    """A side: the text that named it, its environment and its runs."""
 
     asked: str
-    name: str
     environment: str
     runs: tuple[ComparedRun, ...]
 
@@ -126,7 +125,7 @@ def _side(group: RunGroup) -> ComparedSide:
         )
         for one in group.runs
     )
-    return ComparedSide(group.asked, group.name, group.environment, runs)
+    return ComparedSide(group.asked, group.environment, runs)
 
 
 def _at_one_scale(a: SideRows, b: SideRows) -> tuple[tuple[SideRows, SideRows], list[Beside]]:
