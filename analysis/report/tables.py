@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from analysis import flags, formatting
 from analysis.charts import Data
+from analysis.domain import CELL
 from analysis.flags import Kind
 from analysis.metrics import METRICS
 
@@ -44,8 +45,7 @@ def trials(data: Data) -> dict[str, Any]:
     """
     columns = ", ".join(f"cast({figure.sql} as double) as figure_{n}" for n, figure in enumerate(_FIGURES))
     found = data.query(
-        f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, t.topology, t.tool,
-                   t.transport, t.direction, t.services, t.endpoints, t.policies, t.churn_per_s,
+        f"""select t.trial, t.visit, v.round, v.dataplane_requested as dataplane, {CELL},
                    t.position, t.repetition, t.outcome,
                    coalesce(t.error, case when v.proof is distinct from 'proven' then v.proof_reason end)
                    as error, t.flags, {columns}

@@ -1,7 +1,7 @@
 """Runs with their summaries, read some at a time, as their pages are made one after another."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import duckdb
 
@@ -42,7 +42,6 @@ class StoredRuns:
         return self._runs[run_id], read_verdict(self._verdicts.get(run_id))
 
     def _load(self, run_ids: Sequence[str]) -> None:
-        rows: Sequence[Mapping[str, Any]] = run.query_rows(
-            self._con, "select * from runs where run_id in (select unnest($runs::varchar[]))", runs=list(run_ids)
-        )
+        sql = "select * from runs where run_id in (select unnest($runs::varchar[]))"
+        rows = run.query_rows(self._con, sql, runs=list(run_ids))
         self._runs = {about.run_id: about for about in run.load_runs(self._con, rows)}
