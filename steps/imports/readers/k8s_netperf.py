@@ -13,7 +13,7 @@ from typing import Final
 from steps.imports.content import Content, ImportedTrial, Traffic
 from steps.imports.readers.k8s_netperf_documents import Cpu, Metadata, Node, Result, Value, decode_csv, decode_json
 from steps.imports.readers.knb import CPU_WINDOW
-from steps.imports.readers.traffic import Shape, iperf3_shape, iperf3_traffic, only_sent, other_traffic
+from steps.imports.readers.traffic import Shape, iperf3_shape, iperf3_traffic, other_traffic
 from steps.imports.values import instant, number, slug, text
 from steps.tools.failure import Failure
 
@@ -119,7 +119,7 @@ def _traffic(result: Result, transport: str, kind: str, streams: int) -> Traffic
         named = f"{kind}-burst{burst}" if burst and kind != _STREAM else kind
         figures = ("received_bps",) if kind == _STREAM else ("transactions_per_s", "response_p99_s")
         found = other_traffic(result.driver, transport, named, Shape(streams, size), figures)
-    return only_sent(found) if _is_sender_rate(result.driver, transport, kind) else found
+    return replace(found, figures=("sent_bps",)) if _is_sender_rate(result.driver, transport, kind) else found
 
 
 def _beside_others(traffic: Traffic, pairs: int) -> Traffic:

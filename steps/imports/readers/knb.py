@@ -198,38 +198,31 @@ def _trial(
     return replace(trial, duration_s=detail.duration_s, columns=columns, nodes=nodes, flags=flags)
 
 
-def _nodes(test: Test | None, names: Mapping[str, str], idle: Test | None) -> tuple[Row, ...]:
+def _nodes(test: Test, names: Mapping[str, str], idle: Test | None) -> tuple[Row, ...]:
     """CPU and memory of both nodes; of one where it carried both ends."""
-    if test is None:
-        return ()
     one = names["client"] == names["server"]
-    rows = []
-    for side in SIDES[: 1 if one else 2]:
-        used: Side = getattr(test, side)
-        row = _usage(used, names[side], "both" if one else side)
-        if row is not None:
-            before = _busy(getattr(idle, side).cpu) if idle is not None else None
-            busy = row["busy_ratio"]
-            above = busy - before if isinstance(busy, float) and before is not None else None
-            rows.append({**row, "busy_above_idle_ratio": above})
-    return tuple(rows)
+    rows = (
+        _usage(getattr(test, side), getattr(idle, side, None), names[side], "both" if one else side)
+        for side in SIDES[: 1 if one else 2]
+    )
+    return tuple(row for row in rows if row is not None)
 
 
-def _usage(used: Side, node: str, side: str) -> dict[str, object] | None:
+def _usage(used: Side, before: Side | None, node: str, side: str) -> Row | None:
+    """A node's CPU and memory in a test; `before`: with nothing sent."""
     ratios = _ratios(used.cpu)
     memory = number(used.ram, _MOST_MIB)
     if not ratios and memory is None:
         return None
-    shown = {f"{mode}_ratio": ratios.get(mode) for mode in MODES if mode != "system"}
-    idle = max(0.0, 1 - sum(ratios.values())) if len(ratios) == len(MODES) else None
-    memory_bytes = round(memory * _MIB) if memory is not None else None
+    busy, idle_busy = _busy(used.cpu), _busy(before.cpu) if before is not None else None
     return {
         "node": node,
         "side": side,
-        **shown,
-        "idle_ratio": idle,
-        "busy_ratio": _busy(used.cpu),
-        "memory_used_bytes": memory_bytes,
+        **{f"{mode}_ratio": ratios.get(mode) for mode in MODES if mode != "system"},
+        "idle_ratio": max(0.0, 1 - sum(ratios.values())) if len(ratios) == len(MODES) else None,
+        "busy_ratio": busy,
+        "memory_used_bytes": round(memory * _MIB) if memory is not None else None,
+        "busy_above_idle_ratio": busy - idle_busy if busy is not None and idle_busy is not None else None,
     }
 
 

@@ -1,6 +1,6 @@
 """The tool, name and title of imported measurements: those of the catalogue where it has the same. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from steps.catalogue import tools
@@ -95,11 +95,6 @@ def other_traffic(program: str, transport: str, kind: str, shape: Shape, figures
     tool = f"{program}_{kind}{shape.suffix}".replace("-", "_").lower()
     name = f"{program}-{transport}-{kind}{shape.suffix}".lower()
     return Traffic(tool, transport, name, f"{shape.title(transport)}{of_kind} ({program})", figures)
-
-
-def only_sent(traffic: Traffic) -> Traffic:
-    """The traffic of a file that has the sender's rate alone."""
-    return replace(traffic, figures=("sent_bps",))
 
 
 def _of_catalogue(tool: Tool, variant: Variant) -> Traffic:
