@@ -1,8 +1,7 @@
 """What each kind of page shows, as the context of its template. No page knows how another one is made."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
@@ -27,8 +26,7 @@ Link = tuple[str, str]
 """A text, and where it leads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """A run beside another one: what it is to it, and the value of `rel`."""
 
     text: str
@@ -137,7 +135,7 @@ def trends(
 
 
 def run(
-    line: RunLine, about: StoredRun, summary: Summary | None, reports: Sequence[Link], beside: Iterable[Neighbour]
+    line: RunLine, about: StoredRun, summary: Summary | None, reports: Sequence[Link], beside: Sequence[Neighbour]
 ) -> str:
     """A run: its answer, what changed, and where its report is."""
     return _render(
@@ -154,7 +152,7 @@ def run(
         reports=reports,
         facts=_facts(line, about),
         provenance=tables.flat(about.provenance),
-        neighbours=[(one.text, one.rel, one.line) for one in beside],
+        neighbours=beside,
     )
 
 

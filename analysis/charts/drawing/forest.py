@@ -58,7 +58,7 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
 
 
 def ratios(found: Comparison | Contrast, outcome: str, mark: str) -> Row:
-    """The columns of a difference: its ratio, interval and margin, its `OUTCOMES`, and its text, marked if unknown."""
+    """The columns of a difference: ratio, interval, margin, one of `OUTCOMES`, text; `mark`: that of flagged trials."""
     return {
         "value": _ratio_of(found.change),
         "low": _ratio_of(found.low),
