@@ -44,7 +44,7 @@ class LoggedChanges:
 
 
 def find_changes(lines: Iterable[RunLine]) -> list[LoggedChanges]:
-    """The changes by the limit or more in the runs of an environment, the earliest first; of the latest night first."""
+    """The changes by the limit or more, the latest night's first; `lines`: of an environment, the earliest first."""
     found: dict[tuple[object, ...], LevelChange] = {}
     reports = Counter[tuple[object, ...]]()
     runs = set()
