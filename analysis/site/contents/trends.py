@@ -38,8 +38,8 @@ def draw_trends(
 ) -> list[Trend]:
     """A trend for each metric, and in a cluster one more for its absolute figures.
 
-    `con`: with the views of `analysis.sql.database`; `about`: the last of the nights, whose summary, if there is one, has
-    the change points and levels to show; `nights`: the runs, the oldest first.
+    `con`: with the views of `analysis.sql.database`; `about`: the last of the nights; `nights`: the runs, the oldest
+    first; `summary`: of the last night, with the change points and levels to show; None: there are none.
     """
     data = Data(con, about, (), summary.changes if summary else ())
     levels = summary.history.levels if summary and summary.history else ()
