@@ -25,7 +25,7 @@ class Page:
 
     Attributes:
         name: its path in the site.
-        fingerprint: of all that it is made of; a page with the same one is not made again.
+        fingerprint: of all that it is made of, never empty; a page with the same one is not made again.
         make: makes it.
     """
 
@@ -75,7 +75,7 @@ def write_pages(files: ObjectStorage, pages: Sequence[Page]) -> Written:
     with files.lock():
         before = manifest.read(files)
         there = _there(files)
-        changed = [page for page in pages if page.name not in there or not _is_made(page, before)]
+        changed = [p for p in pages if p.name not in there or before.pages.get(p.name) != p.fingerprint]
         gone = sorted(set(before.pages) - {page.name for page in pages})
         found: dict[str, str] = {}
         if changed or gone:
@@ -88,10 +88,6 @@ def write_pages(files: ObjectStorage, pages: Sequence[Page]) -> Written:
             manifest.write(files, Manifest(pages=dict(sorted((kept | found).items()))))
     broken = tuple(name for name, fingerprint in found.items() if not fingerprint)
     return Written(len(changed), len(pages) - len(changed), len(gone), broken)
-
-
-def _is_made(page: Page, before: Manifest) -> bool:
-    return bool(page.fingerprint) and before.pages.get(page.name) == page.fingerprint
 
 
 def _there(files: ObjectStorage) -> set[str]:
