@@ -66,7 +66,7 @@ def public_path() -> Iterator[Path]:
 @pytest.fixture
 def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages have no drawings, of whose making they mostly consist: for tests that look at something else."""
-    monkeypatch.setattr("analysis.charts._specs", lambda *_: {})
+    monkeypatch.setattr("analysis.charts.to_specs", lambda *_: {})
     monkeypatch.setattr("analysis.charts.drawing.run_contrasts.draw", lambda *_: ())
 
 

@@ -8,29 +8,23 @@ Modules whose name begins with an underscore are shared code.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
-import pyarrow as pa
 from altair.utils.schemapi import debug_mode
 
 from analysis.charts.drawing import trials
 from analysis.charts.drawing.bars import bar_charts
 from analysis.charts.drawing.chart import Chart
 from analysis.charts.drawing.data import Data, narrowed
-from analysis.charts.drawing.svg import to_svg
+from analysis.charts.drawing.svg import Specs, to_specs, to_svg
 from analysis.charts.drawing.theme import LOOKS
 from analysis.flags import LEGEND, MARKED
 from analysis.metrics.metric import Metric
 
-__all__ = ["Chart", "Data", "Drawing", "Specs", "catalogue", "draw", "draw_all", "narrowed", "trials_by_metric"]
-
-
-Specs = dict[str, dict[str, Any]]
-"""A chart in Vega-Lite, with its data, by the name of the look."""
+__all__ = ["Chart", "Data", "Drawing", "Specs", "catalogue", "draw_all", "narrowed", "trials_by_metric"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +63,6 @@ def _of_module(name: str) -> Chart:
     )
 
 
-def draw(chart: Chart, data: Data) -> Drawing:
-    """Draw one chart in every look."""
-    return draw_all([chart], data)[0]
-
-
 def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
     """Draw charts. The next is prepared while one is being converted to SVG, which releases the GIL."""
     with (
@@ -83,14 +72,9 @@ def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
     ):  # the tests draw each chart with Altair's validation
         jobs = []
         for chart in charts:
-            specs = _specs(chart.frame(data), chart.draw)
-            drawn = [
-                pool.submit(
-                    to_svg, specs[look.name], look, f"{chart.name}-{look.name}", f"{chart.title}. {chart.reading}"
-                )
-                for look in LOOKS
-                if specs
-            ]
+            specs = to_specs(chart.frame(data), chart.draw)
+            about = f"{chart.title}. {chart.reading}"
+            drawn = [pool.submit(to_svg, specs[look.name], look, chart.name, about) for look in LOOKS if specs]
             jobs.append((chart, drawn, specs))
         return [Drawing(chart, tuple(svg.result() for svg in drawn), specs) for chart, drawn, specs in jobs]
 
@@ -98,11 +82,5 @@ def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
 def trials_by_metric(data: Data) -> tuple[Specs, list[tuple[Metric, list[dict[str, Any]]]]]:
     """The chart of every trial, for any metric, and each metric that was measured with the rows of its means."""
     with narrowed(data.con, data.run.run_id), debug_mode(arg=False):
-        specs = _specs(trials.lanes_of(data), trials.trials)
+        specs = to_specs(trials.lanes_of(data), trials.trials)
         return specs, [(metric, frame.to_pylist()) for metric, frame in trials.metric_frames(data)]
-
-
-def _specs(frame: pa.Table, drawing: Callable[..., alt.TopLevelMixin]) -> Specs:
-    if not frame.num_rows:
-        return {}
-    return {look.name: drawing(frame, look=look).to_dict(format="vega-lite", validate=False) for look in LOOKS}

@@ -1,8 +1,7 @@
 """The first chart of a report: what each dataplane gains or loses against the baseline."""
 
-import pyarrow as pa
+from functools import partial
 
-from analysis.charts.drawing.data import Data
 from analysis.charts.drawing.forest import MARKS, differences, forest
 from analysis.metrics import LEADING
 from analysis.stats.verdicts.judgement import SHARES
@@ -15,10 +14,5 @@ READING = (
 EMPTY = "No two dataplanes were measured on the same path, so there is no difference to show."
 ORDER = 10
 
-
-def frame(data: Data) -> pa.Table:
-    """The comparisons by the leading metrics: throughput on each path, then connect and response times."""
-    return differences(data, [metric.name for metric in LEADING])
-
-
+frame = partial(differences, metrics=[metric.name for metric in LEADING])
 chart = forest

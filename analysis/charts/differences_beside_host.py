@@ -1,8 +1,7 @@
 """What each dataplane gains or loses against the baseline, relative to the host network in the same seconds."""
 
-import pyarrow as pa
+from functools import partial
 
-from analysis.charts.drawing.data import Data
 from analysis.charts.drawing.forest import differences, forest
 from analysis.metrics.throughput import HOST_NETWORK_RATIO
 
@@ -15,10 +14,5 @@ READING = (
 EMPTY = "No trial has the host network's throughput beside it, so there is nothing to relate it to."
 ORDER = 12
 
-
-def frame(data: Data) -> pa.Table:
-    """The comparisons by throughput relative to the host network."""
-    return differences(data, [HOST_NETWORK_RATIO])
-
-
+frame = partial(differences, metrics=[HOST_NETWORK_RATIO])
 chart = forest

@@ -13,7 +13,7 @@ EMPTY = "No switch was timed, so there is none to show."
 ORDER = 85
 PARTS = ("switch", "settle and proof")
 SQL = """
-    select dataplane_requested as dataplane, avg(switch_s) as switch, avg(settle_s) as settle
+    select dataplane_requested as dataplane, avg(switch_s) as switch, avg(settle_s) as "settle and proof"
     from visits where run_id = $run_id and error is null group by all
 """
 
@@ -25,10 +25,8 @@ def frame(data: Data) -> pa.Table:
         {"path": "each visit", "lane": arm.title, "part": part, "place": place, "value": value} | data.side(arm)
         for arm in data.run.arms
         if arm.name in found
-        for place, (part, value) in enumerate(
-            zip(PARTS, (found[arm.name]["switch"], found[arm.name]["settle"]), strict=True)
-        )
-        if value is not None
+        for place, part in enumerate(PARTS)
+        if (value := found[arm.name][part]) is not None
     )
 
 

@@ -20,13 +20,9 @@ def question_command(results: str, question: str) -> str:
 
 
 def continue_command(results: str, run_id: str, rounds: int, context: str = "") -> str:
-    """The command that measures more rounds of a run and judges all together.
+    """The command that measures so many more rounds of a run and judges all together.
 
-    Args:
-        results: the run's store.
-        run_id: the run.
-        rounds: how many more.
-        context: of the cluster; empty: the lab on this machine.
+    `context`: of the cluster; empty: the lab on this machine.
     """
     verb = f"submit CONTEXT={shlex.quote(context)}" if context else "run"
     return f"make {verb} CONTINUES={shlex.quote(run_id)} ROUNDS={rounds}{'' if context else _place(results)}"

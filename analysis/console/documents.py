@@ -22,16 +22,15 @@ from analysis.console.terminal import CheckedStream, Terminal
 
 Format = Literal["text", "json", "yaml", "csv", "markdown"]
 
-SCHEMA: Final = "https://json-schema.org/draft/2020-12/schema"
-
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 class Item(BaseModel):
-    """A part of a document."""
+    """A part of a document. One inside another is made of any object with attributes of its fields' names."""
 
     model_config = ConfigDict(
         frozen=True,
+        from_attributes=True,
         use_attribute_docstrings=True,
         json_schema_serialization_defaults_required=True,
     )
@@ -136,7 +135,7 @@ def to_csv(grid: Grid) -> str:
 
 def schema(model: type[DocumentModel]) -> dict[str, Any]:
     """The JSON schema of a document."""
-    return {"$schema": SCHEMA} | model.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema(mode="serialization")
 
 
 def schema_name(model: type[DocumentModel]) -> str:

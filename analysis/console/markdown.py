@@ -1,7 +1,7 @@
 """Markdown: text that stays text, and tables."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
@@ -20,13 +20,7 @@ def row(cells: Iterable[str]) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     """A table; headings and cells are Markdown."""
-    return "\n".join(_lines(columns, rows))
-
-
-def _lines(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    yield row(columns)
-    yield row(["---"] * len(columns))
-    yield from map(row, rows)
+    return "\n".join(map(row, (columns, ["---"] * len(columns), *rows)))
 
 
 def link(title: str, address: str) -> str:

@@ -6,11 +6,10 @@ from analysis.metrics.metric import ComparedMetric, Metric, TableColumn
 
 
 def _of_node(
-    column: str, title: str, curve: str, what: str, table: TableColumn, needs: str = "programming_p50_s"
+    column: str, title: str, curve: str, header: str, place: int, needs: str = "programming_p50_s"
 ) -> ComparedMetric:
     """What a node's agents or its kernel use: every tool that times changes records it, and one of them counts."""
     is_memory = column.endswith("_bytes")
-    uses = "holds" if is_memory else "needs"
     return ComparedMetric(
         name=column,
         title=title,
@@ -20,45 +19,20 @@ def _of_node(
         trial=f"case when tool in ('service_added', 'rules_update') then {column} end",
         needs=needs,
         better="lower",
-        more=f"{uses} more {what}",
-        less=f"{uses} less {what}",
         curve=curve,
-        table=table,
+        table=TableColumn(header, "MiB" if is_memory else "", place),
     )
 
 
 METRICS: Final = (
+    _of_node("felix_memory_bytes", "memory of Felix", "Felix holds", "Felix", 140),
+    _of_node("kube_proxy_memory_bytes", "memory of kube-proxy", "kube-proxy holds", "kube-proxy", 141),
     _of_node(
-        "felix_memory_bytes", "memory of Felix", "Felix holds", "memory in Felix", TableColumn("Felix", "MiB", 140)
+        "kernel_memory_bytes", "memory of the kernel", "the kernel holds", "kernel", 142, needs="kernel_memory_bytes"
     ),
+    _of_node("felix_cpu_ratio", "CPUs used by Felix", "Felix uses so many CPUs:", "Felix, CPUs", 143),
     _of_node(
-        "kube_proxy_memory_bytes",
-        "memory of kube-proxy",
-        "kube-proxy holds",
-        "memory in kube-proxy",
-        TableColumn("kube-proxy", "MiB", 141),
-    ),
-    _of_node(
-        "kernel_memory_bytes",
-        "memory of the kernel",
-        "the kernel holds",
-        "memory in the kernel",
-        TableColumn("kernel", "MiB", 142),
-        needs="kernel_memory_bytes",
-    ),
-    _of_node(
-        "felix_cpu_ratio",
-        "CPUs used by Felix",
-        "Felix uses so many CPUs:",
-        "CPU in Felix",
-        TableColumn("Felix, CPUs", "", 143),
-    ),
-    _of_node(
-        "kube_proxy_cpu_ratio",
-        "CPUs used by kube-proxy",
-        "kube-proxy uses so many CPUs:",
-        "CPU in kube-proxy",
-        TableColumn("kube-proxy, CPUs", "", 144),
+        "kube_proxy_cpu_ratio", "CPUs used by kube-proxy", "kube-proxy uses so many CPUs:", "kube-proxy, CPUs", 144
     ),
     Metric(
         name="api_read_p50_s",

@@ -15,8 +15,6 @@ METRICS: Final = (
         visit=("sum(lost_packets) filter (total_packets > 0) / sum(total_packets) filter (lost_packets is not null)"),
         scale="points",
         better="lower",
-        more="loses more",
-        less="loses less",
         resolution=1e-3,
         in_lab=False,
         table=TableColumn("lost", "%", 30),
@@ -39,8 +37,6 @@ METRICS: Final = (
         kind="loss",
         visit="geometric_mean({value})",
         better="higher",
-        more="delivers more within the loss bound",
-        less="delivers less within the loss bound",
         leads=True,
         curve="the rate within the loss bound goes",
         # the search ends within 10 %

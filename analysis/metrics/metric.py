@@ -29,13 +29,7 @@ class TableColumn:
 class BarChart:
     """A bar chart of a metric: a bar for each path and dataplane, with its interval.
 
-    Attributes:
-        name: of the chart, in the page.
-        title: of the chart.
-        reading: how to read it, in a sentence or two.
-        empty: why there may be nothing to draw.
-        axis: the label of the axis, without the unit.
-        place: charts are sorted by it in the report.
+    Its fields are those of `analysis.charts.Chart`, and `axis`: the label of the axis, without the unit.
     """
 
     name: str
@@ -128,8 +122,6 @@ class ComparedMetric(Metric):
 
     Attributes:
         better: which is wanted.
-        more: the verb phrase for a value above the baseline's.
-        less: the verb phrase for a value below it.
         scale: ratio (compared by logarithms, written in per cent) or points (a share, compared as it is, written in
             percentage points).
         in_lab: whether it is compared in the lab; if not, it is only shown there.
@@ -144,8 +136,6 @@ class ComparedMetric(Metric):
     """
 
     better: Literal["higher", "lower"]
-    more: str
-    less: str
     scale: ValueScale = "ratio"
     in_lab: bool = True
     leads: bool = False

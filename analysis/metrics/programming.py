@@ -11,8 +11,6 @@ METRICS: Final = (
         unit="s",
         kind="programming",
         better="lower",
-        more="updates its rules more slowly",
-        less="updates its rules faster",
         curve="an update of the rules takes",
         curve_leads=True,
         table=TableColumn("update p50", "ms", 130),
@@ -47,8 +45,6 @@ METRICS: Final = (
         kind="programming",
         columns=("programming_p50_s", "programming_s"),  # the single times count in percentiles over visits
         better="lower",
-        more="makes changes work later",
-        less="makes changes work sooner",
         curve="a change works after",
         curve_leads=True,
         table=TableColumn("change works p50", "ms", 134),
@@ -59,8 +55,6 @@ METRICS: Final = (
         unit="s",
         kind="tail",
         better="lower",
-        more="makes the slowest hundredth of changes work later",
-        less="makes the slowest hundredth of changes work sooner",
         table=TableColumn("change works p99", "ms", 135),
     ),
     Metric(

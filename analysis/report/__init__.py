@@ -11,10 +11,11 @@ from analysis import charts, flags, formatting, metrics
 from analysis.charts import Data, Drawing
 from analysis.domain import IMPORTED
 from analysis.report import evidence, interactive, limits, page, tables
+from analysis.sql import database
 from analysis.stats import run
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.store.index.left_out import LeftOut, sentences
+from analysis.store.index.left_out import sentences
 from analysis.summary.figures import change_groups, pooled_times
 from analysis.summary.run import at_scale
 from analysis.summary.run.summary import Summary
@@ -41,31 +42,17 @@ class Pages:
         return {REPORT: self.report, INTERACTIVE: self.interactive}
 
 
-def render(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> str:
-    """The report of a run, without the interactive one; see `render_pages`."""
-    return _report(_data(con, run_id, summary), summary)[0]
-
-
 def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> Pages:
-    """The pages of a run.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        run_id: the run.
-        summary: its summary.
+    """The pages of a run; `con`: a connection with the views of `analysis.sql.database`.
 
     Raises:
         BadInput: there is no such run.
     """
-    data = _data(con, run_id, summary)
+    data = Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
     with charts.narrowed(con, run_id):
         report, drawings = _report(data, summary)
         context = _shared(data, summary) | interactive.context(data, drawings, summary)
     return Pages(report, _PAGE.get_template("interactive.html.j2").render(context))
-
-
-def _data(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) -> Data:
-    return Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
 
 
 def _shared(data: Data, summary: Summary) -> dict[str, Any]:
@@ -81,7 +68,7 @@ def _shared(data: Data, summary: Summary) -> dict[str, Any]:
 
 def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
     """The report, and its charts."""
-    about = data.run
+    about, missing = data.run, sentences(database.left_out(data.con))
     drawn = charts.draw_all([c for c in charts.catalogue() if not c.section or summary.curves], data)
     drawings = [drawing for drawing in drawn if not drawing.chart.section]
     html = _PAGE.get_template("page.html.j2").render(
@@ -98,16 +85,10 @@ def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
         evidence=evidence.evidence(data),
         provenance=tables.flat(about.provenance),
         parameters=tables.flat({name: value for name, value in about.parameters.items() if name not in _SHOWN}),
-        limits={**limits.limitations(about), **_left_out(data.con)},
+        limits=limits.limitations(about) | ({"Left out of the store": missing} if missing else {}),
         marks={"marked": flags.MARKED, "void": flags.VOID},
     )
     return html, drawn
-
-
-def _left_out(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """The limitation by runs that the store leaves out."""
-    found = [LeftOut(**row) for row in run.query_rows(con, "select * from left_out")]
-    return {"Left out of the store": sentences(found)} if found else {}
 
 
 def _title(about: StoredRun) -> str:

@@ -17,11 +17,7 @@ KINDS: Final = {"method": "Method", "provenance": "Machine and versions", "load"
 
 
 def render(found: RunContrast) -> str:
-    """The page of a comparison.
-
-    Returns:
-        One HTML document.
-    """
+    """The page of a comparison, one HTML document."""
     names = wording.titles(found.arms)
     sides = wording.columns(found.contrasts, found.arms)
     families = {title: family.sentence for family in found.families for title in family.metrics}

@@ -60,12 +60,7 @@ PICTURES: Final = (
 
 
 def write_entry(store: Store, run: str, folder: Path) -> None:
-    """Write the pages of a run, its answer as Markdown, and pictures of the pages.
-
-    Args:
-        store: of the run.
-        run: the run; the latest if empty.
-        folder: the entry's.
+    """Write the pages of a run, the latest if empty, its answer as Markdown, and pictures of the pages.
 
     Raises:
         BadInput: the store has no such run.

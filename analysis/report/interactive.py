@@ -19,7 +19,7 @@ from analysis import flags, formatting
 from analysis.charts import Data, Drawing, Specs, trials_by_metric
 from analysis.charts.drawing.theme import LOOKS, config
 from analysis.console.documents import plain
-from analysis.domain import CELL, Cell
+from analysis.domain import CELL
 from analysis.flags import KINDS
 from analysis.metrics.metric import Metric
 from analysis.stats import run
@@ -32,13 +32,7 @@ STYLE: Final = SCRIPT.with_suffix(".css")
 
 
 def context(data: Data, drawings: Iterable[Drawing], summary: Summary) -> dict[str, Any]:
-    """What the page's template needs, beside what both pages have.
-
-    Args:
-        data: the run.
-        drawings: its charts.
-        summary: its summary.
-    """
+    """What the page's template needs, beside what both pages have."""
     drawn = [drawing for drawing in drawings if drawing.specs]
     every_trial, of_metrics = trials_by_metric(data)
     script, vega = SCRIPT.read_text(encoding="utf-8"), VEGA.read_bytes()
@@ -81,9 +75,8 @@ def _packed(document: Mapping[str, Any]) -> str:
 def _charts(drawings: Iterable[Drawing], every_trial: Specs) -> dict[str, Any]:
     """The charts and their rows; that of every trial has none, since the page fills it."""
     rows: dict[str, Any] = {}
-    charts = {drawing.chart.name: _moved(drawing.specs, rows) for drawing in drawings}
     return {
-        "charts": charts,
+        "charts": {drawing.chart.name: _moved(drawing.specs, rows) for drawing in drawings},
         "rows": rows,
         "every_trial": _moved(every_trial, {}),
         "looks": {look.name: config(look) for look in LOOKS},
@@ -92,20 +85,15 @@ def _charts(drawings: Iterable[Drawing], every_trial: Specs) -> dict[str, Any]:
 
 def _metric(metric: Metric, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     unit = next((row["unit"] for row in rows), "")
-    return {
-        "title": metric.title,
-        "kind": metric.kind,
-        "unit": unit,
-        "size": formatting.multiple(unit),
-        "rows": rows,
-    }
+    size = formatting.multiple(unit)
+    return {"title": metric.title, "kind": metric.kind, "unit": unit, "size": size, "rows": rows}
 
 
 def _told(data: Data, c: Comparison) -> dict[str, str]:
     against = "" if c.against_baseline else f" against {c.baseline}"
     return {
         "metric": c.metric,
-        "cell": data.path({field: getattr(c, field) for field in Cell._fields}),
+        "cell": data.run.path(c.cell),
         "dataplane": data.run.arm(c.dataplane).title,
         "text": f"{c.dataplane}{against}: {c.answer}",
     }
@@ -137,11 +125,7 @@ def _trials(data: Data, used: Iterable[Metric]) -> list[dict[str, Any]]:
     titles = {arm.name: arm.title for arm in data.run.arms}
     return [
         {
-            "trial": row["trial"],
-            "visit": row["visit"],
-            "round": row["round"],
-            "position": row["position"],
-            "repetition": row["repetition"],
+            **{name: row[name] for name in ("trial", "visit", "round", "position", "repetition")},
             "dataplane": titles.get(row["dataplane_requested"], row["dataplane_requested"] or "unknown"),
             "path": data.path(row),
             **data.run.cell(row).scale._asdict(),

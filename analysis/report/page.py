@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ HERE: Final = Path(__file__).parent
 """The folder of the templates and of the style."""
 
 _BREAKS: Final = re.compile(r"(?<=\d) (?=%)|(?<=%) (?=\[)|(?<=,) (?=[^ ]{1,8}\])|(?<=→) | (?=→)")
+"""The spaces inside figures, which the templates' filter `tight` keeps from breaking a line."""
 
 _DARK: Final = {
     "ink": "#e8eaed",
@@ -47,18 +49,13 @@ def environment(*folders: Path) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=_printable,
     )
-    made.filters["tight"] = _tight
+    made.filters["tight"] = partial(_BREAKS.sub, "\u00a0")
     return made
 
 
 def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever a template has
     """A value without control characters, which an editor or a terminal would show as something else."""
     return value if not isinstance(value, str) or isinstance(value, Markup) else strip_controls(value)
-
-
-def _tight(text: str) -> str:
-    """The text with no-break spaces inside its figures."""
-    return _BREAKS.sub("\u00a0", text)
 
 
 def themes() -> str:
@@ -98,9 +95,9 @@ def key(about: StoredRun, summary: Summary | None) -> list[dict[str, Any]]:
     return rows
 
 
-def answer_table(summary: Summary) -> dict[str, Any]:
+def answer_table(summary: Summary | None) -> dict[str, Any]:
     """The table of the answer: its kinds of traffic with their cells, what moves cost, and how to read it."""
-    answer = summary.answer
+    answer = summary.answer if summary else None
     if answer is None or not answer.kinds:
         return {"kinds": []}
     return {

@@ -14,6 +14,7 @@ from typing import Final
 import pyarrow as pa
 
 from analysis import charts
+from analysis.console import markdown
 from analysis.console.terminal import printing
 from analysis.metrics import METRICS
 from analysis.metrics.metric import ComparedMetric, Metric
@@ -41,14 +42,14 @@ def _head() -> Iterator[str]:
 def _tables() -> Iterator[str]:
     for table, columns in schema.TABLES.items():
         yield from _heading(f"Table `{table}`")
-        yield from _grid(
+        yield _grid(
             ("column", "type", "unit", "meaning"),
             ((f"`{c.name}`", _type(c.type), c.unit, c.description) for c in columns),
         )
     for name, kind in _STRUCTURES.items():
         yield from _heading(f"A {name}")
         fields = [kind.field(place) for place in range(kind.num_fields)]
-        yield from _grid(("field", "type", "unit", "meaning"), (_field(field) for field in fields))
+        yield _grid(("field", "type", "unit", "meaning"), (_field(field) for field in fields))
 
 
 def _field(field: pa.Field) -> tuple[str, ...]:
@@ -67,7 +68,7 @@ def _views() -> Iterator[str]:
     yield from _heading("Views and macros")
     yield "Each is a file in [analysis/views](../analysis/views)."
     yield ""
-    yield from _grid(("name", "what it is"), ((f"`{name}`", _comment(name)) for name in (*VIEWS, *MACROS)))
+    yield _grid(("name", "what it is"), ((f"`{name}`", _comment(name)) for name in (*VIEWS, *MACROS)))
 
 
 def _comment(view: str) -> str:
@@ -80,7 +81,7 @@ def _questions() -> Iterator[str]:
     yield "`make query QUESTION=NAME` answers one; each is a file in [analysis/queries](../analysis/queries)."
     yield ""
     rows = ((f"`{q.name}`", q.question, ", ".join(f"`{p}`" for p in q.parameters)) for q in database.questions())
-    yield from _grid(("name", "question", "parameters, by `.ask` in `make shell`"), rows)
+    yield _grid(("name", "question", "parameters, by `.ask` in `make shell`"), rows)
 
 
 def _metrics() -> Iterator[str]:
@@ -91,7 +92,7 @@ def _metrics() -> Iterator[str]:
         (f"`{m.name}`", m.title, m.unit, m.better if isinstance(m, ComparedMetric) else "", m.kind, _shown_in(m))
         for m in METRICS
     )
-    yield from _grid(("name", "what it is", "unit", "better", "flags of", "beside the view"), rows)
+    yield _grid(("name", "what it is", "unit", "better", "flags of", "beside the view"), rows)
 
 
 def _shown_in(metric: Metric) -> str:
@@ -108,16 +109,15 @@ def _charts() -> Iterator[str]:
     yield from _heading("Charts")
     yield "In the order of the report; each is a file in [analysis/charts](../analysis/charts), or of a metric."
     yield ""
-    yield from _grid(("chart", "how to read it"), ((c.title, c.reading) for c in charts.catalogue()))
+    yield _grid(("chart", "how to read it"), ((c.title, c.reading) for c in charts.catalogue()))
 
 
 def _heading(title: str) -> Iterator[str]:
     yield from ("", f"## {title}", "")
 
 
-def _grid(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    for cells in (header, ("---",) * len(header), *rows):
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+def _grid(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return markdown.table(header, ([cell.replace("|", r"\|") for cell in row] for row in rows))
 
 
 def main() -> int:

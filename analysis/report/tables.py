@@ -54,15 +54,10 @@ def trials(data: Data) -> dict[str, Any]:
     used = [n for n in range(len(_FIGURES)) if any(row[f"figure_{n}"] is not None for row in found)]
     rows = [
         {
-            "trial": row["trial"],
-            "visit": row["visit"],
-            "round": row["round"],
+            **row,
             "dataplane": row["dataplane"] or "–",
             "path": data.path(row),
-            "position": row["position"],
-            "repetition": row["repetition"],
             "error": row["error"] if row["outcome"] == "measured" or row["error"] else row["outcome"],
-            "outcome": row["outcome"],
             "flags": ", ".join(row["flags"] or ()),
             "figures": [
                 _figure(row[f"figure_{n}"], _FIGURES[n].divisor, _mark(row["flags"], _FIGURES[n].kind)) for n in used
@@ -97,8 +92,7 @@ def visits(data: Data) -> list[dict[str, Any]]:
     found = data.query("select * from visits where run_id = $run_id order by visit")
     return [
         {
-            "visit": row["visit"],
-            "round": row["round"],
+            **row,
             "requested": row["dataplane_requested"] or "–",
             "observed": row["dataplane_observed"] or "unknown",
             "proof": row["proof"] or "not checked",

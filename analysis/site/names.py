@@ -13,12 +13,15 @@ STYLE: Final = "style.css"
 SEARCH: Final = "search.js"
 SEARCH_INDEX: Final = "search-index.js"
 
+FOLDERS: Final = ("environments", "trends", "labels", "comparisons", "runs")
+"""The folders of the pages; copies of reports are in one more."""
+
 _WORD: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _STEM: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}"
 
 PAGE_NAME: Final = (
     rf"({'|'.join(map(re.escape, (INDEX, STYLE, SEARCH, SEARCH_INDEX)))}"
-    rf"|(environments|trends|labels|comparisons|runs)/{_STEM}\.html|reports/{_STEM}/report(-interactive)?\.html)"
+    rf"|({'|'.join(FOLDERS)})/{_STEM}\.html|reports/{_STEM}/report(-interactive)?\.html)"
 )
 """A regular expression of all files that a site can have."""
 
@@ -35,12 +38,12 @@ def labels(environment: str) -> str:
 
 def trends(environment: str, method: str) -> str:
     """The page of the nights of one method."""
-    return f"trends/{_digest(environment, method)}.html"
+    return f"trends/{_short_digest(environment, method)}.html"
 
 
 def comparison(environment: str, before: str, after: str) -> str:
     """The page that compares two labels."""
-    return f"comparisons/{_digest(environment, before, after)}.html"
+    return f"comparisons/{_short_digest(environment, before, after)}.html"
 
 
 def run(run_id: str) -> str:
@@ -58,11 +61,15 @@ def to_root(name: str) -> str:
     return "../" * name.count("/")
 
 
+def digest(*parts: object) -> str:
+    """The digest of what these are as text, in 64 hexadecimal digits."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _part(text: str) -> str:
     """A plain word as it is; a digest, which begins with a letter that no such word has, of any other text."""
-    return text if _WORD.fullmatch(text) else f"_{_digest(text)}"
+    return text if _WORD.fullmatch(text) else f"_{_short_digest(text)}"
 
 
-def _digest(*texts: str) -> str:
-    content = "\0".join(texts).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(content).hexdigest()[:20]
+def _short_digest(*texts: str) -> str:
+    return digest(*texts)[:20]

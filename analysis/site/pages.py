@@ -1,8 +1,7 @@
 """What each kind of page shows, as the context of its template. No page knows how another one is made."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
@@ -27,8 +26,7 @@ Link = tuple[str, str]
 """A text, and where it leads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """A run beside another one: what it is to it, and the value of `rel`."""
 
     text: str
@@ -54,7 +52,7 @@ def index(environments: Sequence[Environment], left_out: Sequence[tuple[str, str
                 "title": one.title,
                 "href": names.environment(one.name),
                 "last": one.last,
-                "alarm": _alarm(one.last),
+                "alarm": regression_alarm(one.last.changes),
                 "disclaimer": one.disclaimer,
                 "recent": one.lines[-_STRIP:],
                 "count": formatting.count(len(one.lines), "run"),
@@ -82,7 +80,7 @@ def environment(one: Environment, changes: Sequence[LoggedChanges]) -> str:
         name=one.title,
         extent=_extent(one.lines),
         last=one.last,
-        alarm=_alarm(one.last),
+        alarm=regression_alarm(one.last.changes),
         disclaimer=one.disclaimer,
         years=calendar.by_year(calendar.months(one.lines)),
         weekdays=calendar.WEEKDAYS,
@@ -137,7 +135,7 @@ def trends(
 
 
 def run(
-    line: RunLine, about: StoredRun, summary: Summary | None, reports: Sequence[Link], beside: Iterable[Neighbour]
+    line: RunLine, about: StoredRun, summary: Summary | None, reports: Sequence[Link], beside: Sequence[Neighbour]
 ) -> str:
     """A run: its answer, what changed, and where its report is."""
     return _render(
@@ -149,12 +147,12 @@ def run(
         line=line,
         summary=summary,
         key=page.key(about, summary) if summary else [],
-        table=page.answer_table(summary) if summary else {"kinds": []},
+        table=page.answer_table(summary),
         changes=changes_by_kind(summary) if summary and summary.history else [],
         reports=reports,
         facts=_facts(line, about),
         provenance=tables.flat(about.provenance),
-        neighbours=[(one.text, one.rel, one.line) for one in beside],
+        neighbours=beside,
     )
 
 
@@ -184,10 +182,6 @@ def _render(template: str, place: str, title: str, /, **context: Any) -> str:  #
 
 def _colours(about: StoredRun) -> Markup:
     return Markup(page.side_colours(about.arms))  # noqa: S704 - checked colours
-
-
-def _alarm(line: RunLine) -> str:
-    return regression_alarm([change for change in line.changes if change.status == "regression"])
 
 
 def _extent(lines: Sequence[RunLine]) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Final
 
 import duckdb
 
-from analysis.errors import Problem
+from analysis.errors import BadInput, Problem
+from analysis.report import contrast_page
 from analysis.site import names, pages, search
-from analysis.site.comparisons import compare_labels
 from analysis.site.contents import environments
 from analysis.site.contents.change_log import find_changes
 from analysis.site.contents.environments import ComparableNights, Environment
@@ -23,9 +24,11 @@ from analysis.site.files.reports import Reports
 from analysis.site.files.writer import Made, Page
 from analysis.site.pages import Link, Neighbour
 from analysis.sql import database
+from analysis.stats.contrasts import run_groups
 from analysis.stats.contrasts.figures import Compared
 from analysis.store.index.left_out import LeftOut
 from analysis.store.index.names import is_run_id
+from analysis.summary.contrast.run_contrast import contrast_groups
 
 _MOST_COMPARISONS: Final = 6
 """Of an environment: the latest labels, each against the one before it."""
@@ -47,25 +50,17 @@ def plan_pages(
     """
     lines = read_lines(con, verdicts, compared.method)
     left_out = database.left_out(con)
-    site = _Site(con, reports, StoredRuns(con, verdicts, [line.run_id for line in lines]), compared, lenient=lenient)
+    site = _Site(con, reports, StoredRuns(con, verdicts, [line.run_id for line in lines]), compared, lenient)
     return list(site.pages(environments.group(lines), left_out)) if lines or left_out else []
 
 
+@dataclass(frozen=True, slots=True)
 class _Site:
-    def __init__(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        reports: Reports,
-        stored: StoredRuns,
-        compared: Compared,
-        *,
-        lenient: bool,
-    ) -> None:
-        self.con = con
-        self.reports = reports
-        self.stored = stored
-        self.compared = compared
-        self.lenient = lenient
+    con: duckdb.DuckDBPyConnection
+    reports: Reports
+    stored: StoredRuns
+    compared: Compared
+    lenient: bool
 
     def pages(self, found: Sequence[Environment], left_out: Sequence[LeftOut]) -> Iterator[Page]:
         """Every page. Those of the runs come first, as they are read."""
@@ -97,8 +92,8 @@ class _Site:
             yield self._page(copy, [written], partial(self.reports.read, copy), copy)
 
     def _run(self, line: RunLine, links: list[Link], beside: list[Neighbour]) -> str:
-        stored = self.stored.get(line.run_id)
-        return pages.run(line, stored.about, stored.summary, links, beside)
+        about, summary = self.stored.get(line.run_id)
+        return pages.run(line, about, summary, links, beside)
 
     def _trends(self, one: Environment) -> Iterator[Page]:
         for series in one.trends:
@@ -106,10 +101,9 @@ class _Site:
             yield self._page(series.page, _digests(series.lines), make, f"Trends of {one.title}")
 
     def _trend(self, one: Environment, series: ComparableNights) -> str:
-        last = self.stored.get(series.lines[-1].run_id)
-        nights = [line.run_id for line in series.lines]
-        found = draw_trends(self.con, last.about, nights, last.summary)
-        return pages.trends(one, series, last.about, found, last.summary)
+        about, summary = self.stored.get(series.lines[-1].run_id)
+        found = draw_trends(self.con, about, [line.run_id for line in series.lines], summary)
+        return pages.trends(one, series, about, found, summary)
 
     def _labels(self, one: Environment) -> Iterator[Page]:
         if not one.labels:
@@ -118,12 +112,19 @@ class _Site:
         for (after, new), (before, old) in islice(pairwise(one.labels.items()), _MOST_COMPARISONS):
             name, title = names.comparison(one.name, before, after), f"{after} against {before}"
             compared.append((title, name))
-            make = partial(compare_labels, self.con, name, old, new, self.compared)
+            make = partial(self._comparison, name, title, old, new)
             yield self._page(name, [*_digests(old), "against", *_digests(new)], make, title)
-        digests = [digest for lines in one.labels.values() for digest in _digests(lines)]
-        yield self._page(
-            names.labels(one.name), [*digests, str(compared)], partial(pages.labels, one, compared), one.title
-        )
+        parts = [*(digest for lines in one.labels.values() for digest in _digests(lines)), str(compared)]
+        yield self._page(names.labels(one.name), parts, partial(pages.labels, one, compared), one.title)
+
+    def _comparison(self, name: str, title: str, *labelled: Sequence[RunLine]) -> str:
+        """The runs of a label against those of an earlier one, as the verb compare has them, or why they can't be."""
+        sides = ((f"label={lines[0].label}", [line.run_id for line in lines]) for lines in labelled)
+        try:
+            old, new = (run_groups.load_group(self.con, asked, run_ids) for asked, run_ids in sides)
+            return contrast_page.render(contrast_groups(self.con, old, new, self.compared))
+        except BadInput as refused:
+            return pages.broken(name, "Not compared", title, f"{str(refused)[:1].upper()}{str(refused)[1:]}.")
 
     def _left_out(self, left_out: Sequence[LeftOut]) -> Iterator[Page]:
         by_page = {name: one for one in left_out if (name := _page_of(one))}
@@ -166,8 +167,7 @@ def _page_of(one: LeftOut) -> str:
 
 def fingerprint(*parts: str) -> str:
     """A digest of what a page is made of, and of this program."""
-    content = "\0".join((_program(), *parts)).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(content).hexdigest()[:32]
+    return names.digest(_program(), *parts)[:32]
 
 
 @cache

@@ -28,13 +28,11 @@ class Imported:
     Attributes:
         runs: the rows of each run.
         faults: what could not be used, and why, each a sentence that begins with the file's name.
-        read: how many files were read.
         left_out: how many the pattern leaves out.
     """
 
     runs: tuple[Tables, ...]
     faults: tuple[str, ...]
-    read: int
     left_out: int
 
 
@@ -55,14 +53,7 @@ class _Read:
 
 
 def import_files(name: str, sources: Iterable[Source], places: Places, *, label: str = "") -> Imported:
-    """The runs of these files.
-
-    Args:
-        name: of their environment, without `imported:`.
-        sources: the files.
-        places: the rules by which they get their places.
-        label: of the runs.
-    """
+    """The runs of these files; `name`: of their environment, without `imported:`."""
     found: dict[str, list[_Read]] = defaultdict(list)
     faults: dict[str, list[str]] = defaultdict(list)
     repeats = Repeats()
@@ -84,7 +75,10 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
             faults[run].append(f"{source.name}: it and the files after it are left out: an import has at most {most}")
             break
         found[run].append(read)
-    sides = _sides(places, [file for files in found.values() for file in files])
+    # over all runs, so that what is called alike in two has one name
+    every = [file for files in found.values() for file in files]
+    dataplanes = (file.place.dataplane for file in every)
+    sides = Sides.of(places.mapping, dataplanes, (path for file in every for path in file.paths))
     runs = []
     for run, files in found.items():
         known, notes = with_kinds_of_others([file.named(sides) for file in files])
@@ -92,16 +86,7 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
             run_rows(name, run, known, faults[run], label=label, order=sides.order, notes=[*notes, *sides.doubts])
         )
     named = tuple(fault for each in faults.values() for fault in each)
-    return Imported(tuple(runs), named, sum(map(len, found.values())), left_out)
-
-
-def _sides(places: Places, files: Iterable[_Read]) -> Sides:
-    """The names of all dataplanes and topologies, over all runs, so that what is called alike in two has one name."""
-    dataplanes, topologies = set[str](), set[str]()
-    for file in files:
-        dataplanes.add(file.place.dataplane)
-        topologies.update(file.paths)
-    return Sides.of(places.mapping, dataplanes, topologies)
+    return Imported(tuple(runs), named, left_out)
 
 
 def _read(source: Source, place: Place, repeats: Repeats) -> tuple[_Read | None, Sequence[str]]:

@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pydantic_core import to_json
@@ -29,20 +29,13 @@ MOST_FAULTS: Final = 200
 _MOST_VALUES: Final = 8
 _DIGEST: Final = 12
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+"""Sorts a trial without a time behind those with one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """A file whose measurements were read.
-
-    Attributes:
-        name: its path below what was given.
-        digest: of its bytes, in hexadecimal digits.
-        place: where it stands in the run.
-        content: what it has.
-        dataplane: under which it was measured.
-        paths: the topology of each of its trials.
-    """
+    """A file whose measurements were read. `digest`: of its bytes; `paths`: the topology of each of its trials."""
 
     name: str
     digest: str
@@ -64,11 +57,6 @@ class _Visit:
     dataplane: Side
     name: str
     trials: tuple[_Trial, ...]
-
-
-def run_id_of(name: str, run: str) -> str:
-    """The id of an imported run, by its environment's name and its own."""
-    return f"{IMPORTED}_{name}_{run or 'all'}"
 
 
 def environment_of(name: str) -> str:
@@ -97,7 +85,7 @@ def run_rows(
         order: the names of dataplanes that stand first, the baseline before all others.
         notes: more that is unknown, as sentences.
     """
-    run_id = run_id_of(name, run)
+    run_id = f"{IMPORTED}_{name}_{run or 'all'}"
     sides = _sides(files, order)
     visits = _visits(files, sides)
     rounds = _rounds(visits)
@@ -172,17 +160,11 @@ def _began(trial: _Trial) -> datetime | None:
     return trial.measured.started_at or trial.file.content.at
 
 
-def _time(trial: _Trial) -> datetime:
-    assert trial.measured.started_at is not None
-    return trial.measured.started_at
-
-
 def _trial_rows(visit: int, found: _Visit, before: int) -> Iterable[tuple[Row, Sequence[Mapping[str, object]]]]:
     """The trials of a visit with their samples, in the order of their times where those of all that ran are known."""
-    timed = [trial for trial in found.trials if trial.measured.started_at is not None]
-    others = [trial for trial in found.trials if trial.measured.started_at is None]
-    in_order = all(trial.measured.error is not None for trial in others)
-    trials = [*sorted(timed, key=_time), *others] if in_order else found.trials
+    untimed = [trial.measured for trial in found.trials if trial.measured.started_at is None]
+    in_order = all(measured.error is not None for measured in untimed)
+    trials = sorted(found.trials, key=lambda one: one.measured.started_at or _LAST) if in_order else found.trials
     counted: Counter[tuple[str | None, ...]] = Counter()
     for position, trial in enumerate(trials, 1):
         measured, traffic = trial.measured, trial.measured.traffic
@@ -194,7 +176,7 @@ def _trial_rows(visit: int, found: _Visit, before: int) -> Iterable[tuple[Row, S
                 **measured.columns,
                 "visit": visit,
                 "trial": before + position,
-                "position": None if others else position,
+                "position": None if untimed else position,
                 **dict(zip(("topology", "tool", "transport", "direction"), cell, strict=True)),
                 "streams": measured.streams,
                 "offered_bps": measured.offered_bps,
@@ -245,8 +227,8 @@ def _shown(sides: Mapping[str, Side]) -> list[Row]:
     for side in sides.values():
         known = dataplanes.BY_NAME.get(side.name)
         colour = side.colour or (free.pop(0) if free else OKABE_ITO[len(shown) % len(OKABE_ITO)])
-        bpf = known.bpf if known is not None else None
-        shown.append({"name": side.name, "title": side.title, "colour": colour, **({"bpf": bpf} if known else {})})
+        bpf = {} if known is None else {"bpf": known.bpf}
+        shown.append({"name": side.name, "title": side.title, "colour": colour, **bpf})
     return shown
 
 

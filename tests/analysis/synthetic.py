@@ -13,6 +13,7 @@ import duckdb
 from analysis.domain import Cell as Measured
 from analysis.domain import Scale
 from analysis.sql.database import connect
+from analysis.stats.nights.regressions import LevelChange
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
 from analysis.summary.run import summary
@@ -117,6 +118,11 @@ class Recipe:
 def summarise(con: duckdb.DuckDBPyConnection, run_id: str) -> summary.Summary:
     """The summary of a run, compared with nights as the program compares them."""
     return summary.summarise(con, run_id, method)
+
+
+def regressions(found: summary.Summary) -> list[LevelChange]:
+    """Its recent changes for the worse by the limit or more."""
+    return [change for change in found.changes if change.status == "regression"]
 
 
 def nights(

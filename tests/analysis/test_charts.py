@@ -120,7 +120,7 @@ def test_chart_is_valid_vega_lite_and_svg_of_known_colours_without_scripts(
 
 @pytest.mark.parametrize("chart", [c for c in ALL if of_chart(c) not in OF_VISITS], ids=of_chart)
 def test_chart_without_data_gives_its_reason(chart: Chart, unmeasured: Data) -> None:
-    drawing = charts.draw(chart, unmeasured)
+    drawing = charts.draw_all([chart], unmeasured)[0]
     if of_chart(chart) == "differences":
         assert "undecided" in drawing.variants[0]
         return
@@ -140,7 +140,7 @@ def test_forest_shows_the_outcome_as_shape_and_colour_and_the_margin(data: Data)
     assert found == expected, "a path is named with its metric where that is not throughput"
     assert {"better", "undecided"} <= set(found.values())
     assert {(row["margin_low"], row["margin_high"]) for row in rows} == {(1 / 1.1, 1.1)}
-    svg = charts.draw(chart, data).variants[0]
+    svg = charts.draw_all([chart], data)[0].variants[0]
     for outcome in set(found.values()):
         assert OUTCOMES[outcome][1] in svg
     assert svg.count('stroke-dasharray="3,3"') == 2 * len(rows), "the margin, on both sides"
@@ -156,7 +156,7 @@ def test_forest_draws_whatever_a_noisy_run_compares(change: float, data: Data) -
     )
     noisy = replace(data, comparisons=comparisons)
     for chart in (c for c in ALL if of_chart(c) in {"differences", "cost"}):
-        assert charts.draw(chart, noisy).variants
+        assert charts.draw_all([chart], noisy)[0].variants
 
 
 def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:
@@ -165,12 +165,12 @@ def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:
         frame = chart.frame(data)
         texts = dict(zip(frame.column("dataplane").to_pylist(), frame.column("text").to_pylist(), strict=True))
         assert texts == dict.fromkeys(("Alpha", "Gamma", "Delta + return"), "none of 8") | {"Beta": "4 of 8"}
-        assert len(charts.draw(chart, data).variants) == 2
+        assert len(charts.draw_all([chart], data)[0].variants) == 2
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
 def test_charts_of_the_smallest_runs(chart: Chart, small: Data) -> None:
-    drawing = charts.draw(chart, small)
+    drawing = charts.draw_all([chart], small)[0]
     assert len(drawing.variants) in {0, len(LOOKS)}
     assert "NaN" not in "".join(drawing.variants)
 
@@ -189,7 +189,7 @@ def test_chart_labels_equal_computed_values(data: Data) -> None:
     chart = next(c for c in ALL if of_chart(c) == "cpu_per_gbit")
     figures = {text for text in chart.frame(data).column("text").to_pylist() if text != "not measured"}
     assert any(len(text) >= 5 for text in figures)
-    for svg in charts.draw(chart, data).variants:
+    for svg in charts.draw_all([chart], data)[0].variants:
         assert figures <= {element.text for element in ET.fromstring(svg).iter()}
 
 
@@ -198,7 +198,7 @@ def test_missing_value_is_labelled_and_has_no_bar(data: Data) -> None:
     rows = [row for row in chart.frame(data).to_pylist() if row["dataplane"] == "Beta" and "Service" not in row["path"]]
     assert {row["value"] is None for row in rows} == {True, False}
     assert {row["text"] for row in rows if row["value"] is None} == {"not measured"}
-    assert "not measured" in charts.draw(chart, data).variants[0]
+    assert "not measured" in charts.draw_all([chart], data)[0].variants[0]
 
 
 def test_trend_chart_marks_the_night_of_a_change_point(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_twin_has_its_siblings_colour_and_is_hollow(data: Data) -> None:
     first, twin = data.run.arms[0], data.run.arms[-1]
     assert (twin.colour, twin.twin, first.twin) == (first.colour, True, False)
     chart = next(c for c in ALL if of_chart(c) == "throughput")
-    assert 'fill-opacity="0.1' in charts.draw(chart, data).variants[0]
+    assert 'fill-opacity="0.1' in charts.draw_all([chart], data)[0].variants[0]
 
 
 @pytest.mark.parametrize("path", sorted(HERE.rglob("*.py")), ids=lambda path: path.stem)

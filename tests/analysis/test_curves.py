@@ -184,7 +184,7 @@ def test_stored_scales_are_read_and_named(tmp_path: Path) -> None:
 def test_run_of_several_scales_answers_at_the_largest_and_shows_the_curves(tmp_path: Path) -> None:
     with synthetic.database(tmp_path, SEVERAL) as con:
         summary = synthetic.summarise(con, SEVERAL.run_id)
-        page = report.render(con, SEVERAL.run_id, summary)
+        page = report.render_pages(con, SEVERAL.run_id, summary).report
     assert summary.headline.startswith("At 10 000 Services: ")
     assert summary.answer is not None
     assert [kind.path for kind in summary.answer.kinds] == ["pod-to-service tcp", "pod-to-service connect"]

@@ -137,7 +137,7 @@ def test_verdict_with_flagged_trials_is_marked_everywhere(flagged: database.Conn
     text = printed(summary)
     assert text.count(MARKED) >= 2 + sum(c.metric in {"received_bps", "cpu_s_per_gbit"} for c in summary.comparisons)
     assert flags.LEGEND in " ".join(text.split())
-    page = report.render(flagged, "run-1", summary).replace("\u00a0", " ")
+    page = report.render_pages(flagged, "run-1", summary).report.replace("\u00a0", " ")
     assert all(c.answer.partition(MARKED)[2] in page for c in summary.comparisons)
 
 

@@ -45,7 +45,7 @@ def test_all_visits_of_a_dataplane_have_a_percentile_that_one_has_not(tmp_path: 
     recipe = replace(SEVERAL, environment="prod", cells=(("pod-to-service", "service-added", "forward"),), rounds=4)
     with synthetic.database(tmp_path, recipe) as con:
         summary = synthetic.summarise(con, recipe.run_id)
-        page = report.render(con, recipe.run_id, summary)
+        page = report.render_pages(con, recipe.run_id, summary).report
     assert from_json(to_json(summary)).programming == summary.programming
     (*_, found) = run_document(summary, "report.html").programming
     assert (found.visits, found.observed, found.failed) == (4, 120, 0)
@@ -74,7 +74,7 @@ def test_visits_of_runs_that_a_run_continues_count_too(tmp_path: Path) -> None:
 def test_run_without_such_changes_says_nothing_of_them(tmp_path: Path) -> None:
     with synthetic.database(tmp_path, SEVERAL) as con:
         summary = synthetic.summarise(con, SEVERAL.run_id)
-        assert pooled_times.TITLE not in report.render(con, SEVERAL.run_id, summary)
+        assert pooled_times.TITLE not in report.render_pages(con, SEVERAL.run_id, summary).report
     assert summary.programming == ()
 
 
@@ -94,7 +94,7 @@ def test_times_of_voided_trials_do_not_count_and_flagged_ones_are_marked(tmp_pat
     store.write(recipe.run_id, rows)
     with database.connect(store) as con:
         summary = synthetic.summarise(con, recipe.run_id)
-        page = report.render(con, recipe.run_id, summary)
+        page = report.render_pages(con, recipe.run_id, summary).report
     marked, partly, void = summary.programming[-3:]
     assert (marked.observed, marked.visits, marked.doubt.flagged) == (120, 4, 4)
     assert (partly.observed, partly.visits, partly.doubt.left_out) == (90, 3, 1)

@@ -209,7 +209,7 @@ def test_changes_are_sorted_by_news_and_grouped_by_night() -> None:
 def test_alarm_names_the_clearest_regression_and_counts_the_rest() -> None:
     both = find_changes([changed("ebpf"), changed("nftables", -0.3)]).changes
     found = [change for change in both if change.status == "regression"]
-    sentence = change_groups.regression_alarm(found)
+    sentence = change_groups.regression_alarm([*found, replace(found[0], status="small", dataplane="other")])
     assert sentence.count(".") >= 1
     assert sentence.endswith("; 1 more such change.")
     assert "the night of 2026-12-07 (run run-36)" in sentence

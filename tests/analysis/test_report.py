@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 def page_of(root: Path, *recipes: Recipe) -> tuple[str, Page]:
     con = synthetic.database(root, *recipes)
-    html = report.render(con, recipes[0].run_id, summarise(con, recipes[0].run_id))
+    html = report.render_pages(con, recipes[0].run_id, summarise(con, recipes[0].run_id)).report
     return html, Page(html)
 
 
@@ -112,7 +112,7 @@ def test_offered_rate_is_shown(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write(recipe.run_id, stored)
     with connect(store) as con:
-        html = report.render(con, recipe.run_id, summarise(con, recipe.run_id))
+        html = report.render_pages(con, recipe.run_id, summarise(con, recipe.run_id)).report
     assert "offered, Gbit/s" in html
     assert "<td>0.500" in html
 
@@ -198,7 +198,7 @@ def test_changes_section_has_size_and_night(tmp_path: Path) -> None:
     runs = synthetic.nights(30, {"gamma": (26, 0.85), "beta": (29, 0.6)}, recipe)
     con = synthetic.database(tmp_path, *runs)
     summary = summarise(con, "night-29")
-    html = report.render(con, "night-29", summary)
+    html = report.render_pages(con, "night-29", summary).report
     page = Page(html)
     assert summary.alarm in page.text.replace("\u00a0", " ")
     assert (
@@ -231,7 +231,7 @@ def test_history_without_change_names_the_detectable_effect(tmp_path: Path) -> N
 def test_unknown_run_is_a_problem(tmp_path: Path) -> None:
     con = synthetic.database(tmp_path, Recipe(rounds=1))
     with pytest.raises(BadInput, match="there is no run 'nope'"):
-        report.render(con, "nope", summarise(con, "run-1"))
+        report.render_pages(con, "nope", summarise(con, "run-1"))
 
 
 @pytest.mark.usefixtures("without_charts")

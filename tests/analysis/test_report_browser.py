@@ -45,7 +45,7 @@ COLOURS = """<script>addEventListener('load', () => {
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     recipe = Recipe(fail=frozenset({("beta", "pod-to-service")}))
     con = synthetic.database(tmp_path_factory.mktemp("store"), recipe)
-    html = report.render(con, recipe.run_id, synthetic.summarise(con, recipe.run_id))
+    html = report.render_pages(con, recipe.run_id, synthetic.summarise(con, recipe.run_id)).report
     pages: dict[str, tuple[str, str | None]] = {
         "/report.html": (html, POLICY),
         "/free.html": (html, None),

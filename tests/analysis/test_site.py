@@ -236,7 +236,7 @@ def test_labels_that_can_not_be_compared_have_a_page_with_the_reason(
     def refuse(*_: object) -> None:
         raise BadInput("A and B have no dataplane in common")
 
-    monkeypatch.setattr("analysis.site.comparisons.contrast_groups", refuse)
+    monkeypatch.setattr("analysis.site.plan.contrast_groups", refuse)
     for night, label in enumerate(["one", "two"], 10):
         put(store, f"run-{night}", night, label=label, verdict=verdict(f"run-{night}"))
     assert build(store, site).broken == ()

@@ -129,7 +129,7 @@ def test_nights_before_and_after_the_change_are_one_history(store: Store) -> Non
         assert all(len(each.nights) == len(NIGHTS) for each in series)
         summary = summarise(con, about.run_id)
     assert len(series) == 30
-    texts = "\n".join(f"{c.where}, {c.dataplane}: {c.night}, {c.extent}" for c in summary.regressions)
+    texts = "\n".join(f"{c.where}, {c.dataplane}: {c.night}, {c.extent}" for c in synthetic.regressions(summary))
     for text in TEXTS_OF_THE_OLD_PROGRAM:
         assert text in texts
 

@@ -138,4 +138,4 @@ def test_cpu_columns_flag_keeps_the_busy_ratio(tmp_path: Path) -> None:
     assert (used["busy"], used["modes"]) == (84, 0)
     data = Data(con, run.load_run(con, "run-1"), summary.comparisons)
     (chart,) = (chart for chart in charts.catalogue() if chart.name == "cpu_by_mode")
-    assert charts.draw(chart, data).variants == ()
+    assert charts.draw_all([chart], data)[0].variants == ()

@@ -12,6 +12,7 @@ from analysis import formatting
 from analysis.console.sanitizing import strip_controls
 from analysis.domain import Cell
 from analysis.flags import MARKED, Kind
+from analysis.metrics.metric import ComparedMetric, Metric
 from analysis.statements.execution import execute, rows_of
 from analysis.stats import run
 from analysis.stats.arms import RunArm
@@ -76,11 +77,9 @@ def narrowed(con: duckdb.DuckDBPyConnection, run_id: str) -> Iterator[None]:
 
 def to_frame(rows: Iterable[Row]) -> pa.Table:
     """Rows as an Arrow table, their texts without control characters."""
-    return pa.Table.from_pylist([{name: _printable(value) for name, value in row.items()} for row in rows])
-
-
-def _printable(value: object) -> object:
-    return strip_controls(value) if isinstance(value, str) else value
+    return pa.Table.from_pylist(
+        [{name: strip_controls(each) if isinstance(each, str) else each for name, each in row.items()} for row in rows]
+    )
 
 
 def flagged(row: Row, kind: Kind) -> bool:
@@ -114,6 +113,13 @@ def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geome
     ]
     titles = {(path, data.run.arm(name).title): mark for (path, name), mark in marks.items()}
     return to_frame(row | {"text": row["text"] + titles.get((row["path"], row["dataplane"]), "")} for row in rows)
+
+
+def metric_frame(data: Data, metric: Metric) -> pa.Table:
+    """The means of a metric as `intervals` has them, geometric like its comparisons."""
+    sql = f"select *, {metric.name} as value from visit_means where run_id = $run_id"  # noqa: S608 - a metric's name
+    geometric = isinstance(metric, ComparedMetric) and metric.scale == "ratio"
+    return intervals(data, data.by_path(sql), metric.shown_unit, metric.kind, geometric=geometric)
 
 
 def _value(values: list[float] | None, size: float, geometric: bool) -> Row:  # noqa: FBT001 - private

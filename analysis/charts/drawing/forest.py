@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import altair as alt
@@ -10,8 +11,8 @@ import pyarrow as pa
 from analysis.charts.drawing.data import Data, Row, to_frame
 from analysis.charts.drawing.marks import by_path, column, lane, plot_width
 from analysis.charts.drawing.theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
-from analysis.domain import Cell
 from analysis.metrics.throughput import HOST_NETWORK_RATIO, THROUGHPUT
+from analysis.stats.contrasts.contrast import Contrast
 from analysis.stats.estimates.margins import least_change
 from analysis.stats.verdicts.comparison import Comparison
 
@@ -41,36 +42,35 @@ def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
     """A row for each comparison by these metrics; `value`, `low`, `high` are ratios to the baseline."""
     rows: list[Row] = []
     mixed = len({c.better for c in data.comparisons if c.metric in metrics}) > 1
-    arms = {arm.name: arm for arm in data.run.arms}
     for metric in metrics:
         for c in data.comparisons:
             if c.metric != metric or c.scale != "ratio" or not c.against_baseline:
                 continue
             name = c.path if metric in {THROUGHPUT, HOST_NETWORK_RATIO} else f"{c.path}: {c.metric_title}"
             name += " (left is better)" if mixed and c.better == "lower" else ""
+            outcome = {True: "better", False: "worse", None: "the same" if c.decided else "undecided"}[c.gain]
             rows.append(
-                {
-                    "path": name,
-                    "cell": data.path({field: getattr(c, field) for field in Cell._fields}),
-                    "baseline": arms[c.baseline].title,
-                    "value": ratio_of(c.change),
-                    "low": ratio_of(c.low),
-                    "high": ratio_of(c.high),
-                    "outcome": _outcome(c),
-                    "margin_low": 1 + least_change(c.margin_ratio, "ratio"),
-                    "margin_high": 1 + c.margin_ratio,
-                    "text": c.estimate or f"undecided{c.doubts.mark}",
-                }
-                | data.side(arms[c.dataplane])
+                {"path": name, "cell": data.run.path(c.cell), "baseline": data.run.arm(c.baseline).title}
+                | ratios(c, outcome, c.doubts.mark)
+                | data.side(data.run.arm(c.dataplane))
             )
     return to_frame(rows)
 
 
-def _outcome(c: Comparison) -> str:
-    return {True: "better", False: "worse", None: "the same" if c.decided else "undecided"}[c.gain]
+def ratios(found: Comparison | Contrast, outcome: str, mark: str) -> Row:
+    """The columns of a difference: ratio, interval, margin, one of `OUTCOMES`, text; `mark`: that of flagged trials."""
+    return {
+        "value": _ratio_of(found.change),
+        "low": _ratio_of(found.low),
+        "high": _ratio_of(found.high),
+        "outcome": outcome,
+        "margin_low": 1 + least_change(found.margin_ratio, "ratio"),
+        "margin_high": 1 + found.margin_ratio,
+        "text": found.estimate or f"undecided{mark}",
+    }
 
 
-def ratio_of(change: float | None) -> float | None:
+def _ratio_of(change: float | None) -> float | None:
     """A change as a ratio; None also where it has no place on the axis.
 
     That is one without end, or with a figure below zero, as CPU less than idle.
@@ -102,30 +102,22 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     outcome = alt.Color("outcome:N", scale={"domain": domain, "range": colours}, legend=None)
     fill = alt.Fill("outcome:N", scale={"domain": domain, "range": [*colours[:-1], GROUND]}, legend=None)
     shape = alt.Shape("outcome:N", scale={"domain": domain, "range": shapes}, legend=None)
-    x = alt.X("value:Q", scale=scale, axis=axis)
+    x = partial(alt.X, scale=scale, axis=axis)
     clipped = base.transform_calculate(
         low=f"clamp(datum.low, {low}, {high})",
         high=f"clamp(datum.high, {low}, {high})",
     ).transform_filter("isValid(datum.value)")
-    text_room = 94 if look.narrow else 140
-    width = plot_width(table, look, text_room)
+    width = plot_width(table, look, right=94 if look.narrow else 140)
     layers = [
-        alt.Chart()
-        .mark_rule(color=MUTED, strokeWidth=1)
-        .encode(x=alt.X("one:Q", scale=scale, axis=axis))
-        .transform_calculate(one="1"),
+        alt.Chart().mark_rule(color=MUTED, strokeWidth=1).encode(x=x("one:Q")).transform_calculate(one="1"),
         *(
-            alt.Chart()
-            .mark_rule(color=MUTED, strokeWidth=1, strokeDash=[3, 3])
-            .encode(x=alt.X(f"{margin}:Q", scale=scale, axis=axis))
+            alt.Chart().mark_rule(color=MUTED, strokeWidth=1, strokeDash=[3, 3]).encode(x=x(f"{margin}:Q"))
             for margin in ("margin_low", "margin_high")
         ),
-        clipped.mark_rule(strokeWidth=2.4).encode(
-            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"), color=outcome
-        ),
+        clipped.mark_rule(strokeWidth=2.4).encode(x=x("low:Q"), x2=alt.X2("high:Q"), color=outcome),
         base.transform_filter("isValid(datum.value)")
         .mark_point(size=72, strokeWidth=1.8, filled=True, opacity=1)
-        .encode(x=x, stroke=outcome, shape=shape, fill=fill),
+        .encode(x=x("value:Q"), stroke=outcome, shape=shape, fill=fill),
         base.mark_text(align="left", dx=8, fontSize=look.font, x=width).encode(
             text=alt.Text("text:N"),
             color=alt.ColorValue(INK, condition={"test": "datum.outcome == 'undecided'", "value": MUTED}),

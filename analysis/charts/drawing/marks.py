@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import altair as alt
@@ -66,12 +67,7 @@ def by_path(
 ) -> alt.FacetChart:
     """The layers once for each path, one below the other, each with the path's name above it.
 
-    Args:
-        layers: what is drawn of a path.
-        frame: the rows of all paths.
-        look: the size.
-        width: of the plot, in pixels.
-        independent: the channels of which each path has a scale of its own.
+    `width`: of the plot, in pixels; `independent`: the channels of which each path has a scale of its own.
     """
     paths = list(dict.fromkeys(column(frame, "path")))
     header: dict[str, Any] = {"title": None, "labelOrient": "top", "labelAnchor": "start"}
@@ -112,12 +108,8 @@ def around(values: list[float | None]) -> list[float]:
 def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False, zero: bool = True) -> alt.FacetChart:
     """A value with its interval for each dataplane, in lanes below the name of each path.
 
-    Args:
-        frame: as `intervals` returns it.
-        look: the size.
-        title: of the axis; the frame's unit is added.
-        bars: draw bars from zero, whose lengths are compared; else points.
-        zero: whether the axis starts at zero.
+    `frame`: as `intervals` returns it; `title`: of the axis, to which the frame's unit is added; `bars`: bars, whose
+    lengths are compared, else points; `zero`: whether the axis starts at zero.
     """
     unit = next(iter(column(frame, "unit")), "")
     values = column(frame, "value") + column(frame, "high")
@@ -126,23 +118,20 @@ def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False,
     else:
         scale = {"domain": around([*values, *column(frame, "low")]), "zero": False, "nice": False}
     axis = {"title": f"{title}, {unit}" if unit else title, "tickCount": look.ticks}
-    x = alt.X("value:Q", scale=scale, axis=axis)
+    x = partial(alt.X, scale=scale, axis=axis)
     base = alt.Chart().encode(y=lane(frame, look))
     side = colour(frame)
-    rule = base.mark_rule(strokeWidth=1.6, clip=True).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q")
-    )
+    rule = base.mark_rule(strokeWidth=1.6, clip=True).encode(x=x("low:Q"), x2=alt.X2("high:Q"))
+    mark = {"x": x("value:Q"), "fill": side, "stroke": side}
     if bars:
-        marks = [
-            base.mark_bar(height={"band": 0.72}, strokeWidth=1.4).encode(x=x, fill=side, stroke=side, **hollow(0.15)),
-            rule.encode(color=alt.ColorValue(INK)),
-        ]
+        bar = base.mark_bar(height={"band": 0.72}, strokeWidth=1.4)
+        marks = [bar.encode(**mark, **hollow(0.15)), rule.encode(color=alt.ColorValue(INK))]
     else:
         point = base.mark_point(size=64, strokeWidth=1.6, filled=True, opacity=1)
-        marks = [rule.encode(color=side), point.encode(x=x, fill=side, stroke=side, shape=shape(frame), **hollow(0))]
+        marks = [rule.encode(color=side), point.encode(**mark, shape=shape(frame), **hollow(0))]
     beside = base.transform_calculate(end="isValid(datum.high) ? max(datum.high, datum.value) : datum.value")
     text = beside.mark_text(align="left", dx=6 if bars else 9, fontSize=look.font).encode(
-        x=alt.X("end:Q", scale=scale, axis=axis), text=alt.Text("text:N")
+        x=x("end:Q"), text=alt.Text("text:N")
     )
     missing = (
         base.transform_filter("!isValid(datum.value)")
@@ -156,11 +145,8 @@ def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False,
 def parts(frame: pa.Table, look: Look = WIDE, *, title: str, names: tuple[str, ...]) -> alt.FacetChart:
     """Stacked bars of the parts of a whole, in lanes below the name of each path.
 
-    Args:
-        frame: `path`, `lane`, `part`, `place` (index of the part) and `value`, in the unit that `title` names.
-        look: the size.
-        title: of the axis.
-        names: the parts, in the order stacked.
+    `frame`: `path`, `lane`, `part`, `place` (index of the part) and `value`, in the unit that the axis's `title` names;
+    `names`: the parts, in the order stacked.
     """
     totals: dict[tuple[str, str], float] = {}
     for path, one, value in zip(*(column(frame, name) for name in ("path", "lane", "value")), strict=True):

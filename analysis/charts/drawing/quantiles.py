@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import altair as alt
@@ -26,10 +27,7 @@ READING: Final = (
 def frame(data: Data, columns: Sequence[str], kind: Kind) -> pa.Table:
     """The percentiles by path and dataplane, in the unit that fits the median.
 
-    Args:
-        data: the run.
-        columns: of `visit_means`, the median first.
-        kind: of the median.
+    `columns`: of `visit_means`, the median first; `kind`: of the median.
     """
     first = columns[0]
     means = ", ".join(f"geometric_mean({name}) as {name}" for name in columns)
@@ -68,18 +66,16 @@ def chart(table: pa.Table, look: Look = WIDE, *, title: str) -> alt.FacetChart:
     axis = {"title": f"{named}, {column(table, 'unit')[0]}", "tickCount": look.ticks}
     base = alt.Chart().encode(y=lane(table, look))
     side = colour(table)
-    x = alt.X("value:Q", scale=scale, axis=axis)
+    x = partial(alt.X, scale=scale, axis=axis)
     median = base.transform_filter("datum.rank == 0")
     layers = [
-        median.mark_rule(strokeWidth=1.6).encode(
-            x=alt.X("median:Q", scale=scale, axis=axis), x2=alt.X2("end:Q"), color=side
-        ),
-        base.transform_filter("datum.rank > 0").mark_tick(thickness=2.5, size=10).encode(x=x, color=side),
+        median.mark_rule(strokeWidth=1.6).encode(x=x("median:Q"), x2=alt.X2("end:Q"), color=side),
+        base.transform_filter("datum.rank > 0").mark_tick(thickness=2.5, size=10).encode(x=x("value:Q"), color=side),
         median.mark_point(size=64, filled=True, opacity=1, strokeWidth=1.6).encode(
-            x=x, fill=side, stroke=side, shape=shape(table), **hollow(0)
+            x=x("value:Q"), fill=side, stroke=side, shape=shape(table), **hollow(0)
         ),
         median.mark_text(align="left", dx=7, fontSize=look.font, color=INK, stroke=None).encode(
-            x=alt.X("end:Q", scale=scale, axis=axis), text=alt.Text(f"{text}:N")
+            x=x("end:Q"), text=alt.Text(f"{text}:N")
         ),
     ]
     return by_path(layers, table, look, width)

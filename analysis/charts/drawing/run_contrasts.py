@@ -6,20 +6,18 @@ from typing import Final
 import pyarrow as pa
 
 from analysis.charts.drawing.data import Row, to_frame
-from analysis.charts.drawing.forest import MARKS, forest, ratio_of
-from analysis.charts.drawing.svg import to_svg
+from analysis.charts.drawing.forest import MARKS, forest, ratios
+from analysis.charts.drawing.svg import to_specs, to_svg
 from analysis.charts.drawing.theme import LOOKS
 from analysis.metrics import LEADING
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.contrasts.contrast import Contrast
-from analysis.stats.estimates.margins import least_change
 
 TITLE: Final = "B against A"
 READING: Final = (
     "Each figure of B against the same of A; of a dataplane against another, the ratio of the two in B against that in "
     f"A. All intervals, drawn as lines, hold together in 95 % of comparisons. {MARKS}"
 )
-_OUTCOMES: Final = {"better": "better", "worse": "worse", "same": "the same", "undecided": "undecided"}
 
 
 def frame(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> pa.Table:
@@ -31,34 +29,19 @@ def frame(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> pa.Table:
     for one in sorted(shown, key=lambda each: leading.index(each.metric)):
         path = one.path if one.metric == THROUGHPUT else f"{one.path}: {one.metric_title}"
         own, base = (names.get(name or "", name or "") for name in (one.dataplane, one.against))
+        outcome = "the same" if one.outcome == "same" else one.outcome
         rows.append(
             {
                 "path": path + (" (left is better)" if mixed and one.better == "lower" else ""),
                 "baseline": "A",
                 "dataplane": f"{own} / {base}" if base else own,
-                "value": ratio_of(one.change),
-                "low": ratio_of(one.low),
-                "high": ratio_of(one.high),
-                "outcome": _OUTCOMES[one.outcome],
-                "margin_low": 1 + least_change(one.margin_ratio, "ratio"),
-                "margin_high": 1 + one.margin_ratio,
-                "text": one.estimate or f"undecided{one.doubt.mark}",
             }
+            | ratios(one, outcome, one.doubt.mark)
         )
     return to_frame(rows)
 
 
 def draw(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> tuple[str, ...]:
     """An SVG for each look; none where there is nothing to draw."""
-    table = frame(contrasts, names)
-    if not table.num_rows:
-        return ()
-    return tuple(
-        to_svg(
-            forest(table, look).to_dict(format="vega-lite", validate=False),
-            look,
-            f"contrasts-{look.name}",
-            f"{TITLE}. {READING}",
-        )
-        for look in LOOKS
-    )
+    specs = to_specs(frame(contrasts, names), forest)
+    return tuple(to_svg(specs[look.name], look, "contrasts", f"{TITLE}. {READING}") for look in LOOKS if specs)

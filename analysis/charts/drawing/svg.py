@@ -3,11 +3,17 @@
 import html
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from typing import Any, Final
 
+import altair as alt
+import pyarrow as pa
 import vl_convert
 
-from analysis.charts.drawing.theme import Look, config
+from analysis.charts.drawing.theme import LOOKS, Look, config
+
+Specs = dict[str, dict[str, Any]]
+"""A chart in Vega-Lite, with its data, by the name of the look."""
 
 _EMPTY_PATH: Final = re.compile(r'<path (?:class|aria-hidden)="[^"]*"[^>]*\bd=""[^>]*/>')
 _BACKGROUND: Final = re.compile(r'<path class="background"[^>]*/>')
@@ -29,19 +35,20 @@ ET.register_namespace("", _NAMESPACE)
 _HEAD: Final = re.compile(r"<svg [^>]*?viewBox=\"0 0 ([\d.]+) ([\d.]+)\"[^>]*>")
 
 
-def to_svg(spec: dict[str, Any], look: Look, name: str, description: str) -> str:
-    """Draw a chart.
+def to_specs(frame: pa.Table, drawing: Callable[..., alt.TopLevelMixin]) -> Specs:
+    """A chart in every look; empty where the frame has no rows."""
+    if not frame.num_rows:
+        return {}
+    return {look.name: drawing(frame, look=look).to_dict(format="vega-lite", validate=False) for look in LOOKS}
 
-    Args:
-        spec: the chart in Vega-Lite.
-        look: its size and fonts.
-        name: unique in the page; the prefix of the ids of clip paths.
-        description: the text for screen readers.
-    """
+
+def to_svg(spec: dict[str, Any], look: Look, name: str, description: str) -> str:
+    """Draw a chart in Vega-Lite. `name`: unique in the page, for ids; `description`: the text for screen readers."""
     drawn: str = vl_convert.vegalite_to_svg(spec, config=config(look))
     body = _BACKGROUND.sub("", _EMPTY_PATH.sub("", drawn))
     body = _grouped(_TAG.sub(lambda tag: _lean(tag[0]), body))
-    body = body.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-")
+    prefix = f"{name}-{look.name}-"
+    body = body.replace('id="', f'id="{prefix}').replace("url(#", f"url(#{prefix}")
     text = html.escape(description)
     return _HEAD.sub(
         lambda m: (

@@ -1,16 +1,18 @@
 """Every trial of a metric beside the means over visits: the first chart of the interactive report."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, intervals, to_frame
+from analysis.charts.drawing.data import Data, metric_frame, to_frame
 from analysis.charts.drawing.marks import by_path, colour, hollow, lane, plot_width, shape
 from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
 from analysis.metrics import METRICS
-from analysis.metrics.metric import ComparedMetric, Metric
+from analysis.metrics.metric import Metric
 
 _LANE: Final = 10
 """How much higher a lane is than in the other charts, in pixels."""
@@ -20,11 +22,7 @@ def metric_frames(data: Data) -> Iterator[tuple[Metric, pa.Table]]:
     """Each metric that a visit has, with its means and intervals by path and dataplane."""
     columns = ", ".join(f"count({metric.name}) as {metric.name}" for metric in METRICS)
     (known,) = data.query(f"select {columns} from visit_means where run_id = $run_id")  # noqa: S608 - names of metrics
-    for metric in METRICS:
-        if known[metric.name]:
-            sql = f"select *, {metric.name} as value from visit_means where run_id = $run_id"  # noqa: S608 - likewise
-            geometric = isinstance(metric, ComparedMetric) and metric.scale == "ratio"
-            yield metric, intervals(data, data.by_path(sql), metric.shown_unit, metric.kind, geometric=geometric)
+    return ((metric, metric_frame(data, metric)) for metric in METRICS if known[metric.name])
 
 
 def lanes_of(data: Data) -> pa.Table:
@@ -44,9 +42,8 @@ def trials(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     and `void` where a flag rules the figure out, which is a cross then. Each path has an axis of its own, without a
     title, since the page names metric and unit.
     """
-    scale = {"zero": False, "nice": True}
     axis = {"title": None, "tickCount": look.ticks, "grid": True}
-    x = alt.X("value:Q", scale=scale, axis=axis)
+    x = partial(alt.X, scale={"zero": False, "nice": True}, axis=axis)
     side = colour(frame)
     base = alt.Chart().encode(y=lane(frame, look))
     each = base.transform_filter("isValid(datum.trial)")
@@ -54,19 +51,17 @@ def trials(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     layers = [
         each.transform_filter("!datum.void")
         .mark_point(size=34, strokeWidth=1.2, opacity=0.75, yOffset=5, cursor="pointer")
-        .encode(x=x, stroke=side, shape=shape(frame)),
+        .encode(x=x("value:Q"), stroke=side, shape=shape(frame)),
         each.transform_filter("datum.void")
         .mark_text(text="✕", fontSize=look.font - 1, dy=5, cursor="pointer")
-        .encode(x=x, color=alt.ColorValue(MUTED)),
-        mean.mark_rule(strokeWidth=2, yOffset=-4).encode(
-            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"), color=side
-        ),
+        .encode(x=x("value:Q"), color=alt.ColorValue(MUTED)),
+        mean.mark_rule(strokeWidth=2, yOffset=-4).encode(x=x("low:Q"), x2=alt.X2("high:Q"), color=side),
         mean.mark_point(size=70, strokeWidth=1.6, filled=True, opacity=1, yOffset=-4, cursor="pointer").encode(
-            x=x, fill=side, stroke=side, shape=shape(frame), **hollow(0)
+            x=x("value:Q"), fill=side, stroke=side, shape=shape(frame), **hollow(0)
         ),
         base.transform_filter("!isValid(datum.trial) && !isValid(datum.value)")
         .mark_text(align="left", dx=4, fontSize=look.font, fontStyle="italic", x=0)
         .encode(text=alt.Text("text:N"), color=alt.ColorValue(INK)),
     ]
-    tall = Look(look.name, look.width, look.font, look.lane + _LANE)
+    tall = replace(look, lane=look.lane + _LANE)
     return by_path(layers, frame, tall, plot_width(frame, tall), independent=("x",))

@@ -1,5 +1,6 @@
 """Every change that the reports of an environment found, once each, by dataplane and night. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -43,20 +44,16 @@ class LoggedChanges:
 
 
 def find_changes(lines: Iterable[RunLine]) -> list[LoggedChanges]:
-    """The changes by the limit or more, those of the latest night first.
-
-    Args:
-        lines: the runs of an environment, the earliest first.
-    """
+    """The changes by the limit or more, the latest night's first; `lines`: of an environment, the earliest first."""
     found: dict[tuple[object, ...], LevelChange] = {}
-    reports: dict[tuple[object, ...], int] = {}
+    reports = Counter[tuple[object, ...]]()
     runs = set()
     for line in lines:
         runs.add(line.run_id)
         for change in line.changes:
             if change.status in _NEWS:
                 found[_key(change)] = change
-                reports[_key(change)] = reports.get(_key(change), 0) + 1
+                reports[_key(change)] += 1
     logged = [
         LoggedChanges(
             group, gain, max(reports[_key(change)] for change in group.changes), group.changes[0].run_id in runs

@@ -63,11 +63,7 @@ class Environment:
 
 
 def group(lines: Iterable[RunLine]) -> list[Environment]:
-    """The environments, that of the latest run first.
-
-    Args:
-        lines: every run, the earliest first.
-    """
+    """The environments, that of the latest run first; `lines`: every run, the earliest first."""
     found = _grouped((line.environment, line) for line in lines)
     return [_environment(name, each) for name, each in found.items()]
 

@@ -1,6 +1,5 @@
 """The runs of a store, a line each: what calendars, lists and the search say of them, and a digest of their rows."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analysis.site.contents.verdicts import Verdicts
+from analysis.site.names import digest
 from analysis.statements.execution import rows_of
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.nights.history import Method
@@ -40,28 +40,15 @@ _COLUMNS: Final = (
 )
 
 
-class _Document(BaseModel):
-    """A part of a stored document. Not strict: infinite bounds are stored as texts."""
+class _Verdict(BaseModel):
+    """What is read of a stored summary. Not strict: infinite bounds are stored as texts."""
 
     model_config = ConfigDict(extra="ignore")
 
-
-class _Verdict(_Document):
     headline: str
     outcome: Literal["measured", "measured-with-failures", "nothing-measured"]
     interrupted: bool = False
     changes: tuple[LevelChange, ...] = ()
-
-
-class _Dataplane(_Document):
-    name: str
-    title: str | None = None
-
-
-class _Parameters(_Document):
-    profile: str | None = None
-    label: str | None = None
-    dataplanes: tuple[str | _Dataplane, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,34 +108,23 @@ def read_lines(con: duckdb.DuckDBPyConnection, verdicts: Verdicts, method: Metho
 
 def _line(row: dict[str, Any], stored: str | None, method: Method) -> RunLine:
     verdict = _verdict(stored)
-    try:
-        parameters = _Parameters.model_validate_json(row["parameters"] or "{}")
-    except ValidationError:
-        parameters = _Parameters()
+    parameters = json.loads(row["parameters"] or "{}")  # which the store has checked
+    dataplanes = parameters.get("dataplanes") or ()
+    measured_by = json.dumps(method(parameters), sort_keys=True, default=str)
     return RunLine(
         run_id=row["run_id"],
         environment=row["environment"] or "",
         started_at=row["started_at"],
         trigger=row["trigger"] or "",
-        profile=parameters.profile or "",
-        label=(parameters.label or "").strip(),
-        dataplanes=tuple(one if isinstance(one, str) else one.title or one.name for one in parameters.dataplanes or ()),
+        profile=parameters.get("profile") or "",
+        label=(parameters.get("label") or "").strip(),
+        dataplanes=tuple(one if isinstance(one, str) else one.get("title") or one["name"] for one in dataplanes),
         headline=verdict.headline if verdict else NO_VERDICT if stored is None else BAD_VERDICT,
         status=_status(verdict),
         changes=verdict.changes if verdict else (),
-        series=_digest(row["environment"], row["trigger"], _method(row["parameters"], method)),
-        digest=_digest(*(row[column] for column in _COLUMNS), stored),
+        series=digest(row["environment"], row["trigger"], measured_by),
+        digest=digest(*(row[column] for column in _COLUMNS), stored),
     )
-
-
-def _digest(*values: object) -> str:
-    return hashlib.sha256("\0".join(map(str, values)).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _method(parameters: str | None, method: Method) -> str:
-    """The parameters that decide what a trial measures, as text."""
-    document = json.loads(parameters or "{}")
-    return json.dumps(method(document if isinstance(document, dict) else {}), sort_keys=True, default=str)
 
 
 NO_VERDICT: Final = "This run is stored and not analysed yet."

@@ -1,28 +1,18 @@
 """Runs with their summaries, read some at a time, as their pages are made one after another."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import duckdb
 
-from analysis.errors import BadInput
 from analysis.site.contents.verdicts import Verdicts
 from analysis.stats import run
 from analysis.stats.run import StoredRun
-from analysis.summary.run.summary import Summary, from_json
+from analysis.summary.run.stored import read_verdict
+from analysis.summary.run.summary import Summary
 
 _BATCH: Final = 32
 """Runs read at once: a query costs as much for one as for these."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunWithSummary:
-    """A run; `summary`: None where it has none that can be read."""
-
-    about: StoredRun
-    summary: Summary | None
 
 
 class StoredRuns:
@@ -35,8 +25,8 @@ class StoredRuns:
         self._places = {run_id: place for place, run_id in enumerate(run_ids)}
         self._runs: dict[str, StoredRun] = {}
 
-    def get(self, run_id: str) -> RunWithSummary:
-        """A run of the store.
+    def get(self, run_id: str) -> tuple[StoredRun, Summary | None]:
+        """A run of the store, and its summary; None where it has none that can be read.
 
         Raises:
             Exception: what its rows raise; those of other runs are not read then.
@@ -49,15 +39,9 @@ class StoredRuns:
                 raise
             except Exception:  # noqa: BLE001 - one of them is at fault: this one is read alone
                 self._load([run_id])
-        verdict = self._verdicts.get(run_id)
-        summary = None
-        if verdict is not None:
-            with suppress(BadInput):
-                summary = from_json(verdict)
-        return RunWithSummary(self._runs[run_id], summary)
+        return self._runs[run_id], read_verdict(self._verdicts.get(run_id))
 
     def _load(self, run_ids: Sequence[str]) -> None:
-        rows: Sequence[Mapping[str, Any]] = run.query_rows(
-            self._con, "select * from runs where run_id in (select unnest($runs::varchar[]))", runs=list(run_ids)
-        )
+        sql = "select * from runs where run_id in (select unnest($runs::varchar[]))"
+        rows = run.query_rows(self._con, sql, runs=list(run_ids))
         self._runs = {about.run_id: about for about in run.load_runs(self._con, rows)}

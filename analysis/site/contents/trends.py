@@ -1,8 +1,7 @@
 """The nights of one method: the course of each figure with its change points, as charts and in words."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final
 
 import duckdb
@@ -38,29 +37,20 @@ def draw_trends(
 ) -> list[Trend]:
     """A trend for each metric, and in a cluster one more for its absolute figures.
 
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        about: the last of the nights.
-        nights: the runs, the oldest first.
-        summary: of the last night, whose change points and levels are shown; None: none of them are.
+    `con`: with the views of `analysis.sql.database`; `about`: the last of the nights; `nights`: the runs, the oldest
+    first; `summary`: of the last night, with the change points and levels to show; None: there are none.
     """
     data = Data(con, about, (), summary.changes if summary else ())
     levels = summary.history.levels if summary and summary.history else ()
-    found = list(_by_metric(history.nightly_series(con, about, nights[-history.MOST_NIGHTS :])))
-    drawn = charts.draw_all([_chart(data, metric, against, series) for metric, against, series in found], data)
+    found: dict[tuple[ComparedMetric, str | None], list[Series]] = defaultdict(list)
+    for one in history.nightly_series(con, about, nights[-history.MOST_NIGHTS :]):
+        if len(one.nights) >= FEWEST_NIGHTS:
+            found[one.metric, one.against].append(one)
+    drawn = charts.draw_all([_chart(data, *of, series) for of, series in found.items()], data)
     return [
-        Trend(drawing, tuple(one for one in levels if (one.metric, one.against) == (metric.name, against)))
-        for (metric, against, _), drawing in zip(found, drawn, strict=True)
+        Trend(drawing, tuple(level for level in levels if (level.metric, level.against) == (metric.name, against)))
+        for (metric, against), drawing in zip(found, drawn, strict=True)
     ]
-
-
-def _by_metric(found: Sequence[Series]) -> Iterator[tuple[ComparedMetric, str | None, list[Series]]]:
-    """The series of at least two nights, by metric and by what they are relative to."""
-    long = [one for one in found if len(one.nights) >= FEWEST_NIGHTS]
-    for metric, of_metric in groupby(long, key=lambda one: one.metric):
-        known = list(of_metric)
-        for against in dict.fromkeys(one.against for one in known):
-            yield metric, against, [one for one in known if one.against == against]
 
 
 def _chart(data: Data, metric: ComparedMetric, against: str | None, series: list[Series]) -> Chart:
@@ -102,5 +92,4 @@ def _axis(data: Data, metric: ComparedMetric, against: str | None, series: list[
     if against is not None:
         unit = "points" if metric.scale == "points" else "%"
         return 0.01, f"to {data.run.arm(against).title}, {unit}"
-    size, unit = formatting.scale(metric.shown_unit, *(abs(one.figure(n.value)) for one in series for n in one.nights))
-    return size, unit
+    return formatting.scale(metric.shown_unit, *(one.figure(night.value) for one in series for night in one.nights))

@@ -8,10 +8,10 @@ from typing import Final
 from analysis import formatting
 from analysis.site.files import manifest
 from analysis.site.files.manifest import Manifest
+from analysis.site.names import FOLDERS
 from analysis.store.index.left_out import SHOWN
 from analysis.store.storage.object_storage import ObjectStorage
 
-_FOLDERS: Final = ("environments", "trends", "labels", "comparisons", "runs")
 _WRITERS: Final = 8
 """Files written at once: each waits for a disk, or costs a round trip."""
 
@@ -25,7 +25,7 @@ class Page:
 
     Attributes:
         name: its path in the site.
-        fingerprint: of all that it is made of; a page with the same one is not made again.
+        fingerprint: of all that it is made of, never empty; a page with the same one is not made again.
         make: makes it.
     """
 
@@ -67,11 +67,7 @@ class Written:
 
 
 def write_pages(files: ObjectStorage, pages: Sequence[Page]) -> Written:
-    """Bring a site up to date.
-
-    Args:
-        files: its folder or bucket.
-        pages: all that it shall have.
+    """Bring a site's folder or bucket up to date, so that it has these pages and no others.
 
     Raises:
         Unsupported: it can't be read or written, or something else is there.
@@ -79,7 +75,7 @@ def write_pages(files: ObjectStorage, pages: Sequence[Page]) -> Written:
     with files.lock():
         before = manifest.read(files)
         there = _there(files)
-        changed = [page for page in pages if page.name not in there or not _is_made(page, before)]
+        changed = [p for p in pages if p.name not in there or before.pages.get(p.name) != p.fingerprint]
         gone = sorted(set(before.pages) - {page.name for page in pages})
         found: dict[str, str] = {}
         if changed or gone:
@@ -94,14 +90,10 @@ def write_pages(files: ObjectStorage, pages: Sequence[Page]) -> Written:
     return Written(len(changed), len(pages) - len(changed), len(gone), broken)
 
 
-def _is_made(page: Page, before: Manifest) -> bool:
-    return bool(page.fingerprint) and before.pages.get(page.name) == page.fingerprint
-
-
 def _there(files: ObjectStorage) -> set[str]:
     """The files that are there, in the folders that a site has."""
     found = {entry.name for entry in files.list("")}
-    for folder in _FOLDERS:
+    for folder in FOLDERS:
         found |= {f"{folder}/{entry.name}" for entry in files.list(folder)}
     return found | {f"reports/{entry.name}" for entry in files.tree("reports")}
 

@@ -85,11 +85,7 @@ def make_answer(
 ) -> Answer:
     """The answer of a run, at its largest scale: a table with every scale would hide the kinds of traffic.
 
-    Args:
-        about: the run.
-        comparisons: between any two of its dataplanes, at any scale.
-        moves: what the switches to each dataplane cost.
-        measured: how much of it was.
+    `comparisons`: between any two of its dataplanes, at any scale.
     """
     largest = max(about.scales, default=Scale())
     comparisons = [c for c in comparisons if c.cell.scale == largest]
@@ -147,10 +143,9 @@ def _certainty(
     still_open = _open(kinds, comparisons, LEADING) or _open(kinds, comparisons, QUOTED)
     more, unsettled = settle(still_open)
     each_s = measured.lasted_s / measured.rounds if measured.lasted_s and measured.rounds else None
-    planned = about.parameters.get("rounds")
     return Certainty(
         rounds=measured.rounds,
-        most_rounds=planned if isinstance(planned, int) else measured.rounds,
+        most_rounds=about.parameters.get("rounds") or measured.rounds,
         measuring_s=measured.lasted_s,
         stopped=course.stopped(about),
         confidence=measured.confidence,
@@ -158,15 +153,13 @@ def _certainty(
         unsettled=unsettled,
         more_rounds=more,
         more_s=each_s * more if each_s else None,
-        command=continue_command(
-            str(about.parameters.get("results") or "results"),
-            about.run_id,
-            more,
-            "" if about.is_lab else about.environment,
-        )
-        if more and about.imported is None
-        else "",
+        command=_command(about, more) if more and about.imported is None else "",
     )
+
+
+def _command(about: StoredRun, rounds: int) -> str:
+    results, context = about.parameters.get("results") or "results", "" if about.is_lab else about.environment
+    return continue_command(results, about.run_id, rounds, context)
 
 
 def _open(

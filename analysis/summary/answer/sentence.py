@@ -23,15 +23,12 @@ def answer_sentence(
     are better than the baseline on the most kinds. Kinds that are undecided and dataplanes that equal the baseline
     follow, as far as 25 words allow.
 
-    Args:
-        sides: the dataplanes.
-        kinds: the kinds of traffic.
-        baseline: the name of the dataplane with which the others are compared.
-        margin_ratio: how much counts as the same.
+    `baseline`: the name of the dataplane with which the others are compared.
     """
     total, titles = len(kinds), {side.name: _short(side) for side in sides}
     claims = {name: count_claims(kinds, name) for name in titles}
-    gains = {name: sum(kind.cell(name).to_baseline == "better" for kind in kinds) for name in titles}
+    against = {name: Counter(kind.cell(name).to_baseline for kind in kinds) for name in titles}
+    gains = {name: found["better"] for name, found in against.items()}
     within = f"within {formatting.percent(margin_ratio, sign=False)}"
     equal = sum(kind.are_all_equal for kind in kinds)
     good, gain = max(found["good"] for found in claims.values()), max(gains.values())
@@ -44,7 +41,7 @@ def answer_sentence(
         return by_metric
     if good and (2 * good >= total or good >= gain):
         winners, found = _most(claims)
-        same = {name: _equal(kinds, name) for name in titles if name not in {baseline, *winners}}
+        same = {name: against[name]["same"] for name in titles if name not in {baseline, *winners}}
         by, rest, open_ = _all_by(kinds, winners), _rest(found), _undecided(found["undecided"])
         equals = _equals(same, titles, baseline, within, total)
         main = f"best or as good {_on(good, total)}"
@@ -155,10 +152,6 @@ def _rest(found: Mapping[Claim, int]) -> str:
 
 def _undecided(number: int) -> str:
     return f"; {number} {'is' if number == 1 else 'are'} undecided" if number else ""
-
-
-def _equal(kinds: Iterable[TrafficKind], name: str) -> int:
-    return sum(kind.cell(name).to_baseline == "same" for kind in kinds)
 
 
 def _equals(same: Mapping[str, int], titles: Mapping[str, str], baseline: str, within: str, total: int) -> str:

@@ -6,7 +6,7 @@ from analysis.console.documents import DocumentModel, Grid, Item, grid_of
 from analysis.stats.contrasts.beside import Kind
 from analysis.stats.contrasts.contrast import Basis, Contrast, Outcome
 from analysis.stats.verdicts.comparison import Verdict
-from analysis.summary.contrast.run_contrast import ComparedSide, RunContrast
+from analysis.summary.contrast.run_contrast import RunContrast
 from analysis.summary.run.run_models import PathItem
 
 
@@ -106,10 +106,7 @@ def compare_document(found: RunContrast, page: str = "") -> CompareDocument:
     """A comparison as a document; `page`: the address of its page."""
     return CompareDocument.of(
         found,
-        a=_side(found.a),
-        b=_side(found.b),
-        dataplanes=tuple(map(DataplaneItem.of, found.arms)),
-        beside=tuple(map(BesideItem.of, found.beside)),
+        dataplanes=found.arms,
         contrasts=tuple(map(_contrast, found.contrasts)),
         families=tuple(family.sentence for family in found.families),
         page=page,
@@ -119,10 +116,6 @@ def compare_document(found: RunContrast, page: str = "") -> CompareDocument:
 def contrast_grid(document: CompareDocument) -> Grid:
     """A line for each contrast."""
     return grid_of(ContrastItem, document.contrasts)
-
-
-def _side(side: ComparedSide) -> SideItem:
-    return SideItem.of(side, runs=tuple(map(RunItem.of, side.runs)))
 
 
 def _contrast(one: Contrast) -> ContrastItem:

@@ -15,9 +15,7 @@ _MOST_BESIDE = 12
 def to_markdown(found: RunContrast, report: str = "") -> str:
     """What else differed first, then the table of the leading metrics, and all others folded.
 
-    Args:
-        found: the comparison.
-        report: the address of its page; empty: left out.
+    `report`: the address of the comparison's page; empty: left out.
     """
     sides = wording.columns(found.contrasts, found.arms)
     names = wording.titles(found.arms)

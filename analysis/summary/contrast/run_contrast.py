@@ -32,10 +32,9 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class ComparedSide:
-    """A side: the text that named it, what it is called, its environment and its runs."""
+    """A side: the text that named it, its environment and its runs."""
 
     asked: str
-    name: str
     environment: str
     runs: tuple[ComparedRun, ...]
 
@@ -75,18 +74,13 @@ class RunContrast:
 
 
 def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, compared: Compared) -> RunContrast:
-    """Compare two groups of runs.
-
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        a: the runs that are compared with.
-        b: the runs that are compared.
-        compared: what the options mean for it.
+    """Compare the runs `b` with the runs `a`; `con`: a connection with the views of `analysis.sql.database`.
 
     Raises:
         BadInput: they have a run, or all quantities, or nothing at all in common that could be compared.
     """
-    _refuse_same_runs(a, b)
+    if shared := sorted({*a.run_ids} & {*b.run_ids}):
+        raise BadInput(f"A and B have {shared[0]} in common: a run can't be compared with itself; name other runs")
     sides, scale_facts = _at_one_scale(read_side(con, a), read_side(con, b))
     names = _common_dataplanes(*sides)
     differing = beside.method_differences(a, b, compared.method, compared.names)
@@ -98,7 +92,7 @@ def contrast_groups(con: duckdb.DuckDBPyConnection, a: RunGroup, b: RunGroup, co
             "between moments only as ratios to another dataplane's: measure two dataplanes on both sides"
         )
     found = contrasted_figures(con, sides, names, cells, compared)
-    margin_ratio = _margin(b)
+    margin_ratio = b.runs[-1].parameters.get("margin_ratio") or MARGIN_RATIO
     contrasts, families = contrast_all(found, list(names), margin_ratio, absolute=absolute)
     arms = tuple(a.runs[0].arm(name) for name in names)
     of_method = (*scale_facts, *differing.values())
@@ -127,16 +121,11 @@ def _side(group: RunGroup) -> ComparedSide:
         ComparedRun(
             one.run_id,
             f"{one.started_at:%Y-%m-%d %H:%M} UTC" if one.started_at else beside.UNKNOWN,
-            str(one.parameters.get("label") or ""),
+            one.parameters.get("label") or "",
         )
         for one in group.runs
     )
-    return ComparedSide(group.asked, group.name, group.environment, runs)
-
-
-def _refuse_same_runs(a: RunGroup, b: RunGroup) -> None:
-    if shared := sorted({*a.run_ids} & {*b.run_ids}):
-        raise BadInput(f"A and B have {shared[0]} in common: a run can't be compared with itself; name other runs")
+    return ComparedSide(group.asked, group.environment, runs)
 
 
 def _at_one_scale(a: SideRows, b: SideRows) -> tuple[tuple[SideRows, SideRows], list[Beside]]:
@@ -234,12 +223,6 @@ def _dataplanes_left_out(sides: tuple[SideRows, SideRows], names: Mapping[str, s
             yield f"{name} measured nothing with {formatting.listing(nothing)}."
         if only:
             yield f"Measured in {name} only: {formatting.listing(only)}."
-
-
-def _margin(group: RunGroup) -> float:
-    """How much counts as the same: as the latest run of B has it."""
-    recorded = group.runs[-1].parameters.get("margin_ratio")
-    return float(recorded) if isinstance(recorded, int | float) else MARGIN_RATIO
 
 
 def _notes(

@@ -28,12 +28,7 @@ def titles(arms: Sequence[RunArm]) -> dict[str, str]:
 def headline(contrasts: Sequence[Contrast], names: Mapping[str, str], margin_ratio: float) -> str:
     """The clearest difference by a leading metric, and how many of each outcome there are.
 
-    The intervals hold together, so the clearest may be quoted.
-
-    Args:
-        contrasts: all of them.
-        names: the titles of dataplanes, by name.
-        margin_ratio: how much counts as the same.
+    The intervals hold together, so the clearest may be quoted. `names`: the titles of dataplanes, by name.
     """
     leading = [one for one in contrasts if one.metric in LEADING_NAMES]
     counted = Counter(one.outcome for one in leading)
@@ -80,12 +75,7 @@ def spoken(one: Contrast, names: Mapping[str, str]) -> str:
 
 
 def basis_sentence(contrasts: Iterable[Contrast], runs: tuple[int, int]) -> str:
-    """What the intervals rest on, and what they can't exclude.
-
-    Args:
-        contrasts: all of them.
-        runs: how many stand on each side.
-    """
+    """What the intervals rest on, and what they can't exclude; `runs`: how many stand on each side."""
     known = {contrast.basis for contrast in contrasts if contrast.basis}
     single = "each side" if runs == (1, 1) else "A" if runs[0] == 1 else "B" if runs[1] == 1 else ""
     parts = []
@@ -154,13 +144,7 @@ def columns(contrasts: Iterable[Contrast], arms: Sequence[RunArm]) -> list[RunAr
 
 
 def table(contrasts: Iterable[Contrast], arms: Sequence[RunArm], *, leading: bool = True) -> list[TableRow]:
-    """The contrasts by path and metric, and by dataplane.
-
-    Args:
-        contrasts: all of them.
-        arms: the dataplanes, the baseline first.
-        leading: of the leading metrics; else of all others.
-    """
+    """The contrasts by the leading metrics, or else by all others: by path and metric, and by dataplane."""
     contrasts = tuple(contrasts)
     shown = [one for one in contrasts if (one.metric in LEADING_NAMES) == leading]
     names, sides = titles(arms), columns(contrasts, arms)

@@ -1,6 +1,6 @@
 """Changes grouped by dataplane and night for readers: news first, the most certain figure first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,9 +88,9 @@ def group_changes(changes: Iterable[LevelChange]) -> list[ChangeGroup]:
     return sorted(ordered, key=lambda group: (list(KINDS).index(group.kind), group.changes[0].nights_since))
 
 
-def regression_alarm(regressions: Sequence[LevelChange]) -> str:
-    """One sentence on what is worse, where and since when; empty without regressions."""
-    ordered = group_changes(regressions)
+def regression_alarm(changes: Iterable[LevelChange]) -> str:
+    """One sentence on what is worse by the limit or more, where and since when; empty without recent regressions."""
+    ordered = group_changes(change for change in changes if change.status == "regression")
     if not ordered:
         return ""
     first, rest = ordered[0], formatting.count(len(ordered) - 1, "more such change") if len(ordered) > 1 else ""

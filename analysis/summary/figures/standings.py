@@ -107,14 +107,9 @@ class _View:
 
 
 def stand(names: Sequence[str], compared: Iterable[Comparison]) -> dict[str, MetricStanding]:
-    """The standing of each dataplane.
+    """Dataplane -> its standing; empty without comparisons.
 
-    Args:
-        names: of the dataplanes.
-        compared: the comparisons between any two of them, by one metric in one cell.
-
-    Returns:
-        Dataplane -> its standing; empty without comparisons.
+    `compared`: the comparisons between any two of the dataplanes of these names, by one metric in one cell.
     """
     found = list(compared)
     if not found:

@@ -109,18 +109,7 @@ def count_claims(kinds: Iterable[TrafficKind], dataplane: str) -> "Counter[Claim
 def traffic_kind(
     title: str, path: str, names: Sequence[str], cell: Cell, comparisons: Iterable[Comparison]
 ) -> TrafficKind | None:
-    """The kind of traffic that a cell is.
-
-    Args:
-        title: what it is called.
-        path: the name of its path.
-        names: of the dataplanes.
-        cell: the cell.
-        comparisons: of the run.
-
-    Returns:
-        None where it was not compared by a leading metric.
-    """
+    """The kind of traffic that a cell is, for the dataplanes of these names; None: no leading metric compared it."""
     here = [c for c in comparisons if c.cell == cell]
     by_metric = [found for metric in QUOTED if (found := [c for c in here if c.metric == metric.name])]
     if not by_metric or not BY_NAME[by_metric[0][0].metric].leads:

@@ -9,7 +9,7 @@ from analysis import formatting
 from analysis.metrics import BY_NAME
 from analysis.metrics.metric import shown_unit
 from analysis.stats import scales
-from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint
+from analysis.stats.verdicts.curves import Bend, Curve
 from analysis.stats.verdicts.judgement import SHARES
 from analysis.summary.run.summary import Summary
 
@@ -70,12 +70,7 @@ def groups_of(summary: Summary) -> list[CurveGroup]:
 
 
 def group_curves(curves: Iterable[Curve], titles: Mapping[str, str]) -> list[CurveGroup]:
-    """The curves in groups: leading metrics first, and of these the surest change.
-
-    Args:
-        curves: of a run.
-        titles: dataplane -> its title.
-    """
+    """The curves in groups: leading metrics first, and of these the surest change; `titles`: by dataplane."""
     found: dict[tuple[str, str, str, str], list[Curve]] = {}
     paths: dict[str, set[str]] = {}
     for curve in curves:
@@ -135,19 +130,16 @@ def _answer(curve: Curve) -> str:
         return f"undecided: {last.reason or 'it was not measured at both ends'}"
     mark = curve.doubts.mark
     if bend := curve.bend:
-        return f"{_change(curve, last)}{mark}, {_where(curve, bend)}"
+        return f"{_change(curve, last.change, last.low, last.high)}{mark}, {_where(curve, bend)}"
     if last.is_same(curve.margin_ratio, curve.scale):
         return f"the same within {margin}{curve.points}{mark}"
     return f"undecided, {formatting.between(last.low, last.high)}{curve.points}{mark}"
 
 
-def _change(curve: Curve, point: CurvePoint) -> str:
-    assert point.change is not None
-    assert point.low is not None
-    assert point.high is not None
-    if curve.scale == "ratio" and point.change >= _AS_FACTOR:
-        return formatting.times(point.change, point.low, point.high)
-    return curve.change_text(point.change, point.low, point.high)
+def _change(curve: Curve, change: float, low: float, high: float) -> str:
+    if curve.scale == "ratio" and change >= _AS_FACTOR:
+        return formatting.times(change, low, high)
+    return curve.change_text(change, low, high)
 
 
 def _where(curve: Curve, bend: Bend) -> str:

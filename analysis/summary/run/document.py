@@ -1,7 +1,6 @@
 """The result of a run as a document for other programs: the answer, the comparisons, the changes, and what failed."""
 
 from analysis.console.documents import Grid, grid_of
-from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer import wording
 from analysis.summary.answer.answer import Answer
 from analysis.summary.figures.traffic import TrafficKind
@@ -14,13 +13,10 @@ from analysis.summary.run.run_models import (
     CostItem,
     CurveItem,
     CurvePointItem,
-    Dataplane,
     FailureItem,
-    FlagItem,
     KindItem,
     ProgrammingItem,
     RunDocument,
-    SkippedItem,
     StandingItem,
 )
 from analysis.summary.run.summary import Summary
@@ -32,7 +28,7 @@ def run_document(summary: Summary, report: str) -> RunDocument:
     return RunDocument.of(
         summary,
         regression=summary.alarm or None,
-        dataplanes=tuple(map(Dataplane.of, answer.sides)) if answer else (),
+        dataplanes=answer.sides if answer else (),
         answer=_answer(answer) if answer and answer.kinds else None,
         comparisons=tuple(
             ComparisonItem.of(c, flagged=bool(c.doubts.mark), text=c.answer) for c in summary.comparisons
@@ -42,8 +38,6 @@ def run_document(summary: Summary, report: str) -> RunDocument:
         at_scale=tuple(group.sentence for group in groups),
         programming=tuple(ProgrammingItem.of(times, flagged=bool(times.doubt.mark)) for times in summary.programming),
         failures=tuple(FailureItem.of(failure, trials=failure.count) for failure in summary.failures),
-        skipped=tuple(map(SkippedItem.of, summary.skipped)),
-        flags=tuple(map(FlagItem.of, summary.flags)),
         report=report,
     )
 
@@ -81,10 +75,6 @@ def _kind(answer: Answer, kind: TrafficKind) -> KindItem:
             for cell in kind.cells
         ),
     )
-
-
-def _comparison(found: Comparison) -> ComparisonItem:
-    return ComparisonItem.of(found, flagged=bool(found.doubts.mark), text=found.answer)
 
 
 def _curve(line: CurveLine) -> CurveItem:

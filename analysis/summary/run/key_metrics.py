@@ -16,12 +16,8 @@ from analysis.summary.run.summary import Summary
 def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Mapping[str, str]) -> dict[str, float]:
     """The measured key figures, by name; and of the answer, on how many kinds of traffic each dataplane stands how.
 
-    Those of paths are at the largest scale, as the answer is.
-
-    Args:
-        con: a connection with the project's views.
-        summary: of the run.
-        directions: topology -> the direction whose figure is exported.
+    Those of paths are at the largest scale, as the answer is. `directions`: topology -> the direction whose figure is
+    exported.
     """
     found = answer_figures(summary.answer) if summary.answer is not None else {}
     largest = max(run.load_run(con, summary.run_id).scales, default=Scale())

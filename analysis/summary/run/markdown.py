@@ -14,9 +14,7 @@ from analysis.summary.run.summary import Summary
 def to_markdown(summary: Summary, report: str = "") -> str:
     """The answer first: the sentence, the table, what a move costs, and how sure it is.
 
-    Args:
-        summary: of the run.
-        report: the address of its report; empty: left out.
+    `report`: the address of the run's report; empty: left out.
     """
     answer = summary.answer
     paragraphs = [f"**{escape(summary.headline)}**", escape(summary.notice or ""), escape(summary.alarm)]

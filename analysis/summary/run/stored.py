@@ -12,10 +12,6 @@ from analysis.summary.run.summary import Summary, from_json, to_json
 def store_summary(store: Store, summary: Summary) -> None:
     """Write a summary into the row of its run.
 
-    Args:
-        store: the store of the run.
-        summary: the run's summary.
-
     Raises:
         BadInput: the store has no such run.
         Unsupported: the run is left out, or the store can't be written.
@@ -34,7 +30,11 @@ def find_summary(store: Store, run_id: str) -> Summary | None:
 
 def find_summary_in(inventory: Inventory, run_id: str) -> Summary | None:
     """The summary of a run in an inventory; None where it has none that can be read, no row, or is left out."""
-    verdict = _verdict(inventory, run_id)
+    return read_verdict(_verdict(inventory, run_id))
+
+
+def read_verdict(verdict: str | None) -> Summary | None:
+    """A stored verdict as a summary; None where there is none that can be read."""
     with suppress(BadInput):  # it is cut short, or another program's: analysing the run again replaces it
         return None if verdict is None else from_json(verdict)
     return None

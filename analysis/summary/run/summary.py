@@ -103,14 +103,9 @@ class Summary:
         return " ".join([*parts, *self.doubts]) or None
 
     @property
-    def regressions(self) -> tuple[LevelChange, ...]:
-        """The recent changes for the worse by the limit or more."""
-        return tuple(change for change in self.changes if change.status == "regression")
-
-    @property
     def alarm(self) -> str:
-        """A sentence on the regressions; empty where there are none."""
-        return change_groups.regression_alarm(self.regressions)
+        """A sentence on the recent changes for the worse by the limit or more; empty where there are none."""
+        return change_groups.regression_alarm(self.changes)
 
     @property
     def failing(self) -> str:
@@ -200,10 +195,8 @@ def _upgraded(document: object) -> object:
 def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Method) -> Summary:
     """Compare the figures of a run and sum them up.
 
-    Args:
-        con: a connection with the views of `analysis.sql.database`.
-        run_id: the run.
-        method: returns the parameters that must be equal in comparable runs.
+    `con`: with the views of `analysis.sql.database`; `method`: returns the parameters that must be equal in comparable
+    runs.
 
     Raises:
         BadInput: there is no such run.

@@ -16,6 +16,7 @@ from steps.tools.iperf3 import older
 UNKNOWN: Final = "it is no output of iperf3 -J, knb or k8s-netperf"
 
 _KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_GZIP: Final = b"\x1f\x8b"
 _CSV: Final = b"Profile,"
 _YAML: Final = b"metadata:"
 _HEAD: Final = 4096
@@ -32,7 +33,7 @@ _NO_TEXT: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 def read(data: bytes) -> Content | Failure:
     """What a file has, or why it can't be used, as a sentence without the file's name."""
-    if knb_archive.is_archive(data):
+    if data.startswith(_GZIP):
         return knb_archive.read(data)
     text = data.removeprefix(b"\xef\xbb\xbf").strip()
     if not text:
@@ -50,7 +51,7 @@ def _read_objects(text: bytes) -> Content | Failure:
     """JSON objects, of which the first tells whose they are; iperf3 may print a warning before its own."""
     parts = older.documents(text)
     if keys := _keys(parts[0]):
-        if keys >= {"metadata", "data"}:
+        if keys >= _KNB:
             return knb.read_json(text)
         if keys >= {"profile", "driver"}:
             return k8s_netperf.read_json(parts)

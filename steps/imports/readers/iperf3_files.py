@@ -45,22 +45,27 @@ def read(text: bytes) -> Content | Failure:
 def _trial(reported: Document) -> ImportedTrial | Failure:
     document = _in_bytes(older.completed(reported))
     start = document.start.test_start
+    trial = ImportedTrial(
+        traffic=UNKNOWN_TRAFFIC,
+        direction=None,
+        started_at=_started_at(document),
+        test=bounds.one_line(document.start.cookie or "", 64),
+    )
     if start is None and document.error is not None:
-        return _unbegun(document, document.error)
-    if (fault := _unreadable(start)) is not None:
-        error = bounds.one_line(document.error or "")
-        return Failure(f"iperf3: {error}" if error else fault)
-    assert start is not None
+        return replace(trial, error=iperf3.error_text(document.error))
     task = _task(start)
+    if isinstance(task, Failure):
+        error = bounds.one_line(document.error or "")
+        return Failure(f"iperf3: {error}") if error else task
+    assert start is not None
     both_ways = document.end.sum_received_bidir_reverse is not None or bool(start.bidir)
     shape = iperf3_shape(task.transport, task.streams, start.blksize, start.target_bitrate, both_ways=both_ways)
-    trial = ImportedTrial(
+    trial = replace(
+        trial,
         traffic=iperf3_traffic(task.transport, shape),
         direction=task.direction,
         streams=task.streams,
         offered_bps=task.offered_bps,
-        started_at=_started_at(document),
-        test=bounds.one_line(document.start.cookie or "", 64),
     )
     result = _result(document, task, both_ways=both_ways)
     if isinstance(result, Failure):
@@ -72,17 +77,6 @@ def _trial(reported: Document) -> ImportedTrial | Failure:
         columns=result.columns,
         samples=tuple({"source": "iperf3", **sample} for sample in result.samples),
         flags=(*result.flags, *reckoned),
-    )
-
-
-def _unbegun(document: Document, error: str) -> ImportedTrial:
-    """A test that failed before it began."""
-    return ImportedTrial(
-        traffic=UNKNOWN_TRAFFIC,
-        direction=None,
-        started_at=_started_at(document),
-        error=iperf3.error_text(error),
-        test=bounds.one_line(document.start.cookie or "", 64),
     )
 
 
@@ -103,26 +97,19 @@ def _in_bytes(document: Document) -> Document:
     return msgspec.structs.replace(document, start=msgspec.structs.replace(document.start, test_start=start))
 
 
-def _unreadable(start: TestStart | None) -> str | None:
-    """Why a test is of no kind that is read; None: it is."""
+def _task(start: TestStart | None) -> Task | Failure:
+    """The task of a test, by its own description; or why it is of no kind that is read."""
     if start is None or start.protocol is None or not start.num_streams or start.duration is None:
-        return "iperf3's JSON does not describe its test"
+        return Failure("iperf3's JSON does not describe its test")
     if start.protocol.lower() not in {"tcp", "udp"}:
-        return f"it is a test over {bounds.one_line(start.protocol, 20)}, and those over TCP and UDP are read"
+        return Failure(f"it is a test over {bounds.one_line(start.protocol, 20)}, and those over TCP and UDP are read")
     if start.num_streams > _MOST_STREAMS or start.duration > _LONGEST_S or (start.omit or 0) > _LONGEST_S:
-        return f"it is a test of more than {_MOST_STREAMS} streams or {_LONGEST_S} s"
-    return None
-
-
-def _task(start: TestStart) -> Task:
-    """The task of which the document is, by its own description."""
-    assert start.protocol is not None
-    assert start.num_streams
+        return Failure(f"it is a test of more than {_MOST_STREAMS} streams or {_LONGEST_S} s")
     return Task(
         transport="udp" if start.protocol.lower() == "udp" else "tcp",
         direction="reverse" if start.reverse else "forward",
         streams=start.num_streams,
-        duration_s=start.duration or 0,
+        duration_s=start.duration,
         omit_s=start.omit or 0,
         offered_bps=float(start.target_bitrate * start.num_streams) if start.target_bitrate else None,
         block_size_bytes=start.blksize,

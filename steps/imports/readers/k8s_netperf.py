@@ -13,7 +13,7 @@ from typing import Final
 from steps.imports.content import Content, ImportedTrial, Traffic
 from steps.imports.readers.k8s_netperf_documents import Cpu, Metadata, Node, Result, Value, decode_csv, decode_json
 from steps.imports.readers.knb import CPU_WINDOW
-from steps.imports.readers.traffic import Shape, iperf3_shape, iperf3_traffic, only_sent, other_traffic
+from steps.imports.readers.traffic import Shape, iperf3_shape, iperf3_traffic, other_traffic
 from steps.imports.values import instant, number, slug, text
 from steps.tools.failure import Failure
 
@@ -77,9 +77,8 @@ def _figures(result: Result) -> tuple[str, ...]:
 def _test(result: Result) -> str:
     """The name of a test: the run's uuid, which a user may give to several, its time, cell and figures."""
     uuid = text(result.uuid)
-    return (
-        _digest([uuid, text(result.timestamp), text(result.pair), _topology(result), *_figures(result)]) if uuid else ""
-    )
+    found = [uuid, text(result.timestamp), text(result.pair), _topology(result), *_figures(result)]
+    return _digest(found) if uuid else ""
 
 
 def _digest(parts: object) -> str:
@@ -92,45 +91,35 @@ def _trial(result: Result, pairs: int) -> ImportedTrial | Failure:
         return Failure(f"its profile {text(result.profile)!r} is no STREAM, RR or CRR of TCP, UDP or SCTP")
     if result.driver not in _DRIVERS:
         return Failure(f"its driver {text(result.driver)!r} is not read, but {', '.join(_DRIVERS)}")
-    traffic = _beside_others(_traffic(result, transport, kind), pairs)
     streams = round(number(result.parallelism, 100_000) or 1)
+    traffic = _beside_others(_traffic(result, transport, kind, streams), pairs)
+    trial = ImportedTrial(traffic=traffic, topology=_topology(result), streams=streams, test=_test(result))
     value, metric = number(result.throughput, _MOST), text(result.tput_metric)
     expected = "Mb/s" if kind == _STREAM else "OP/s"
-    error = None
     if not value:
-        error = "k8s-netperf has 0, which is also what it stores of a test that failed"
-    elif metric != expected:
-        error = f"its throughput is in {metric or 'no unit'}, not in {expected}"
-    columns: dict[str, object] = {}
-    nodes: tuple[Row, ...] = ()
-    if error is None and value is not None:
-        columns = _columns(result, traffic, kind, value)
-        nodes = tuple(_nodes(result))
-    return ImportedTrial(
-        traffic=traffic,
-        topology=_topology(result),
-        streams=streams,
-        duration_s=number(result.duration, 1e6) or None if error is None else None,
-        columns=columns,
+        return replace(trial, error="k8s-netperf has 0, which is also what it stores of a test that failed")
+    if metric != expected:
+        return replace(trial, error=f"its throughput is in {metric or 'no unit'}, not in {expected}")
+    nodes = tuple(_nodes(result))
+    return replace(
+        trial,
+        duration_s=number(result.duration, 1e6) or None,
+        columns=_columns(result, traffic, kind, value),
         nodes=nodes,
         flags=(CPU_WINDOW,) if nodes else (),
-        error=error,
-        test=_test(result),
     )
 
 
-def _traffic(result: Result, transport: str, kind: str) -> Traffic:
-    streams = round(number(result.parallelism, 100_000) or 1)
+def _traffic(result: Result, transport: str, kind: str, streams: int) -> Traffic:
     size = round(number(result.message_size, 2**31) or 0) or None
     if result.driver == "iperf3" and kind == _STREAM and transport != "sctp":
-        shape = iperf3_shape(transport, streams, size, 0, both_ways=False)
-        found = iperf3_traffic(transport, shape)
+        found = iperf3_traffic(transport, iperf3_shape(transport, streams, size, 0, both_ways=False))
     else:
         burst = round(number(result.burst, 1e6) or 0)
         named = f"{kind}-burst{burst}" if burst and kind != _STREAM else kind
         figures = ("received_bps",) if kind == _STREAM else ("transactions_per_s", "response_p99_s")
         found = other_traffic(result.driver, transport, named, Shape(streams, size), figures)
-    return only_sent(found) if _is_sender_rate(result.driver, transport, kind) else found
+    return replace(found, figures=("sent_bps",)) if _is_sender_rate(result.driver, transport, kind) else found
 
 
 def _beside_others(traffic: Traffic, pairs: int) -> Traffic:
@@ -162,21 +151,13 @@ def _columns(result: Result, traffic: Traffic, kind: str, value: float) -> dict[
 
 def _topology(result: Result) -> str:
     """The path, by the catalogue's name where it has one; else by what distinguishes it."""
-    network = next((name for name in _NETWORKS if _named(getattr(result, f"{name}_info"))), "")
+    infos = {name: getattr(result, f"{name}_info") for name in _NETWORKS}
+    network = next((name for name, info in infos.items() if isinstance(info, str) and slug(info)), "")
     client = "vm" if _is(result.virt) else "node" if _is(result.host_network) else "pod"
-    if _is(result.external_server):
-        server = "outside"
-    elif _is(result.service):
-        server = "service"
-    else:
-        server = client
+    server = "outside" if _is(result.external_server) else "service" if _is(result.service) else client
     parts = [client, "to", server, network]
     parts += ["same-node" if _is(result.local) else "", "across-zones" if _is(result.across_az) else ""]
     return "-".join(filter(None, parts))
-
-
-def _named(value: Value) -> bool:
-    return isinstance(value, str) and bool(slug(value))
 
 
 def _is(value: Value) -> bool:

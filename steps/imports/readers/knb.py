@@ -117,8 +117,6 @@ class Detail:
     error: str | None = None
 
 
-NO_DETAIL: Final = Detail()
-
 _DECODER: Final = msgspec.json.Decoder(Report)
 
 
@@ -155,9 +153,7 @@ def read_yaml(data: bytes) -> Content | Failure:
 def content(report: Report, details: Mapping[tuple[str, str], Detail]) -> Content:
     """The measurements of a report, in the order in which knb makes them.
 
-    Args:
-        report: as read.
-        details: of its tests by path and transport, as far as they are known.
+    `details`: of its tests by path and transport, as far as they are known.
     """
     about = report.metadata
     names = {"client": text(about.client_node) or "client", "server": text(about.server_node) or "server"}
@@ -170,7 +166,7 @@ def content(report: Report, details: Mapping[tuple[str, str], Detail]) -> Conten
             test: Test | None = getattr(path, transport, None)
             if test is not None:
                 where = f"{topology}-same-node" if same_node else topology
-                detail = details.get((name, transport), NO_DETAIL)
+                detail = details.get((name, transport), Detail())
                 trial = _trial(test, where, transport, detail, _nodes(test, names, report.data.idle), report)
                 trials.append(replace(trial, test=_test(about, name, transport)))
     return Content("knb", tuple(trials), _provenance(report), idle=idle, at=instant(text(about.date)))
@@ -188,54 +184,45 @@ def _trial(
     mbps = number(test.bandwidth, _MOST_MBPS)
     error = detail.error or (None if mbps else "knb has no bandwidth of it: its iperf3 failed, or nothing arrived")
     mtu = number(report.data.mtu, 2**31 - 1)
-    columns: dict[str, object] = {"mtu_bytes": round(mtu) if mtu else None}
-    if error is None and mbps is not None:
-        columns |= {**detail.columns, "received_bps": mbps * _MEGA}
-    return ImportedTrial(
+    trial = ImportedTrial(
         traffic=iperf3_traffic(transport, PLAIN),
         topology=topology,
         streams=1,
         started_at=detail.started_at,
-        duration_s=detail.duration_s if error is None else None,
-        columns=columns,
-        nodes=nodes if error is None else (),
-        flags=(CPU_WINDOW,) if nodes and error is None else (),
-        error=error,
+        columns={"mtu_bytes": round(mtu) if mtu else None},
     )
+    if error is not None or mbps is None:
+        return replace(trial, error=error)
+    columns = {**trial.columns, **detail.columns, "received_bps": mbps * _MEGA}
+    flags = (CPU_WINDOW,) if nodes else ()
+    return replace(trial, duration_s=detail.duration_s, columns=columns, nodes=nodes, flags=flags)
 
 
-def _nodes(test: Test | None, names: Mapping[str, str], idle: Test | None) -> tuple[Row, ...]:
+def _nodes(test: Test, names: Mapping[str, str], idle: Test | None) -> tuple[Row, ...]:
     """CPU and memory of both nodes; of one where it carried both ends."""
-    if test is None:
-        return ()
     one = names["client"] == names["server"]
-    rows = []
-    for side in SIDES[: 1 if one else 2]:
-        used: NodeResult = getattr(test, side)
-        row = _usage(used, names[side], "both" if one else side)
-        if row is not None:
-            before = _busy(getattr(idle, side).cpu) if idle is not None else None
-            busy = row["busy_ratio"]
-            above = busy - before if isinstance(busy, float) and before is not None else None
-            rows.append({**row, "busy_above_idle_ratio": above})
-    return tuple(rows)
+    rows = (
+        _usage(getattr(test, side), getattr(idle, side, None), names[side], "both" if one else side)
+        for side in SIDES[: 1 if one else 2]
+    )
+    return tuple(row for row in rows if row is not None)
 
 
-def _usage(used: NodeResult, node: str, side: str) -> dict[str, object] | None:
+def _usage(used: NodeResult, before: NodeResult | None, node: str, side: str) -> Row | None:
+    """A node's CPU and memory in a test; `before`: with nothing sent."""
     ratios = _ratios(used.cpu)
     memory = number(used.ram, _MOST_MIB)
     if not ratios and memory is None:
         return None
-    shown = {f"{mode}_ratio": ratios.get(mode) for mode in MODES if mode != "system"}
-    idle = max(0.0, 1 - sum(ratios.values())) if len(ratios) == len(MODES) else None
-    memory_bytes = round(memory * _MIB) if memory is not None else None
+    busy, idle_busy = _busy(used.cpu), _busy(before.cpu) if before is not None else None
     return {
         "node": node,
         "side": side,
-        **shown,
-        "idle_ratio": idle,
-        "busy_ratio": _busy(used.cpu),
-        "memory_used_bytes": memory_bytes,
+        **{f"{mode}_ratio": ratios.get(mode) for mode in MODES if mode != "system"},
+        "idle_ratio": max(0.0, 1 - sum(ratios.values())) if len(ratios) == len(MODES) else None,
+        "busy_ratio": busy,
+        "memory_used_bytes": round(memory * _MIB) if memory is not None else None,
+        "busy_above_idle_ratio": busy - idle_busy if busy is not None and idle_busy is not None else None,
     }
 
 

@@ -139,10 +139,8 @@ def _detail(members: Mapping[str, str], pod: str, transport: str) -> Detail:
     ends = {match["side"]: match for match in map(_RESULT.fullmatch, log.splitlines()) if match}
     failed = _ERROR.search(log)
     started_at = _first_reading(members.get(f"{pod}-client.metrics", ""))
-    if failed is not None and "receiver" not in ends:
-        return Detail(started_at, error=f"iperf3: {bounds.one_line(failed['message'])}")
     if "receiver" not in ends:
-        return Detail(started_at)
+        return Detail(started_at, error=f"iperf3: {bounds.one_line(failed['message'])}" if failed else None)
     received, sent = ends["receiver"], ends.get("sender")
     columns: dict[str, object] = {}
     if sent is not None:
@@ -163,8 +161,3 @@ def _first_reading(metrics: str) -> datetime | None:
         seconds = number(line.rpartition(" ")[2], 7e9)
         return datetime.fromtimestamp(seconds, UTC) if seconds else None
     return None
-
-
-def is_archive(data: bytes) -> bool:
-    """Whether it begins as a compressed file does."""
-    return data[:2] == b"\x1f\x8b"

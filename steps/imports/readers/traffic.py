@@ -1,6 +1,6 @@
 """The tool, name and title of imported measurements: those of the catalogue where it has the same. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from steps.catalogue import tools
@@ -35,7 +35,11 @@ class Shape:
         """As a part of names: `-4`, `-64b`, `-100m`; empty for the plain test."""
         parts = ["both" if self.both_ways else "", str(self.streams) if self.streams > 1 else ""]
         parts += [_short_size(self.block_bytes) if self.block_bytes else ""]
-        parts += [_short_rate(self.stream_bps) if self.stream_bps else "paced" if self.rate_unknown else ""]
+        if self.stream_bps:
+            figure, unit = _rate(self.stream_bps)
+            parts.append(f"{figure}{unit.removesuffix('bit/s').lower()}".replace(".", "_"))
+        else:
+            parts.append("paced" if self.rate_unknown else "")
         return "".join(f"-{part}" for part in parts if part)
 
     def title(self, transport: str) -> str:
@@ -50,22 +54,11 @@ class Shape:
         if self.rate_unknown:
             parts.append("at an unknown rate")
         if self.stream_bps:
-            parts.append(f"{_rate(self.stream_bps)} {'each' if self.streams > 1 else 'offered'}")
+            parts.append(f"{' '.join(_rate(self.stream_bps))} {'each' if self.streams > 1 else 'offered'}")
         return ", ".join(parts)
 
 
 PLAIN: Final = Shape()
-
-_KNOWN: Final[dict[tuple[str, Shape], str]] = {
-    ("tcp", PLAIN): "tcp",
-    ("udp", PLAIN): "udp",
-    ("tcp", Shape(streams=8)): "tcp-8",
-    ("tcp", Shape(both_ways=True)): "tcp-both",
-    ("tcp", Shape(block_bytes=64)): "tcp-64b",
-    ("tcp", Shape(block_bytes=_KIB)): "tcp-1kb",
-    ("tcp", Shape(block_bytes=16 * _KIB)): "tcp-16kb",
-}
-"""The variants of the catalogue that measure the same as a shape of iperf3."""
 
 
 def iperf3_shape(
@@ -83,35 +76,25 @@ def iperf3_shape(
 
 
 def iperf3_traffic(transport: str, shape: Shape) -> Traffic:
-    """How iperf3 measured."""
-    name = _KNOWN.get((transport, shape))
-    if name is not None and name in tools.VARIANTS:
+    """How iperf3 measured; shapes without a rate are named as those of the catalogue, and so found there."""
+    name = f"{transport}{shape.suffix}"
+    if name in tools.VARIANTS and shape.stream_bps is None:
         return _of_catalogue(*tools.VARIANTS[name])
     plain = _of_catalogue(*tools.VARIANTS["udp" if transport == "udp" else "tcp"])
     tool = f"{plain.tool}{shape.suffix}".replace("-", "_")
     figures = (*plain.figures, "forward_bps", "reverse_bps") if shape.both_ways else plain.figures
-    return Traffic(tool, transport, f"{transport}{shape.suffix}", shape.title(transport), figures)
+    return Traffic(tool, transport, name, shape.title(transport), figures)
 
 
 def other_traffic(program: str, transport: str, kind: str, shape: Shape, figures: tuple[str, ...]) -> Traffic:
     """How another program measured.
 
-    Args:
-        program: its name, such as netperf.
-        transport: over which.
-        kind: `stream`, `rr` or `crr`: streams, requests one after another, or with a connection for each.
-        shape: of the test.
-        figures: the columns that it fills.
+    `kind`: `stream`, `rr` or `crr`: streams, requests one after another, or with a connection for each.
     """
     of_kind = {"stream": "", "rr": ", requests", "crr": ", a connection for each request"}.get(kind, f", {kind}")
     tool = f"{program}_{kind}{shape.suffix}".replace("-", "_").lower()
     name = f"{program}-{transport}-{kind}{shape.suffix}".lower()
     return Traffic(tool, transport, name, f"{shape.title(transport)}{of_kind} ({program})", figures)
-
-
-def only_sent(traffic: Traffic) -> Traffic:
-    """The traffic of a file that has the sender's rate alone."""
-    return replace(traffic, figures=("sent_bps",))
 
 
 def _of_catalogue(tool: Tool, variant: Variant) -> Traffic:
@@ -126,15 +109,9 @@ def _size(size: int) -> str:
     return f"{size // _KIB} KiB" if size % _KIB == 0 else f"{size} B"
 
 
-def _short_rate(bps: float) -> str:
-    for unit, letter in ((1e9, "g"), (1e6, "m"), (1e3, "k")):
-        if bps >= unit:
-            return f"{bps / unit:g}{letter}".replace(".", "_")
-    return f"{bps:g}".replace(".", "_")
-
-
-def _rate(bps: float) -> str:
-    for unit, name in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
-        if bps >= unit:
-            return f"{bps / unit:g} {name}"
-    return f"{bps:g} bit/s"
+def _rate(bps: float) -> tuple[str, str]:
+    """A rate as a figure and its unit."""
+    for size, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if bps >= size:
+            return f"{bps / size:g}", unit
+    return f"{bps:g}", "bit/s"

@@ -112,7 +112,7 @@ trials = con.sql("select * from trials where tool = 'echo'").to_arrow_table().to
 answers["trials"] = [[t["transport"], t["outcome"], t["error"], t["received_bps"], t["rtt_s"]] for t in trials]
 summary = summarise(con, "run-1", options.method)
 answers["compared"] = sorted({(c.path, c.metric) for c in summary.comparisons if c.tool == "echo"})
-answers["report"] = "pod-to-pod echo" in report.render(con, "run-1", summary)
+answers["report"] = "pod-to-pod echo" in report.render_pages(con, "run-1", summary).report
 print(json.dumps(answers))
 """
 

@@ -1,13 +1,16 @@
 """iperf3's outputs of all versions, as measurements."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from steps.catalogue import tools
 from steps.imports.content import UNKNOWN_TRAFFIC, Content, ImportedTrial
 from steps.imports.readers import iperf3_files
 from steps.tools.failure import Failure
+from steps.tools.iperf3 import shapes
 from tests.steps.builders import RECORDED
 from tests.steps.imports import written
 
@@ -110,6 +113,16 @@ def test_iperf3_document_of_another_shape_is_another_tool(
 ) -> None:
     traffic = one(written.text(written.tcp(**changed))).traffic  # type: ignore[arg-type]
     assert (traffic.tool, traffic.name, traffic.title) == (tool, name, title)
+
+
+def test_shape_of_the_catalogue_is_imported_as_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = replace(shapes.EIGHT_STREAMS, name="tcp_32")
+    variant = replace(tool.variants[0], name="tcp-32", title="TCP, 32 streams")
+    monkeypatch.setitem(tools.VARIANTS, "tcp-32", (tool, variant))
+    several = one(written.text(written.tcp(num_streams=32))).traffic
+    assert (several.tool, several.title) == ("tcp_32", "TCP, 32 streams")
+    slow = one(written.text(written.tcp(target_bitrate=32))).traffic
+    assert (slow.tool, slow.title) == ("iperf3_32", "TCP, 32 bit/s offered"), "of the same name, and no shape"
 
 
 def test_iperf3_error_is_a_failed_trial_where_the_test_is_known() -> None:
