@@ -21,6 +21,9 @@ _LARGEST: Final = 2**53
 Count = Annotated[float, Meta(ge=0, le=_LARGEST)]
 """A number of bytes, packets or connects."""
 
+Whole = Annotated[int, Meta(ge=0, le=_LARGEST)]
+"""A count that is written without a decimal point."""
+
 SignedCount = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
 """A count that may be negative: -1 where the other end does not count, fewer losses than none where packets doubled."""
 

@@ -5,13 +5,12 @@ milliseconds from any directory.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import ClassVar, Final
 
 import msgspec
-from msgspec import Meta
 
 from steps.tools import bounds, connect_probe
-from steps.tools.bounds import Rate, Seconds
+from steps.tools.bounds import Rate, Seconds, Whole
 from steps.tools.failure import Failure
 from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, shown_time
 
@@ -30,12 +29,13 @@ class Connects(msgspec.Struct, frozen=True):
     connects_per_s: Rate | None
     p50_s: Seconds | None
     p99_s: Seconds | None
-    count: Annotated[int, Meta(ge=0, le=2**53)]
-    errors: Annotated[int, Meta(ge=0, le=2**53)]
+    count: Whole
+    errors: Whole
     error: str | None
     duration_s: Seconds
     cpu_s: Seconds | None = None
     p999_s: Seconds | None = None
+    samples: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     @property
     def columns(self) -> Mapping[str, object]:
@@ -48,11 +48,6 @@ class Connects(msgspec.Struct, frozen=True):
         """`connect-errors` where some connections failed, and whether they were too few."""
         few = (FEW,) if self.count < connect_probe.OBSERVATIONS[0.999] else ()
         return (*(("connect-errors",) if self.errors else ()), *few)
-
-    @property
-    def samples(self) -> tuple[Mapping[str, object], ...]:
-        """None: the probe reports once."""
-        return ()
 
     @property
     def sentence(self) -> str:

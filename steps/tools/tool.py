@@ -140,14 +140,6 @@ class Variant:
     most_block_bytes: int | None = None
 
 
-def _never_busy(_stdout: bytes) -> bool:
-    return False
-
-
-def _unknown_cpu(_task: Task, _output: Output) -> OwnCpu:
-    return OwnCpu()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tool:
     """A measuring program: a client that is run once for each trial, and a server that runs during a visit.
@@ -192,8 +184,8 @@ class Tool:
     lead_s: int | None = None
     by_scale: bool = False
     place: Place = "anywhere"
-    own_cpu: Callable[[Task, Output], OwnCpu] = _unknown_cpu
-    is_busy: Callable[[bytes], bool] = _never_busy
+    own_cpu: Callable[[Task, Output], OwnCpu] = lambda _task, _output: OwnCpu()
+    is_busy: Callable[[bytes], bool] = lambda _stdout: False
     packages: Mapping[str, str] = field(default_factory=dict)
     version: tuple[str, ...] = ()
     oldest: tuple[int, ...] = ()

@@ -5,7 +5,7 @@ that of the payload that arrived, reported beside the size and the loss as RFC 8
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -35,16 +35,12 @@ _PROGRAM: Final = "the ladder's client"
 
 
 class Ladder(msgspec.Struct, frozen=True):
-    """The highest rate within the bound. `seconds`: of all probes together."""
+    """The highest rate within the bound. `duration_s`: of all probes together."""
 
     found: Found
     block_size_bytes: int
-    seconds: float
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds that were measured."""
-        return self.seconds
+    duration_s: float
+    samples: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     @property
     def bps(self) -> float:
@@ -77,11 +73,6 @@ class Ladder(msgspec.Struct, frozen=True):
         return tuple(
             name for name, is_so in ((SENDER_LIMITED, found.is_sender_limited), (OPEN, not found.is_exact)) if is_so
         )
-
-    @property
-    def samples(self) -> tuple[Mapping[str, object], ...]:
-        """None: the ladder reports once."""
-        return ()
 
     @property
     def sentence(self) -> str:

@@ -1,6 +1,7 @@
 """What a trial of sockperf measured, by the columns of `trials`. Pure."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -24,6 +25,7 @@ class Responses(msgspec.Struct, frozen=True, kw_only=True):
     load_bps: float | None = None
     load_ratio: float | None = None
     flags: tuple[str, ...] = ()
+    samples: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     @property
     def columns(self) -> Mapping[str, object]:
@@ -40,11 +42,6 @@ class Responses(msgspec.Struct, frozen=True, kw_only=True):
             "load_bps": self.load_bps,
             "load_ratio": self.load_ratio,
         }
-
-    @property
-    def samples(self) -> tuple[Mapping[str, object], ...]:
-        """None: sockperf reports once."""
-        return ()
 
     @property
     def sentence(self) -> str:

@@ -6,10 +6,9 @@ then at a share of what that measured.
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta
 
 from steps.tools import bounds
 from steps.tools.bounds import Seconds
@@ -76,7 +75,7 @@ class _Account(msgspec.Struct, frozen=True):
     client: _Ran
     unlimited: _Ran | None
     load: _Ran | None
-    load_began_s: Annotated[float, Meta(ge=0, le=1e6)] | None
+    load_began_s: Seconds | None
 
 
 _ACCOUNT: Final = msgspec.json.Decoder(_Account)
@@ -220,9 +219,8 @@ def is_busy(stdout: bytes) -> bool:
     return any(iperf3.is_busy(ran.stdout.encode()) for ran in (account.unlimited, account.load) if ran is not None)
 
 
-def own_cpu(task: Task, output: Output) -> OwnCpu:
+def own_cpu(_task: Task, output: Output) -> OwnCpu:
     """What the programs used of the CPU here; sockperf's server does not report it."""
-    del task
     account = bounds.decode(_ACCOUNT, output.stdout, _PROGRAM, len(output.stdout))
     return OwnCpu(client_s=None if isinstance(account, Failure) else account.cpu_s)
 
