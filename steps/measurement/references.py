@@ -5,13 +5,13 @@ The first and the last of them are the visit's canaries.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
-from steps.domain import Moment, Placement
+from steps.domain import Placement
 from steps.measurement import results
 from steps.measurement.attempts import Client, lost_monitor_flags
 from steps.measurement.monitors.interference import InterferenceGate
@@ -61,7 +61,10 @@ def measure_references(
             lease_s = turn_order.lease_s(iperf3.CANARY_S) + idle_s
             turn = turns.take(turn_order.reference_number(position), lease_s)
             if turn is not None:
-                begun = documents.CanaryDocument(moment=_moment(index, len(positions)), turn=turn.count)
+                begun = documents.CanaryDocument(
+                    moment="before" if index == 0 else "after" if index == len(positions) - 1 else "between",
+                    turn=turn.count,
+                )
                 document, found = _measure(client, begun, settings, gate, idle_s)
                 documents.write_document(directory / documents.trial_name(position), document)
                 report(f"host network {index + 1}/{len(positions)}: {results.result_sentence(found)}")
@@ -69,10 +72,6 @@ def measure_references(
             if client.programs.stopped.is_set():
                 raise Problem(f"stopped in reference {index + 1} of {len(positions)} of the host network")
         turns.leave()
-
-
-def _moment(index: int, count: int) -> Literal[Moment, "between"]:
-    return "before" if index == 0 else "after" if index == count - 1 else "between"
 
 
 def _measure(

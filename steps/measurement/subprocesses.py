@@ -137,7 +137,8 @@ class Programs:
                 process.wait(_GRACE_S)
         if self.stopped.is_set():
             error = "stopped before it ended"
-        return ProgramResult(output.stdout, output.stderr, process.returncode, error)
+        stdout, stderr = output.texts()
+        return ProgramResult(stdout, stderr, process.returncode, error)
 
 
 class _Output:
@@ -153,7 +154,6 @@ class _Output:
             assert pipe is not None
             self._parts[pipe.fileno()] = bytearray()
             self._selector.register(pipe, selectors.EVENT_READ)
-        self._numbers = tuple(self._parts)
 
     def __enter__(self) -> Self:
         return self
@@ -161,19 +161,9 @@ class _Output:
     def __exit__(self, *_: object) -> None:
         self._selector.close()
 
-    @property
-    def stdout(self) -> bytes:
-        """Its standard output; only the beginning where it exceeded the bound."""
-        return self._text(self._numbers[0])
-
-    @property
-    def stderr(self) -> bytes:
-        """Its standard error, likewise."""
-        return self._text(self._numbers[1])
-
-    def _text(self, number: int) -> bytes:
-        found = self._parts[number]
-        return bytes(found[:_KEPT_BYTES] if self.overflowed and len(found) > self._most_bytes else found)
+    def texts(self) -> list[bytes]:
+        """Its standard output and error; only the beginning of one that exceeded the bound."""
+        return [bytes(part[:_KEPT_BYTES] if len(part) > self._most_bytes else part) for part in self._parts.values()]
 
     def follow(self, seconds: float) -> bool:
         """Read until the program has ended and its output is read; False where time or the bound came first.

@@ -80,7 +80,7 @@ def bound(kind: socket.SocketKind, port: int, address: str | None = None) -> soc
         if kind == socket.SOCK_STREAM:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address or ("::" if both else "0.0.0.0"), port))  # noqa: S104 - a pod does not know its own address
-    except OSError:
+    except (OSError, OverflowError):
         made.close()
         raise
     made.setblocking(False)  # noqa: FBT003 - the standard library's

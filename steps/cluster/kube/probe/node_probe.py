@@ -23,6 +23,7 @@ from steps.cluster.kube.probe import agent_metrics, connections, echo
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.rest import Messages, Rest
 from steps.kernel_memory import held_bytes
+from steps.serving import exit_code
 
 REPORT_S: Final = 1.0
 """The time between two lines."""
@@ -267,14 +268,7 @@ def main(arguments: list[str]) -> int:
     except (TypeError, ValueError) as error:
         sys.stderr.write(f"{_USAGE}{error}\n")
         return 2
-    try:
-        asyncio.run(run(spec, _print))
-    except OSError as error:
-        sys.stderr.write(f"node probe: port {spec.echo} is unavailable: {error.strerror or error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: asyncio.run(run(spec, _print)), f"node probe: port {spec.echo}")
 
 
 if __name__ == "__main__":

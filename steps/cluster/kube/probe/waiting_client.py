@@ -26,6 +26,7 @@ from typing import Any, Final, Literal
 
 from steps.cluster.kube.probe import connections, echo
 from steps.cluster.kube.probe.rest import Messages
+from steps.serving import exit_code
 
 PORT: Final = 5205
 EVERY_S: Final = 0.02
@@ -223,14 +224,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write(_USAGE)
         return 2
-    try:
-        asyncio.run(serve(arguments[0]))
-    except OSError as error:
-        sys.stderr.write(f"waiting client: port {PORT} is unavailable: {error.strerror or error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: asyncio.run(serve(arguments[0])), f"waiting client: port {PORT}")
 
 
 if __name__ == "__main__":
