@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -156,6 +156,13 @@ def close_with_reset(writer: asyncio.StreamWriter) -> None:
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
+async def cancel(tasks: Collection["asyncio.Future[Any]"]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def hold_tcp(line: Target, held: HeldConnection, rest: Rest) -> None:
     """Keep a connection open with requests and replies, until cancelled; set it up again when it drops."""
     while True:
@@ -165,9 +172,8 @@ async def hold_tcp(line: Target, held: HeldConnection, rest: Rest) -> None:
             async with asyncio.timeout(GIVES_UP_S * 2):
                 reader, writer = await asyncio.open_connection(line.address, line.port)
             held.connected += 1
-            user_timeout = getattr(socket, "TCP_USER_TIMEOUT", 18)
             own = writer.get_extra_info("socket")
-            own.setsockopt(socket.IPPROTO_TCP, user_timeout, DEAD_S * 1000)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_S * 1000)
             await _converse(reader, writer, held, rest)
         except OSError:  # a timeout is one too
             if writer is not None:

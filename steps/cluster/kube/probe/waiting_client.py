@@ -18,8 +18,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
@@ -55,20 +54,17 @@ class Wait:
     Attributes:
         awaited: when it is over: an attempt is answered, or none has been for SETTLED_S.
         began: whether an attempt has shown the opposite.
-        attempts: how many have ended.
         at: the time of the first reply, or when the first attempt began since which none was answered.
     """
 
     awaited: Awaited
     began: bool = False
-    attempts: int = 0
     at: float | None = None
     _silent_since: float | None = field(default=None, repr=False)
     _last_answered: float = field(default=0.0, repr=False)
 
     def note(self, started: float, ended: float, *, answered: bool) -> bool:
         """Note an attempt that has ended; whether the wait is over. Attempts may end in any order."""
-        self.attempts += 1
         if answered and self.awaited == "answered":
             self.at = ended if self.at is None else min(self.at, ended)
             return True
@@ -105,9 +101,10 @@ async def wait(
         if found.began and not had_begun:
             begun()
 
-    async with _cancelled_at_the_end() as running:
-        end = time.monotonic() + timeout_s
-        due = time.monotonic()
+    running: set[asyncio.Future[None]] = set()
+    end = time.monotonic() + timeout_s
+    due = time.monotonic()
+    try:
         while not over.is_set() and (now := time.monotonic()) < end:
             running.add(task := asyncio.ensure_future(attempt()))
             task.add_done_callback(running.discard)
@@ -116,19 +113,9 @@ async def wait(
                 await asyncio.wait_for(over.wait(), max(0.0, due - time.monotonic()))
             except TimeoutError:
                 continue
-    return found
-
-
-@asynccontextmanager
-async def _cancelled_at_the_end() -> AsyncIterator[set["asyncio.Future[None]"]]:
-    running: set[asyncio.Future[None]] = set()
-    try:
-        yield running
     finally:
-        left = list(running)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await connections.cancel(list(running))
+    return found
 
 
 async def _is_answered(address: str, port: int, messages: Messages) -> bool:
@@ -186,19 +173,17 @@ async def _wait(asked: dict[str, Any], token: str, writer: asyncio.StreamWriter)
     found = await wait(asked["address"], asked["port"], token, asked["awaited"], timeout_s, begun)
     if not found.began:
         _say(writer, {"began": False})
-    _say(writer, {"at": found.at, "attempts": found.attempts})
+    _say(writer, {"at": found.at})
     await writer.drain()
 
 
 async def _unless_left(work: Coroutine[Any, Any, None], reader: asyncio.StreamReader) -> None:
     """Do the work until it is done or its caller is gone, whom nothing further may disturb."""
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))]
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await connections.cancel(tasks)
 
 
 def _request(line: bytes, token: str) -> dict[str, Any] | None:

@@ -36,7 +36,6 @@ class _Begun(StrictModel):
 
 class _Ended(StrictModel):
     at: _Moment | None
-    attempts: Annotated[int, Field(ge=0, le=10**9)]
 
 
 @dataclass(frozen=True, slots=True)
