@@ -29,14 +29,8 @@ def time_trial(
 ) -> None:
     """Measure a trial in its turn and write its document; a failure is one, too.
 
-    Args:
-        placement: of the trial's topology.
-        trial: whose tool is `by_scale`.
-        settings: of the run.
-        directory: gets `documents.trial_name(...)`.
-        work: does the changes, and returns what its tool reads.
-        report: called with a line.
-        turns: of this step.
+    `trial`: whose tool is `by_scale`. `directory`: gets `documents.trial_name(...)`. `work`: does the changes, and
+    returns what its tool reads. `report`: called with a line.
 
     Raises:
         Problem: the document can't be written, the server of turns is gone, or the step was stopped.

@@ -39,14 +39,9 @@ def measure_references(
 ) -> None:
     """Measure the references, each in its turn, and before the first one read the idle nodes.
 
-    Args:
-        placement: from node to node.
-        positions: of the trials before which they are measured; the last one is after all trials.
-        settings: of the run.
-        directory: gets `documents.trial_name(...)` for each position.
-        report: called with one line for each.
-        progress: progress callback: (done, total).
-        turns: of this step; None: it measures alone.
+    `positions`: of the trials before which they are measured; the last one is after all trials. `directory`: gets
+    `documents.trial_name(...)` for each position. `report`: called with one line for each. `progress`: progress
+    callback: (done, total). `turns`: of this step; None: it measures alone.
 
     Raises:
         Problem: a document can't be written, the server of turns is gone, or the step was stopped.

@@ -94,10 +94,8 @@ class Programs:
     def run(self, argv: Sequence[str], timeout_s: float, most_bytes: int = OUTPUT_BYTES) -> ProgramResult:
         """Run a program in a process group of its own and wait for it.
 
-        Args:
-            argv: the program and its arguments.
-            timeout_s: after this it gets SIGTERM, and a second later it is killed.
-            most_bytes: what it may print on each of its outputs; at more than that it is killed.
+        After `timeout_s` it gets SIGTERM, and a second later it is killed; at more than `most_bytes` on one of its
+        outputs it is killed at once.
         """
         if self.stopped.is_set():
             return ProgramResult(b"", b"", None, "stopped before it began")

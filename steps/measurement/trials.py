@@ -109,15 +109,9 @@ def measure_trials(
 ) -> None:
     """Measure the trials in order, each in its turn, with one document each below `directory`.
 
-    Args:
-        placement: of the trials' topology.
-        trials: of that topology.
-        settings: of the run.
-        directory: gets `documents.trial_name(...)` for each trial.
-        report: called with one line for each trial.
-        progress: progress callback: (done, total).
-        turns: of this step; None: it measures alone.
-        foreign: reads the CPU time of foreign processes; by default this machine's.
+    `directory`: gets `documents.trial_name(...)` for each trial. `report`: called with one line for each. `progress`:
+    progress callback: (done, total). `turns`: of this step; None: it measures alone. `foreign`: reads the CPU time of
+    foreign processes; by default this machine's.
 
     Raises:
         Problem: a document can't be written, the server of turns is gone, or the step was stopped; the documents so far

@@ -60,12 +60,7 @@ def summarise(
 ) -> ProbeReport:
     """The probe's report.
 
-    Args:
-        times_s: of the connects that succeeded, in any order.
-        errors: the number of the others.
-        error: of the last of these.
-        duration_s: of the whole probe.
-        cpu_s: that this program used.
+    `errors`: the number of connects that failed, and `error` that of the last. `cpu_s`: that this program used.
     """
     ordered = sorted(times_s)
     return {
@@ -181,10 +176,8 @@ def probe_at_once(address: str, port: int, seconds: float, clients: int) -> Prob
 def serve(port: int, *, ready: Callable[[int], None] | None = None, address: str = "::") -> None:
     """Accept and reset connections until killed.
 
-    Args:
-        port: 0 for any that is free.
-        ready: called with the port once it listens.
-        address: to listen on; the default takes IPv4 too.
+    `port`: 0 for any that is free. `ready`: called with the port once it listens. `address`: to listen on; the default
+    takes IPv4 too.
 
     Raises:
         OSError: the port is not available.

@@ -81,11 +81,7 @@ def usage(before: Counters, after: Counters, side: str | None, baseline_ratio: f
 
     Ratios are of all cores together; None where the readings can't be compared.
 
-    Args:
-        before: the first reading.
-        after: the second.
-        side: client, server, both or nat; None: unknown.
-        baseline_ratio: how busy the idle node is; None: unknown.
+    `side`: client, server, both or nat; None: unknown. `baseline_ratio`: how busy the idle node is; None: unknown.
     """
     wall_s, deltas = core_seconds(before, after)
     busy = busy_ratio(before, after)

@@ -68,10 +68,8 @@ class _Server(TurnsServer):
 def serve(port: int, ready: Callable[[int], None] | None = None, token: str = "") -> None:
     """Serve this node's counters and a visit's turns until killed.
 
-    Args:
-        port: 0 for any that is free.
-        ready: called with the port once it listens.
-        token: that clients need; empty: none.
+    `port`: 0 for any that is free. `ready`: called with the port once it listens. `token`: that clients need; empty:
+    none.
 
     Raises:
         OSError: the port is not available.

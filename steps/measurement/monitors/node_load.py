@@ -29,11 +29,8 @@ def others_ratio(
     A node is left out where its counters, or the use of a measuring program there, are unknown. Nodes of one machine
     have the same counters, in which both programs are.
 
-    Args:
-        monitors: of the trial's nodes.
-        readings: of each node, in the order taken.
-        own: what the measuring programs used between the first reading and the last; None: none ran.
-        client_machine: on which the client ran; None: unknown.
+    `readings`: of each node, in the order taken. `own`: what the measuring programs used between the first reading and
+    the last; None: none ran. `client_machine`: on which the client ran; None: unknown.
     """
     taken = {m.node: found for m in monitors if len(found := readings.get(m.node, ())) > 1}
     machines = {node: found[-1].counted_at for node, found in taken.items()}

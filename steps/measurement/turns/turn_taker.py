@@ -155,10 +155,8 @@ class TurnTaker:
 def ask(source: str, request: Request, opened: Callable[[socket.socket], None] | None = None) -> Answer:
     """Ask a server of turns once.
 
-    Args:
-        source: `http://ADDRESS:PORT/TOKEN` or `unix:PATH`.
-        request: what is asked.
-        opened: called with the connection's socket, which another thread may shut down.
+    `source`: `http://ADDRESS:PORT/TOKEN` or `unix:PATH`. `opened`: called with the connection's socket, which another
+    thread may shut down.
 
     Raises:
         Problem: it does not answer, or not with an answer.

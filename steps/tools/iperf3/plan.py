@@ -44,10 +44,7 @@ def _number_after(flag: str, argv: Sequence[str]) -> int | None:
 def contradiction(start: TestStart | None, task: Task, argv: Sequence[str]) -> str | None:
     """The differences between the document's test and the requested one, as a sentence; None: there are none.
 
-    Args:
-        start: the test, as the document describes it.
-        task: as requested.
-        argv: as iperf3 was run.
+    `start`: the test, as the document describes it. `argv`: as iperf3 was run.
     """
     if start is None or start.protocol is None or start.num_streams is None or start.duration is None:
         return "iperf3's JSON does not describe its test"

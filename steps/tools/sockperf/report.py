@@ -64,9 +64,7 @@ class Figures(msgspec.Struct, frozen=True):
 def read(text: str, end: str) -> Figures | Failure:
     """The figures in a client's output, each of which it has once.
 
-    Args:
-        text: its standard output and error.
-        end: how it ended, for the reason.
+    `text`: its standard output and error. `end`: how it ended, for the reason.
     """
     plain = _COLOUR.sub("", text)
     if error := _ERROR.search(plain):

@@ -34,11 +34,7 @@ class _UdpServer(asyncio.DatagramProtocol):
 async def serve_echo(port: int, rest: Rest, stack: contextlib.AsyncExitStack, address: str | None = None) -> None:
     """Reply to requests with the token, by TCP and by UDP, until the stack is closed.
 
-    Args:
-        port: of both.
-        rest: the messages, and whether the server rests.
-        stack: that ends the servers.
-        address: to listen on; None: all of this network.
+    `port`: of both. `address`: to listen on; None: all of this network.
 
     Raises:
         OSError: the port is unavailable.

@@ -89,13 +89,8 @@ def end_churn() -> None:
 def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by_connection: bool) -> list[ScaleSign]:
     """What the API server holds of the scale, and what each site has of it.
 
-    Args:
-        client: of the cluster.
-        sites: the measured nodes.
-        scale: as it should be.
-        image: of the pods that connect.
-        by_connection: make one more Service, and wait until it is answered from each site: whoever has it has got
-            everything that was accepted before it, in every dataplane. Costs two pods on each node.
+    `by_connection`: make one more Service, and wait until it is answered from each site: whoever has it has got
+    everything that was accepted before it, in every dataplane. Costs two pods on each node.
 
     Raises:
         Problem: a pod or the API server does not answer.

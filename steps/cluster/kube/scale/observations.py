@@ -25,9 +25,7 @@ class Observation:
 def times(found: Sequence[Observation], duration_s: float) -> Times:
     """The figures of a trial. A change that a node never followed is later than all others.
 
-    Args:
-        found: its observations.
-        duration_s: of all of it.
+    `duration_s`: of all of it.
     """
     observed = [each.seconds for each in found if each.seconds is not None]
     missed = [each for each in found if each.seconds is None]

@@ -84,12 +84,8 @@ class Toggle:
 def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_s: float) -> list[Observation]:
     """Make a change of a kind again and again for so long, and return when each node followed.
 
-    Args:
-        client: of the cluster.
-        bench: the pods that connect and answer.
-        kind: the name of a tool of `steps.tools.programming`, except that of starts of pods.
-        duration_s: no change is made later.
-        timeout_s: how long a node may take to follow; a lane ends with the first that takes longer.
+    `kind`: the name of a tool of `steps.tools.programming`, except that of starts of pods. After `duration_s` no change
+    is made. `timeout_s`: how long a node may take to follow; a lane ends with the first that takes longer.
 
     Raises:
         Problem: a pod or the API server does not answer.
@@ -124,14 +120,8 @@ def _lane(
 ) -> list[Observation]:
     """Make the change and undo it until the time is over or a node has not followed; it is undone in the end.
 
-    Args:
-        bench: the pods that connect and answer.
-        toggle: the change.
-        timed: which of the two is observed. The first change is not, unless a node does not follow it: it tells how
-            long the agents take here.
-        duration_s: how long to observe.
-        timeout_s: how long a node may take to follow.
-        stopped: set where a lane fails, which ends the others.
+    `timed`: which of the two is observed. The first change is not, unless a node does not follow it: it tells how long
+    the agents take here. `stopped`: set where a lane fails, which ends the others.
     """
     found: list[Observation] = []
     make = partial(_changed, bench, toggle, toggle.make, toggle.made, timeout_s)

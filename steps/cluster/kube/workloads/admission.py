@@ -46,13 +46,9 @@ def findings(
 ) -> list[Finding]:
     """Why the pods and Services of a visit would be refused, or limited in CPU.
 
-    Args:
-        client: of the cluster.
-        pods: all manifests of a visit.
-        others: manifests of its other objects, one of each kind.
-        settings: of the run.
-        running: pods of this run's steps, which get the same limits.
-        more: what a ResourceQuota must allow beside the pods and the visit's own Services, by its name there.
+    `pods` are all manifests of a visit, `others` those of its other objects, one of each kind. `running`: pods of this
+    run's steps, which get the same limits. `more`: what a ResourceQuota must allow beside the pods and the visit's own
+    Services, by its name there.
     """
     admitted: list[Object] = []
     refused: dict[str, list[str]] = {}

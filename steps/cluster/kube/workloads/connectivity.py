@@ -114,15 +114,9 @@ def findings(
     It is tried from node to node, from pod to pod and from node to pod: a network policy of any kind is found by its
     effect.
 
-    Args:
-        client: of the cluster.
-        places: the client's node and the server's.
-        image: of the pods.
-        port: iperf3's.
-        outside: the node of the client outside, which has to reach a node port; None: there is none.
-        sleep: waits for a number of seconds.
-        in_pods: whether traffic of pods is measured.
-        from_outside: the topologies of the client outside.
+    `places`: the client's node and the server's. `port`: iperf3's. `outside`: the node of the client outside, which has
+    to reach a node port, and `from_outside` its topologies; None: there is none. `in_pods`: whether traffic of pods is
+    measured.
     """
     inner, outer = Workload(client, CHECK), Workload(client, OUTSIDE)
     token = secrets.token_hex(16)

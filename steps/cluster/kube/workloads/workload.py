@@ -97,13 +97,9 @@ class Workload:
     ) -> list[Object]:
         """Create exactly these pods in this order, and wait until they are ready. One that differs is replaced.
 
-        Args:
-            manifests: of the pods.
-            timeout_s: how long they may take.
-            is_up: what is waited for instead of readiness.
-            each: the wait goes on until each pod is ready or never will be, so that the error names all of those;
-                otherwise it ends with the first of them, or with a pod that the API server refuses.
-            meanwhile: called while they start.
+        `is_up`: what is waited for instead of readiness. `meanwhile`: called while they start. `each`: the wait goes on
+        until each pod is ready or never will be, so that the error names all of those; otherwise it ends with the first
+        of them, or with a pod that the API server refuses.
 
         Raises:
             AlteredError: one differs from its manifest.

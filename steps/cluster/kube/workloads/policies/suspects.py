@@ -38,9 +38,7 @@ class SuspectPolicy:
 def read_policies(client: Client, groups: dict[str, str]) -> list[SuspectPolicy]:
     """The policies that may deny the traffic between the benchmark's pods; a kind that may not be read counts as one.
 
-    Args:
-        client: of the cluster.
-        groups: the API groups that it serves.
+    `groups`: the API groups that the cluster serves.
     """
     labels = own_labels(client.namespace)
     found: list[SuspectPolicy] = []
