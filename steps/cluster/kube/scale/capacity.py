@@ -6,12 +6,13 @@ run, and the rest is counted.
 
 from collections.abc import Iterator, Sequence
 from ipaddress import collapse_addresses, ip_network
-from typing import Any, Final
+from typing import Final
 
 from analysis import formatting
 from steps.catalogue.factors import Scale
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError, DeniedError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     BENCHMARK,
     CLUSTER,
@@ -25,8 +26,6 @@ from steps.cluster.kube.api.permissions import (
 from steps.cluster.kube.scale import objects
 from steps.cluster.kube.scale.objects import Quantity
 from steps.domain import Finding
-
-Object = dict[str, Any]
 
 SUBJECT: Final = "scale"
 
@@ -63,7 +62,7 @@ def findings(client: Client, scales: Sequence[Scale]) -> list[Finding]:
 
 def largest(scales: Sequence[Scale]) -> Quantity:
     """The most of each kind of object that any of these scales needs."""
-    found = [Quantity(scale.services, scale.endpoints, scale.policies) for scale in scales]
+    found = [Quantity.of(scale) for scale in scales]
     most = max(found, key=lambda each: (each.slices, each.services))
     return Quantity(max(each.services for each in found), most.endpoints, max(each.policies for each in found))
 

@@ -6,18 +6,18 @@ belong to the workflow that created them, so that Kubernetes deletes them with i
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, ENDPOINTSLICES, NETWORK_POLICIES, SERVICES, Resource
 from steps.cluster.kube.scale import objects
 from steps.cluster.kube.scale.api_load import REMOVED_AT_ONCE, ApiLoad, in_parallel, recorded
 from steps.cluster.kube.scale.objects import Quantity
 from steps.cluster.kube.workloads import owned
 
-Object = dict[str, Any]
 Call = Callable[[], object]
 
 _KINDS: Final = (SERVICES, ENDPOINTSLICES, NETWORK_POLICIES)
@@ -91,9 +91,9 @@ def count(client: Client) -> Quantity:
 def _names(wanted: Quantity) -> dict[Resource, frozenset[str]]:
     numbers = range(1, wanted.services + 1)
     return {
-        SERVICES: frozenset(map(objects.service_name, numbers)),
+        SERVICES: frozenset(map(objects.name_of, numbers)),
         ENDPOINTSLICES: frozenset(name for each in numbers for name in objects.slice_names(each, wanted.endpoints)),
-        NETWORK_POLICIES: frozenset(map(objects.policy_name, range(1, wanted.policies + 1))),
+        NETWORK_POLICIES: frozenset(map(objects.name_of, range(1, wanted.policies + 1))),
     }
 
 

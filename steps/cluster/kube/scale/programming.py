@@ -19,21 +19,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, ENDPOINTSLICES, NETWORK_POLICIES, SERVICES
 from steps.cluster.kube.probe.waiting_client import Awaited
-from steps.cluster.kube.scale.objects import MANAGED_BY, PROGRAMMING, SERVICE_OF, endpoint
+from steps.cluster.kube.scale.objects import PROGRAMMING, endpoint, endpoint_slice, service_labels
 from steps.cluster.kube.scale.observations import Observation
 from steps.cluster.kube.scale.programming_pods import ECHO, ECHO_PORT, ROLE, Bench
 from steps.cluster.kube.workloads import owned
-from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, service_port
 from steps.cluster.kube.workloads.workload import Workload
 from steps.polling import poll
 
-Object = dict[str, Any]
 Write = Callable[[], object]
 Timed = Literal["made", "undone"]
 
@@ -254,15 +254,10 @@ def _new_name() -> str:
 
 
 def _manifest(name: str) -> Object:
-    ports = [{"name": ECHO, "protocol": "TCP", "port": ECHO_PORT, "targetPort": ECHO_PORT}]
+    ports = [service_port(ECHO, ECHO_PORT)]
     return {"metadata": {"name": name, "labels": _LABELS}, "spec": {"type": "ClusterIP", "ports": ports}}
 
 
 def _slice(name: str, addresses: Sequence[str], version: int) -> Object:
-    labels = {**_LABELS, SERVICE_OF: name, MANAGED_BY: NAMED}
-    return {
-        "metadata": {"name": name, "labels": labels},
-        "addressType": f"IPv{version}",
-        "endpoints": [endpoint(each) for each in addresses],
-        "ports": [{"name": ECHO, "protocol": "TCP", "port": ECHO_PORT}],
-    }
+    metadata = {"name": name, "labels": {**_LABELS, **service_labels(name)}}
+    return endpoint_slice(metadata, addresses, version, (ECHO, ECHO_PORT))

@@ -246,8 +246,7 @@ def await_address(client: Client, part: str, name: str) -> Object:
 
 def turns_service() -> Object:
     """The Service before the server of turns, which a client outside reaches by a NodePort like a trial's server."""
-    ports = [{"name": TURNS, "protocol": "TCP", "port": MONITOR_PORT, "targetPort": MONITOR_PORT}]
-    return pods.service(TURNS, TRIALS, _SERVES_TURNS, ports, "NodePort")
+    return pods.service(TURNS, TRIALS, _SERVES_TURNS, [pods.service_port(TURNS, MONITOR_PORT)], "NodePort")
 
 
 def manifests(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.workloads import manifests
 from steps.cluster.kube.workloads.mesh import IN_THE_PATH, OFF
 
 _STEP_CONTAINERS: Final = frozenset({"main", "wait", "supervisor"})
@@ -80,21 +81,9 @@ def _added(
 def _placing(spec: Object, expected: Object) -> Iterator[str]:
     if bool(spec.get("hostNetwork")) != bool(expected.get("hostNetwork")):
         yield f"it {'has' if spec.get('hostNetwork') else 'does not have'} the node's own network"
-    node, pin = spec.get("nodeName"), pinned(expected)
+    node, pin = spec.get("nodeName"), manifests.pinned_to(expected)
     if node and pin and node != pin:
         yield f"it runs on node {node} and not on {pin}"
-
-
-def pinned(spec: Object) -> str | None:
-    """The node that a pod is pinned to by name; None: it is not pinned."""
-    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    ) or {}
-    for term in required.get("nodeSelectorTerms") or []:
-        for field in term.get("matchFields") or []:
-            if field.get("key") == "metadata.name":
-                return str(field["values"][0])
-    return None
 
 
 def _annotations(found: Object, wanted: Object) -> Iterator[str]:
