@@ -2,8 +2,7 @@
 
 import operator
 import secrets
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final, Literal
@@ -52,11 +51,7 @@ _SCRIPT: Final = (
 
 
 def wait(
-    client: Client,
-    placements: Sequence[Placement],
-    image: str,
-    timeout_s: float,
-    requests: Mapping[str, str] = pods.STEP_REQUESTS,
+    client: Client, placements: Sequence[Placement], image: str, timeout_s: float, requests: Mapping[str, str]
 ) -> None:
     """Wait until the server of each placement answers a client there, on the connect probe's port.
 
@@ -80,9 +75,7 @@ def wait(
         workload.delete(wait=False)
 
 
-def manifests(
-    placements: Sequence[Placement], image: str, requests: Mapping[str, str] = pods.STEP_REQUESTS
-) -> list[Object]:
+def manifests(placements: Sequence[Placement], image: str, requests: Mapping[str, str]) -> list[Object]:
     """A pod for each node and network with clients."""
     targets: dict[tuple[str, bool], dict[tuple[str, int], None]] = {}
     for each in placements:
@@ -103,11 +96,10 @@ def findings(
     places: Sequence[probe_pods.Site],
     image: str,
     port: int,
-    outside: probe_pods.Site | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    outside: probe_pods.Site | None,
     *,
-    in_pods: bool = True,
-    from_outside: Sequence[str] = (),
+    in_pods: bool,
+    from_outside: Sequence[str],
 ) -> list[Finding]:
     """Whether the image starts on both nodes, and a port is open between them both ways, by TCP and by UDP.
 
@@ -126,11 +118,9 @@ def findings(
         there = {pod["metadata"]["name"]: pod for pod in inner.ensure_pods(servers, _IMAGE_S)}
         clients = [_clients(places, there, image, port, token, host=host) for host in (False, True)]
         inner.ensure_pods([*servers, *chain.from_iterable(clients)], _IMAGE_S)
-        found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))], sleep)
+        found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))])
         suspected = suspects.read_policies(client, client.groups())
-        pods_shut, nodes_shut = (
-            _unanswered(client, [each["metadata"]["name"] for each in group], sleep) for group in clients
-        )
+        pods_shut, nodes_shut = (_unanswered(client, [each["metadata"]["name"] for each in group]) for group in clients)
         shut = [f"a pod on {way}" if not way.endswith(_SILENT) else way for way in pods_shut]
         found += _denied(client, shut, found, suspected, "stop" if in_pods else "warn")
         # by this way the benchmark's own steps reach its servers
@@ -138,7 +128,7 @@ def findings(
         if outside is not None:
             number = probe_pods.node_port(inner.services()[_PODS])
             manifest = outside_manifest(outside, places[0], number, image, token)
-            found += _from_outside(client, outer, manifest, suspected, sleep, from_outside)
+            found += _from_outside(client, outer, manifest, suspected, from_outside)
     except AlteredError as error:
         return [Finding(severity="stop", subject="pods", reason=str(error), remedy=step_pods.remedy(client))]
     except Problem as error:
@@ -234,13 +224,12 @@ def _from_outside(
     workload: Workload,
     manifest: Object,
     suspected: Sequence[SuspectPolicy],
-    sleep: Callable[[float], None],
     topologies: Sequence[str],
 ) -> list[Finding]:
     """Why the client outside can't be measured; all else can be."""
     try:
         workload.ensure_pods([manifest], _IMAGE_S)
-        found = _closed(client, [OUTSIDE], sleep)
+        found = _closed(client, [OUTSIDE])
         if suspected:
             remedy = suspects.remedy(suspected, client.namespace)
             also = suspects.clause(suspected)
@@ -250,7 +239,7 @@ def _from_outside(
     return [each.model_copy(update={"severity": "skip", "subject": name}) for name in topologies for each in found]
 
 
-def _closed(client: Client, clients: Sequence[str], sleep: Callable[[float], None]) -> list[Finding]:
+def _closed(client: Client, clients: Sequence[str]) -> list[Finding]:
     """What these pods get no answer from, by which protocol, after some time."""
     return [
         Finding(
@@ -259,15 +248,15 @@ def _closed(client: Client, clients: Sequence[str], sleep: Callable[[float], Non
             reason=reason,
             remedy="No command here mends that: open it by TCP and UDP in firewalls and security groups.",
         )
-        for reason in _unanswered(client, clients, sleep)
+        for reason in _unanswered(client, clients)
     ]
 
 
-def _unanswered(client: Client, clients: Sequence[str], sleep: Callable[[float], None]) -> list[str]:
+def _unanswered(client: Client, clients: Sequence[str]) -> list[str]:
     def shut() -> list[str]:
         return [way for name in clients for way in _shut(name, probe_pods.latest_report(client, name))]
 
-    return poll(shut, operator.not_, pause_s=_POLL_S, timeout_s=CHECK_S, sleep=sleep)
+    return poll(shut, operator.not_, pause_s=_POLL_S, timeout_s=CHECK_S)
 
 
 def _shut(name: str, report: ProbeReport | None) -> list[str]:

@@ -75,8 +75,8 @@ def start(client: Client, sites: Sequence[Site], image: str, *, each: bool = Fal
     Raises:
         Problem: one does not run; with the reason.
     """
-    if rests(client, sites) and not _tell(client, begins=False):
-        stop(client)
+    if rests(client, sites):
+        _tell(client, begins=False)
     workload = Workload(client, PART)
     wanted = [
         pods.service(f"{PART}-{index}", PART, {_SITE: str(index)}, pods.tcp_and_udp("echo", PORT), "NodePort")
@@ -91,8 +91,7 @@ def start(client: Client, sites: Sequence[Site], image: str, *, each: bool = Fal
 
 def rest(client: Client) -> None:
     """Let them rest, so that they disturb no trial, or delete them where no request reaches them."""
-    if not _tell(client, begins=True):
-        stop(client)
+    _tell(client, begins=True)
 
 
 def rests(client: Client, sites: Sequence[Site]) -> bool:
@@ -100,10 +99,12 @@ def rests(client: Client, sites: Sequence[Site]) -> bool:
     return any(report.rests for report in _latest(client, sites))
 
 
-def _tell(client: Client, *, begins: bool) -> bool:
-    """Tell those with an echo server, which the others ask; whether all obey."""
-    there = [pod for pod in Workload(client, PART).pods().values() if _SITE in pod["metadata"]["labels"]]
-    return all(resting.tell(pods.ip(pod), PORT, _token(pod) or "", begins=begins) for pod in there)
+def _tell(client: Client, *, begins: bool) -> None:
+    """Tell those with an echo server, which the others ask; where one does not obey, delete all."""
+    workload = Workload(client, PART)
+    there = [pod for pod in workload.pods().values() if _SITE in pod["metadata"]["labels"]]
+    if not all(resting.tell(pods.ip(pod), PORT, _token(pod) or "", begins=begins) for pod in there):
+        workload.delete()
 
 
 def _token(pod: Object) -> str | None:
@@ -112,11 +113,6 @@ def _token(pod: Object) -> str | None:
         return Spec.parse(pod["spec"]["containers"][0]["command"][-1]).token
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-
-
-def stop(client: Client) -> None:
-    """Delete them. Safe to run twice."""
-    Workload(client, PART).delete()
 
 
 def add_interfaces(client: Client, sites: Sequence[Site], image: str) -> None:

@@ -201,10 +201,10 @@ class Workload:
                 {manifests.node_of(pod): f"pod {pod['metadata']['name']} does not end" for pod in left},
             )
 
-    def _delete_pod(self, pod: Object) -> None:
+    def _delete_pod(self, pod: Object, grace_s: int = _GRACE_S) -> None:
         meta = pod["metadata"]
         with suppress(ConflictError):  # the name has a new pod by now
-            self._client.delete(PODS, meta["name"], BENCHMARK, grace_s=_GRACE_S, uid=meta["uid"])
+            self._client.delete(PODS, meta["name"], BENCHMARK, grace_s=grace_s, uid=meta["uid"])
 
     def _are_gone(self, uids: set[str], timeout_s: float) -> bool:
         """Wait until none of these pods exists; False after the timeout."""
@@ -234,8 +234,7 @@ class Workload:
         """
         lost = [pod for pod in pods if (pod.get("spec") or {}).get("nodeName") in nodes]
         for pod in lost:
-            with suppress(ConflictError):
-                self._client.delete(PODS, pod["metadata"]["name"], BENCHMARK, grace_s=0, uid=pod["metadata"]["uid"])
+            self._delete_pod(pod, grace_s=0)
         return lost
 
     def _unready(
