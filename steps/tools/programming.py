@@ -14,7 +14,7 @@ from msgspec import Meta
 from steps.tools import bounds, connect_probe, tcp_connect
 from steps.tools.bounds import Seconds, Whole
 from steps.tools.failure import Failure
-from steps.tools.tool import Output, Place, Task, Tool, Variant, shown_time
+from steps.tools.tool import Output, Place, Task, Tool, Variant, decode_output, shown_time
 
 PROGRAM: Final = "times of changes"
 """What an attempt has in the place of a command."""
@@ -131,6 +131,7 @@ class Timed(msgspec.Struct, frozen=True):
 
 _MORE: Final = ("clock_skew_s", "api_read_p50_s", "api_read_worst_s")
 _TIMES: Final = msgspec.json.Decoder(Times)
+_CLIENT: Final = "the step scale"
 KERNEL_MEMORY: Final = "kernel_memory_bytes"
 UPDATES: Final = ("update_p50_s", "update_p99_s", "update_worst_s", "updates", "updates_failed")
 PROGRAMMING: Final = (
@@ -144,9 +145,7 @@ PROGRAMMING: Final = (
 
 def _tool(name: str, title: str, place: Place, names: tuple[str, ...], lasts_s: float) -> Tool:
     def read(_task: Task, _argv: Sequence[str], output: Output) -> Timed | Failure:
-        if not output.stdout.strip():
-            return Failure(f"no times were reported, {output.end}")
-        times = bounds.decode(_TIMES, output.stdout, PROGRAM, len(output.stdout))
+        times = decode_output(_TIMES, output, _CLIENT)
         if isinstance(times, Failure):
             return times
         if not times.observed or times.p50_s is None:

@@ -12,7 +12,7 @@ import msgspec
 from steps.tools import bounds, connect_probe
 from steps.tools.bounds import Rate, Seconds, Whole
 from steps.tools.failure import Failure
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, shown_time
+from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output, shown_time
 
 PROBE_S: Final = 0.25
 """The duration of a probe: some thousand connections, enough for a 99.9th percentile."""
@@ -67,13 +67,9 @@ def server(port: int) -> list[str]:
 
 def read(_task: Task, _argv: Sequence[str], output: Output) -> Connects | Failure:
     """The results in the probe's output."""
-    if not output.stdout.strip():
-        return Failure(f"{_PROBE} printed no figures, {output.end}")
-    connects = bounds.decode(_CONNECTS, output.stdout, _PROBE, len(output.stdout))
+    connects = decode_output(_CONNECTS, output, _PROBE)
     if isinstance(connects, Failure):
-        return Failure(f"{connects.reason}, {output.end}")
-    if output.exit_code != 0:
-        return Failure(f"{_PROBE} ended with {output.end}")
+        return connects
     if connects.count == 0:
         return Failure(f"none of {connects.errors} connects succeeded: {bounds.one_line(connects.error or str(None))}")
     return _consistent(connects)

@@ -4,13 +4,15 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
 
 from analysis import formatting
 from steps.tools import bounds
 from steps.tools.failure import Failure
+
+D = TypeVar("D")
 
 Transport = Literal["tcp", "udp"]
 
@@ -214,6 +216,16 @@ class Tool:
     def served_by(self) -> str:
         """The name of the tool whose server it measures against."""
         return self.server_of or self.name
+
+
+def decode_output(decoder: "msgspec.json.Decoder[D]", output: Output, program: str) -> "D | Failure":
+    """What one of this project's own programs printed, or the reason why it is not readable."""
+    if not output.stdout.strip():
+        return Failure(f"{program} printed nothing, {output.end}")
+    found = bounds.decode(decoder, output.stdout, program, len(output.stdout))
+    if isinstance(found, Failure):
+        return Failure(f"{found.reason}, {output.end}")
+    return Failure(f"{program} ended with {output.end}") if output.exit_code != 0 else found
 
 
 def shown_time(seconds: float | None) -> str:

@@ -20,12 +20,12 @@ def stream_bps(task: Task) -> int:
 
 def block_size_bytes(argv: Sequence[str]) -> int | None:
     """The block size in iperf3's arguments; None: iperf3's own choice."""
-    return _number_after("-l", argv)
+    return number_after("-l", argv)
 
 
 def size_bytes(argv: Sequence[str]) -> int:
     """The number of bytes after which iperf3 ends by its arguments; 0: none."""
-    return _number_after("-n", argv) or 0
+    return number_after("-n", argv) or 0
 
 
 def ends_with_its_bytes(version: str | None) -> bool:
@@ -34,7 +34,8 @@ def ends_with_its_bytes(version: str | None) -> bool:
     return match is not None and (int(match[1]), int(match[2])) < _THREADS
 
 
-def _number_after(flag: str, argv: Sequence[str]) -> int | None:
+def number_after(flag: str, argv: Sequence[str]) -> int | None:
+    """The whole number after an argument; None: there is none."""
     if flag not in argv[:-1]:
         return None
     text = argv[argv.index(flag) + 1]

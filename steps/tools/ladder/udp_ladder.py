@@ -10,13 +10,12 @@ from typing import ClassVar, Final
 import msgspec
 
 from analysis import formatting
-from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
 from steps.tools.ladder import client, search
 from steps.tools.ladder.client import Climb, Request
 from steps.tools.ladder.search import Found, Probe
-from steps.tools.tool import PYTHON, Output, Task, Tool, Variant
+from steps.tools.tool import PYTHON, Output, Task, Tool, Variant, decode_output
 
 SENDER_LIMITED: Final = "sender-limited"
 """The flag of a ladder whose sender could not offer more, so that the path may carry more."""
@@ -89,11 +88,9 @@ _CLIMB: Final = msgspec.json.Decoder(Climb)
 
 def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
     """The result of the search, made again from the output of each probe."""
-    if output.exit_code != 0:
-        return Failure(f"{_PROGRAM} ended with {output.end}")
-    climb = bounds.decode(_CLIMB, output.stdout, _PROGRAM, len(output.stdout))
+    climb = decode_output(_CLIMB, output, _PROGRAM)
     if isinstance(climb, Failure):
-        return Failure(f"{climb.reason}, {output.end}")
+        return climb
     probes: list[Probe] = []
     for number, probed in enumerate(climb.probes, 1):
         probe = probed.read(task.direction, climb.block_bytes)

@@ -13,11 +13,11 @@ import msgspec
 from steps.tools import bounds
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import iperf3
+from steps.tools.iperf3 import iperf3, plan
 from steps.tools.sockperf import ping_pong, report
 from steps.tools.sockperf.report import Figures
 from steps.tools.sockperf.responses import Responses
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant
+from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output
 
 LEAD_S: Final = 2
 """sockperf sleeps so long before each of its tests, and a load is measured and begun meanwhile."""
@@ -114,17 +114,8 @@ def _end(ran: _Ran) -> str:
     return f"exit code {'unknown' if ran.exit_code is None else ran.exit_code}"
 
 
-def _decoded(output: Output) -> _Account | Failure:
-    if not output.stdout.strip():
-        return Failure(f"{_PROGRAM} printed nothing, {output.end}")
-    account = bounds.decode(_ACCOUNT, output.stdout, _PROGRAM, len(output.stdout))
-    if not isinstance(account, Failure) and output.exit_code != 0:
-        return Failure(f"{_PROGRAM} ended with {output.end}")
-    return account
-
-
 def _read(task: Task, output: Output, ratio: float) -> Responses | Failure:
-    account = _decoded(output)
+    account = decode_output(_ACCOUNT, output, _PROGRAM)
     if isinstance(account, Failure):
         return account
     loads = _read_load(task, account, ratio)
@@ -199,16 +190,11 @@ def _responses(task: Task, account: _Account, figures: Figures, loads: tuple[flo
         responses=figures.received,
         lost_messages=figures.dropped + stalled,
         duplicate_messages=figures.duplicated,
-        block_size_bytes=_block_bytes(account.client.argv) or _message_bytes(task),
+        block_size_bytes=plan.number_after("-m", account.client.argv) or _message_bytes(task),
         load_bps=loads[0] if loads else None,
         load_ratio=loads[1] if loads else None,
         flags=tuple(flags),
     )
-
-
-def _block_bytes(argv: Sequence[str]) -> int | None:
-    following = argv[argv.index("-m") + 1] if "-m" in argv[:-1] else ""
-    return int(following) if following.isascii() and following.isdigit() and len(following) <= 9 else None  # noqa: PLR2004
 
 
 def is_busy(stdout: bytes) -> bool:
@@ -230,8 +216,8 @@ def _tool(percent: int) -> Tool:
     ratio = percent / 100
 
     def command(task: Task, address: str, port: int) -> list[str]:
-        plan = {"client": _client(task, address, port), "load": _load(task, address, ratio)}
-        return [PYTHON, "-I", "-S", ping_pong.__file__, "ask", json.dumps(plan)]
+        wanted = {"client": _client(task, address, port), "load": _load(task, address, ratio)}
+        return [PYTHON, "-I", "-S", ping_pong.__file__, "ask", json.dumps(wanted)]
 
     def read(task: Task, _argv: Sequence[str], output: Output) -> Responses | Failure:
         return _read(task, output, ratio)

@@ -15,7 +15,7 @@ from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, D
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, Resource
 from steps.cluster.kube.api.quantity import amount
-from steps.cluster.kube.findings import stop
+from steps.cluster.kube.findings import NO_COMMAND, stop
 from steps.cluster.kube.workloads import step_pods
 from steps.domain import Finding
 
@@ -131,5 +131,4 @@ def _short(status: Object, needs: Mapping[str, float]) -> Iterator[tuple[str, fl
 
 def _stop(reason: str, remedy: str | None = None) -> Finding:
     # the sentence of a refusal includes its remedy
-    found = stop(reason, remedy or "No command mends that: a run needs these pods and Services.")
-    return found.model_copy(update={"subject": "pods"})
+    return stop(reason, remedy or f"{NO_COMMAND} a run needs these pods and Services.", "pods")

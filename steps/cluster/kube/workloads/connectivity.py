@@ -13,6 +13,7 @@ from steps.catalogue.tools import CONNECTIVITY
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK
+from steps.cluster.kube.findings import stop
 from steps.cluster.kube.probe.connections import Target
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.probe.report import ProbeReport
@@ -130,9 +131,9 @@ def findings(
             manifest = outside_manifest(outside, places[0], number, image, token)
             found += _from_outside(client, outer, manifest, suspected, from_outside)
     except AlteredError as error:
-        return [Finding(severity="stop", subject="pods", reason=str(error), remedy=step_pods.remedy(client))]
+        return [stop(str(error), step_pods.remedy(client), "pods")]
     except Problem as error:
-        return [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
+        return [stop(str(error), _start(client), "pods")]
     else:
         return found
     finally:
@@ -235,21 +236,14 @@ def _from_outside(
             also = suspects.clause(suspected)
             found = [f.model_copy(update={"reason": f"{f.reason}: {also}.", "remedy": remedy}) for f in found]
     except Problem as error:
-        found = [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
+        found = [stop(str(error), _start(client), "pods")]
     return [each.model_copy(update={"severity": "skip", "subject": name}) for name in topologies for each in found]
 
 
 def _closed(client: Client, clients: Sequence[str]) -> list[Finding]:
     """What these pods get no answer from, by which protocol, after some time."""
-    return [
-        Finding(
-            severity="stop",
-            subject="node-to-node",
-            reason=reason,
-            remedy="No command here mends that: open it by TCP and UDP in firewalls and security groups.",
-        )
-        for reason in _unanswered(client, clients)
-    ]
+    remedy = "No command here mends that: open it by TCP and UDP in firewalls and security groups."
+    return [stop(reason, remedy, "node-to-node") for reason in _unanswered(client, clients)]
 
 
 def _unanswered(client: Client, clients: Sequence[str]) -> list[str]:
