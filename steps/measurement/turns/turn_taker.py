@@ -161,18 +161,18 @@ def ask(source: str, request: Request, opened: Callable[[socket.socket], None] |
     Raises:
         Problem: it does not answer, or not with an answer.
     """
-    body = request.model_dump_json().encode()
+    body, server = request.model_dump_json().encode(), f"the server of turns at {shown(source)}"
     try:
         status, text = exchange(
             source, PATH, body, timeout_s=POLL_S + TRANSPORT_S / 4, most_bytes=MOST_BYTES, opened=opened
         )
     except (HTTPException, OSError) as error:
-        raise Problem(f"the server of turns at {shown(source)} does not answer: {error}") from None
+        raise Problem(f"{server} does not answer: {error}") from None
     if status == CONFLICT:
-        raise Problem(f"the server of turns at {shown(source)} refuses: {text.decode(errors='replace')[:300]}")
+        raise Problem(f"{server} refuses: {text.decode(errors='replace')[:300]}")
+    if status != OK:
+        raise Problem(f"{server} answers with status {status}")
     try:
-        if status != OK:
-            raise Problem(f"the server of turns at {shown(source)} answers with status {status}")
         return Answer.model_validate_json(text)
     except ValidationError:
-        raise Problem(f"the server of turns at {shown(source)} answers with something else than a turn") from None
+        raise Problem(f"{server} answers with something else than a turn") from None

@@ -208,16 +208,8 @@ def outside_manifest(outside: probe_pods.Site, near: probe_pods.Site, number: in
 
 
 def _pod(name: str, part: str, spec: Spec, image: str, labels: dict[str, str]) -> Object:
-    return probe_pods.pod(
-        name,
-        part,
-        spec,
-        image,
-        labels=labels,
-        deadline_s=DEADLINE_S,
-        listens=spec.echo,
-        requests=pods.STEP_REQUESTS,
-    )
+    make = partial(probe_pods.pod, deadline_s=DEADLINE_S, requests=pods.STEP_REQUESTS)
+    return make(name, part, spec, image, labels=labels, listens=spec.echo)
 
 
 def _from_outside(

@@ -197,10 +197,17 @@ def can_not_run_here(found: Object) -> bool:
 
     One that has a node and waits for its sandbox may be kept by the very network that is to be proven.
     """
-    status = found.get("status") or {}
-    states = [each.get("state") or {} for each in status.get("containerStatuses") or []]
-    reasons = {state["waiting"].get("reason") for state in states if state.get("waiting")}
-    return is_unscheduled(found) or status.get("phase") == "Failed" or bool(reasons - _OF_THE_SANDBOX)
+    return is_unscheduled(found) or _has_failed(found) or bool(_waiting_for(found) - _OF_THE_SANDBOX)
+
+
+def _has_failed(found: Object) -> bool:
+    return (found.get("status") or {}).get("phase") == "Failed"
+
+
+def _waiting_for(found: Object) -> set[str | None]:
+    """Why containers of a pod wait."""
+    states = [each.get("state") or {} for each in (found.get("status") or {}).get("containerStatuses") or []]
+    return {state["waiting"].get("reason") for state in states if state.get("waiting")}
 
 
 def why_not_ready(found: Object) -> str:
@@ -222,11 +229,8 @@ def why_not_ready(found: Object) -> str:
 
 def can_never_be_ready(found: Object) -> bool:
     """Whether a pod can never become ready."""
-    status = found.get("status") or {}
-    reasons = {(c.get("state") or {}).get("waiting", {}).get("reason") for c in status.get("containerStatuses") or []}
-    return bool(reasons & {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}) or (
-        status.get("phase") == "Failed"
-    )
+    lasting = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}
+    return bool(_waiting_for(found) & lasting) or _has_failed(found)
 
 
 def node_of(found: Object) -> str:
