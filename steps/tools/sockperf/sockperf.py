@@ -14,7 +14,7 @@ from steps.tools import bounds
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3, plan
-from steps.tools.sockperf import ping_pong, report
+from steps.tools.sockperf import ping_pong, report, responses
 from steps.tools.sockperf.report import Figures
 from steps.tools.sockperf.responses import Responses
 from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output
@@ -52,11 +52,6 @@ _LOAD_SLACK: Final = 0.1
 _BEGUN_BY_S: Final = LEAD_S + 0.3
 """sockperf's figures begin 0.4 s after its wait."""
 
-_FIGURES: Final = (
-    *("response_p50_s", "response_p90_s", "response_p99_s", "response_p999_s", "response_worst_s"),
-    *("transactions_per_s", "responses", "lost_messages", "duplicate_messages", "block_size_bytes"),
-)
-_LOADED: Final = (*_FIGURES, "load_bps", "load_ratio")
 _PROGRAM: Final = "the ping-pong probe"
 
 
@@ -184,8 +179,8 @@ def _responses(task: Task, account: _Account, figures: Figures, loads: tuple[flo
         flags.append(CLOCK)
     return Responses(
         duration_s=figures.valid_s,
-        percentiles_s=tuple(seconds),
-        worst_s=None if stalled else figures.worst_us * _MICROSECOND,
+        **dict(zip(responses.PERCENTILES, seconds, strict=True)),
+        response_worst_s=None if stalled else figures.worst_us * _MICROSECOND,
         transactions_per_s=figures.received / figures.valid_s,
         responses=figures.received,
         lost_messages=figures.dropped + stalled,
@@ -230,7 +225,7 @@ def _tool(percent: int) -> Tool:
                 f"ping-pong{end}" if transport == "tcp" else f"ping-pong-udp{end}",
                 f"requests by {transport.upper()}{words}",
                 transport,
-                _LOADED if percent else _FIGURES,
+                responses.LOADED if percent else responses.FIGURES,
                 most_block_bytes=65_507,
             )
             for transport in ("tcp", "udp")
