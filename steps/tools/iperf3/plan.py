@@ -18,11 +18,6 @@ def stream_bps(task: Task) -> int:
     return 0 if task.offered_bps is None else round(task.offered_bps / task.streams)
 
 
-def block_size_bytes(argv: Sequence[str]) -> int | None:
-    """The block size in iperf3's arguments; None: iperf3's own choice."""
-    return number_after("-l", argv)
-
-
 def size_bytes(argv: Sequence[str]) -> int:
     """The number of bytes after which iperf3 ends by its arguments; 0: none."""
     return number_after("-n", argv) or 0
@@ -49,7 +44,7 @@ def contradiction(start: TestStart | None, task: Task, argv: Sequence[str]) -> s
     """
     if start is None or start.protocol is None or start.num_streams is None or start.duration is None:
         return "iperf3's JSON does not describe its test"
-    block_bytes = block_size_bytes(argv)
+    block_bytes = number_after("-l", argv)
     pairs: list[tuple[str, object, object]] = [
         ("protocol", start.protocol.lower(), task.transport),
         ("streams", start.num_streams, task.streams),

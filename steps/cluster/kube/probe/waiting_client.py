@@ -14,14 +14,15 @@ would repeat its first packet.
 
 import asyncio
 import hmac
-import json
 import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
 
 from steps.cluster.kube.probe import connections, echo
 from steps.cluster.kube.probe.rest import Messages
@@ -45,6 +46,39 @@ _MOST_CLIENTS: Final = 64
 _USAGE: Final = "usage: python -m steps.cluster.kube.probe.waiting_client TOKEN\n"
 
 Awaited = Literal["answered", "unanswered"]
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the program is asked; all but the token and `do` is of `wait`."""
+
+    token: str
+    do: Literal["clock", "wait"]
+    address: str = ""
+    port: int = 0
+    awaited: Awaited = "answered"
+    timeout_s: float = 0.0
+
+
+_REQUEST: Final = msgspec.json.Decoder(Request)
+
+
+class Now(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The answer to `clock`."""
+
+    now: _Moment
+
+
+class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first line of the answer to `wait`: whether an attempt has shown that the address is not yet as awaited."""
+
+    began: bool
+
+
+class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The second line: when the address was as awaited, by the node's clock; None: not in time."""
+
+    at: _Moment | None
 
 
 @dataclass(slots=True)
@@ -147,10 +181,10 @@ async def serve(token: str, port: int = PORT, ready: Callable[[int], None] = lam
                 return
             async with clients:
                 while (asked := _request(await reader.readline(), token)) is not None:
-                    if asked["do"] == "wait":
-                        await _unless_left(_wait(asked, token, writer), reader)
+                    if asked.do == "wait":
+                        await _unless_left(_wait(asked, writer), reader)
                         return
-                    _say(writer, {"now": time.monotonic()})
+                    _say(writer, Now(time.monotonic()))
                     await writer.drain()
         except (OSError, ValueError):  # readline's for a line that is too long
             return
@@ -163,17 +197,17 @@ async def serve(token: str, port: int = PORT, ready: Callable[[int], None] = lam
         await server.serve_forever()
 
 
-def _say(writer: asyncio.StreamWriter, found: dict[str, Any]) -> None:
-    writer.write(json.dumps(found).encode() + b"\n")
+def _say(writer: asyncio.StreamWriter, found: Now | Begun | Ended) -> None:
+    writer.write(msgspec.json.encode(found) + b"\n")
 
 
-async def _wait(asked: dict[str, Any], token: str, writer: asyncio.StreamWriter) -> None:
-    timeout_s = min(asked["timeout_s"], LONGEST_S)
-    begun = partial(_say, writer, {"began": True})
-    found = await wait(asked["address"], asked["port"], token, asked["awaited"], timeout_s, begun)
+async def _wait(asked: Request, writer: asyncio.StreamWriter) -> None:
+    timeout_s = min(asked.timeout_s, LONGEST_S)
+    begun = partial(_say, writer, Begun(began=True))
+    found = await wait(asked.address, asked.port, asked.token, asked.awaited, timeout_s, begun)
     if not found.began:
-        _say(writer, {"began": False})
-    _say(writer, {"at": found.at})
+        _say(writer, Begun(began=False))
+    _say(writer, Ended(found.at))
     await writer.drain()
 
 
@@ -186,22 +220,13 @@ async def _unless_left(work: Coroutine[Any, Any, None], reader: asyncio.StreamRe
         await connections.cancel(tasks)
 
 
-def _request(line: bytes, token: str) -> dict[str, Any] | None:
+def _request(line: bytes, token: str) -> Request | None:
     """A request with the token; None: it is none."""
     try:
-        found = json.loads(line)
-        if not hmac.compare_digest(str(found["token"]).encode(), token.encode()):
-            return None
-        known = found["do"] == "clock" or (
-            found["do"] == "wait"
-            and found["awaited"] in {"answered", "unanswered"}
-            and isinstance(found["address"], str)
-            and isinstance(found["port"], int)
-            and isinstance(found["timeout_s"], int | float)
-        )
-    except (ValueError, KeyError, TypeError):
+        found = _REQUEST.decode(line)
+    except (msgspec.MsgspecError, RecursionError):
         return None
-    return found if known else None
+    return found if hmac.compare_digest(found.token.encode(), token.encode()) else None
 
 
 def main(arguments: list[str]) -> int:

@@ -47,9 +47,6 @@ ADMITS: Final = f"{PART}-admit-all"
 RANGES: Final = {4: ip_network("198.18.0.0/15"), 6: ip_network("2001:2::/48")}
 """Where the endpoints are, by the version of IP."""
 
-MEASURED: Final = {LABEL: TRIALS}
-"""The labels of the pods that the policies select."""
-
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -73,11 +70,6 @@ class Quantity:
     def objects(self) -> int:
         """All that is written."""
         return self.services + self.slices + self.policies + bool(self.policies)
-
-
-def batch_of(index: int) -> str:
-    """The batch of the Service or policy with this number."""
-    return str((index - 1) // IN_A_BATCH)
 
 
 def name_of(index: int) -> str:
@@ -145,9 +137,9 @@ def admitting_policy() -> Object:
 
 
 def _policy(metadata: Object, rule: Object) -> Object:
-    selector = {"matchLabels": dict(MEASURED)}
+    selector = {"matchLabels": {LABEL: TRIALS}}  # the measured servers
     return {"metadata": metadata, "spec": {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": [rule]}}
 
 
 def _metadata(name: str, index: int, labels: Object | None = None) -> Object:
-    return {"name": name, "labels": {NAME: NAMED, LABEL: PART, BATCH: batch_of(index), **(labels or {})}}
+    return {"name": name, "labels": {NAME: NAMED, LABEL: PART, BATCH: str((index - 1) // IN_A_BATCH), **(labels or {})}}
