@@ -24,7 +24,7 @@ _PROBE: Final = "the connect probe"
 
 
 class Connects(msgspec.Struct, frozen=True):
-    """The results of the probe; see `steps.tools.connect_probe.ProbeReport`."""
+    """The results of the probe; see `steps.tools.connect_probe.ConnectReport`."""
 
     connects_per_s: Rate | None
     p50_s: Seconds | None

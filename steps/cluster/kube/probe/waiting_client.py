@@ -49,7 +49,7 @@ Awaited = Literal["answered", "unanswered"]
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
-class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProbeRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the program is asked; all but the token and `do` is of `wait`."""
 
     token: str
@@ -60,7 +60,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_s: float = 0.0
 
 
-_REQUEST: Final = msgspec.json.Decoder(Request)
+_REQUEST: Final = msgspec.json.Decoder(ProbeRequest)
 
 
 class Now(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -201,7 +201,7 @@ def _say(writer: asyncio.StreamWriter, found: Now | Begun | Ended) -> None:
     writer.write(msgspec.json.encode(found) + b"\n")
 
 
-async def _wait(asked: Request, writer: asyncio.StreamWriter) -> None:
+async def _wait(asked: ProbeRequest, writer: asyncio.StreamWriter) -> None:
     timeout_s = min(asked.timeout_s, LONGEST_S)
     begun = partial(_say, writer, Begun(began=True))
     found = await wait(asked.address, asked.port, asked.token, asked.awaited, timeout_s, begun)
@@ -220,7 +220,7 @@ async def _unless_left(work: Coroutine[Any, Any, None], reader: asyncio.StreamRe
         await connections.cancel(tasks)
 
 
-def _request(line: bytes, token: str) -> Request | None:
+def _request(line: bytes, token: str) -> ProbeRequest | None:
     """A request with the token; None: it is none."""
     try:
         found = _REQUEST.decode(line)

@@ -18,8 +18,6 @@ from steps.cluster.kube.scale.api_load import REMOVED_AT_ONCE, ApiLoad, in_paral
 from steps.cluster.kube.scale.objects import Quantity
 from steps.cluster.kube.workloads import owned
 
-Call = Callable[[], object]
-
 _KINDS: Final = (SERVICES, ENDPOINTSLICES, NETWORK_POLICIES)
 
 
@@ -120,7 +118,7 @@ def _batches(found: Iterable[Object]) -> dict[str, str | None]:
 
 def _removals(
     client: Client, kind: Resource, there: Mapping[str, str | None], wanted: frozenset[str]
-) -> Iterable[Call]:
+) -> Iterable[Callable[[], object]]:
     """The calls that remove what is not wanted, except the policy that admits: by batch where nothing of it stays."""
     stay = {batch for name, batch in there.items() if name in wanted}
     surplus = {name: batch for name, batch in there.items() if name not in wanted and name != objects.ADMITS}

@@ -12,7 +12,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.probe import first_answer
-from steps.cluster.kube.scale.observations import Observation
+from steps.cluster.kube.scale.observations import ObservedChange
 from steps.cluster.kube.scale.programming_pods import STARTS, Bench, starting_pod
 from steps.cluster.kube.workloads import manifests, owned
 from steps.cluster.kube.workloads.workload import READY_S, Workload
@@ -30,7 +30,7 @@ class _Report(StrictModel):
     began_s: Annotated[float, Field(ge=0, le=1e6)]
 
 
-def observe(client: Client, bench: Bench, duration_s: float) -> list[Observation]:
+def observe(client: Client, bench: Bench, duration_s: float) -> list[ObservedChange]:
     """Start pods on every site, one after another, for so long.
 
     Raises:
@@ -45,14 +45,14 @@ def observe(client: Client, bench: Bench, duration_s: float) -> list[Observation
         Workload(client, STARTS).delete(wait=False)
 
 
-def _starts(client: Client, bench: Bench, index: int, end: float) -> list[Observation]:
-    found: list[Observation] = []
+def _starts(client: Client, bench: Bench, index: int, end: float) -> list[ObservedChange]:
+    found: list[ObservedChange] = []
     site = bench.sites[index]
     while not found or (time.monotonic() < end and found[-1].seconds is not None):
         name = f"{STARTS}-{secrets.token_hex(4)}"
         owned.create(client, PODS, starting_pod(site, bench.image, bench.far_echo(index), bench.token, name))
         report = _report(client, name)
-        found.append(Observation(site.node, report.answered_s, 0.0))
+        found.append(ObservedChange(site.node, report.answered_s, 0.0))
         client.delete(PODS, name, BENCHMARK, grace_s=0)
     return found
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, TypeVar
 import msgspec
 
 from analysis.errors import Problem
-from steps.cluster.kube.probe.waiting_client import PORT, Awaited, Begun, Ended, Now, Request
+from steps.cluster.kube.probe.waiting_client import PORT, Awaited, Begun, Ended, Now, ProbeRequest
 
 _CONNECT_S: Final = 5.0
 _EXCHANGES: Final = 8
@@ -52,7 +52,7 @@ class WaitingClient:
         with self._opened(_CONNECT_S) as lines:
             for _ in range(_EXCHANGES):
                 asked = time.monotonic()
-                lines.ask(Request(self.token, "clock"))
+                lines.ask(ProbeRequest(self.token, "clock"))
                 there = lines.read(Now).now
                 answered = time.monotonic()
                 found.append(Clock(there - (asked + answered) / 2, (answered - asked) / 2))
@@ -66,7 +66,7 @@ class WaitingClient:
             Problem: the pod does not answer.
         """
         with self._opened(timeout_s + _SLACK_S) as lines:
-            lines.ask(Request(self.token, "wait", address, port, awaited, timeout_s))
+            lines.ask(ProbeRequest(self.token, "wait", address, port, awaited, timeout_s))
             yield Waiting(self.node, lines)
 
     @contextmanager
@@ -87,7 +87,7 @@ class _Lines:
     opened: socket.socket
     answers: BinaryIO
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: ProbeRequest) -> None:
         self.opened.sendall(msgspec.json.encode(request) + b"\n")
 
     def read(self, kind: type[M]) -> M:

@@ -114,7 +114,9 @@ def findings(
     inner, outer = Workload(client, CHECK), Workload(client, OUTSIDE)
     token = secrets.token_hex(16)
     try:
-        inner.ensure_services(_service(len(places), port))
+        # before the last node's server
+        answers = {_ANSWERS: str(len(places) - 1)}
+        inner.ensure_services(pods.service(_PODS, CHECK, answers, pods.tcp_and_udp(CHECK, port), "NodePort"))
         servers = [*check_manifests(places, image, port, token), *_servers(places, image, port, token)]
         there = {pod["metadata"]["name"]: pod for pod in inner.ensure_pods(servers, _IMAGE_S)}
         clients = [_clients(places, there, image, port, token, host=host) for host in (False, True)]
@@ -139,11 +141,6 @@ def findings(
     finally:
         outer.delete()
         inner.delete()
-
-
-def _service(count: int, port: int) -> Object:
-    """The Service before the last node's server, with a node port."""
-    return pods.service(_PODS, CHECK, {_ANSWERS: str(count - 1)}, pods.tcp_and_udp(CHECK, port), "NodePort")
 
 
 def check_manifests(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[Object]:
