@@ -28,7 +28,7 @@ _LINK_TIMEOUT_S: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class MeasuringClient:
     """The client's end of a placement, from which programs are run one at a time.
 
     `foreign`: of this machine, in the lab; None where the counters of nodes tell what others use, or nothing does.

@@ -9,7 +9,7 @@ from analysis.errors import Problem
 from steps.catalogue.options import Settings
 from steps.documents import Attempt
 from steps.domain import Placement, Trial
-from steps.measurement.attempts import Client, lost_monitor_flags
+from steps.measurement.attempts import MeasuringClient, lost_monitor_flags
 from steps.measurement.monitors.interference import InterferenceGate
 from steps.measurement.monitors.sampler import Sampler, reading_interval_s
 from steps.measurement.trials import TrialRecord, begun_document
@@ -42,14 +42,14 @@ def time_trial(
     record.begin(turn)
     if turn is None:
         return
-    client = Client.of(placement, turns.programs)
+    client = MeasuringClient.of(placement, turns.programs)
     gate = InterferenceGate(client.others, settings.foreign_cpu_limit_ratio, 0.0, turns.programs)
     attempt, lost = _attempt(client, trial, work)
     disturbed = ("foreign-cpu",) if gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0) else ()
     record.end([attempt], (*disturbed, *lost_monitor_flags(lost)))
 
 
-def _attempt(client: Client, trial: Trial, work: Callable[[Trial], str]) -> tuple[Attempt, dict[str, str]]:
+def _attempt(client: MeasuringClient, trial: Trial, work: Callable[[Trial], str]) -> tuple[Attempt, dict[str, str]]:
     started_at, began = datetime.now(UTC), time.monotonic()
     stdout, error = "", None
     with Sampler(client.placement.monitors, reading_interval_s(trial.duration_s), client.foreign) as sampler:

@@ -13,7 +13,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
 from steps.domain import Placement
 from steps.measurement import results
-from steps.measurement.attempts import Client, lost_monitor_flags
+from steps.measurement.attempts import MeasuringClient, lost_monitor_flags
 from steps.measurement.monitors.interference import InterferenceGate
 from steps.measurement.monitors.sampler import Sampler
 from steps.measurement.trials import GRACE_S, QUIET_S
@@ -47,7 +47,7 @@ def measure_references(
         Problem: a document can't be written, the server of turns is gone, or the step was stopped.
     """
     turns = turns or TurnTaker.alone()
-    client = Client.of(placement, turns.programs)
+    client = MeasuringClient.of(placement, turns.programs)
     budget_s = max(QUIET_S, len(positions) * iperf3.CANARY_S) * settings.remeasure_ratio
     gate = InterferenceGate(client.others, settings.foreign_cpu_limit_ratio, budget_s, client.programs)
     with client.programs.stoppable():
@@ -70,7 +70,7 @@ def measure_references(
 
 
 def _measure(
-    client: Client, begun: documents.CanaryDocument, settings: Settings, gate: InterferenceGate, idle_s: float
+    client: MeasuringClient, begun: documents.CanaryDocument, settings: Settings, gate: InterferenceGate, idle_s: float
 ) -> tuple[documents.CanaryDocument, Report | Failure]:
     command = iperf3.canary_command(
         settings.congestion_control, client.placement.address, client.placement.port(CANARY.name)

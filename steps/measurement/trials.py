@@ -17,7 +17,7 @@ from steps.catalogue.tools import CANARY
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
 from steps.measurement import client_network, results
-from steps.measurement.attempts import Client, lost_monitor_flags
+from steps.measurement.attempts import MeasuringClient, lost_monitor_flags
 from steps.measurement.monitors.interference import ForeignCpu, InterferenceGate
 from steps.measurement.monitors.sampler import reading_interval_s
 from steps.measurement.turns.turn_taker import Turn, TurnTaker
@@ -118,7 +118,7 @@ def measure_trials(
             are kept.
     """
     turns = turns or TurnTaker.alone()
-    client = Client.of(placement, turns.programs, foreign)
+    client = MeasuringClient.of(placement, turns.programs, foreign)
     gate = InterferenceGate(
         client.others, settings.foreign_cpu_limit_ratio, _remeasure_s(trials, settings), client.programs
     )
@@ -154,7 +154,7 @@ def _lasts_s(trial: Trial, settings: Settings) -> float:
 
 
 def _measure(
-    client: Client,
+    client: MeasuringClient,
     trial: Trial,
     settings: Settings,
     gate: InterferenceGate,

@@ -13,7 +13,7 @@ from analysis import formatting
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
 from steps.tools.ladder import client, search
-from steps.tools.ladder.client import Climb, Request
+from steps.tools.ladder.client import Climb, ClimbRequest
 from steps.tools.ladder.search import Found, Probe
 from steps.tools.tool import PYTHON, Output, Task, Tool, Variant, decode_output
 
@@ -108,7 +108,7 @@ def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
 
 def _ladder(name: str, title: str, block_bytes: int) -> Tool:
     def command(task: Task, address: str, port: int) -> list[str]:
-        request = Request(address, port, task.direction, block_bytes, task.loss_bound_ratio, MOST_S)
+        request = ClimbRequest(address, port, task.direction, block_bytes, task.loss_bound_ratio, MOST_S)
         return [PYTHON, "-m", client.__name__, msgspec.json.encode(request).decode()]
 
     figures = ("bounded_loss_bps", "bounded_loss_packets_per_s", "bounded_loss_ratio", "most_sent_bps")
