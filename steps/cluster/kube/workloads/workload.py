@@ -54,10 +54,6 @@ class NodesError(Problem):
         self.doubtful = frozenset(doubtful)
 
 
-class UnreadyError(NodesError):
-    """Pods do not become ready."""
-
-
 class StillThereError(NodesError):
     """Pods do not end."""
 
@@ -104,7 +100,7 @@ class Workload:
         Raises:
             AlteredError: one differs from its manifest.
             StillThereError: one that differs does not end.
-            UnreadyError: one is not ready in time, or can't be, or gets no node within a minute; with the reason.
+            NodesError: one is not ready in time, or can't be, or gets no node within a minute; with the reason.
         """
         wanted = {each["metadata"]["name"]: each for each in manifests}
         there = self.pods()
@@ -244,7 +240,7 @@ class Workload:
         waited_s: float,
         is_up: Condition,
         refused: Mapping[str, str],
-    ) -> UnreadyError:
+    ) -> NodesError:
         """The error that names the pods which are not up. `refused`: why the API server did not create some."""
         there = {p["metadata"]["name"]: p for p in found}
         reasons: list[str] = []
@@ -263,7 +259,7 @@ class Workload:
             nodes.setdefault(manifests.node_of(pod), why)
             if name not in refused and not (name in there and manifests.can_not_run_here(there[name])):
                 doubtful.add(manifests.node_of(pod))
-        return UnreadyError(
+        return NodesError(
             f"{self._client.where}: pods of the benchmark are not ready (waited {waited_s:.0f} s): "
             f"{excerpt('; '.join(reasons), _LONGEST)}. See `kubectl -n {self._client.namespace} describe pods`.",
             nodes,
