@@ -14,13 +14,10 @@ from msgspec import Meta
 from steps.tools import bounds, connect_probe, tcp_connect
 from steps.tools.bounds import Seconds, Whole
 from steps.tools.failure import Failure
-from steps.tools.tool import Output, Place, Task, Tool, Variant, decode_output, shown_time
+from steps.tools.tool import FEW, Output, Place, Task, Tool, Variant, decode_output, shown_time
 
 PROGRAM: Final = "times of changes"
 """What an attempt has in the place of a command."""
-
-FEW: Final = "few-observations"
-"""The flag of a trial with too few changes for its 99th percentile, which is null."""
 
 LOST: Final = "changes-failed"
 """The flag of a trial in which some changes never worked."""

@@ -12,13 +12,10 @@ import msgspec
 from steps.tools import bounds, connect_probe
 from steps.tools.bounds import Rate, Seconds, Whole
 from steps.tools.failure import Failure
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output, shown_time
+from steps.tools.tool import FEW, PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output, shown_time
 
 PROBE_S: Final = 0.25
 """The duration of a probe: some thousand connections, enough for a 99.9th percentile."""
-
-FEW: Final = "few-observations"
-"""The flag of a trial with too few connections for its 99.9th percentile, which is null."""
 
 _PROBE: Final = "the connect probe"
 

@@ -37,6 +37,9 @@ _MOST_REPORTS: Final = 600
 _LONGEST_INTERVAL_S: Final = 60
 """The longest that iperf3 takes."""
 
+FEW: Final = "few-observations"
+"""The flag of a trial with too few observations for its highest percentile, which is null."""
+
 PYTHON: Final = "python"
 """The first word of a command for this project's own Python, wherever that is installed."""
 

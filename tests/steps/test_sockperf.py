@@ -17,7 +17,7 @@ from steps.tools.failure import Failure
 from steps.tools.sockperf import report, sockperf
 from steps.tools.sockperf.responses import PERCENTILES, Responses
 from steps.tools.sockperf.sockperf import LOADED, TOOL
-from steps.tools.tool import Output, Task, Tool, here
+from steps.tools.tool import FEW, Output, Task, Tool, here
 from tests.steps.measuring import free_port
 from tests.waiting import until
 
@@ -120,7 +120,7 @@ def test_percentile_with_no_observation_above_it_is_null_and_flagged() -> None:
         found = read(other)
         assert isinstance(found, Responses)
         assert [getattr(found, name) is None for name in PERCENTILES] == missing
-        assert found.flags == (sockperf.FEW,)
+        assert found.flags == (FEW,)
 
 
 def test_unknown_clock_source_is_flagged() -> None:

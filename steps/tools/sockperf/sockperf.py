@@ -14,10 +14,11 @@ from steps.tools import bounds
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3, plan
+from steps.tools.iperf3.intervals import MICROSECOND
 from steps.tools.sockperf import ping_pong, report, responses
 from steps.tools.sockperf.report import Figures
 from steps.tools.sockperf.responses import Responses
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output
+from steps.tools.tool import FEW, PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output
 
 LEAD_S: Final = 2
 """sockperf sleeps so long before each of its tests, and a load is measured and begun meanwhile."""
@@ -30,9 +31,6 @@ OWN_WARM_UP_S: Final = 0.45
 
 MESSAGE_BYTES: Final = 64
 
-FEW: Final = "few-observations"
-"""The flag of a trial with too few observations for its highest percentiles, which are null."""
-
 UNANSWERED: Final = "unanswered"
 """The flag of a trial at whose end a request was still waiting, so that the slowest reply is not known."""
 
@@ -44,7 +42,6 @@ CLOCK: Final = "clock-source"
 _CLOCKS: Final = frozenset({"tsc", "kvm-clock", "xen", "hyperv_clocksource_tsc_page", "arch_sys_counter"})
 """The kernel's clock sources that rest on the counter that sockperf reads itself."""
 
-_MICROSECOND: Final = 1e-6
 _SHARES: Final = (0.5, 0.9, 0.99, 0.999)
 _STALL_S: Final = 0.1
 _SHORTEST_SHARE: Final = 0.9
@@ -162,7 +159,7 @@ def _iperf3(task: Task, ran: _Ran | None) -> iperf3.Report | Failure:
 def _responses(task: Task, account: _Account, figures: Figures, loads: tuple[float, float] | None) -> Responses:
     flags = []
     seconds = [
-        value * _MICROSECOND if figures.observations * (1 - share) >= 1 - 1e-9 else None
+        value * MICROSECOND if figures.observations * (1 - share) >= 1 - 1e-9 else None
         for value, share in zip(figures.percentiles_us, _SHARES, strict=True)
     ]
     if None in seconds:
@@ -180,7 +177,7 @@ def _responses(task: Task, account: _Account, figures: Figures, loads: tuple[flo
     return Responses(
         duration_s=figures.valid_s,
         **dict(zip(responses.PERCENTILES, seconds, strict=True)),
-        response_worst_s=None if stalled else figures.worst_us * _MICROSECOND,
+        response_worst_s=None if stalled else figures.worst_us * MICROSECOND,
         transactions_per_s=figures.received / figures.valid_s,
         responses=figures.received,
         lost_messages=figures.dropped + stalled,
