@@ -155,15 +155,8 @@ async def wait(
 async def _is_answered(address: str, port: int, messages: Messages) -> bool:
     """Whether the echo server there replies to one request over a new connection."""
     try:
-        async with asyncio.timeout(ATTEMPT_S):
-            reader, writer = await asyncio.open_connection(address, port)
-            try:
-                connections.close_with_reset(writer)
-                writer.write(messages.request)
-                return await reader.readexactly(len(messages.reply)) == messages.reply
-            finally:
-                writer.close()
-    except (OSError, asyncio.IncompleteReadError):  # a timeout is an OSError too
+        return await connections.ask_once(address, port, messages.request, ATTEMPT_S) == messages.reply
+    except OSError:  # a timeout is one too
         return False
 
 
