@@ -118,10 +118,14 @@ def test_change_waits_for_a_node_that_answers_again(echo: Echo) -> None:
     echo.start()
     stop = threading.Timer(0.5, echo.stop)
     stop.start()
+
+    def start() -> None:
+        stop.join()  # the first server answers nobody before its end, which would end the next one too
+        echo.start()
+
     with client() as who:
-        toggle = Toggle(echo.start, echo.stop, "answered", (LOCAL,), echo.port)
+        toggle = Toggle(start, echo.stop, "answered", (LOCAL,), echo.port)
         (found,) = programming._changed(bench(who), toggle, toggle.make, toggle.made, 10)
-    stop.join()
     assert found.seconds is not None
 
 
