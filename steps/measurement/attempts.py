@@ -28,7 +28,7 @@ _LINK_TIMEOUT_S: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class MeasuringClient:
     """The client's end of a placement, from which programs are run one at a time.
 
     `foreign`: of this machine, in the lab; None where the counters of nodes tell what others use, or nothing does.
@@ -65,12 +65,8 @@ class Client:
     ) -> tuple[Attempt, dict[str, str]]:
         """Run a tool's client once its server is free. Returns the attempt, and why monitors were lost.
 
-        Args:
-            tool: whose client it is.
-            command: its argument vector.
-            interval_s: of the readings of monitors.
-            timeout_s: after this the program is killed.
-            output_bytes: at more than this on one of its outputs, too.
+        `interval_s`: of the readings of monitors. After `timeout_s` the program is killed; at more than `output_bytes`
+        on one of its outputs, too.
         """
         argv = command_in(self.placement.namespace, command)
         patience = time.monotonic() + _BUSY_WAIT_S

@@ -6,18 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.errors import Problem
-from steps import documents
 from steps.catalogue.options import Settings
-from steps.documents import Attempt, TrialDocument
+from steps.documents import Attempt
 from steps.domain import Placement, Trial
-from steps.measurement import results
-from steps.measurement.attempts import Client, lost_monitor_flags
+from steps.measurement.attempts import MeasuringClient, lost_monitor_flags
 from steps.measurement.monitors.interference import InterferenceGate
 from steps.measurement.monitors.sampler import Sampler, reading_interval_s
-from steps.measurement.trials import BEGUN, PASSED
+from steps.measurement.trials import TrialRecord, begun_document
 from steps.measurement.turns.turn_taker import TurnTaker
 from steps.settings import turn_order
-from steps.tools.failure import Failure
 from steps.tools.programming import PROGRAM
 
 
@@ -32,41 +29,27 @@ def time_trial(
 ) -> None:
     """Measure a trial in its turn and write its document; a failure is one, too.
 
-    Args:
-        placement: of the trial's topology.
-        trial: whose tool is `by_scale`.
-        settings: of the run.
-        directory: gets `documents.trial_name(...)`.
-        work: does the changes, and returns what its tool reads.
-        report: called with a line.
-        turns: of this step.
+    `trial`: whose tool is `by_scale`. `directory`: gets `documents.trial_name(...)`. `work`: does the changes, and
+    returns what its tool reads. `report`: called with a line.
 
     Raises:
         Problem: the document can't be written, the server of turns is gone, or the step was stopped.
     """
-    path = directory / documents.trial_name(trial.trial)
-    begun = TrialDocument(trial=trial, placement=placement, mtu_bytes=None, attempts=(), error=BEGUN)
+    name = f"{trial.variant.name} at {trial.scale.words}"
+    record = TrialRecord(name, directory, begun_document(trial, placement, None), report)
     lease_s = turn_order.scale_lease_s(settings.environment)  # a single change may take a minute where there are many
     turn = turns.take(turn_order.trial_number(trial.position), lease_s)
-    name = f"{trial.variant.name} at {trial.scale.words}"
+    record.begin(turn)
     if turn is None:
-        documents.write_document(path, begun.model_copy(update={"error": PASSED}))
-        report(f"{name}: {PASSED}")
         return
-    begun = begun.model_copy(update={"turn": turn.count})
-    documents.write_document(path, begun)
-    client = Client.of(placement, turns.programs)
+    client = MeasuringClient.of(placement, turns.programs)
     gate = InterferenceGate(client.others, settings.foreign_cpu_limit_ratio, 0.0, turns.programs)
     attempt, lost = _attempt(client, trial, work)
     disturbed = ("foreign-cpu",) if gate.disturbed(attempt.foreign_cpu_ratio, attempt.wall_s or 0) else ()
-    found = results.read_results(trial, attempt)
-    error = found.reason if isinstance(found, Failure) else None
-    flags = (*disturbed, *lost_monitor_flags(lost))
-    documents.write_document(path, begun.model_copy(update={"attempts": (attempt,), "flags": flags, "error": error}))
-    report(f"{name}: {results.result_sentence(found)}")
+    record.end([attempt], (*disturbed, *lost_monitor_flags(lost)))
 
 
-def _attempt(client: Client, trial: Trial, work: Callable[[Trial], str]) -> tuple[Attempt, dict[str, str]]:
+def _attempt(client: MeasuringClient, trial: Trial, work: Callable[[Trial], str]) -> tuple[Attempt, dict[str, str]]:
     started_at, began = datetime.now(UTC), time.monotonic()
     stdout, error = "", None
     with Sampler(client.placement.monitors, reading_interval_s(trial.duration_s), client.foreign) as sampler:

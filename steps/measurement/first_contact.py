@@ -33,11 +33,8 @@ def await_server(
 ) -> bool:
     """Whether the server has answered; where it does not, the trials fail, each with its own reason.
 
-    Args:
-        placement: of the client, whose own network this process is in.
-        stopped: ends the wait.
-        report: called with a sentence when the time is up.
-        timeout_s: how long to wait.
+    `placement`: of the client, whose own network this process is in. `stopped`: ends the wait. `report`: called with a
+    sentence when the time is up.
     """
     address, port = placement.address, placement.ports[CONNECTIVITY.name]
     deadline_s = time.monotonic() + timeout_s

@@ -5,15 +5,15 @@ The first and the last of them are the visit's canaries.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from analysis.errors import Problem
 from steps import documents
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import CANARY
-from steps.domain import Moment, Placement
+from steps.domain import Placement
 from steps.measurement import results
-from steps.measurement.attempts import Client, lost_monitor_flags
+from steps.measurement.attempts import MeasuringClient, lost_monitor_flags
 from steps.measurement.monitors.interference import InterferenceGate
 from steps.measurement.monitors.sampler import Sampler
 from steps.measurement.trials import GRACE_S, QUIET_S
@@ -39,20 +39,15 @@ def measure_references(
 ) -> None:
     """Measure the references, each in its turn, and before the first one read the idle nodes.
 
-    Args:
-        placement: from node to node.
-        positions: of the trials before which they are measured; the last one is after all trials.
-        settings: of the run.
-        directory: gets `documents.trial_name(...)` for each position.
-        report: called with one line for each.
-        progress: progress callback: (done, total).
-        turns: of this step; None: it measures alone.
+    `positions`: of the trials before which they are measured; the last one is after all trials. `directory`: gets
+    `documents.trial_name(...)` for each position. `report`: called with one line for each. `progress`: progress
+    callback: (done, total). `turns`: of this step; None: it measures alone.
 
     Raises:
         Problem: a document can't be written, the server of turns is gone, or the step was stopped.
     """
     turns = turns or TurnTaker.alone()
-    client = Client.of(placement, turns.programs)
+    client = MeasuringClient.of(placement, turns.programs)
     budget_s = max(QUIET_S, len(positions) * iperf3.CANARY_S) * settings.remeasure_ratio
     gate = InterferenceGate(client.others, settings.foreign_cpu_limit_ratio, budget_s, client.programs)
     with client.programs.stoppable():
@@ -61,7 +56,10 @@ def measure_references(
             lease_s = turn_order.lease_s(iperf3.CANARY_S) + idle_s
             turn = turns.take(turn_order.reference_number(position), lease_s)
             if turn is not None:
-                begun = documents.CanaryDocument(moment=_moment(index, len(positions)), turn=turn.count)
+                begun = documents.CanaryDocument(
+                    moment="before" if index == 0 else "after" if index == len(positions) - 1 else "between",
+                    turn=turn.count,
+                )
                 document, found = _measure(client, begun, settings, gate, idle_s)
                 documents.write_document(directory / documents.trial_name(position), document)
                 report(f"host network {index + 1}/{len(positions)}: {results.result_sentence(found)}")
@@ -71,12 +69,8 @@ def measure_references(
         turns.leave()
 
 
-def _moment(index: int, count: int) -> Literal[Moment, "between"]:
-    return "before" if index == 0 else "after" if index == count - 1 else "between"
-
-
 def _measure(
-    client: Client, begun: documents.CanaryDocument, settings: Settings, gate: InterferenceGate, idle_s: float
+    client: MeasuringClient, begun: documents.CanaryDocument, settings: Settings, gate: InterferenceGate, idle_s: float
 ) -> tuple[documents.CanaryDocument, Report | Failure]:
     command = iperf3.canary_command(
         settings.congestion_control, client.placement.address, client.placement.port(CANARY.name)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Final, Self
 
 _GRACE_S: Final = 1.0
@@ -73,15 +72,12 @@ class Programs:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, lambda *_: self.stop()) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """End the running program, and start no other."""
@@ -94,10 +90,8 @@ class Programs:
     def run(self, argv: Sequence[str], timeout_s: float, most_bytes: int = OUTPUT_BYTES) -> ProgramResult:
         """Run a program in a process group of its own and wait for it.
 
-        Args:
-            argv: the program and its arguments.
-            timeout_s: after this it gets SIGTERM, and a second later it is killed.
-            most_bytes: what it may print on each of its outputs; at more than that it is killed.
+        After `timeout_s` it gets SIGTERM, and a second later it is killed; at more than `most_bytes` on one of its
+        outputs it is killed at once.
         """
         if self.stopped.is_set():
             return ProgramResult(b"", b"", None, "stopped before it began")
@@ -137,7 +131,8 @@ class Programs:
                 process.wait(_GRACE_S)
         if self.stopped.is_set():
             error = "stopped before it ended"
-        return ProgramResult(output.stdout, output.stderr, process.returncode, error)
+        stdout, stderr = output.texts()
+        return ProgramResult(stdout, stderr, process.returncode, error)
 
 
 class _Output:
@@ -153,7 +148,6 @@ class _Output:
             assert pipe is not None
             self._parts[pipe.fileno()] = bytearray()
             self._selector.register(pipe, selectors.EVENT_READ)
-        self._numbers = tuple(self._parts)
 
     def __enter__(self) -> Self:
         return self
@@ -161,19 +155,9 @@ class _Output:
     def __exit__(self, *_: object) -> None:
         self._selector.close()
 
-    @property
-    def stdout(self) -> bytes:
-        """Its standard output; only the beginning where it exceeded the bound."""
-        return self._text(self._numbers[0])
-
-    @property
-    def stderr(self) -> bytes:
-        """Its standard error, likewise."""
-        return self._text(self._numbers[1])
-
-    def _text(self, number: int) -> bytes:
-        found = self._parts[number]
-        return bytes(found[:_KEPT_BYTES] if self.overflowed and len(found) > self._most_bytes else found)
+    def texts(self) -> list[bytes]:
+        """Its standard output and error; only the beginning of one that exceeded the bound."""
+        return [bytes(part[:_KEPT_BYTES] if len(part) > self._most_bytes else part) for part in self._parts.values()]
 
     def follow(self, seconds: float) -> bool:
         """Read until the program has ended and its output is read; False where time or the bound came first.

@@ -4,7 +4,7 @@ A trial that fails is a document with its error, and the next one follows.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from steps.catalogue.tools import CANARY
 from steps.documents import Attempt, TrialDocument
 from steps.domain import Placement, Trial
 from steps.measurement import client_network, results
-from steps.measurement.attempts import Client, lost_monitor_flags
+from steps.measurement.attempts import MeasuringClient, lost_monitor_flags
 from steps.measurement.monitors.interference import ForeignCpu, InterferenceGate
 from steps.measurement.monitors.sampler import reading_interval_s
 from steps.measurement.turns.turn_taker import Turn, TurnTaker
@@ -43,6 +43,59 @@ _KILL_S: Final = GRACE_S + 30.0
 """How much longer than its trial an attempt may take, with counters that do not answer."""
 
 
+def begun_document(trial: Trial, placement: Placement, mtu_bytes: int | None) -> TrialDocument:
+    """The document of a trial that has not ended. `mtu_bytes`: of the client's interface; None: unknown."""
+    return TrialDocument(trial=trial, placement=placement, mtu_bytes=mtu_bytes, attempts=(), error=BEGUN)
+
+
+@dataclass
+class TrialRecord:
+    """The document of one trial, which is written when its turn begins and when it has ended.
+
+    Attributes:
+        name: of the trial, before each line that is reported.
+        directory: gets `documents.trial_name(...)`.
+        document: as it is at the beginning.
+        callback: called with a line.
+    """
+
+    name: str
+    directory: Path
+    document: TrialDocument
+    callback: Callable[[str], None]
+
+    def report(self, text: str) -> None:
+        """Report something about the trial."""
+        self.callback(f"{self.name}: {text}")
+
+    def begin(self, turn: Turn | None) -> None:
+        """Write that the trial's turn has begun; None: that it has passed.
+
+        Raises:
+            Problem: the document can't be written.
+        """
+        if turn is None:
+            self._write(error=PASSED)
+            self.report(PASSED)
+        else:
+            self._write(turn=turn.count)
+
+    def end(self, attempts: Sequence[Attempt], flags: Sequence[str]) -> None:
+        """Write what was measured. The last attempt counts.
+
+        Raises:
+            Problem: the document can't be written.
+        """
+        found = results.read_results(self.document.trial, attempts[-1])
+        error = found.reason if isinstance(found, Failure) else None
+        self._write(attempts=tuple(attempts), flags=tuple(flags), error=error)
+        self.report(results.result_sentence(found))
+
+    def _write(self, **more: object) -> None:
+        self.document = self.document.model_copy(update=more)
+        documents.write_document(self.directory / documents.trial_name(self.document.trial.trial), self.document)
+
+
 def measure_trials(
     placement: Placement,
     trials: Sequence[Trial],
@@ -56,22 +109,16 @@ def measure_trials(
 ) -> None:
     """Measure the trials in order, each in its turn, with one document each below `directory`.
 
-    Args:
-        placement: of the trials' topology.
-        trials: of that topology.
-        settings: of the run.
-        directory: gets `documents.trial_name(...)` for each trial.
-        report: called with one line for each trial.
-        progress: progress callback: (done, total).
-        turns: of this step; None: it measures alone.
-        foreign: reads the CPU time of foreign processes; by default this machine's.
+    `directory`: gets `documents.trial_name(...)` for each trial. `report`: called with one line for each. `progress`:
+    progress callback: (done, total). `turns`: of this step; None: it measures alone. `foreign`: reads the CPU time of
+    foreign processes; by default this machine's.
 
     Raises:
         Problem: a document can't be written, the server of turns is gone, or the step was stopped; the documents so far
             are kept.
     """
     turns = turns or TurnTaker.alone()
-    client = Client.of(placement, turns.programs, foreign)
+    client = MeasuringClient.of(placement, turns.programs, foreign)
     gate = InterferenceGate(
         client.others, settings.foreign_cpu_limit_ratio, _remeasure_s(trials, settings), client.programs
     )
@@ -79,38 +126,21 @@ def measure_trials(
     with client.programs.stoppable():
         progress(0, len(trials))
         for index, trial in enumerate(trials):
-            begun = TrialDocument(
-                trial=trial,
-                placement=placement,
-                mtu_bytes=mtu_bytes,
-                attempts=(),
-                error=BEGUN,
-            )
+            name = f"{trial.topology} {trial.variant.name} {trial.direction} {index + 1}/{len(trials)}"
+            record = TrialRecord(name, directory, begun_document(trial, placement, mtu_bytes), report)
             try:
-                turn = turns.take(turn_order.trial_number(trial.position), _lease_s(trial, settings))
+                turn = turns.take(
+                    turn_order.trial_number(trial.position), turn_order.lease_s(_lasts_s(trial, settings))
+                )
             except Problem as problem:
                 if turns.programs.stopped.is_set():
                     break
                 client_network.refuse(placement, trials[index:], directory, str(problem))
                 raise
-            report_trial = partial(
-                _report, report, f"{trial.topology} {trial.variant.name} {trial.direction} {index + 1}/{len(trials)}"
-            )
-            path = directory / documents.trial_name(trial.trial)
-            if turn is None:
-                documents.write_document(path, begun.model_copy(update={"error": PASSED}))
-                report_trial(PASSED)
-                continue
-            begun = begun.model_copy(update={"turn": turn.count})
-            documents.write_document(path, begun)
-            attempts, flags = _measure(client, trial, settings, gate, turn, report_trial)
-            found = results.read_results(trial, attempts[-1])
-            error = found.reason if isinstance(found, Failure) else None
-            documents.write_document(
-                path, begun.model_copy(update={"attempts": attempts, "flags": flags, "error": error})
-            )
-            report_trial(results.result_sentence(found))
-            progress(index + 1, len(trials))
+            record.begin(turn)
+            if turn is not None:
+                record.end(*_measure(client, trial, settings, gate, turn, record.report))
+                progress(index + 1, len(trials))
         else:
             index = len(trials)
         if not turns.programs.stopped.is_set():
@@ -119,20 +149,12 @@ def measure_trials(
             raise Problem(f"stopped after {index} of {len(trials)} trials of {placement.topology}; they are kept")
 
 
-def _report(report: Callable[[str], None], name: str, text: str) -> None:
-    report(f"{name}: {text}")
-
-
 def _lasts_s(trial: Trial, settings: Settings) -> float:
     return trial.program.lasts_s(trial.duration_s, trial.program.omit_s(settings.omit_s))
 
 
-def _lease_s(trial: Trial, settings: Settings) -> float:
-    return turn_order.lease_s(_lasts_s(trial, settings))
-
-
 def _measure(
-    client: Client,
+    client: MeasuringClient,
     trial: Trial,
     settings: Settings,
     gate: InterferenceGate,

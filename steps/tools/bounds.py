@@ -21,6 +21,9 @@ _LARGEST: Final = 2**53
 Count = Annotated[float, Meta(ge=0, le=_LARGEST)]
 """A number of bytes, packets or connects."""
 
+Whole = Annotated[int, Meta(ge=0, le=_LARGEST)]
+"""A count that is written without a decimal point."""
+
 SignedCount = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
 """A count that may be negative: -1 where the other end does not count, fewer losses than none where packets doubled."""
 
@@ -52,10 +55,7 @@ def one_line(text: str, most: int = 200) -> str:
 def output_bytes(duration_s: float, streams: int, interval_s: float) -> int:
     """The largest size of a program's output.
 
-    Args:
-        duration_s: of the trial with its warm-up.
-        streams: in parallel.
-        interval_s: how often it reports each stream.
+    `duration_s`: of the trial with its warm-up. `interval_s`: how often it reports each stream.
     """
     return _OUTPUT_BYTES + round(duration_s / interval_s + 1) * (streams + 1) * _INTERVAL_BYTES
 
@@ -63,11 +63,7 @@ def output_bytes(duration_s: float, streams: int, interval_s: float) -> int:
 def decode(decoder: "msgspec.json.Decoder[D]", text: bytes, program: str, printed_bytes: int) -> "D | Failure":
     """A program's JSON, or the reason why it is not readable.
 
-    Args:
-        decoder: of the expected form, with its bounds.
-        text: from the first brace to the last.
-        program: its name in the reason.
-        printed_bytes: the size of the whole output, of which the text is a part.
+    `program`: its name in the reason. `printed_bytes`: the size of the whole output, of which the text is a part.
     """
     try:
         return decoder.decode(text)

@@ -37,7 +37,7 @@ OBSERVATIONS: Final = {0.99: 100, 0.999: 1000}
 """How many a percentile takes, so that one lies above it."""
 
 
-class ProbeReport(TypedDict):
+class ConnectReport(TypedDict):
     """The probe's output.
 
     Times are of connect() alone, None if too few succeeded for the percentile; `error` is the last one. `duration_s`:
@@ -57,15 +57,10 @@ class ProbeReport(TypedDict):
 
 def summarise(
     times_s: Sequence[float], errors: int, error: str | None, duration_s: float, cpu_s: float = 0.0
-) -> ProbeReport:
+) -> ConnectReport:
     """The probe's report.
 
-    Args:
-        times_s: of the connects that succeeded, in any order.
-        errors: the number of the others.
-        error: of the last of these.
-        duration_s: of the whole probe.
-        cpu_s: that this program used.
+    `errors`: the number of connects that failed, and `error` that of the last. `cpu_s`: that this program used.
     """
     ordered = sorted(times_s)
     return {
@@ -108,7 +103,7 @@ class _Connects:
     def failed(self, error: str) -> None:
         self._errors, self._in_a_row, self._last = self._errors + 1, self._in_a_row + 1, error
 
-    def report(self, duration_s: float) -> ProbeReport:
+    def report(self, duration_s: float) -> ConnectReport:
         used = resource.getrusage(resource.RUSAGE_SELF)
         return summarise(self._times_s, self._errors, self._last, duration_s, used.ru_utime + used.ru_stime)
 
@@ -121,7 +116,7 @@ def _socket(address: str, more: int = 0) -> socket.socket:
     return client
 
 
-def probe(address: str, port: int, seconds: float) -> ProbeReport:
+def probe(address: str, port: int, seconds: float) -> ConnectReport:
     """Connect and reset, one after another, for so many seconds; stop after some failures in a row."""
     clock = time.perf_counter
     found = _Connects()
@@ -140,7 +135,7 @@ def probe(address: str, port: int, seconds: float) -> ProbeReport:
     return found.report(now - began)
 
 
-def probe_at_once(address: str, port: int, seconds: float, clients: int) -> ProbeReport:
+def probe_at_once(address: str, port: int, seconds: float, clients: int) -> ConnectReport:
     """Keep so many connects under way for so many seconds, then wait for those that are. See `probe`.
 
     Each is over when this program sees it, or at its timeout, so that a lost packet is an error and not left out.
@@ -181,10 +176,8 @@ def probe_at_once(address: str, port: int, seconds: float, clients: int) -> Prob
 def serve(port: int, *, ready: Callable[[int], None] | None = None, address: str = "::") -> None:
     """Accept and reset connections until killed.
 
-    Args:
-        port: 0 for any that is free.
-        ready: called with the port once it listens.
-        address: to listen on; the default takes IPv4 too.
+    `port`: 0 for any that is free. `ready`: called with the port once it listens. `address`: to listen on; the default
+    takes IPv4 too.
 
     Raises:
         OSError: the port is not available.

@@ -6,26 +6,22 @@ is that of the dataplane's own update, in which no Kubernetes has a part.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
 
 from steps.tools import bounds, connect_probe, tcp_connect
-from steps.tools.bounds import Seconds
+from steps.tools.bounds import Seconds, Whole
 from steps.tools.failure import Failure
-from steps.tools.tool import Output, Place, Task, Tool, Variant, shown_time
+from steps.tools.tool import FEW, Output, Place, Task, Tool, Variant, decode_output, shown_time
 
 PROGRAM: Final = "times of changes"
 """What an attempt has in the place of a command."""
 
-FEW: Final = "few-observations"
-"""The flag of a trial with too few changes for its 99th percentile, which is null."""
-
 LOST: Final = "changes-failed"
 """The flag of a trial in which some changes never worked."""
 
-_Number = Annotated[int, Meta(ge=0, le=2**53)]
 _MOST: Final = 10_000
 """Times of a trial: more are no output of the step `scale`."""
 
@@ -36,9 +32,9 @@ class Agents(msgspec.Struct, frozen=True):
     None can't be read.
     """
 
-    felix_memory_bytes: _Number | None = None
-    kube_proxy_memory_bytes: _Number | None = None
-    kernel_memory_bytes: _Number | None = None
+    felix_memory_bytes: Whole | None = None
+    kube_proxy_memory_bytes: Whole | None = None
+    kernel_memory_bytes: Whole | None = None
     felix_cpu_ratio: Seconds | None = None
     kube_proxy_cpu_ratio: Seconds | None = None
 
@@ -69,8 +65,8 @@ class Times(msgspec.Struct, frozen=True):
     p50_s: Seconds | None
     p99_s: Seconds | None
     worst_s: Seconds | None
-    observed: _Number
-    failed: _Number
+    observed: Whole
+    failed: Whole
     duration_s: Seconds
     clock_skew_s: Seconds | None = None
     error: str | None = None
@@ -80,15 +76,8 @@ class Times(msgspec.Struct, frozen=True):
     api_read_worst_s: Seconds | None = None
 
 
-def times_of(
-    seconds: Sequence[float],
-    failed: int,
-    duration_s: float,
-    *,
-    clock_skew_s: float | None = None,
-    error: str | None = None,
-) -> Times:
-    """The figures of single times. `failed`, `duration_s`, `clock_skew_s`, `error`: as in `Times`."""
+def times_of(seconds: Sequence[float], failed: int, duration_s: float, error: str | None) -> Times:
+    """The figures of single times by one clock. `failed`, `duration_s`, `error`: as in `Times`."""
     ordered = sorted(seconds)
     return Times(
         p50_s=connect_probe.percentile(ordered, 0.5),
@@ -97,7 +86,6 @@ def times_of(
         observed=len(ordered),
         failed=failed,
         duration_s=duration_s,
-        clock_skew_s=clock_skew_s,
         error=error,
     )
 
@@ -107,6 +95,7 @@ class Timed(msgspec.Struct, frozen=True):
 
     times: Times
     names: tuple[str, ...]
+    samples: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     @property
     def duration_s(self) -> float:
@@ -130,11 +119,6 @@ class Timed(msgspec.Struct, frozen=True):
         return (*((LOST,) if times.failed else ()), *((FEW,) if times.p99_s is None else ()))
 
     @property
-    def samples(self) -> tuple[Mapping[str, object], ...]:
-        """None: the figures are of the whole trial."""
-        return ()
-
-    @property
     def sentence(self) -> str:
         """The median, how many changes there were, and how many of them never worked."""
         times = self.times
@@ -144,6 +128,7 @@ class Timed(msgspec.Struct, frozen=True):
 
 _MORE: Final = ("clock_skew_s", "api_read_p50_s", "api_read_worst_s")
 _TIMES: Final = msgspec.json.Decoder(Times)
+_CLIENT: Final = "the step scale"
 KERNEL_MEMORY: Final = "kernel_memory_bytes"
 UPDATES: Final = ("update_p50_s", "update_p99_s", "update_worst_s", "updates", "updates_failed")
 PROGRAMMING: Final = (
@@ -157,9 +142,7 @@ PROGRAMMING: Final = (
 
 def _tool(name: str, title: str, place: Place, names: tuple[str, ...], lasts_s: float) -> Tool:
     def read(_task: Task, _argv: Sequence[str], output: Output) -> Timed | Failure:
-        if not output.stdout.strip():
-            return Failure(f"no times were reported, {output.end}")
-        times = bounds.decode(_TIMES, output.stdout, PROGRAM, len(output.stdout))
+        times = decode_output(_TIMES, output, _CLIENT)
         if isinstance(times, Failure):
             return times
         if not times.observed or times.p50_s is None:

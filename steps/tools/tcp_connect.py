@@ -5,37 +5,34 @@ milliseconds from any directory.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import ClassVar, Final
 
 import msgspec
-from msgspec import Meta
 
 from steps.tools import bounds, connect_probe
-from steps.tools.bounds import Rate, Seconds
+from steps.tools.bounds import Rate, Seconds, Whole
 from steps.tools.failure import Failure
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant, shown_time
+from steps.tools.tool import FEW, PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output, shown_time
 
 PROBE_S: Final = 0.25
 """The duration of a probe: some thousand connections, enough for a 99.9th percentile."""
-
-FEW: Final = "few-observations"
-"""The flag of a trial with too few connections for its 99.9th percentile, which is null."""
 
 _PROBE: Final = "the connect probe"
 
 
 class Connects(msgspec.Struct, frozen=True):
-    """The results of the probe; see `steps.tools.connect_probe.ProbeReport`."""
+    """The results of the probe; see `steps.tools.connect_probe.ConnectReport`."""
 
     connects_per_s: Rate | None
     p50_s: Seconds | None
     p99_s: Seconds | None
-    count: Annotated[int, Meta(ge=0, le=2**53)]
-    errors: Annotated[int, Meta(ge=0, le=2**53)]
+    count: Whole
+    errors: Whole
     error: str | None
     duration_s: Seconds
     cpu_s: Seconds | None = None
     p999_s: Seconds | None = None
+    samples: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     @property
     def columns(self) -> Mapping[str, object]:
@@ -48,11 +45,6 @@ class Connects(msgspec.Struct, frozen=True):
         """`connect-errors` where some connections failed, and whether they were too few."""
         few = (FEW,) if self.count < connect_probe.OBSERVATIONS[0.999] else ()
         return (*(("connect-errors",) if self.errors else ()), *few)
-
-    @property
-    def samples(self) -> tuple[Mapping[str, object], ...]:
-        """None: the probe reports once."""
-        return ()
 
     @property
     def sentence(self) -> str:
@@ -72,13 +64,9 @@ def server(port: int) -> list[str]:
 
 def read(_task: Task, _argv: Sequence[str], output: Output) -> Connects | Failure:
     """The results in the probe's output."""
-    if not output.stdout.strip():
-        return Failure(f"{_PROBE} printed no figures, {output.end}")
-    connects = bounds.decode(_CONNECTS, output.stdout, _PROBE, len(output.stdout))
+    connects = decode_output(_CONNECTS, output, _PROBE)
     if isinstance(connects, Failure):
-        return Failure(f"{connects.reason}, {output.end}")
-    if output.exit_code != 0:
-        return Failure(f"{_PROBE} ended with {output.end}")
+        return connects
     if connects.count == 0:
         return Failure(f"none of {connects.errors} connects succeeded: {bounds.one_line(connects.error or str(None))}")
     return _consistent(connects)

@@ -4,13 +4,15 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
 
 from analysis import formatting
 from steps.tools import bounds
 from steps.tools.failure import Failure
+
+D = TypeVar("D")
 
 Transport = Literal["tcp", "udp"]
 
@@ -34,6 +36,9 @@ _SHORT_INTERVAL_BELOW_S: Final = 5
 _MOST_REPORTS: Final = 600
 _LONGEST_INTERVAL_S: Final = 60
 """The longest that iperf3 takes."""
+
+FEW: Final = "few-observations"
+"""The flag of a trial with too few observations for its highest percentile, which is null."""
 
 PYTHON: Final = "python"
 """The first word of a command for this project's own Python, wherever that is installed."""
@@ -140,14 +145,6 @@ class Variant:
     most_block_bytes: int | None = None
 
 
-def _never_busy(_stdout: bytes) -> bool:
-    return False
-
-
-def _unknown_cpu(_task: Task, _output: Output) -> OwnCpu:
-    return OwnCpu()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tool:
     """A measuring program: a client that is run once for each trial, and a server that runs during a visit.
@@ -192,8 +189,8 @@ class Tool:
     lead_s: int | None = None
     by_scale: bool = False
     place: Place = "anywhere"
-    own_cpu: Callable[[Task, Output], OwnCpu] = _unknown_cpu
-    is_busy: Callable[[bytes], bool] = _never_busy
+    own_cpu: Callable[[Task, Output], OwnCpu] = lambda _task, _output: OwnCpu()
+    is_busy: Callable[[bytes], bool] = lambda _stdout: False
     packages: Mapping[str, str] = field(default_factory=dict)
     version: tuple[str, ...] = ()
     oldest: tuple[int, ...] = ()
@@ -222,6 +219,16 @@ class Tool:
     def served_by(self) -> str:
         """The name of the tool whose server it measures against."""
         return self.server_of or self.name
+
+
+def decode_output(decoder: "msgspec.json.Decoder[D]", output: Output, program: str) -> "D | Failure":
+    """What one of this project's own programs printed, or the reason why it is not readable."""
+    if not output.stdout.strip():
+        return Failure(f"{program} printed nothing, {output.end}")
+    found = bounds.decode(decoder, output.stdout, program, len(output.stdout))
+    if isinstance(found, Failure):
+        return Failure(f"{found.reason}, {output.end}")
+    return Failure(f"{program} ended with {output.end}") if output.exit_code != 0 else found
 
 
 def shown_time(seconds: float | None) -> str:

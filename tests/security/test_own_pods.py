@@ -16,7 +16,7 @@ from steps.cluster.kube.probe.report import ProbeReport
 from steps.cluster.kube.scale import programming_pods
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import admission, connectivity, manifests, probe_pods
-from steps.cluster.kube.workloads.manifests import Container
+from steps.cluster.kube.workloads.manifests import STEP_REQUESTS, Container
 from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Placement
 from steps.settings.schedule import make_schedule
@@ -73,7 +73,7 @@ def test_servers_in_the_nodes_network_listen_on_the_nodes_address_only() -> None
 
 def test_client_that_waits_for_the_servers_listens_nowhere() -> None:
     placed = [*Bench().prepare("pod-to-pod", "node-to-node").values()]
-    for pod in connectivity.manifests(placed, "image:1"):
+    for pod in connectivity.manifests(placed, "image:1", STEP_REQUESTS):
         (container,) = pod["spec"]["containers"]
         assert "ports" not in container
         assert "serve" not in " ".join(container["command"])

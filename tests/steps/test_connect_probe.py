@@ -73,7 +73,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_connect_probe_command_prints_json(port: int) -> None:
     done = run("probe", "127.0.0.1", str(port), "0.05")
     assert done.returncode == 0
-    assert set(json.loads(done.stdout)) == set(connect_probe.ProbeReport.__annotations__)
+    assert set(json.loads(done.stdout)) == set(connect_probe.ConnectReport.__annotations__)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,6 @@ def test_arguments_match_the_trial(protocol: str, direction: str) -> None:
         target_bitrate=int(argv[argv.index("-b") + 1]) if "-b" in argv else 0,
     )
     assert plan.contradiction(start, task(planned, 2), argv) is None
-    assert plan.block_size_bytes(argv) == (1372 if protocol == "udp" else None)
+    assert plan.number_after("-l", argv) == (1372 if protocol == "udp" else None)
     other = task(planned.model_copy(update={"streams": 2}), 2)
     assert "streams 3, not 2" in str(plan.contradiction(start, other, argv))

@@ -13,7 +13,7 @@ from steps.catalogue.tools import BY_NAME
 from steps.settings.schedule import make_schedule, planned_time
 from steps.tools.failure import Failure
 from steps.tools.ladder import client, search, udp_ladder
-from steps.tools.ladder.client import Climb, Request
+from steps.tools.ladder.client import Climb, ClimbRequest
 from steps.tools.ladder.search import PROBES, RESOLUTION_RATIO, Found, Probe, next_offer, result
 from steps.tools.ladder.udp_ladder import Ladder
 from steps.tools.tool import Output, Task
@@ -128,7 +128,7 @@ def climbed(capacity_bps: float, most_bps: float, seconds_each: float = 1.1) -> 
         now[0] += seconds_each
         return Output(document(argv, capacity_bps, most_bps))
 
-    request = Request("10.0.0.1", 5201, "forward", SIZE, BOUND, udp_ladder.MOST_S)
+    request = ClimbRequest("10.0.0.1", 5201, "forward", SIZE, BOUND, udp_ladder.MOST_S)
     return client.climb(request, run, lambda: now[0]), ran
 
 
@@ -183,5 +183,5 @@ def test_visit_has_one_ladder_and_the_plan_its_duration() -> None:
 
 def test_ladder_bound_and_size_reach_the_client() -> None:
     command = BY_NAME["ladder_1372"].command(msgspec.structs.replace(TASK, loss_bound_ratio=0.01), "10.0.0.1", 5201)
-    request = msgspec.json.decode(command[-1], type=Request)
+    request = msgspec.json.decode(command[-1], type=ClimbRequest)
     assert (request.bound, request.block_bytes, request.address) == (0.01, 1372, "10.0.0.1")

@@ -9,7 +9,7 @@ from steps.domain import Monitor
 from steps.measurement.monitors.node_load import others_ratio
 from steps.tools import tcp_connect
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.document import Document, decode
+from steps.tools.iperf3.document import Document, parse
 from steps.tools.tool import Output, OwnCpu, Task
 from tests.steps.builders import RECORDED
 
@@ -72,7 +72,7 @@ def test_node_load_without_two_readings_is_unknown(readings: dict[str, Sequence[
 def test_iperf3_reports_shares_of_one_core_over_the_whole_test() -> None:
     output = Output((RECORDED / "cluster-tcp-pod-to-pod-3.12.json").read_bytes())
     found = iperf3.own_cpu(Task(transport="tcp", duration_s=5, omit_s=1), output)
-    shares = decode(output.stdout, "")
+    shares = parse(output.stdout)
     assert isinstance(shares, Document)
     cpu = shares.end.cpu_utilization_percent
     assert cpu is not None

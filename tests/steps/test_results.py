@@ -47,7 +47,7 @@ def test_impossible_connect_probe_result_is_a_failure(changed: dict[str, object]
 @pytest.mark.parametrize(
     ("stdout", "reason"),
     [
-        ("", "the connect probe printed no figures, exit code 1: no route"),
+        ("", "the connect probe printed nothing, exit code 1: no route"),
         ("[" * 200_000, "the connect probe's JSON has an unknown form"),
         ('{"x":' + "[" * 200_000, "the connect probe's JSON is nested too deeply to be a report"),
         (json.dumps(PROBED)[:-10], "the connect probe's JSON is cut short after"),

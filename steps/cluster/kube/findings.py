@@ -12,13 +12,13 @@ NO_COMMAND: Final = "No command mends that:"
 """The beginning of a remedy that is no command."""
 
 
-def stop(reason: str, remedy: str) -> Finding:
+def stop(reason: str, remedy: str, subject: str = CLUSTER) -> Finding:
     """Nothing can run."""
-    return Finding(severity="stop", subject=CLUSTER, reason=reason, remedy=remedy)
+    return Finding(severity="stop", subject=subject, reason=reason, remedy=remedy)
 
 
 def skip(name: str, reason: str, remedy: str) -> Finding:
-    """A dataplane is left out."""
+    """A dataplane or a topology is left out."""
     return Finding(severity="skip", subject=name, reason=reason, remedy=remedy)
 
 
@@ -27,6 +27,6 @@ def skip_all(names: Iterable[str], reason: str, remedy: str) -> list[Finding]:
     return [skip(name, reason, remedy) for name in names]
 
 
-def warn(reason: str, remedy: str | None) -> Finding:
+def warn(reason: str, remedy: str | None, subject: str = CLUSTER) -> Finding:
     """Something to know, perhaps without a remedy."""
-    return Finding(severity="warn", subject=CLUSTER, reason=reason, remedy=remedy)
+    return Finding(severity="warn", subject=subject, reason=reason, remedy=remedy)

@@ -41,9 +41,8 @@ class ForeignCpu:
 
     window_s: float = 0.1
 
-    def __init__(self, host_proc: Path = HOST_PROC, own_proc: Path = Path("/proc")) -> None:
+    def __init__(self, host_proc: Path = HOST_PROC) -> None:
         self._host = host_proc
-        self._own = own_proc
         self._foreign: dict[tuple[str, str], bool] = {}
         self._ticks_per_s = os.sysconf("SC_CLK_TCK")
 
@@ -53,7 +52,7 @@ class ForeignCpu:
             return None
         at_s = time.monotonic()
         try:
-            sandbox = _pid_namespace(self._own / "self")
+            sandbox = _pid_namespace(Path("/proc/self"))
             ticks = sum(sum(int(field) for field in fields[_CPU_FIELDS]) for fields in self._foreign_processes(sandbox))
         except OSError:
             return None
@@ -102,12 +101,9 @@ def foreign_ratio(before: ForeignCpuReading | None, after: ForeignCpuReading | N
 
 
 class Others(Protocol):
-    """Tells how much CPU others use now."""
+    """Tells how much CPU others use now. `window_s`: how long it looks."""
 
-    @property
-    def window_s(self) -> float:
-        """How long it looks."""
-        ...
+    window_s: float
 
     def ratio(self, stopped: threading.Event) -> float | None:
         """The share of the CPU that they use in the next `window_s`; None: unknown."""

@@ -81,13 +81,9 @@ def usage(before: Counters, after: Counters, side: str | None, baseline_ratio: f
 
     Ratios are of all cores together; None where the readings can't be compared.
 
-    Args:
-        before: the first reading.
-        after: the second.
-        side: client, server, both or nat; None: unknown.
-        baseline_ratio: how busy the idle node is; None: unknown.
+    `side`: client, server, both or nat; None: unknown. `baseline_ratio`: how busy the idle node is; None: unknown.
     """
-    wall_s, deltas = _deltas(before, after)
+    wall_s, deltas = core_seconds(before, after)
     busy = busy_ratio(before, after)
     return {
         "node": after.node,
@@ -114,7 +110,7 @@ def busy_ratio(before: Counters, after: Counters) -> float | None:
 
     The busy columns are not summed: they are sampled at ticks, which alias with a paced sender's timer.
     """
-    wall_s, deltas = _deltas(before, after)
+    wall_s, deltas = core_seconds(before, after)
     if not deltas:
         return None
     return min(1.0, max(0.0, 1 - sum(d["idle"] + d["iowait"] for d in deltas) / (wall_s * len(deltas))))
@@ -127,7 +123,7 @@ def window_flags(before: Counters, after: Counters) -> tuple[str, ...]:
     `cpu-columns`: the columns don't add up to the wall time, so that use by mode is unreliable.
     `steal`: a hypervisor took CPU. `cpu-unknown`: the readings can't be compared.
     """
-    wall_s, deltas = _deltas(before, after)
+    wall_s, deltas = core_seconds(before, after)
     if not deltas:
         return ("cpu-unknown",) if after.cores else ()
     cores = len(deltas)
@@ -144,7 +140,7 @@ def window_flags(before: Counters, after: Counters) -> tuple[str, ...]:
     return tuple(flags)
 
 
-def _deltas(before: Counters, after: Counters) -> tuple[float, list[dict[str, float]]]:
+def core_seconds(before: Counters, after: Counters) -> tuple[float, list[dict[str, float]]]:
     """Seconds between two readings, and the seconds of each core by mode; no cores where they can't be compared."""
     wall_s = after.at_s - before.at_s
     if wall_s <= 0 or len(before.cores) != len(after.cores):

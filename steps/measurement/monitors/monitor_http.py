@@ -19,6 +19,7 @@ from steps.counters import Counters
 from steps.measurement.http_client import exchange, shown
 from steps.measurement.monitors import monitor
 from steps.measurement.turns.turns_http import TurnsHandler, TurnsServer
+from steps.serving import exit_code
 
 _TIMEOUT_S: Final = 5
 _MOST_CLIENTS: Final = 32
@@ -67,10 +68,8 @@ class _Server(TurnsServer):
 def serve(port: int, ready: Callable[[int], None] | None = None, token: str = "") -> None:
     """Serve this node's counters and a visit's turns until killed.
 
-    Args:
-        port: 0 for any that is free.
-        ready: called with the port once it listens.
-        token: that clients need; empty: none.
+    `port`: 0 for any that is free. `ready`: called with the port once it listens. `token`: that clients need; empty:
+    none.
 
     Raises:
         OSError: the port is not available.
@@ -105,14 +104,8 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) not in {2, 3} or arguments[0] != "serve" or not arguments[1].isdigit():
         sys.stderr.write("usage: python -m steps.measurement.monitors.monitor_http serve PORT [TOKEN]\n")
         return 2
-    try:
-        serve(int(arguments[1]), token="".join(arguments[2:]))
-    except (OSError, OverflowError) as error:
-        sys.stderr.write(f"monitor: port {arguments[1]} is unavailable: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    port, token = int(arguments[1]), "".join(arguments[2:])
+    return exit_code(lambda: serve(port, token=token), f"monitor: port {port}")
 
 
 if __name__ == "__main__":

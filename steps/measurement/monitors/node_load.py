@@ -11,6 +11,7 @@ from typing import Final
 from analysis.errors import Problem
 from steps.counters import Counters
 from steps.domain import Monitor
+from steps.measurement.monitors import monitor
 from steps.measurement.monitors.sampler import read
 from steps.tools.tool import OwnCpu
 
@@ -28,11 +29,8 @@ def others_ratio(
     A node is left out where its counters, or the use of a measuring program there, are unknown. Nodes of one machine
     have the same counters, in which both programs are.
 
-    Args:
-        monitors: of the trial's nodes.
-        readings: of each node, in the order taken.
-        own: what the measuring programs used between the first reading and the last; None: none ran.
-        client_machine: on which the client ran; None: unknown.
+    `readings`: of each node, in the order taken. `own`: what the measuring programs used between the first reading and
+    the last; None: none ran. `client_machine`: on which the client ran; None: unknown.
     """
     taken = {m.node: found for m in monitors if len(found := readings.get(m.node, ())) > 1}
     machines = {node: found[-1].counted_at for node, found in taken.items()}
@@ -43,7 +41,8 @@ def others_ratio(
         programs = [(near, own.client_s), (far, own.server_s)]
     ratios = []
     for node, found in taken.items():
-        used_s, available_s = _used_s(found[0], found[-1])
+        wall_s, deltas = monitor.core_seconds(found[0], found[-1])
+        used_s, available_s = sum(core[mode] for core in deltas for mode in _MODES), wall_s * len(deltas)
         parts = [used for machine, used in programs if machine == machines[node]]
         known = [part for part in parts if part is not None]
         if available_s > 0 and len(known) == len(parts):
@@ -51,20 +50,10 @@ def others_ratio(
     return max(ratios, default=None)
 
 
-def _used_s(before: Counters, after: Counters) -> tuple[float, float]:
-    """CPU seconds of programs and kernel threads between two readings, and those of all cores; 0 of 0: unknown."""
-    wall_s = after.at_s - before.at_s
-    if wall_s <= 0 or len(before.cores) != len(after.cores):
-        return 0.0, 0.0
-    pairs = zip(before.cores, after.cores, strict=True)
-    used_s = sum(getattr(b, mode) - getattr(a, mode) for a, b in pairs for mode in _MODES)
-    return used_s, wall_s * len(after.cores)
-
-
 class NodeLoad:
     """What others use on the nodes of a placement while none of the measuring programs runs."""
 
-    window_s: Final = 0.2
+    window_s: float = 0.2
 
     def __init__(self, monitors: Sequence[Monitor]) -> None:
         self._monitors = tuple(monitors)

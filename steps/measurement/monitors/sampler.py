@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Final, Self
 
 from analysis.errors import Problem
@@ -77,9 +76,7 @@ class Sampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join(_JOIN_S)
         self._read()

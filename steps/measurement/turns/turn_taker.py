@@ -4,7 +4,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from http.client import HTTPException
 from typing import Final, Self
 
@@ -38,46 +38,38 @@ class Turn:
         return time.monotonic() + seconds <= self.ends_s
 
 
+@dataclass
 class TurnTaker:
     """Takes the turns of one step.
 
-    Args:
+    Attributes:
         source: of the placement; None: the step measures alone, without waiting.
         step: this one.
         steps: all of the visit.
         patience_s: how long steps that have not started are waited for.
-        needed: the steps without which nothing is measured.
         programs: which are not started while another step measures; when they are stopped, waiting ends.
         report: called with a line where steps are missing.
+        needed: the steps without which nothing is measured.
         silent_s: how long the server may be silent.
         unproven_s: the same before the visit's first turn, when a switch may still keep the network down, if that is
             longer.
     """
 
-    def __init__(
-        self,
-        source: str | None,
-        step: str,
-        steps: Sequence[str],
-        patience_s: float,
-        programs: Programs,
-        report: Callable[[str], None],
-        *,
-        silent_s: float = SILENT_S,
-        needed: Sequence[str] = (),
-        unproven_s: float = 0.0,
-    ) -> None:
-        self._source = source
-        self._step = step
-        self._steps = tuple(steps)
-        self._patience_s = patience_s
-        self.programs = programs
-        self._report = report
-        self._silent_s = silent_s
-        self._bearable_s = max(silent_s, unproven_s)
-        self._needed = tuple(needed)
-        self._seen = 0
-        self._missing: tuple[str, ...] = ()
+    source: str | None
+    step: str
+    steps: Sequence[str]
+    patience_s: float
+    programs: Programs
+    report: Callable[[str], None]
+    _: KW_ONLY
+    needed: Sequence[str] = ()
+    silent_s: float = SILENT_S
+    unproven_s: float = 0.0
+    _seen: int = field(default=0, init=False)
+    _missing: tuple[str, ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        self._bearable_s = max(self.silent_s, self.unproven_s)
 
     @classmethod
     def alone(cls) -> Self:
@@ -90,9 +82,9 @@ class TurnTaker:
         Raises:
             Problem: the server of turns is gone, or the step was stopped.
         """
-        answer = self._ask(number, lease_s) if self._source is not None else None
+        answer = self._ask(number, lease_s) if self.source is not None else None
         if self.programs.stopped.is_set():  # others that were stopped first have left their turns to this step
-            raise Problem(f"stopped before {self._step or 'it'} had its turn")
+            raise Problem(f"stopped before {self.step or 'it'} had its turn")
         if answer is None:
             return Turn(None, time.monotonic() + lease_s)
         if answer.state != "measure" or answer.number != number:
@@ -105,7 +97,7 @@ class TurnTaker:
         Raises:
             Problem: as above.
         """
-        if self._source is not None:
+        if self.source is not None:
             self._ask(None, 0.0)
 
     def come(self, refusal: str = "") -> None:
@@ -118,20 +110,20 @@ class TurnTaker:
 
     def _ask(self, number: int | None, lease_s: float, *, waits: bool = True, refusal: str = "") -> Answer:
         request = Request(
-            step=self._step,
-            steps=self._steps,
+            step=self.step,
+            steps=tuple(self.steps),
             next=number,
             lease_s=lease_s,
-            patience_s=self._patience_s,
+            patience_s=self.patience_s,
             seen=self._seen,
-            needed=self._needed,
+            needed=tuple(self.needed),
             waits=waits,
             refusal=refusal,
         )
         heard_s = time.monotonic()
         while not self.programs.stopped.is_set():
             try:
-                answer = ask(self._source or "", request, self._interrupt)
+                answer = ask(self.source or "", request, self._interrupt)
             except Problem as problem:
                 if time.monotonic() - heard_s > self._bearable_s:
                     raise Problem(f"{problem}, for {self._bearable_s:g} s: run the visit again") from None
@@ -141,16 +133,16 @@ class TurnTaker:
                 self.programs.interrupt = None
             heard_s = time.monotonic()
             if answer.turn:
-                self._bearable_s = self._silent_s
+                self._bearable_s = self.silent_s
             if answer.refusal:
                 raise Problem(answer.refusal)
             if answer.missing and answer.missing != self._missing:
                 self._missing = answer.missing
-                self._report(f"measuring without {', '.join(answer.missing)}: not started in {self._patience_s:g} s")
+                self.report(f"measuring without {', '.join(answer.missing)}: not started in {self.patience_s:g} s")
             if answer.state != "ask-again" or not waits:
                 self._seen = max(self._seen, answer.turn)
                 return answer
-        raise Problem(f"stopped while {self._step} waited for its turn")
+        raise Problem(f"stopped while {self.step} waited for its turn")
 
     def _interrupt(self, opened: socket.socket) -> None:
         def shut() -> None:
@@ -163,26 +155,24 @@ class TurnTaker:
 def ask(source: str, request: Request, opened: Callable[[socket.socket], None] | None = None) -> Answer:
     """Ask a server of turns once.
 
-    Args:
-        source: `http://ADDRESS:PORT/TOKEN` or `unix:PATH`.
-        request: what is asked.
-        opened: called with the connection's socket, which another thread may shut down.
+    `source`: `http://ADDRESS:PORT/TOKEN` or `unix:PATH`. `opened`: called with the connection's socket, which another
+    thread may shut down.
 
     Raises:
         Problem: it does not answer, or not with an answer.
     """
-    body = request.model_dump_json().encode()
+    body, server = request.model_dump_json().encode(), f"the server of turns at {shown(source)}"
     try:
         status, text = exchange(
             source, PATH, body, timeout_s=POLL_S + TRANSPORT_S / 4, most_bytes=MOST_BYTES, opened=opened
         )
     except (HTTPException, OSError) as error:
-        raise Problem(f"the server of turns at {shown(source)} does not answer: {error}") from None
+        raise Problem(f"{server} does not answer: {error}") from None
     if status == CONFLICT:
-        raise Problem(f"the server of turns at {shown(source)} refuses: {text.decode(errors='replace')[:300]}")
+        raise Problem(f"{server} refuses: {text.decode(errors='replace')[:300]}")
+    if status != OK:
+        raise Problem(f"{server} answers with status {status}")
     try:
-        if status != OK:
-            raise Problem(f"the server of turns at {shown(source)} answers with status {status}")
         return Answer.model_validate_json(text)
     except ValidationError:
-        raise Problem(f"the server of turns at {shown(source)} answers with something else than a turn") from None
+        raise Problem(f"{server} answers with something else than a turn") from None

@@ -20,6 +20,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, Answer, Request, Turns
+from steps.serving import exit_code
 
 _LOOK_S: Final = 1.0
 """How often a waiting request's connection is checked."""
@@ -145,16 +146,13 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("usage: python -m steps.measurement.turns.turns_http SOCKET\n")
         return 2
     place = Path(arguments[0])
-    try:
-        place.unlink(missing_ok=True)
-        with _LocalServer(str(place), TurnsHandler) as server:
-            server.serve_forever()
-    except OSError as error:
-        sys.stderr.write(f"turns: {place} is unavailable: {error.strerror or error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: _serve(place), f"turns: {place}")
+
+
+def _serve(place: Path) -> None:
+    place.unlink(missing_ok=True)
+    with _LocalServer(str(place), TurnsHandler) as server:
+        server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -6,10 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from steps.tools import bounds
-from steps.tools.bounds import Count, Microseconds, Milliseconds, Rate, Seconds, SignedCount
+from steps.tools.bounds import Count, Microseconds, Milliseconds, Rate, Seconds, SignedCount, Whole
 from steps.tools.failure import Failure
-
-_Whole = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Figures(msgspec.Struct):
@@ -85,15 +83,15 @@ class TestStart(msgspec.Struct):
     """The test. `bytes` and `blocks`: after how many it ends; `duration` is 0 then."""
 
     protocol: str | None = None
-    num_streams: _Whole | None = None
-    blksize: _Whole | None = None
-    omit: _Whole | None = None
-    duration: _Whole | None = None
-    bytes: _Whole | None = None
-    blocks: _Whole | None = None
-    reverse: _Whole | None = None
-    bidir: _Whole | None = None
-    target_bitrate: _Whole | None = None
+    num_streams: Whole | None = None
+    blksize: Whole | None = None
+    omit: Whole | None = None
+    duration: Whole | None = None
+    bytes: Whole | None = None
+    blocks: Whole | None = None
+    reverse: Whole | None = None
+    bidir: Whole | None = None
+    target_bitrate: Whole | None = None
 
 
 class Timestamp(msgspec.Struct):
@@ -109,7 +107,7 @@ class Start(msgspec.Struct):
     system_info: str | None = None
     timestamp: Timestamp | None = None
     cookie: str | None = None
-    target_bitrate: _Whole | None = None
+    target_bitrate: Whole | None = None
     test_start: TestStart | None = None
 
 
@@ -123,17 +121,6 @@ class Document(msgspec.Struct):
 
 
 _DECODER: Final = msgspec.json.Decoder(Document)
-
-
-def decode(stdout: bytes, end: str) -> Document | Failure:
-    """The document in a client's standard output.
-
-    Args:
-        stdout: as received.
-        end: how the program ended, for the reason.
-    """
-    found = parse(stdout)
-    return Failure(f"{found.reason}, {end}") if isinstance(found, Failure) else found
 
 
 def parse(stdout: bytes) -> Document | Failure:

@@ -10,7 +10,7 @@ from analysis import formatting
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import intervals, plan, streams
-from steps.tools.iperf3.document import Document, decode, parse
+from steps.tools.iperf3.document import Document, parse
 from steps.tools.iperf3.intervals import MICROSECOND, Interval, whole
 from steps.tools.tool import Output, OwnCpu, Task, Tool, Variant, interval_s
 
@@ -140,13 +140,14 @@ def read_document(output: Output) -> Document | Failure:
 
     The JSON's `error` decides, since iperf3 exits 0 with one, and some versions refuse on stderr alone.
     """
-    end = f"exit code {'unknown' if output.exit_code is None else output.exit_code}{_first_line(output.stderr)}"
-    document = decode(output.stdout, end)
+    code, text = output.exit_code, bounds.one_line(output.stderr.decode(errors="replace"))
+    end = f"exit code {'unknown' if code is None else code}{': ' + text if text else ''}"
+    document = parse(output.stdout)
     if isinstance(document, Failure):
-        return document
+        return Failure(f"{document.reason}, {end}")
     if document.error is not None:
         return Failure(error_text(document.error))
-    return Failure(f"iperf3 ended with {end}") if output.exit_code != 0 else document
+    return Failure(f"iperf3 ended with {end}") if code != 0 else document
 
 
 def error_text(error: str) -> str:
@@ -158,11 +159,6 @@ def read_one_way(document: Document, task: Task, argv: Sequence[str]) -> Report 
     """The report of a document whose streams all go in the task's direction, checked against the request."""
     fault = _fault(document, task, argv)
     return Failure(fault) if fault is not None else _report(document, task)
-
-
-def _first_line(stderr: bytes) -> str:
-    text = bounds.one_line(stderr.decode(errors="replace"))
-    return f": {text}" if text else ""
 
 
 def _fault(document: Document, task: Task, argv: Sequence[str]) -> str | None:

@@ -6,8 +6,8 @@ streams. Before 3.7 neither sums nor streams say which end counted.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -30,10 +30,13 @@ class _Event(msgspec.Struct):
 
 
 _EVENT: Final = msgspec.json.Decoder(_Event)
-_START: Final = msgspec.json.Decoder(Start)
-_INTERVAL: Final = msgspec.json.Decoder(ReportedInterval)
-_END: Final = msgspec.json.Decoder(End)
-_ERROR: Final = msgspec.json.Decoder(str)
+_DATA: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
+    "start": msgspec.json.Decoder(Start),
+    "interval": msgspec.json.Decoder(ReportedInterval),
+    "end": msgspec.json.Decoder(End),
+    "error": msgspec.json.Decoder(str),
+}
+"""The events that are read; all but `interval` are a field of `Document`."""
 
 
 def documents(text: bytes) -> list[bytes]:
@@ -48,30 +51,16 @@ def read_stream(lines: Sequence[bytes]) -> Document | Failure:
         event = bounds.decode(_EVENT, line, "iperf3", len(line))
         if isinstance(event, Failure):
             return event
-        part = _with_event(document, event)
+        if event.event not in _DATA:
+            continue
+        data = bytes(event.data)
+        part = bounds.decode(_DATA[event.event], data, "iperf3", len(data))
         if isinstance(part, Failure):
             return part
-        document = part
-    return document
-
-
-def _with_event(document: Document, event: _Event) -> Document | Failure:
-    data = bytes(event.data)
-    match event.event:
-        case "start":
-            start = bounds.decode(_START, data, "iperf3", len(data))
-            return start if isinstance(start, Failure) else msgspec.structs.replace(document, start=start)
-        case "interval":
-            interval = bounds.decode(_INTERVAL, data, "iperf3", len(data))
-            if isinstance(interval, Failure):
-                return interval
-            document.intervals.append(interval)
-        case "end":
-            end = bounds.decode(_END, data, "iperf3", len(data))
-            return end if isinstance(end, Failure) else msgspec.structs.replace(document, end=end)
-        case "error":
-            error = bounds.decode(_ERROR, data, "iperf3", len(data))
-            return error if isinstance(error, Failure) else msgspec.structs.replace(document, error=error)
+        if isinstance(part, ReportedInterval):
+            document.intervals.append(part)
+        else:
+            setattr(document, event.event, part)
     return document
 
 

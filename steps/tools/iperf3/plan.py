@@ -18,14 +18,9 @@ def stream_bps(task: Task) -> int:
     return 0 if task.offered_bps is None else round(task.offered_bps / task.streams)
 
 
-def block_size_bytes(argv: Sequence[str]) -> int | None:
-    """The block size in iperf3's arguments; None: iperf3's own choice."""
-    return _number_after("-l", argv)
-
-
 def size_bytes(argv: Sequence[str]) -> int:
     """The number of bytes after which iperf3 ends by its arguments; 0: none."""
-    return _number_after("-n", argv) or 0
+    return number_after("-n", argv) or 0
 
 
 def ends_with_its_bytes(version: str | None) -> bool:
@@ -34,7 +29,8 @@ def ends_with_its_bytes(version: str | None) -> bool:
     return match is not None and (int(match[1]), int(match[2])) < _THREADS
 
 
-def _number_after(flag: str, argv: Sequence[str]) -> int | None:
+def number_after(flag: str, argv: Sequence[str]) -> int | None:
+    """The whole number after an argument; None: there is none."""
     if flag not in argv[:-1]:
         return None
     text = argv[argv.index(flag) + 1]
@@ -44,14 +40,11 @@ def _number_after(flag: str, argv: Sequence[str]) -> int | None:
 def contradiction(start: TestStart | None, task: Task, argv: Sequence[str]) -> str | None:
     """The differences between the document's test and the requested one, as a sentence; None: there are none.
 
-    Args:
-        start: the test, as the document describes it.
-        task: as requested.
-        argv: as iperf3 was run.
+    `start`: the test, as the document describes it. `argv`: as iperf3 was run.
     """
     if start is None or start.protocol is None or start.num_streams is None or start.duration is None:
         return "iperf3's JSON does not describe its test"
-    block_bytes = block_size_bytes(argv)
+    block_bytes = number_after("-l", argv)
     pairs: list[tuple[str, object, object]] = [
         ("protocol", start.protocol.lower(), task.transport),
         ("streams", start.num_streams, task.streams),

@@ -30,7 +30,7 @@ _IPV6_MTU: Final = 24
 _TIMEOUT_S: Final = PROBE_S + iperf3.CONNECT_TIMEOUT_S + 3.0
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClimbRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The request to the client. `block_bytes`: of each datagram; 0: the largest of the path."""
 
     address: str
@@ -87,7 +87,9 @@ def task(direction: Direction, block_bytes: int, offered_bps: float | None) -> T
     )
 
 
-def climb(request: Request, run: Callable[[list[str]], Output], clock: Callable[[], float] = time.monotonic) -> Climb:
+def climb(
+    request: ClimbRequest, run: Callable[[list[str]], Output], clock: Callable[[], float] = time.monotonic
+) -> Climb:
     """Probe rates until the search ends, a probe fails, or the time is over."""
     ends = clock() + request.limit_s
     probed: list[Probed] = []
@@ -141,7 +143,7 @@ def _run(argv: list[str]) -> Output:
 def main() -> int:
     """The command line. Exit code 2 with a sentence on stderr for wrong arguments."""
     try:
-        request = msgspec.json.decode(sys.argv[1] if len(sys.argv) > 1 else "", type=Request)
+        request = msgspec.json.decode(sys.argv[1] if len(sys.argv) > 1 else "", type=ClimbRequest)
     except msgspec.MsgspecError as error:
         sys.stderr.write(f"ladder: {error}\n")
         return 2

@@ -77,19 +77,19 @@ class Offer:
     bps: float | None
 
 
-def next_offer(probes: Sequence[Probe], bound: float, most: int = PROBES) -> Offer | None:
+def next_offer(probes: Sequence[Probe], bound: float) -> Offer | None:
     """The next rate to probe; None: the search has ended."""
-    if not probes or len(probes) >= most:
+    if not probes or len(probes) >= PROBES:
         return None if probes else Offer(None)
     for offered in dict.fromkeys(probe.offered_bps for probe in probes):
         if _passed(probes, offered, bound) is None:
             return Offer(offered)
     passed, failed = _bracket(probes, bound)
-    if failed is not None and passed is None:
-        return _below(probes, failed)
-    is_wide = failed is not None and passed is not None and failed > (1 + RESOLUTION_RATIO) * passed
-    if failed is not None and passed is not None and is_wide and not _fell_short(probes, passed):
-        return Offer((passed * failed) ** 0.5)
+    if failed is not None:
+        if passed is None:
+            return _below(probes, failed)
+        if failed > (1 + RESOLUTION_RATIO) * passed and not _fell_short(probes, passed):
+            return Offer((passed * failed) ** 0.5)
     return Offer(passed) if _passes(probes, passed, bound) < _CONFIRMED else None
 
 

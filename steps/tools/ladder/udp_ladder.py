@@ -5,18 +5,17 @@ that of the payload that arrived, reported beside the size and the loss as RFC 8
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
 from analysis import formatting
-from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
 from steps.tools.ladder import client, search
-from steps.tools.ladder.client import Climb, Request
+from steps.tools.ladder.client import Climb, ClimbRequest
 from steps.tools.ladder.search import Found, Probe
-from steps.tools.tool import PYTHON, Output, Task, Tool, Variant
+from steps.tools.tool import PYTHON, Output, Task, Tool, Variant, decode_output
 
 SENDER_LIMITED: Final = "sender-limited"
 """The flag of a ladder whose sender could not offer more, so that the path may carry more."""
@@ -35,16 +34,12 @@ _PROGRAM: Final = "the ladder's client"
 
 
 class Ladder(msgspec.Struct, frozen=True):
-    """The highest rate within the bound. `seconds`: of all probes together."""
+    """The highest rate within the bound. `duration_s`: of all probes together."""
 
     found: Found
     block_size_bytes: int
-    seconds: float
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds that were measured."""
-        return self.seconds
+    duration_s: float
+    samples: ClassVar[tuple[Mapping[str, object], ...]] = ()
 
     @property
     def bps(self) -> float:
@@ -79,11 +74,6 @@ class Ladder(msgspec.Struct, frozen=True):
         )
 
     @property
-    def samples(self) -> tuple[Mapping[str, object], ...]:
-        """None: the ladder reports once."""
-        return ()
-
-    @property
     def sentence(self) -> str:
         """The rate, in bits and in datagrams."""
         limited = ", the sender's limit" if self.found.is_sender_limited else ""
@@ -98,11 +88,9 @@ _CLIMB: Final = msgspec.json.Decoder(Climb)
 
 def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
     """The result of the search, made again from the output of each probe."""
-    if output.exit_code != 0:
-        return Failure(f"{_PROGRAM} ended with {output.end}")
-    climb = bounds.decode(_CLIMB, output.stdout, _PROGRAM, len(output.stdout))
+    climb = decode_output(_CLIMB, output, _PROGRAM)
     if isinstance(climb, Failure):
-        return Failure(f"{climb.reason}, {output.end}")
+        return climb
     probes: list[Probe] = []
     for number, probed in enumerate(climb.probes, 1):
         probe = probed.read(task.direction, climb.block_bytes)
@@ -120,7 +108,7 @@ def read(task: Task, _argv: Sequence[str], output: Output) -> Ladder | Failure:
 
 def _ladder(name: str, title: str, block_bytes: int) -> Tool:
     def command(task: Task, address: str, port: int) -> list[str]:
-        request = Request(address, port, task.direction, block_bytes, task.loss_bound_ratio, MOST_S)
+        request = ClimbRequest(address, port, task.direction, block_bytes, task.loss_bound_ratio, MOST_S)
         return [PYTHON, "-m", client.__name__, msgspec.json.encode(request).decode()]
 
     figures = ("bounded_loss_bps", "bounded_loss_packets_per_s", "bounded_loss_ratio", "most_sent_bps")

@@ -5,16 +5,12 @@ Its percentiles are observations: the one at the rounded rank, and the largest i
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta
 
-from steps.tools.bounds import one_line
+from steps.tools.bounds import Seconds, Whole, one_line
 from steps.tools.failure import Failure
-
-_Count = Annotated[int, Meta(ge=0, le=2**53)]
-_Seconds = Annotated[float, Meta(ge=0, le=1e6)]
 
 PERCENTILES: Final = ("50.000", "90.000", "99.000", "99.900")
 
@@ -29,19 +25,19 @@ _LINES: Final[Mapping[str, re.Pattern[str]]] = {
     "dropped": re.compile(rf"# dropped messages ={_WHOLE};", re.MULTILINE),
     "duplicated": re.compile(rf"# duplicated messages ={_WHOLE};", re.MULTILINE),
     "out_of_order": re.compile(rf"# out-of-order messages ={_WHOLE}$", re.MULTILINE),
-    "mean": re.compile(rf"Summary: Round trip is{_NUMBER} usec$", re.MULTILINE),
+    "mean_us": re.compile(rf"Summary: Round trip is{_NUMBER} usec$", re.MULTILINE),
     "observations": re.compile(rf"Total{_WHOLE} observations;", re.MULTILINE),
-    "worst": re.compile(rf"---> <MAX> observation ={_NUMBER}$", re.MULTILINE),
-    "best": re.compile(rf"---> <MIN> observation ={_NUMBER}$", re.MULTILINE),
+    "worst_us": re.compile(rf"---> <MAX> observation ={_NUMBER}$", re.MULTILINE),
+    "best_us": re.compile(rf"---> <MIN> observation ={_NUMBER}$", re.MULTILINE),
     **{p: re.compile(rf"---> percentile {re.escape(p)} ={_NUMBER}$", re.MULTILINE) for p in PERCENTILES},
 }
 _WORDS: Final = {
     "received": "the messages received",
     "total_s": "the whole duration",
     "valid_s": "the measured duration",
-    "mean": "the mean round trip",
-    "worst": "the largest observation",
-    "best": "the smallest observation",
+    "mean_us": "the mean round trip",
+    "worst_us": "the largest observation",
+    "best_us": "the smallest observation",
     "transport": "the protocol",
 } | {p: f"percentile {p}" for p in PERCENTILES}
 _ERROR: Final = re.compile(r"ERROR: (.*)")
@@ -52,24 +48,23 @@ class Figures(msgspec.Struct, frozen=True):
     """The figures of a ping-pong test by sockperf. Times of round trips are in microseconds."""
 
     transport: str
-    total_s: _Seconds
-    valid_s: _Seconds
-    received: _Count
-    dropped: _Count
-    duplicated: _Count
-    out_of_order: _Count
-    observations: _Count
+    total_s: Seconds
+    valid_s: Seconds
+    received: Whole
+    dropped: Whole
+    duplicated: Whole
+    out_of_order: Whole
+    observations: Whole
     mean_us: float
     percentiles_us: tuple[float, ...]
+    best_us: float
     worst_us: float
 
 
 def read(text: str, end: str) -> Figures | Failure:
     """The figures in a client's output, each of which it has once.
 
-    Args:
-        text: its standard output and error.
-        end: how it ended, for the reason.
+    `text`: its standard output and error. `end`: how it ended, for the reason.
     """
     plain = _COLOUR.sub("", text)
     if error := _ERROR.search(plain):
@@ -87,20 +82,12 @@ def read(text: str, end: str) -> Figures | Failure:
 
 
 def _checked(found: Mapping[str, str]) -> Figures | Failure:
-    figures = Figures(
-        transport=found["transport"].lower(),
-        total_s=float(found["total_s"]),
-        valid_s=float(found["valid_s"]),
-        **{name: int(found[name]) for name in ("received", "dropped", "duplicated", "out_of_order", "observations")},
-        mean_us=float(found["mean"]),
-        percentiles_us=tuple(float(found[p]) for p in PERCENTILES),
-        worst_us=float(found["worst"]),
-    )
+    own = {"transport": found["transport"].lower(), "percentiles_us": [found[each] for each in PERCENTILES]}
     try:
-        figures = msgspec.convert(msgspec.to_builtins(figures), Figures)
+        figures = msgspec.convert({**found, **own}, Figures, strict=False)
     except msgspec.ValidationError as error:
         return Failure(f"sockperf's figures are out of bounds: {one_line(str(error))}")
-    ordered = [float(found["best"]), *figures.percentiles_us, figures.worst_us]
+    ordered = [figures.best_us, *figures.percentiles_us, figures.worst_us]
     if (
         ordered != sorted(ordered)
         or ordered[0] <= 0

@@ -6,19 +6,19 @@ then at a share of what that measured.
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta
 
 from steps.tools import bounds
 from steps.tools.bounds import Seconds
 from steps.tools.failure import Failure
-from steps.tools.iperf3 import iperf3
-from steps.tools.sockperf import ping_pong, report
+from steps.tools.iperf3 import iperf3, plan
+from steps.tools.iperf3.intervals import MICROSECOND
+from steps.tools.sockperf import ping_pong, report, responses
 from steps.tools.sockperf.report import Figures
 from steps.tools.sockperf.responses import Responses
-from steps.tools.tool import PYTHON, Output, OwnCpu, Task, Tool, Variant
+from steps.tools.tool import FEW, PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output
 
 LEAD_S: Final = 2
 """sockperf sleeps so long before each of its tests, and a load is measured and begun meanwhile."""
@@ -31,9 +31,6 @@ OWN_WARM_UP_S: Final = 0.45
 
 MESSAGE_BYTES: Final = 64
 
-FEW: Final = "few-observations"
-"""The flag of a trial with too few observations for its highest percentiles, which are null."""
-
 UNANSWERED: Final = "unanswered"
 """The flag of a trial at whose end a request was still waiting, so that the slowest reply is not known."""
 
@@ -45,7 +42,6 @@ CLOCK: Final = "clock-source"
 _CLOCKS: Final = frozenset({"tsc", "kvm-clock", "xen", "hyperv_clocksource_tsc_page", "arch_sys_counter"})
 """The kernel's clock sources that rest on the counter that sockperf reads itself."""
 
-_MICROSECOND: Final = 1e-6
 _SHARES: Final = (0.5, 0.9, 0.99, 0.999)
 _STALL_S: Final = 0.1
 _SHORTEST_SHARE: Final = 0.9
@@ -53,11 +49,6 @@ _LOAD_SLACK: Final = 0.1
 _BEGUN_BY_S: Final = LEAD_S + 0.3
 """sockperf's figures begin 0.4 s after its wait."""
 
-_FIGURES: Final = (
-    *("response_p50_s", "response_p90_s", "response_p99_s", "response_p999_s", "response_worst_s"),
-    *("transactions_per_s", "responses", "lost_messages", "duplicate_messages", "block_size_bytes"),
-)
-_LOADED: Final = (*_FIGURES, "load_bps", "load_ratio")
 _PROGRAM: Final = "the ping-pong probe"
 
 
@@ -76,7 +67,7 @@ class _Account(msgspec.Struct, frozen=True):
     client: _Ran
     unlimited: _Ran | None
     load: _Ran | None
-    load_began_s: Annotated[float, Meta(ge=0, le=1e6)] | None
+    load_began_s: Seconds | None
 
 
 _ACCOUNT: Final = msgspec.json.Decoder(_Account)
@@ -115,17 +106,8 @@ def _end(ran: _Ran) -> str:
     return f"exit code {'unknown' if ran.exit_code is None else ran.exit_code}"
 
 
-def _decoded(output: Output) -> _Account | Failure:
-    if not output.stdout.strip():
-        return Failure(f"{_PROGRAM} printed nothing, {output.end}")
-    account = bounds.decode(_ACCOUNT, output.stdout, _PROGRAM, len(output.stdout))
-    if not isinstance(account, Failure) and output.exit_code != 0:
-        return Failure(f"{_PROGRAM} ended with {output.end}")
-    return account
-
-
 def _read(task: Task, output: Output, ratio: float) -> Responses | Failure:
-    account = _decoded(output)
+    account = decode_output(_ACCOUNT, output, _PROGRAM)
     if isinstance(account, Failure):
         return account
     loads = _read_load(task, account, ratio)
@@ -177,7 +159,7 @@ def _iperf3(task: Task, ran: _Ran | None) -> iperf3.Report | Failure:
 def _responses(task: Task, account: _Account, figures: Figures, loads: tuple[float, float] | None) -> Responses:
     flags = []
     seconds = [
-        value * _MICROSECOND if figures.observations * (1 - share) >= 1 - 1e-9 else None
+        value * MICROSECOND if figures.observations * (1 - share) >= 1 - 1e-9 else None
         for value, share in zip(figures.percentiles_us, _SHARES, strict=True)
     ]
     if None in seconds:
@@ -194,22 +176,17 @@ def _responses(task: Task, account: _Account, figures: Figures, loads: tuple[flo
         flags.append(CLOCK)
     return Responses(
         duration_s=figures.valid_s,
-        percentiles_s=tuple(seconds),
-        worst_s=None if stalled else figures.worst_us * _MICROSECOND,
+        **dict(zip(responses.PERCENTILES, seconds, strict=True)),
+        response_worst_s=None if stalled else figures.worst_us * MICROSECOND,
         transactions_per_s=figures.received / figures.valid_s,
         responses=figures.received,
         lost_messages=figures.dropped + stalled,
         duplicate_messages=figures.duplicated,
-        block_size_bytes=_block_bytes(account.client.argv) or _message_bytes(task),
+        block_size_bytes=plan.number_after("-m", account.client.argv) or _message_bytes(task),
         load_bps=loads[0] if loads else None,
         load_ratio=loads[1] if loads else None,
         flags=tuple(flags),
     )
-
-
-def _block_bytes(argv: Sequence[str]) -> int | None:
-    following = argv[argv.index("-m") + 1] if "-m" in argv[:-1] else ""
-    return int(following) if following.isascii() and following.isdigit() and len(following) <= 9 else None  # noqa: PLR2004
 
 
 def is_busy(stdout: bytes) -> bool:
@@ -220,9 +197,8 @@ def is_busy(stdout: bytes) -> bool:
     return any(iperf3.is_busy(ran.stdout.encode()) for ran in (account.unlimited, account.load) if ran is not None)
 
 
-def own_cpu(task: Task, output: Output) -> OwnCpu:
+def own_cpu(_task: Task, output: Output) -> OwnCpu:
     """What the programs used of the CPU here; sockperf's server does not report it."""
-    del task
     account = bounds.decode(_ACCOUNT, output.stdout, _PROGRAM, len(output.stdout))
     return OwnCpu(client_s=None if isinstance(account, Failure) else account.cpu_s)
 
@@ -232,8 +208,8 @@ def _tool(percent: int) -> Tool:
     ratio = percent / 100
 
     def command(task: Task, address: str, port: int) -> list[str]:
-        plan = {"client": _client(task, address, port), "load": _load(task, address, ratio)}
-        return [PYTHON, "-I", "-S", ping_pong.__file__, "ask", json.dumps(plan)]
+        wanted = {"client": _client(task, address, port), "load": _load(task, address, ratio)}
+        return [PYTHON, "-I", "-S", ping_pong.__file__, "ask", json.dumps(wanted)]
 
     def read(task: Task, _argv: Sequence[str], output: Output) -> Responses | Failure:
         return _read(task, output, ratio)
@@ -246,7 +222,7 @@ def _tool(percent: int) -> Tool:
                 f"ping-pong{end}" if transport == "tcp" else f"ping-pong-udp{end}",
                 f"requests by {transport.upper()}{words}",
                 transport,
-                _LOADED if percent else _FIGURES,
+                responses.LOADED if percent else responses.FIGURES,
                 most_block_bytes=65_507,
             )
             for transport in ("tcp", "udp")

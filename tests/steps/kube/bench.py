@@ -13,6 +13,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.servers import monitors, trial_servers
 from steps.cluster.kube.workloads import connectivity, probe_pods
+from steps.cluster.kube.workloads.manifests import STEP_REQUESTS
 from steps.domain import Placement, Visit
 from tests.steps.builders import trial
 from tests.steps.kube import fake_kubelet
@@ -94,7 +95,7 @@ def every_pod() -> list[Object]:
         for names in combinations(TOPOLOGIES, count):
             made += trial_servers.manifests(names, PLACES, "image:1")
     found = Bench().prepare(*EVERY)
-    return made + connectivity.manifests(list(found.values()), "image:1")
+    return made + connectivity.manifests(list(found.values()), "image:1", STEP_REQUESTS)
 
 
 def report_connections(bench: Bench, *, tcp: bool = True, udp: bool = True) -> None:

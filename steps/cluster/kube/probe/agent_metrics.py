@@ -24,11 +24,8 @@ PENDING: Final = (
 )
 """Changes that kube-proxy knows and has not written yet."""
 
-SYNCED: Final = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
-"""When kube-proxy last wrote its rules, since 1970."""
-
 FELIX: Final = (STARTED, MEMORY, CPU, LOCAL_POLICIES)
-KUBE_PROXY: Final = (STARTED, MEMORY, CPU, PROXY_RULES, *PENDING, SYNCED)
+KUBE_PROXY: Final = (STARTED, MEMORY, CPU, PROXY_RULES, *PENDING)
 
 KERNEL: Final = ("Slab", "VmallocUsed", "Percpu")
 """What the kernel of a node holds for itself: its slabs, its areas in virtual memory, and those of each CPU.

@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -104,7 +104,7 @@ async def try_connections(target: Target, result: TargetResult, rest: Rest) -> N
         await rest.awake.wait()
         began = time.monotonic()
         try:
-            await _try_once(target, rest, rest.messages.request, GIVES_UP_S)
+            _heed(rest, await ask_once(target.address, target.port, rest.messages.request, GIVES_UP_S))
             result.ok_at = now()
         except TimeoutError:
             result.fail("timed out")
@@ -119,41 +119,47 @@ async def ask_to_wake(target: Target, rest: Rest) -> None:
         await asyncio.sleep(ASK_S)
         if rest.now:
             with contextlib.suppress(OSError):
-                await _try_once(target, rest, rest.messages.wait, WAIT_S + GIVES_UP_S)
+                _heed(rest, await ask_once(target.address, target.port, rest.messages.wait, WAIT_S + GIVES_UP_S))
 
 
-async def _try_once(target: Target, rest: Rest, request: bytes, timeout_s: float) -> None:
+async def ask_once(address: str, port: int, request: bytes, timeout_s: float) -> bytes:
+    """The reply to a request over a connection of its own.
+
+    Raises:
+        OSError: there is no connection, or no reply in time.
+    """
     async with asyncio.timeout(timeout_s):
-        reader, writer = await asyncio.open_connection(target.address, target.port)
+        reader, writer = await asyncio.open_connection(address, port)
         try:
-            close_with_reset(writer)
+            # closed with a reset, since so many connections would leave as many ports in TIME_WAIT
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.write(request)
-            await _read_reply(reader, rest)
+            return await _read_reply(reader, len(request))
         finally:
             writer.close()
 
 
-async def _read_reply(reader: asyncio.StreamReader, rest: Rest) -> None:
-    """Read one reply.
-
-    Raises:
-        ConnectionError: the connection was closed, or something else came.
-    """
+async def _read_reply(reader: asyncio.StreamReader, length: int) -> bytes:
     try:
-        if rest.understands(await reader.readexactly(len(rest.messages.reply))):
-            return
+        return await reader.readexactly(length)
     except asyncio.IncompleteReadError:
         raise ConnectionError("closed without an answer") from None
-    raise ConnectionError("answered by something else than the probe")
+
+
+def _heed(rest: Rest, reply: bytes) -> None:
+    if not rest.understands(reply):
+        raise ConnectionError("answered by something else than the probe")
 
 
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
-def close_with_reset(writer: asyncio.StreamWriter) -> None:
-    """Close with a reset, since so many connections would leave as many ports in TIME_WAIT."""
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+async def cancel(tasks: Collection["asyncio.Future[Any]"]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def hold_tcp(line: Target, held: HeldConnection, rest: Rest) -> None:
@@ -165,9 +171,8 @@ async def hold_tcp(line: Target, held: HeldConnection, rest: Rest) -> None:
             async with asyncio.timeout(GIVES_UP_S * 2):
                 reader, writer = await asyncio.open_connection(line.address, line.port)
             held.connected += 1
-            user_timeout = getattr(socket, "TCP_USER_TIMEOUT", 18)
             own = writer.get_extra_info("socket")
-            own.setsockopt(socket.IPPROTO_TCP, user_timeout, DEAD_S * 1000)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_S * 1000)
             await _converse(reader, writer, held, rest)
         except OSError:  # a timeout is one too
             if writer is not None:
@@ -194,7 +199,7 @@ async def _converse(
         await writer.drain()
         held.sent += 1
         async with asyncio.timeout(DEAD_S):
-            await _read_reply(reader, rest)
+            _heed(rest, await _read_reply(reader, len(rest.messages.reply)))
         held.count_reply()
         await asyncio.sleep(TICK_S)
 

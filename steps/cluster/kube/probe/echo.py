@@ -34,11 +34,7 @@ class _UdpServer(asyncio.DatagramProtocol):
 async def serve_echo(port: int, rest: Rest, stack: contextlib.AsyncExitStack, address: str | None = None) -> None:
     """Reply to requests with the token, by TCP and by UDP, until the stack is closed.
 
-    Args:
-        port: of both.
-        rest: the messages, and whether the server rests.
-        stack: that ends the servers.
-        address: to listen on; None: all of this network.
+    `port`: of both. `address`: to listen on; None: all of this network.
 
     Raises:
         OSError: the port is unavailable.
@@ -80,7 +76,7 @@ def bound(kind: socket.SocketKind, port: int, address: str | None = None) -> soc
         if kind == socket.SOCK_STREAM:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address or ("::" if both else "0.0.0.0"), port))  # noqa: S104 - a pod does not know its own address
-    except OSError:
+    except (OSError, OverflowError):
         made.close()
         raise
     made.setblocking(False)  # noqa: FBT003 - the standard library's

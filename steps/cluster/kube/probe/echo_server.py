@@ -7,6 +7,7 @@ from typing import Final
 
 from steps.cluster.kube.probe import echo
 from steps.cluster.kube.probe.rest import Messages, Rest
+from steps.serving import exit_code
 
 _USAGE: Final = "usage: python -m steps.cluster.kube.probe.echo_server PORT TOKEN\n"
 
@@ -30,14 +31,7 @@ def main(arguments: list[str]) -> int:
         case _:
             sys.stderr.write(_USAGE)
             return 2
-    try:
-        asyncio.run(serve(int(port), token))
-    except OSError as error:
-        sys.stderr.write(f"echo server: port {port} is unavailable: {error.strerror or error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: asyncio.run(serve(int(port), token)), f"echo server: port {port}")
 
 
 if __name__ == "__main__":

@@ -8,21 +8,23 @@ continues through a switch, and rests during trials.
 import asyncio
 import contextlib
 import json
-import re
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
+
+import msgspec
 
 from steps.cluster.kube.probe import agent_metrics, connections, echo
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.rest import Messages, Rest
 from steps.kernel_memory import held_bytes
+from steps.serving import exit_code
 
 REPORT_S: Final = 1.0
 """The time between two lines."""
@@ -45,7 +47,6 @@ _VXLANS: Final = ("vxlan.calico", "vxlan-v6.calico")
 _LARGEST_BYTES: Final = 4 * 2**20
 """Of an agent's answer; Felix's metrics of a large cluster take a tenth of it."""
 
-_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 _USAGE: Final = "usage: python -m steps.cluster.kube.probe.node_probe SPEC\n"
 
 
@@ -66,7 +67,7 @@ class Spec:
     node: str
     address: str
     host: bool
-    token: str
+    token: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
     targets: tuple[Target, ...]
     lines: tuple[Target, ...]
     echo: int | None = None
@@ -78,25 +79,11 @@ class Spec:
         Raises:
             ValueError: it is damaged.
         """
-        try:
-            found = json.loads(text)
-            if _TOKEN.fullmatch(found["token"]) is None:
-                raise ValueError("the token in the spec is not 32 hexadecimal digits")
-            return cls(
-                node=found["node"],
-                address=found["address"],
-                host=found["host"],
-                token=found["token"],
-                targets=tuple(Target(**each) for each in found["targets"]),
-                lines=tuple(Target(**each) for each in found["lines"]),
-                echo=found["echo"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{error} is missing or wrong in the spec") from None
+        return msgspec.json.decode(text, type=cls)
 
     def text(self) -> str:
         """As JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return msgspec.json.encode(self).decode()
 
 
 async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[object] | None = None) -> None:
@@ -130,7 +117,7 @@ async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[object
         if spec.host:
             tasks.append(_watch_host(spec.address, host, rest))
         running = [asyncio.ensure_future(task) for task in tasks]
-        stack.push_async_callback(_end, running)
+        stack.push_async_callback(connections.cancel, running)
         end = asyncio.ensure_future(until) if until is not None else None
         is_over = False
         while end is None or not end.done():
@@ -162,12 +149,6 @@ def _reset(counts: TargetResult | HeldConnection) -> None:
             setattr(counts, each.name, each.default)
         elif each.default_factory is not MISSING:
             setattr(counts, each.name, each.default_factory())
-
-
-async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _watch_host(address: str, state: dict[str, Any], rest: Rest) -> None:
@@ -267,14 +248,7 @@ def main(arguments: list[str]) -> int:
     except (TypeError, ValueError) as error:
         sys.stderr.write(f"{_USAGE}{error}\n")
         return 2
-    try:
-        asyncio.run(run(spec, _print))
-    except OSError as error:
-        sys.stderr.write(f"node probe: port {spec.echo} is unavailable: {error.strerror or error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: asyncio.run(run(spec, _print)), f"node probe: port {spec.echo}")
 
 
 if __name__ == "__main__":

@@ -47,10 +47,8 @@ class Messages:
 class Rest:
     """Whether a probe rests.
 
-    Args:
-        messages: of the probes.
-        learns: whether a server's reply changes it; a server itself obeys only requests.
-        woken: called when the rest ends.
+    `learns`: whether a server's reply changes it; a server itself obeys only requests. `woken`: called when it
+    ends.
     """
 
     def __init__(self, messages: Messages, *, learns: bool, woken: Callable[[], None] = lambda: None) -> None:

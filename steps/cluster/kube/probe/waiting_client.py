@@ -14,18 +14,19 @@ would repeat its first packet.
 
 import asyncio
 import hmac
-import json
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
 
 from steps.cluster.kube.probe import connections, echo
 from steps.cluster.kube.probe.rest import Messages
+from steps.serving import exit_code
 
 PORT: Final = 5205
 EVERY_S: Final = 0.02
@@ -45,6 +46,39 @@ _MOST_CLIENTS: Final = 64
 _USAGE: Final = "usage: python -m steps.cluster.kube.probe.waiting_client TOKEN\n"
 
 Awaited = Literal["answered", "unanswered"]
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+
+
+class ProbeRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the program is asked; all but the token and `do` is of `wait`."""
+
+    token: str
+    do: Literal["clock", "wait"]
+    address: str = ""
+    port: int = 0
+    awaited: Awaited = "answered"
+    timeout_s: float = 0.0
+
+
+_REQUEST: Final = msgspec.json.Decoder(ProbeRequest)
+
+
+class Now(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The answer to `clock`."""
+
+    now: _Moment
+
+
+class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first line of the answer to `wait`: whether an attempt has shown that the address is not yet as awaited."""
+
+    began: bool
+
+
+class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The second line: when the address was as awaited, by the node's clock; None: not in time."""
+
+    at: _Moment | None
 
 
 @dataclass(slots=True)
@@ -54,20 +88,17 @@ class Wait:
     Attributes:
         awaited: when it is over: an attempt is answered, or none has been for SETTLED_S.
         began: whether an attempt has shown the opposite.
-        attempts: how many have ended.
         at: the time of the first reply, or when the first attempt began since which none was answered.
     """
 
     awaited: Awaited
     began: bool = False
-    attempts: int = 0
     at: float | None = None
     _silent_since: float | None = field(default=None, repr=False)
     _last_answered: float = field(default=0.0, repr=False)
 
     def note(self, started: float, ended: float, *, answered: bool) -> bool:
         """Note an attempt that has ended; whether the wait is over. Attempts may end in any order."""
-        self.attempts += 1
         if answered and self.awaited == "answered":
             self.at = ended if self.at is None else min(self.at, ended)
             return True
@@ -104,9 +135,10 @@ async def wait(
         if found.began and not had_begun:
             begun()
 
-    async with _cancelled_at_the_end() as running:
-        end = time.monotonic() + timeout_s
-        due = time.monotonic()
+    running: set[asyncio.Future[None]] = set()
+    end = time.monotonic() + timeout_s
+    due = time.monotonic()
+    try:
         while not over.is_set() and (now := time.monotonic()) < end:
             running.add(task := asyncio.ensure_future(attempt()))
             task.add_done_callback(running.discard)
@@ -115,33 +147,16 @@ async def wait(
                 await asyncio.wait_for(over.wait(), max(0.0, due - time.monotonic()))
             except TimeoutError:
                 continue
-    return found
-
-
-@asynccontextmanager
-async def _cancelled_at_the_end() -> AsyncIterator[set["asyncio.Future[None]"]]:
-    running: set[asyncio.Future[None]] = set()
-    try:
-        yield running
     finally:
-        left = list(running)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await connections.cancel(list(running))
+    return found
 
 
 async def _is_answered(address: str, port: int, messages: Messages) -> bool:
     """Whether the echo server there replies to one request over a new connection."""
     try:
-        async with asyncio.timeout(ATTEMPT_S):
-            reader, writer = await asyncio.open_connection(address, port)
-            try:
-                connections.close_with_reset(writer)
-                writer.write(messages.request)
-                return await reader.readexactly(len(messages.reply)) == messages.reply
-            finally:
-                writer.close()
-    except (OSError, asyncio.IncompleteReadError):  # a timeout is an OSError too
+        return await connections.ask_once(address, port, messages.request, ATTEMPT_S) == messages.reply
+    except OSError:  # a timeout is one too
         return False
 
 
@@ -159,10 +174,10 @@ async def serve(token: str, port: int = PORT, ready: Callable[[int], None] = lam
                 return
             async with clients:
                 while (asked := _request(await reader.readline(), token)) is not None:
-                    if asked["do"] == "wait":
-                        await _unless_left(_wait(asked, token, writer), reader)
+                    if asked.do == "wait":
+                        await _unless_left(_wait(asked, writer), reader)
                         return
-                    _say(writer, {"now": time.monotonic()})
+                    _say(writer, Now(time.monotonic()))
                     await writer.drain()
         except (OSError, ValueError):  # readline's for a line that is too long
             return
@@ -175,47 +190,36 @@ async def serve(token: str, port: int = PORT, ready: Callable[[int], None] = lam
         await server.serve_forever()
 
 
-def _say(writer: asyncio.StreamWriter, found: dict[str, Any]) -> None:
-    writer.write(json.dumps(found).encode() + b"\n")
+def _say(writer: asyncio.StreamWriter, found: Now | Begun | Ended) -> None:
+    writer.write(msgspec.json.encode(found) + b"\n")
 
 
-async def _wait(asked: dict[str, Any], token: str, writer: asyncio.StreamWriter) -> None:
-    timeout_s = min(asked["timeout_s"], LONGEST_S)
-    begun = partial(_say, writer, {"began": True})
-    found = await wait(asked["address"], asked["port"], token, asked["awaited"], timeout_s, begun)
+async def _wait(asked: ProbeRequest, writer: asyncio.StreamWriter) -> None:
+    timeout_s = min(asked.timeout_s, LONGEST_S)
+    begun = partial(_say, writer, Begun(began=True))
+    found = await wait(asked.address, asked.port, asked.token, asked.awaited, timeout_s, begun)
     if not found.began:
-        _say(writer, {"began": False})
-    _say(writer, {"at": found.at, "attempts": found.attempts})
+        _say(writer, Begun(began=False))
+    _say(writer, Ended(found.at))
     await writer.drain()
 
 
 async def _unless_left(work: Coroutine[Any, Any, None], reader: asyncio.StreamReader) -> None:
     """Do the work until it is done or its caller is gone, whom nothing further may disturb."""
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))]
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await connections.cancel(tasks)
 
 
-def _request(line: bytes, token: str) -> dict[str, Any] | None:
+def _request(line: bytes, token: str) -> ProbeRequest | None:
     """A request with the token; None: it is none."""
     try:
-        found = json.loads(line)
-        if not hmac.compare_digest(str(found["token"]).encode(), token.encode()):
-            return None
-        known = found["do"] == "clock" or (
-            found["do"] == "wait"
-            and found["awaited"] in {"answered", "unanswered"}
-            and isinstance(found["address"], str)
-            and isinstance(found["port"], int)
-            and isinstance(found["timeout_s"], int | float)
-        )
-    except (ValueError, KeyError, TypeError):
+        found = _REQUEST.decode(line)
+    except (msgspec.MsgspecError, RecursionError):
         return None
-    return found if known else None
+    return found if hmac.compare_digest(found.token.encode(), token.encode()) else None
 
 
 def main(arguments: list[str]) -> int:
@@ -223,14 +227,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write(_USAGE)
         return 2
-    try:
-        asyncio.run(serve(arguments[0]))
-    except OSError as error:
-        sys.stderr.write(f"waiting client: port {PORT} is unavailable: {error.strerror or error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: asyncio.run(serve(arguments[0])), f"waiting client: port {PORT}")
 
 
 if __name__ == "__main__":

@@ -54,12 +54,8 @@ def signs(
 ) -> Iterator[ScaleSign]:
     """What one node's agents count of a scale.
 
-    Args:
-        node: its name.
-        host: its report.
-        scale: as it should be.
-        has_servers: whether pods that the policies select run there.
-        changes_go_on: whether changes that are not written yet may be younger than the scale.
+    `has_servers`: whether pods that the policies select run there. `changes_go_on`: whether changes that are not
+    written yet may be younger than the scale.
     """
     proxy, felix = host.kube_proxy or {}, host.felix or {}
     if rules := proxy.get(agent_metrics.PROXY_RULES):

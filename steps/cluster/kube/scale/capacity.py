@@ -6,12 +6,13 @@ run, and the rest is counted.
 
 from collections.abc import Iterator, Sequence
 from ipaddress import collapse_addresses, ip_network
-from typing import Any, Final
+from typing import Final
 
 from analysis import formatting
 from steps.catalogue.factors import Scale
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError, DeniedError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     BENCHMARK,
     CLUSTER,
@@ -22,11 +23,10 @@ from steps.cluster.kube.api.permissions import (
     SERVICES,
     Resource,
 )
+from steps.cluster.kube.findings import stop, warn
 from steps.cluster.kube.scale import objects
 from steps.cluster.kube.scale.objects import Quantity
 from steps.domain import Finding
-
-Object = dict[str, Any]
 
 SUBJECT: Final = "scale"
 
@@ -63,7 +63,7 @@ def findings(client: Client, scales: Sequence[Scale]) -> list[Finding]:
 
 def largest(scales: Sequence[Scale]) -> Quantity:
     """The most of each kind of object that any of these scales needs."""
-    found = [Quantity(scale.services, scale.endpoints, scale.policies) for scale in scales]
+    found = [Quantity.of(scale) for scale in scales]
     most = max(found, key=lambda each: (each.slices, each.services))
     return Quantity(max(each.services for each in found), most.endpoints, max(each.policies for each in found))
 
@@ -116,13 +116,12 @@ def _addresses(client: Client, services: int) -> Iterator[Finding]:
     size = sum(each.num_addresses - _RESERVED for each in merged)
     free = size - used + there - _OWN
     if services > free:
-        yield Finding(
-            severity="stop",
-            subject=SUBJECT,
-            reason=f"the run needs {services:,} Services more, and of the {size:,} addresses in {', '.join(ranges)} "
+        yield stop(
+            f"the run needs {services:,} Services more, and of the {size:,} addresses in {', '.join(ranges)} "
             f"{max(0, free):,} are free, {_OWN} for other Services of the run left out.",
-            remedy=f"Choose services={max(0, free)} or fewer, or give the cluster a further range: an object of kind "
+            f"Choose services={max(0, free)} or fewer, or give the cluster a further range: an object of kind "
             "ServiceCIDR, which the cluster's network must route like the first one.",
+            SUBJECT,
         )
 
 
@@ -134,12 +133,11 @@ def _costs(client: Client, scales: Sequence[Scale], most: Quantity) -> Iterator[
     endpoints = most.services * most.endpoints
     slow, fast = (formatting.duration(most.objects / rate) for rate in WRITES_PER_S)
     changes = ", and each change of the scale within a visit at most that" if len(scales) > 1 else ""
-    yield Finding(
-        severity="warn",
-        subject=SUBJECT,
-        reason=f"the run makes {most.services:,} Services, {most.slices:,} EndpointSlices with {endpoints:,} endpoints "
+    yield warn(
+        f"the run makes {most.services:,} Services, {most.slices:,} EndpointSlices with {endpoints:,} endpoints "
         f"and {most.policies:,} NetworkPolicies in namespace {client.namespace}: about {bytes_ / 1e6:,.0f} MB in etcd, "
         f"whose usual quota is 2 GB, and {fast} to {slow} at {WRITES_PER_S[1]:.0f} to {WRITES_PER_S[0]:.0f} writes "
         f"per second{changes}.",
-        remedy="They are removed at the end of the run, and by the guard if it does not come to its end.",
+        "They are removed at the end of the run, and by the guard if it does not come to its end.",
+        SUBJECT,
     )

@@ -6,19 +6,17 @@ belong to the workflow that created them, so that Kubernetes deletes them with i
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, ENDPOINTSLICES, NETWORK_POLICIES, SERVICES, Resource
 from steps.cluster.kube.scale import objects
 from steps.cluster.kube.scale.api_load import REMOVED_AT_ONCE, ApiLoad, in_parallel, recorded
 from steps.cluster.kube.scale.objects import Quantity
 from steps.cluster.kube.workloads import owned
-
-Object = dict[str, Any]
-Call = Callable[[], object]
 
 _KINDS: Final = (SERVICES, ENDPOINTSLICES, NETWORK_POLICIES)
 
@@ -91,9 +89,9 @@ def count(client: Client) -> Quantity:
 def _names(wanted: Quantity) -> dict[Resource, frozenset[str]]:
     numbers = range(1, wanted.services + 1)
     return {
-        SERVICES: frozenset(map(objects.service_name, numbers)),
+        SERVICES: frozenset(map(objects.name_of, numbers)),
         ENDPOINTSLICES: frozenset(name for each in numbers for name in objects.slice_names(each, wanted.endpoints)),
-        NETWORK_POLICIES: frozenset(map(objects.policy_name, range(1, wanted.policies + 1))),
+        NETWORK_POLICIES: frozenset(map(objects.name_of, range(1, wanted.policies + 1))),
     }
 
 
@@ -120,7 +118,7 @@ def _batches(found: Iterable[Object]) -> dict[str, str | None]:
 
 def _removals(
     client: Client, kind: Resource, there: Mapping[str, str | None], wanted: frozenset[str]
-) -> Iterable[Call]:
+) -> Iterable[Callable[[], object]]:
     """The calls that remove what is not wanted, except the policy that admits: by batch where nothing of it stays."""
     stay = {batch for name, batch in there.items() if name in wanted}
     surplus = {name: batch for name, batch in there.items() if name not in wanted and name != objects.ADMITS}

@@ -21,11 +21,7 @@ _OTHER: Final = 2**16
 class Churn:
     """Changes so many endpoints per second until it is stopped; as many as the API server admits where those are fewer.
 
-    Args:
-        client: of the cluster.
-        quantity: the Services and their endpoints.
-        rate_per_s: changes per second.
-        version: of IP.
+    `version`: of IP.
     """
 
     def __init__(self, client: Client, quantity: Quantity, rate_per_s: float, version: int) -> None:

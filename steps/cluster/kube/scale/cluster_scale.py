@@ -42,18 +42,13 @@ class _Process:
 _PROCESS: Final = _Process()
 
 
-def quantity(scale: Scale) -> Quantity:
-    """The objects of a scale."""
-    return Quantity(scale.services, scale.endpoints, scale.policies)
-
-
 def prepare(client: Client, sites: Sequence[Site], scale: Scale) -> ApiLoad:
     """Make the objects of a scale, of which no endpoint changes yet.
 
     Raises:
         Problem: a call failed, or there are no addresses for so many Services.
     """
-    return change.change(client, quantity(scale), _version(sites))
+    return change.change(client, Quantity.of(scale), _version(sites))
 
 
 def set_scale(client: Client, sites: Sequence[Site], scale: Scale) -> list[Change]:
@@ -67,7 +62,7 @@ def set_scale(client: Client, sites: Sequence[Site], scale: Scale) -> list[Chang
     end_churn()
     _PROCESS.load = load = prepare(client, sites, scale)
     if scale.churn_per_s:
-        _PROCESS.churn = Churn(client, quantity(scale), scale.churn_per_s, _version(sites))
+        _PROCESS.churn = Churn(client, Quantity.of(scale), scale.churn_per_s, _version(sites))
     if not load.writes_s:
         return []
     command = f"{client.kubectl} -n {client.namespace} get services,endpointslices,networkpolicies -l {SELECTOR}"
@@ -89,13 +84,8 @@ def end_churn() -> None:
 def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by_connection: bool) -> list[ScaleSign]:
     """What the API server holds of the scale, and what each site has of it.
 
-    Args:
-        client: of the cluster.
-        sites: the measured nodes.
-        scale: as it should be.
-        image: of the pods that connect.
-        by_connection: make one more Service, and wait until it is answered from each site: whoever has it has got
-            everything that was accepted before it, in every dataplane. Costs two pods on each node.
+    `by_connection`: make one more Service, and wait until it is answered from each site: whoever has it has got
+    everything that was accepted before it, in every dataplane. Costs two pods on each node.
 
     Raises:
         Problem: a pod or the API server does not answer.
@@ -164,7 +154,7 @@ def followed(client: Client, bench: Bench) -> list[ScaleSign]:
 
 def _held(client: Client, sites: Sequence[Site], scale: Scale) -> list[ScaleSign]:
     """What the API server holds, which every node's agents receive."""
-    there, wanted = change.count(client), quantity(scale)
+    there, wanted = change.count(client), Quantity.of(scale)
     counted = (
         ("services", "Services", there.services, wanted.services),
         ("endpoints", "endpoints in EndpointSlices", there.endpoints, wanted.services * wanted.endpoints),

@@ -8,15 +8,15 @@ that a connection is compared with, and it is the first that is made and the las
 An object's name says all that is in it, so that a change of the scale writes the difference only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from typing import Final
 
+from steps.catalogue.factors import Scale
 from steps.catalogue.tools import CONNECTIVITY
-from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, TRIALS
-
-Object = dict[str, Any]
+from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, TRIALS, service_port
 
 PART: Final = "scale"
 PROGRAMMING: Final = "programming"
@@ -47,9 +47,6 @@ ADMITS: Final = f"{PART}-admit-all"
 RANGES: Final = {4: ip_network("198.18.0.0/15"), 6: ip_network("2001:2::/48")}
 """Where the endpoints are, by the version of IP."""
 
-MEASURED: Final = {LABEL: TRIALS}
-"""The labels of the pods that the policies select."""
-
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -58,6 +55,11 @@ class Quantity:
     services: int = 0
     endpoints: int = 1
     policies: int = 0
+
+    @classmethod
+    def of(cls, scale: Scale) -> "Quantity":
+        """Those of a scale."""
+        return cls(scale.services, scale.endpoints, scale.policies)
 
     @property
     def slices(self) -> int:
@@ -70,26 +72,21 @@ class Quantity:
         return self.services + self.slices + self.policies + bool(self.policies)
 
 
-def batch_of(index: int) -> str:
-    """The batch of the Service or policy with this number."""
-    return str((index - 1) // IN_A_BATCH)
-
-
-def service_name(index: int) -> str:
-    """Of the Service with this number, from 1."""
+def name_of(index: int) -> str:
+    """Of the Service, or of the policy, with this number, from 1."""
     return f"{PART}-{index:05d}"
 
 
 def service(index: int) -> Object:
     """The Service with this number."""
-    ports = [{"name": "connect", "protocol": "TCP", "port": CONNECTIVITY.port, "targetPort": CONNECTIVITY.port}]
-    return {"metadata": _metadata(service_name(index), index), "spec": {"type": "ClusterIP", "ports": ports}}
+    ports = [service_port("connect", CONNECTIVITY.port)]
+    return {"metadata": _metadata(name_of(index), index), "spec": {"type": "ClusterIP", "ports": ports}}
 
 
 def slice_names(index: int, endpoints: int) -> Iterator[str]:
     """Of the EndpointSlices of the Service with this number, if it has so many endpoints."""
     for first in range(0, endpoints, IN_A_SLICE):
-        yield f"{service_name(index)}-{endpoints}-{first // IN_A_SLICE}"
+        yield f"{name_of(index)}-{endpoints}-{first // IN_A_SLICE}"
 
 
 def endpoint_slices(index: int, endpoints: int, version: int) -> Iterator[Object]:
@@ -97,12 +94,24 @@ def endpoint_slices(index: int, endpoints: int, version: int) -> Iterator[Object
     for number, name in enumerate(slice_names(index, endpoints)):
         first = number * IN_A_SLICE
         wanted = range(first, min(endpoints, first + IN_A_SLICE))
-        yield {
-            "metadata": _metadata(name, index, {SERVICE_OF: service_name(index), MANAGED_BY: NAMED}),
-            "addressType": f"IPv{version}",
-            "endpoints": [endpoint(address((index - 1) * endpoints + each, version)) for each in wanted],
-            "ports": [{"name": "connect", "protocol": "TCP", "port": CONNECTIVITY.port}],
-        }
+        addresses = [address((index - 1) * endpoints + each, version) for each in wanted]
+        metadata = _metadata(name, index, service_labels(name_of(index)))
+        yield endpoint_slice(metadata, addresses, version, ("connect", CONNECTIVITY.port))
+
+
+def service_labels(service: str) -> dict[str, str]:
+    """The labels of an EndpointSlice that Kubernetes' own controller leaves alone."""
+    return {SERVICE_OF: service, MANAGED_BY: NAMED}
+
+
+def endpoint_slice(metadata: Object, addresses: Sequence[str], version: int, port: tuple[str, int]) -> Object:
+    """An EndpointSlice of ready endpoints. `version`: of IP. `port`: its name and number, by TCP."""
+    return {
+        "metadata": metadata,
+        "addressType": f"IPv{version}",
+        "endpoints": [endpoint(each) for each in addresses],
+        "ports": [{"name": port[0], "protocol": "TCP", "port": port[1]}],
+    }
 
 
 def endpoint(own_address: str) -> Object:
@@ -116,15 +125,10 @@ def address(number: int, version: int) -> str:
     return str(ip_address(int(RANGES[version].network_address) + 1 + number % usable))
 
 
-def policy_name(index: int) -> str:
-    """Of the policy with this number, from 1."""
-    return f"{PART}-{index:05d}"
-
-
 def policy(index: int, version: int) -> Object:
     """The policy with this number: it admits connections from one address of the range. `version`: of IP, 4 or 6."""
     source = {"ipBlock": {"cidr": str(ip_network(address(index, version)))}}
-    return _policy(_metadata(policy_name(index), index), {"from": [source]})
+    return _policy(_metadata(name_of(index), index), {"from": [source]})
 
 
 def admitting_policy() -> Object:
@@ -133,9 +137,9 @@ def admitting_policy() -> Object:
 
 
 def _policy(metadata: Object, rule: Object) -> Object:
-    selector = {"matchLabels": dict(MEASURED)}
+    selector = {"matchLabels": {LABEL: TRIALS}}  # the measured servers
     return {"metadata": metadata, "spec": {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": [rule]}}
 
 
 def _metadata(name: str, index: int, labels: Object | None = None) -> Object:
-    return {"name": name, "labels": {NAME: NAMED, LABEL: PART, BATCH: batch_of(index), **(labels or {})}}
+    return {"name": name, "labels": {NAME: NAMED, LABEL: PART, BATCH: str((index - 1) // IN_A_BATCH), **(labels or {})}}

@@ -8,7 +8,7 @@ from steps.tools.programming import Times
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class ObservedChange:
     """One change as one node saw it.
 
     Attributes:
@@ -22,12 +22,10 @@ class Observation:
     bound_s: float
 
 
-def times(found: Sequence[Observation], duration_s: float) -> Times:
+def times(found: Sequence[ObservedChange], duration_s: float) -> Times:
     """The figures of a trial. A change that a node never followed is later than all others.
 
-    Args:
-        found: its observations.
-        duration_s: of all of it.
+    `duration_s`: of all of it.
     """
     observed = [each.seconds for each in found if each.seconds is not None]
     missed = [each for each in found if each.seconds is None]

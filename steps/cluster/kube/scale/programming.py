@@ -19,21 +19,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, ENDPOINTSLICES, NETWORK_POLICIES, SERVICES
 from steps.cluster.kube.probe.waiting_client import Awaited
-from steps.cluster.kube.scale.objects import MANAGED_BY, PROGRAMMING, SERVICE_OF, endpoint
-from steps.cluster.kube.scale.observations import Observation
+from steps.cluster.kube.scale.objects import PROGRAMMING, endpoint, endpoint_slice, service_labels
+from steps.cluster.kube.scale.observations import ObservedChange
 from steps.cluster.kube.scale.programming_pods import ECHO, ECHO_PORT, ROLE, Bench
 from steps.cluster.kube.workloads import owned
-from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
+from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, service_port
 from steps.cluster.kube.workloads.workload import Workload
 from steps.polling import poll
 
-Object = dict[str, Any]
 Write = Callable[[], object]
 Timed = Literal["made", "undone"]
 
@@ -81,15 +81,11 @@ class Toggle:
         return "unanswered" if self.made == "answered" else "answered"
 
 
-def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_s: float) -> list[Observation]:
+def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_s: float) -> list[ObservedChange]:
     """Make a change of a kind again and again for so long, and return when each node followed.
 
-    Args:
-        client: of the cluster.
-        bench: the pods that connect and answer.
-        kind: the name of a tool of `steps.tools.programming`, except that of starts of pods.
-        duration_s: no change is made later.
-        timeout_s: how long a node may take to follow; a lane ends with the first that takes longer.
+    `kind`: the name of a tool of `steps.tools.programming`, except that of starts of pods. After `duration_s` no change
+    is made. `timeout_s`: how long a node may take to follow; a lane ends with the first that takes longer.
 
     Raises:
         Problem: a pod or the API server does not answer.
@@ -106,7 +102,7 @@ def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_
     return [each for lane in lanes for each in lane]
 
 
-def await_all(client: Client, bench: Bench, timeout_s: float) -> list[Observation]:
+def await_all(client: Client, bench: Bench, timeout_s: float) -> list[ObservedChange]:
     """Make one more Service, and wait until it is answered from each node: then all earlier ones are in its rules too.
 
     Agents get changes in the order in which the API server accepted them, and write all that they have got.
@@ -121,19 +117,13 @@ def await_all(client: Client, bench: Bench, timeout_s: float) -> list[Observatio
 
 def _lane(
     bench: Bench, toggle: Toggle, timed: Timed, duration_s: float, timeout_s: float, stopped: threading.Event
-) -> list[Observation]:
+) -> list[ObservedChange]:
     """Make the change and undo it until the time is over or a node has not followed; it is undone in the end.
 
-    Args:
-        bench: the pods that connect and answer.
-        toggle: the change.
-        timed: which of the two is observed. The first change is not, unless a node does not follow it: it tells how
-            long the agents take here.
-        duration_s: how long to observe.
-        timeout_s: how long a node may take to follow.
-        stopped: set where a lane fails, which ends the others.
+    `timed`: which of the two is observed. The first change is not, unless a node does not follow it: it tells how long
+    the agents take here. `stopped`: set where a lane fails, which ends the others.
     """
-    found: list[Observation] = []
+    found: list[ObservedChange] = []
     make = partial(_changed, bench, toggle, toggle.make, toggle.made, timeout_s)
     undo = partial(_changed, bench, toggle, toggle.undo, toggle.undone, timeout_s)
     observed, between, first = (make, undo, (make, undo)) if timed == "made" else (undo, make, (make,))
@@ -163,16 +153,16 @@ def _lane(
     return found
 
 
-def _followed(observations: Sequence[Observation]) -> bool:
+def _followed(observations: Sequence[ObservedChange]) -> bool:
     return all(each.seconds is not None for each in observations)
 
 
-def _longest_s(so_far_s: float, observations: Sequence[Observation]) -> float:
+def _longest_s(so_far_s: float, observations: Sequence[ObservedChange]) -> float:
     took_s = [each.seconds for each in observations if each.seconds is not None]
     return min(max([so_far_s, *took_s]), _LONGEST_PAUSE_S)
 
 
-def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[Observation]:
+def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[ObservedChange]:
     """Write a change once no site's pod sees it yet, and return when each saw it.
 
     A node that was too busy to answer anybody for a while, as when it loads many rules, may look as if it had followed
@@ -192,7 +182,9 @@ def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeo
     return found
 
 
-def _change(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[Observation] | str:
+def _change(
+    bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float
+) -> list[ObservedChange] | str:
     """Write a change, and return when each site's pod saw it; or why it was not written, a sentence."""
     clocks = [each.clock() for each in bench.clients]
     with ExitStack() as stack:
@@ -211,7 +203,7 @@ def _change(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeou
             at = each.at()
             # a node may follow before the API server's answer is here
             seconds = None if at is None else max(0.0, clock.here(at) - accepted)
-            found.append(Observation(each.node, seconds, clock.bound_s))
+            found.append(ObservedChange(each.node, seconds, clock.bound_s))
         return found
 
 
@@ -264,15 +256,10 @@ def _new_name() -> str:
 
 
 def _manifest(name: str) -> Object:
-    ports = [{"name": ECHO, "protocol": "TCP", "port": ECHO_PORT, "targetPort": ECHO_PORT}]
+    ports = [service_port(ECHO, ECHO_PORT)]
     return {"metadata": {"name": name, "labels": _LABELS}, "spec": {"type": "ClusterIP", "ports": ports}}
 
 
 def _slice(name: str, addresses: Sequence[str], version: int) -> Object:
-    labels = {**_LABELS, SERVICE_OF: name, MANAGED_BY: NAMED}
-    return {
-        "metadata": {"name": name, "labels": labels},
-        "addressType": f"IPv{version}",
-        "endpoints": [endpoint(each) for each in addresses],
-        "ports": [{"name": ECHO, "protocol": "TCP", "port": ECHO_PORT}],
-    }
+    metadata = {"name": name, "labels": {**_LABELS, **service_labels(name)}}
+    return endpoint_slice(metadata, addresses, version, (ECHO, ECHO_PORT))

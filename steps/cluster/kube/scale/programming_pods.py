@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.probe import waiting_client
 from steps.cluster.kube.scale.objects import PROGRAMMING
 from steps.cluster.kube.scale.waits import WaitingClient
@@ -18,8 +19,6 @@ from steps.cluster.kube.workloads import manifests as pods
 from steps.cluster.kube.workloads.manifests import Container
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.cluster.kube.workloads.workload import Workload
-
-Object = dict[str, Any]
 
 ECHO_PORT: Final = 5204
 ROLE: Final = "dataplane-benchmark/role"

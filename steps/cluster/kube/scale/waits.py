@@ -1,18 +1,16 @@
 """The caller of `probe.waiting_client`: one node's clock, and when an address there answered, or stopped answering."""
 
-import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
-from pydantic import Field, ValidationError
+import msgspec
 
 from analysis.errors import Problem
-from steps.cluster.kube.probe.waiting_client import PORT, Awaited
-from steps.strict_model import StrictModel
+from steps.cluster.kube.probe.waiting_client import PORT, Awaited, Begun, Ended, Now, ProbeRequest
 
 _CONNECT_S: Final = 5.0
 _EXCHANGES: Final = 8
@@ -20,23 +18,7 @@ _EXCHANGES: Final = 8
 
 _SLACK_S: Final = 10.0
 _LONGEST_LINE: Final = 4096
-_Moment = Annotated[float, Field(ge=0, le=1e12)]
-
-
-M = TypeVar("M", bound=StrictModel)
-
-
-class _Clock(StrictModel):
-    now: _Moment
-
-
-class _Begun(StrictModel):
-    began: bool
-
-
-class _Ended(StrictModel):
-    at: _Moment | None
-    attempts: Annotated[int, Field(ge=0, le=10**9)]
+M = TypeVar("M")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +52,8 @@ class WaitingClient:
         with self._opened(_CONNECT_S) as lines:
             for _ in range(_EXCHANGES):
                 asked = time.monotonic()
-                lines.ask({"do": "clock"})
-                there = lines.read(_Clock).now
+                lines.ask(ProbeRequest(self.token, "clock"))
+                there = lines.read(Now).now
                 answered = time.monotonic()
                 found.append(Clock(there - (asked + answered) / 2, (answered - asked) / 2))
         return min(found, key=lambda each: each.bound_s)
@@ -84,8 +66,7 @@ class WaitingClient:
             Problem: the pod does not answer.
         """
         with self._opened(timeout_s + _SLACK_S) as lines:
-            asked = {"address": address, "port": port, "awaited": awaited, "timeout_s": timeout_s}
-            lines.ask({"do": "wait", **asked})
+            lines.ask(ProbeRequest(self.token, "wait", address, port, awaited, timeout_s))
             yield Waiting(self.node, lines)
 
     @contextmanager
@@ -94,24 +75,23 @@ class WaitingClient:
             with socket.create_connection((self.address, self.port), timeout=_CONNECT_S) as opened:
                 opened.settimeout(timeout_s)
                 with opened.makefile("rb") as answers:
-                    yield _Lines(opened, answers, self.token)
+                    yield _Lines(opened, answers)
         except OSError as error:
             raise Problem(f"the probe on {self.node} does not answer: {error.strerror or error}.") from None
-        except ValidationError:
+        except msgspec.MsgspecError:
             raise Problem(f"the probe on {self.node} gave an answer that is not one of its program.") from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
     opened: socket.socket
-    answers: Any
-    token: str
+    answers: BinaryIO
 
-    def ask(self, request: dict[str, object]) -> None:
-        self.opened.sendall(json.dumps({"token": self.token, **request}).encode() + b"\n")
+    def ask(self, request: ProbeRequest) -> None:
+        self.opened.sendall(msgspec.json.encode(request) + b"\n")
 
-    def read(self, model: type[M]) -> M:
-        return model.model_validate_json(self.answers.readline(_LONGEST_LINE))
+    def read(self, kind: type[M]) -> M:
+        return msgspec.json.decode(self.answers.readline(_LONGEST_LINE), type=kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +103,8 @@ class Waiting:
 
     def begun(self) -> bool:
         """Whether the attempts have shown that the address is not as awaited yet; returns when that is known."""
-        return self._lines.read(_Begun).began
+        return self._lines.read(Begun).began
 
     def at(self) -> float | None:
         """When the address was as awaited, by the node's clock; None: not in time. Returns when that is known."""
-        return self._lines.read(_Ended).at
+        return self._lines.read(Ended).at

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from steps.catalogue.topologies import Topology
@@ -27,18 +28,9 @@ def container(token: str) -> Container:
 
 def on_nodes(places: Sequence[Site], image: str, token: str = "") -> list[Object]:
     """The monitors in the nodes' own networks, which a client outside can reach."""
-    return [
-        pods.pod(
-            f"{ON_NODE}-{index}",
-            NODE_MONITORS,
-            place.node,
-            [container(token)],
-            image,
-            deadline_s=LONGEST_RUN_S,
-            host_network=True,
-        )
-        for index, place in enumerate(places)
-    ]
+    own = [container(token)]
+    make = partial(pods.pod, part=NODE_MONITORS, containers=own, image_name=image, deadline_s=LONGEST_RUN_S)
+    return [make(f"{ON_NODE}-{index}", node=place.node, host_network=True) for index, place in enumerate(places)]
 
 
 def are_needed_on_nodes(wanted: Iterable[Topology]) -> bool:

@@ -29,13 +29,7 @@ def await_end(
 
     Where nobody is at work any more, its servers were only not cleared.
 
-    Args:
-        client: of the cluster.
-        visit: that is to begin.
-        settings: of the run.
-        variables: of this step's environment.
-        say: called with a sentence where another is waited for.
-        sleep: waits for a number of seconds.
+    `say`: called with a sentence where another is waited for.
     """
     idle_looks = 0
 

@@ -148,7 +148,7 @@ def service_ports(tool: Tool) -> list[Object]:
     """The ports of the Service for a tool, one for each transport."""
     if "udp" in tool.transports:
         return pods.tcp_and_udp(tool.label, tool.port)
-    return [{"name": tool.label, "protocol": "TCP", "port": tool.port, "targetPort": tool.port}]
+    return [pods.service_port(tool.label, tool.port)]
 
 
 def node_ports(service: Object, tools: Sequence[Tool] = ALWAYS) -> dict[str, int]:

@@ -14,6 +14,7 @@ from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS, SERVICES
 from steps.cluster.kube.cni import Standing
+from steps.cluster.kube.findings import skip, stop
 from steps.cluster.kube.scale import capacity, programming_pods
 from steps.cluster.kube.servers import monitors, outside_client, trial_servers
 from steps.cluster.kube.servers.placements import BALANCED
@@ -43,13 +44,10 @@ def findings(
         outside = outside_client.outside_node(standing.nodes, variables)
     except Unsupported as error:
         remedy = f"Run `kubectl get nodes`, and set {OUTSIDE} to one without the network plugin's agent, or to nothing."
-        return [Finding(severity="stop", subject="outside", reason=str(error), remedy=remedy)]
+        return [stop(str(error), remedy, "outside")]
     if outside is None:
-        found += [
-            Finding(severity="skip", subject=name, reason=outside_client.UNAVAILABLE, remedy=outside_client.REMEDY)
-            for name in sorted(chosen_topologies)
-            if BY_NAME[name].needs_outside
-        ]
+        lost = [name for name in sorted(chosen_topologies) if BY_NAME[name].needs_outside]
+        found += [skip(name, outside_client.UNAVAILABLE, outside_client.REMEDY) for name in lost]
     else:
         found += standing.outside_findings(outside, chosen[0], settings)
     try:
@@ -57,7 +55,7 @@ def findings(
         places = probe_pods.sites(standing.nodes, chosen)
     except Problem as error:
         remedy = f"Set `{IMAGE}=NAME:TAG`, and check `kubectl get nodes -o wide`."
-        return [*found, Finding(severity="stop", subject="pods", reason=str(error), remedy=remedy)]
+        return [*found, stop(str(error), remedy, "pods")]
     from_outside = sorted(name for name in chosen_topologies if BY_NAME[name].client == "outside")
     beyond = probe_pods.sites(standing.nodes, [outside.name])[0] if outside is not None and from_outside else None
     paths = [topology for topology in TOPOLOGIES if topology.name in {*chosen_topologies, NODE_TO_NODE}]
@@ -78,11 +76,8 @@ def findings(
 
 def _own_services(chosen: Iterable[str]) -> list[Finding]:
     reason = "on a cluster the client is the pod of a step, which runs no server that a Service could lead back to"
-    return [
-        Finding(severity="skip", subject=name, reason=reason, remedy="Measure it in the lab, or leave it out.")
-        for name in sorted(chosen)
-        if BY_NAME[name].target == "own-service"
-    ]
+    names = [name for name in sorted(chosen) if BY_NAME[name].target == "own-service"]
+    return [skip(name, reason, "Measure it in the lab, or leave it out.") for name in names]
 
 
 def _forwarded_outside(client: Client, paths: Sequence[Topology], outside: ClusterNode | None) -> list[Finding]:
@@ -102,7 +97,7 @@ def _forwarded_outside(client: Client, paths: Sequence[Topology], outside: Clust
         f"Leave the path out, or keep kube-proxy's pods off {outside.name} by a node affinity and route the address of "
         "the Service kubernetes there, since Argo's executor needs it."
     )
-    return [Finding(severity="skip", subject=name, reason=reason, remedy=remedy) for name in balanced]
+    return [skip(name, reason, remedy) for name in balanced]
 
 
 def _balanced(client: Client, paths: Sequence[Topology]) -> list[Finding]:
@@ -119,11 +114,7 @@ def _balanced(client: Client, paths: Sequence[Topology]) -> list[Finding]:
         remedy = (
             "Install what hands out addresses, such as MetalLB or Calico's LoadBalancer IPAM, or leave the path out."
         )
-        return [
-            Finding(severity="skip", subject=path.name, reason=str(problem), remedy=remedy)
-            for path in paths
-            if path.target == BALANCED
-        ]
+        return [skip(path.name, str(problem), remedy) for path in paths if path.target == BALANCED]
     finally:
         workload.delete()
     return []

@@ -131,7 +131,7 @@ def turns(client: Client, visit: Visit) -> str | None:
     """The server of the visit's turns, for a client in the cluster; None: there is none. It may yet have to start."""
     workload = Workload(client, TRIALS)
     pod = _turns_pod(workload)
-    if pod is None or _visit_of(pod) != str(visit.visit):
+    if pod is None or pod["metadata"]["labels"].get(_VISIT) != str(visit.visit):
         return None
     token, service = pods.token_of(pod), workload.services().get(TURNS)
     return None if service is None or token is None else turns_url(service, token)
@@ -140,17 +140,12 @@ def turns(client: Client, visit: Visit) -> str | None:
 def serve_another(client: Client, visit: Visit) -> bool:
     """Whether the servers are another visit's, which is measured, or was not cleared."""
     pod = _turns_pod(Workload(client, TRIALS))
-    return pod is not None and _visit_of(pod) != str(visit.visit)
+    return pod is not None and pod["metadata"]["labels"].get(_VISIT) != str(visit.visit)
 
 
 def _turns_pod(workload: Workload) -> Object | None:
     pod = workload.pods().get(_TURNS_POD)
     return None if pod is None or pod["metadata"].get("deletionTimestamp") else pod
-
-
-def _visit_of(pod: Object) -> str | None:
-    label: str | None = pod["metadata"]["labels"].get(_VISIT)
-    return label
 
 
 def await_ready(client: Client, visit: Visit) -> None:
@@ -246,8 +241,7 @@ def await_address(client: Client, part: str, name: str) -> Object:
 
 def turns_service() -> Object:
     """The Service before the server of turns, which a client outside reaches by a NodePort like a trial's server."""
-    ports = [{"name": TURNS, "protocol": "TCP", "port": MONITOR_PORT, "targetPort": MONITOR_PORT}]
-    return pods.service(TURNS, TRIALS, _SERVES_TURNS, ports, "NodePort")
+    return pods.service(TURNS, TRIALS, _SERVES_TURNS, [pods.service_port(TURNS, MONITOR_PORT)], "NodePort")
 
 
 def manifests(

@@ -16,7 +16,7 @@ from steps.cluster.kube.api.errors import NO_DRY_RUN, ApiError, ConflictError, D
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS, QUOTAS, Resource
 from steps.cluster.kube.api.quantity import amount
-from steps.cluster.kube.findings import stop
+from steps.cluster.kube.findings import NO_COMMAND, stop
 from steps.cluster.kube.workloads import step_pods
 from steps.domain import Finding
 
@@ -50,13 +50,9 @@ def findings(
 ) -> list[Finding]:
     """Why the pods and Services of a visit would be refused, or limited in CPU.
 
-    Args:
-        client: of the cluster.
-        pods: all manifests of a visit.
-        others: manifests of its other objects, one of each kind.
-        settings: of the run.
-        running: pods of this run's steps, which get the same limits.
-        more: what a ResourceQuota must allow beside the pods and the visit's own Services, by its name there.
+    `pods` are all manifests of a visit, `others` those of its other objects, one of each kind. `running`: pods of this
+    run's steps, which get the same limits. `more`: what a ResourceQuota must allow beside the pods and the visit's own
+    Services, by its name there.
     """
     admitted: list[Object] = []
     refused: dict[str, list[str]] = {}
@@ -139,5 +135,4 @@ def _short(status: Object, needs: Mapping[str, float]) -> Iterator[tuple[str, fl
 
 def _stop(reason: str, remedy: str | None = None) -> Finding:
     # the sentence of a refusal includes its remedy
-    found = stop(reason, remedy or "No command mends that: a run needs these pods and Services.")
-    return found.model_copy(update={"subject": "pods"})
+    return stop(reason, remedy or f"{NO_COMMAND} a run needs these pods and Services.", "pods")

@@ -3,10 +3,11 @@
 An environment variable, a volume or a mirror of the image's registry does not change the measurement, and is accepted.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from steps.cluster.kube.api.objects import Object
+from steps.cluster.kube.workloads import manifests
 from steps.cluster.kube.workloads.mesh import IN_THE_PATH, OFF
 
 _STEP_CONTAINERS: Final = frozenset({"main", "wait", "supervisor"})
@@ -33,20 +34,13 @@ def pod_differences(found: Object, wanted: Object) -> list[str]:
 def step_differences(found: Object) -> list[str]:
     """How the pod of a step differs from what Argo creates, each as a clause."""
     spec = found.get("spec") or {}
-    added = [
-        *_added("container", spec.get("containers"), _STEP_CONTAINERS, _STEP_PREFIXES),
-        *_added("init container", spec.get("initContainers"), _STEP_INIT_CONTAINERS, _STEP_PREFIXES),
-        *_added("ephemeral container", spec.get("ephemeralContainers"), ()),
-    ]
+    added = _added(spec, _STEP_CONTAINERS, _STEP_INIT_CONTAINERS, _STEP_PREFIXES)
     return [*added, *_runtime(spec, {}), *_placing(spec, spec), *_annotations(found, {})]
 
 
 def _containers(spec: Object, expected: Object) -> Iterator[str]:
-    yield from _added("container", spec.get("containers"), {c["name"] for c in expected["containers"]})
-    yield from _added(
-        "init container", spec.get("initContainers"), {c["name"] for c in expected.get("initContainers", [])}
-    )
-    yield from _added("ephemeral container", spec.get("ephemeralContainers"), ())
+    names, init_names = ({each["name"] for each in expected.get(kind, [])} for kind in ("containers", "initContainers"))
+    yield from _added(spec, names, init_names)
     there = {c.get("name"): c for c in spec.get("containers") or []}
     for container in expected["containers"]:
         name = container["name"]
@@ -67,34 +61,27 @@ def _runtime(spec: Object, expected: Object) -> Iterator[str]:
 
 
 def _added(
-    kind: str, containers: Iterable[Object] | None, known: Iterable[str], prefixes: tuple[str, ...] = ()
+    spec: Object, known: Collection[str], known_init: Collection[str], prefixes: tuple[str, ...] = ()
 ) -> Iterator[str]:
-    for container in containers or ():
-        name = str(container.get("name"))
-        if name in known or name.startswith(prefixes):
-            continue
-        what = "sidecar" if kind == "init container" and container.get("restartPolicy") == "Always" else kind
-        yield f"it has {'an' if what[0] in 'aeiou' else 'a'} {what} {name}, which was added to it"
+    for kind, field, names in (
+        ("container", "containers", known),
+        ("init container", "initContainers", known_init),
+        ("ephemeral container", "ephemeralContainers", ()),
+    ):
+        for container in spec.get(field) or ():
+            name = str(container.get("name"))
+            if name in names or name.startswith(prefixes):
+                continue
+            what = "sidecar" if kind == "init container" and container.get("restartPolicy") == "Always" else kind
+            yield f"it has {'an' if what[0] in 'aeiou' else 'a'} {what} {name}, which was added to it"
 
 
 def _placing(spec: Object, expected: Object) -> Iterator[str]:
     if bool(spec.get("hostNetwork")) != bool(expected.get("hostNetwork")):
         yield f"it {'has' if spec.get('hostNetwork') else 'does not have'} the node's own network"
-    node, pin = spec.get("nodeName"), pinned(expected)
+    node, pin = spec.get("nodeName"), manifests.pinned_to(expected)
     if node and pin and node != pin:
         yield f"it runs on node {node} and not on {pin}"
-
-
-def pinned(spec: Object) -> str | None:
-    """The node that a pod is pinned to by name; None: it is not pinned."""
-    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    ) or {}
-    for term in required.get("nodeSelectorTerms") or []:
-        for field in term.get("matchFields") or []:
-            if field.get("key") == "metadata.name":
-                return str(field["values"][0])
-    return None
 
 
 def _annotations(found: Object, wanted: Object) -> Iterator[str]:

@@ -2,8 +2,7 @@
 
 import operator
 import secrets
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final, Literal
@@ -14,6 +13,7 @@ from steps.catalogue.tools import CONNECTIVITY
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK
+from steps.cluster.kube.findings import stop
 from steps.cluster.kube.probe.connections import Target
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.probe.report import ProbeReport
@@ -52,11 +52,7 @@ _SCRIPT: Final = (
 
 
 def wait(
-    client: Client,
-    placements: Sequence[Placement],
-    image: str,
-    timeout_s: float,
-    requests: Mapping[str, str] = pods.STEP_REQUESTS,
+    client: Client, placements: Sequence[Placement], image: str, timeout_s: float, requests: Mapping[str, str]
 ) -> None:
     """Wait until the server of each placement answers a client there, on the connect probe's port.
 
@@ -80,9 +76,7 @@ def wait(
         workload.delete(wait=False)
 
 
-def manifests(
-    placements: Sequence[Placement], image: str, requests: Mapping[str, str] = pods.STEP_REQUESTS
-) -> list[Object]:
+def manifests(placements: Sequence[Placement], image: str, requests: Mapping[str, str]) -> list[Object]:
     """A pod for each node and network with clients."""
     targets: dict[tuple[str, bool], dict[tuple[str, int], None]] = {}
     for each in placements:
@@ -103,40 +97,33 @@ def findings(
     places: Sequence[probe_pods.Site],
     image: str,
     port: int,
-    outside: probe_pods.Site | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    outside: probe_pods.Site | None,
     *,
-    in_pods: bool = True,
-    from_outside: Sequence[str] = (),
+    in_pods: bool,
+    from_outside: Sequence[str],
 ) -> list[Finding]:
     """Whether the image starts on both nodes, and a port is open between them both ways, by TCP and by UDP.
 
     It is tried from node to node, from pod to pod and from node to pod: a network policy of any kind is found by its
     effect.
 
-    Args:
-        client: of the cluster.
-        places: the client's node and the server's.
-        image: of the pods.
-        port: iperf3's.
-        outside: the node of the client outside, which has to reach a node port; None: there is none.
-        sleep: waits for a number of seconds.
-        in_pods: whether traffic of pods is measured.
-        from_outside: the topologies of the client outside.
+    `places`: the client's node and the server's. `port`: iperf3's. `outside`: the node of the client outside, which has
+    to reach a node port, and `from_outside` its topologies; None: there is none. `in_pods`: whether traffic of pods is
+    measured.
     """
     inner, outer = Workload(client, CHECK), Workload(client, OUTSIDE)
     token = secrets.token_hex(16)
     try:
-        inner.ensure_services(_service(len(places), port))
+        # before the last node's server
+        answers = {_ANSWERS: str(len(places) - 1)}
+        inner.ensure_services(pods.service(_PODS, CHECK, answers, pods.tcp_and_udp(CHECK, port), "NodePort"))
         servers = [*check_manifests(places, image, port, token), *_servers(places, image, port, token)]
         there = {pod["metadata"]["name"]: pod for pod in inner.ensure_pods(servers, _IMAGE_S)}
         clients = [_clients(places, there, image, port, token, host=host) for host in (False, True)]
         inner.ensure_pods([*servers, *chain.from_iterable(clients)], _IMAGE_S)
-        found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))], sleep)
+        found = _closed(client, [f"{CHECK}-{index}" for index in range(len(places))])
         suspected = suspects.read_policies(client, client.groups())
-        pods_shut, nodes_shut = (
-            _unanswered(client, [each["metadata"]["name"] for each in group], sleep) for group in clients
-        )
+        pods_shut, nodes_shut = (_unanswered(client, [each["metadata"]["name"] for each in group]) for group in clients)
         shut = [f"a pod on {way}" if not way.endswith(_SILENT) else way for way in pods_shut]
         found += _denied(client, shut, found, suspected, "stop" if in_pods else "warn")
         # by this way the benchmark's own steps reach its servers
@@ -144,21 +131,16 @@ def findings(
         if outside is not None:
             number = probe_pods.node_port(inner.services()[_PODS])
             manifest = outside_manifest(outside, places[0], number, image, token)
-            found += _from_outside(client, outer, manifest, suspected, sleep, from_outside)
+            found += _from_outside(client, outer, manifest, suspected, from_outside)
     except AlteredError as error:
-        return [Finding(severity="stop", subject="pods", reason=str(error), remedy=step_pods.remedy(client))]
+        return [stop(str(error), step_pods.remedy(client), "pods")]
     except Problem as error:
-        return [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
+        return [stop(str(error), _start(client), "pods")]
     else:
         return found
     finally:
         outer.delete()
         inner.delete()
-
-
-def _service(count: int, port: int) -> Object:
-    """The Service before the last node's server, with a node port."""
-    return pods.service(_PODS, CHECK, {_ANSWERS: str(count - 1)}, pods.tcp_and_udp(CHECK, port), "NodePort")
 
 
 def check_manifests(places: Sequence[probe_pods.Site], image: str, port: int, token: str) -> list[Object]:
@@ -223,16 +205,8 @@ def outside_manifest(outside: probe_pods.Site, near: probe_pods.Site, number: in
 
 
 def _pod(name: str, part: str, spec: Spec, image: str, labels: dict[str, str]) -> Object:
-    return probe_pods.pod(
-        name,
-        part,
-        spec,
-        image,
-        labels=labels,
-        deadline_s=DEADLINE_S,
-        listens=spec.echo,
-        requests=pods.STEP_REQUESTS,
-    )
+    make = partial(probe_pods.pod, deadline_s=DEADLINE_S, requests=pods.STEP_REQUESTS)
+    return make(name, part, spec, image, labels=labels, listens=spec.echo)
 
 
 def _from_outside(
@@ -240,40 +214,32 @@ def _from_outside(
     workload: Workload,
     manifest: Object,
     suspected: Sequence[SuspectPolicy],
-    sleep: Callable[[float], None],
     topologies: Sequence[str],
 ) -> list[Finding]:
     """Why the client outside can't be measured; all else can be."""
     try:
         workload.ensure_pods([manifest], _IMAGE_S)
-        found = _closed(client, [OUTSIDE], sleep)
+        found = _closed(client, [OUTSIDE])
         if suspected:
             remedy = suspects.remedy(suspected, client.namespace)
             also = suspects.clause(suspected)
             found = [f.model_copy(update={"reason": f"{f.reason}: {also}.", "remedy": remedy}) for f in found]
     except Problem as error:
-        found = [Finding(severity="stop", subject="pods", reason=str(error), remedy=_start(client))]
+        found = [stop(str(error), _start(client), "pods")]
     return [each.model_copy(update={"severity": "skip", "subject": name}) for name in topologies for each in found]
 
 
-def _closed(client: Client, clients: Sequence[str], sleep: Callable[[float], None]) -> list[Finding]:
+def _closed(client: Client, clients: Sequence[str]) -> list[Finding]:
     """What these pods get no answer from, by which protocol, after some time."""
-    return [
-        Finding(
-            severity="stop",
-            subject="node-to-node",
-            reason=reason,
-            remedy="No command here mends that: open it by TCP and UDP in firewalls and security groups.",
-        )
-        for reason in _unanswered(client, clients, sleep)
-    ]
+    remedy = "No command here mends that: open it by TCP and UDP in firewalls and security groups."
+    return [stop(reason, remedy, "node-to-node") for reason in _unanswered(client, clients)]
 
 
-def _unanswered(client: Client, clients: Sequence[str], sleep: Callable[[float], None]) -> list[str]:
+def _unanswered(client: Client, clients: Sequence[str]) -> list[str]:
     def shut() -> list[str]:
         return [way for name in clients for way in _shut(name, probe_pods.latest_report(client, name))]
 
-    return poll(shut, operator.not_, pause_s=_POLL_S, timeout_s=CHECK_S, sleep=sleep)
+    return poll(shut, operator.not_, pause_s=_POLL_S, timeout_s=CHECK_S)
 
 
 def _shut(name: str, report: ProbeReport | None) -> list[str]:

@@ -146,9 +146,14 @@ def service(name: str, part: str, selector: Mapping[str, str], ports: Sequence[O
     }
 
 
+def service_port(name: str, port: int, protocol: str = "TCP") -> Object:
+    """A port of a Service, which has the same number on the pods."""
+    return {"name": name, "protocol": protocol, "port": port, "targetPort": port}
+
+
 def tcp_and_udp(name: str, port: int) -> list[Object]:
     """A port for TCP and UDP; the API server gives both the same node port, since they have the same number."""
-    return [{"name": f"{name}-{p.lower()}", "protocol": p, "port": port, "targetPort": port} for p in ("TCP", "UDP")]
+    return [service_port(f"{name}-{protocol.lower()}", port, protocol) for protocol in ("TCP", "UDP")]
 
 
 def has_address(found: Object) -> bool:
@@ -192,10 +197,17 @@ def can_not_run_here(found: Object) -> bool:
 
     One that has a node and waits for its sandbox may be kept by the very network that is to be proven.
     """
-    status = found.get("status") or {}
-    states = [each.get("state") or {} for each in status.get("containerStatuses") or []]
-    reasons = {state["waiting"].get("reason") for state in states if state.get("waiting")}
-    return is_unscheduled(found) or status.get("phase") == "Failed" or bool(reasons - _OF_THE_SANDBOX)
+    return is_unscheduled(found) or _has_failed(found) or bool(_waiting_for(found) - _OF_THE_SANDBOX)
+
+
+def _has_failed(found: Object) -> bool:
+    return (found.get("status") or {}).get("phase") == "Failed"
+
+
+def _waiting_for(found: Object) -> set[str | None]:
+    """Why containers of a pod wait."""
+    states = [each.get("state") or {} for each in (found.get("status") or {}).get("containerStatuses") or []]
+    return {state["waiting"].get("reason") for state in states if state.get("waiting")}
 
 
 def why_not_ready(found: Object) -> str:
@@ -217,25 +229,22 @@ def why_not_ready(found: Object) -> str:
 
 def can_never_be_ready(found: Object) -> bool:
     """Whether a pod can never become ready."""
-    status = found.get("status") or {}
-    reasons = {(c.get("state") or {}).get("waiting", {}).get("reason") for c in status.get("containerStatuses") or []}
-    return bool(reasons & {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}) or (
-        status.get("phase") == "Failed"
-    )
+    lasting = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}
+    return bool(_waiting_for(found) & lasting) or _has_failed(found)
 
 
 def node_of(found: Object) -> str:
     """The node that a pod is on, or that it is pinned to; empty: neither is known."""
     spec = found.get("spec") or {}
-    if spec.get("nodeName"):
-        return str(spec["nodeName"])
-    try:
-        (term,) = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
-            "nodeSelectorTerms"
-        ]
-        return str(term["matchFields"][0]["values"][0])
-    except (KeyError, IndexError, TypeError, ValueError):
-        return ""
+    return str(spec.get("nodeName") or pinned_to(spec) or "")
+
+
+def pinned_to(spec: Object) -> str | None:
+    """The node that a pod is pinned to by name; None: it is not pinned."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    fields = [each for term in required.get("nodeSelectorTerms") or [] for each in term.get("matchFields") or []]
+    return next((str(each["values"][0]) for each in fields if each.get("key") == "metadata.name"), None)
 
 
 def _pinned(node: str) -> Object:

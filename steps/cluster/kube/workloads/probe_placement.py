@@ -15,11 +15,7 @@ def place(client: Client, sites: Sequence[probe_pods.Site], image: str, needed: 
     A pod that has a node and does not start there may be kept by the very network that is to be proven, so it is no
     reason to do without. One that was deleted and does not end may be so, too: new ones are started beside it.
 
-    Args:
-        client: of the cluster.
-        sites: to try, those of `needed` first.
-        image: of the pods.
-        needed: the nodes that must run them.
+    `sites`: to try, first those of `needed`, the nodes that must run them.
 
     Raises:
         Problem: a needed node does not run them, or no node does, or the network of one may be the reason.

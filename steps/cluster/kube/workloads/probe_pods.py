@@ -6,7 +6,7 @@ to visit, and rest during the trials.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -56,15 +56,21 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """The latest reports of one node's pods.
-
-    `cost`: of everything since the pods started. `silent`: the number of connections that may yet fail or recover.
-    """
+    """The latest reports of one node's pods."""
 
     host: HostProbe | None
     answers: tuple[ServiceProbe, ...]
-    cost: SwitchCost
-    silent: int
+    lines: tuple[ConnectionReport, ...]
+
+    @property
+    def cost(self) -> SwitchCost:
+        """Of everything since the pods started."""
+        return _cost(self.lines, self.answers)
+
+    @property
+    def silent(self) -> int:
+        """The number of connections that may yet fail or recover."""
+        return sum(line.silent_s > _SILENT_S for line in _of(self.lines, "tcp"))
 
 
 def start(client: Client, sites: Sequence[Site], image: str, *, each: bool = False) -> None:
@@ -75,8 +81,8 @@ def start(client: Client, sites: Sequence[Site], image: str, *, each: bool = Fal
     Raises:
         Problem: one does not run; with the reason.
     """
-    if rests(client, sites) and not _tell(client, begins=False):
-        stop(client)
+    if rests(client, sites):
+        _tell(client, begins=False)
     workload = Workload(client, PART)
     wanted = [
         pods.service(f"{PART}-{index}", PART, {_SITE: str(index)}, pods.tcp_and_udp("echo", PORT), "NodePort")
@@ -91,8 +97,7 @@ def start(client: Client, sites: Sequence[Site], image: str, *, each: bool = Fal
 
 def rest(client: Client) -> None:
     """Let them rest, so that they disturb no trial, or delete them where no request reaches them."""
-    if not _tell(client, begins=True):
-        stop(client)
+    _tell(client, begins=True)
 
 
 def rests(client: Client, sites: Sequence[Site]) -> bool:
@@ -100,10 +105,12 @@ def rests(client: Client, sites: Sequence[Site]) -> bool:
     return any(report.rests for report in _latest(client, sites))
 
 
-def _tell(client: Client, *, begins: bool) -> bool:
-    """Tell those with an echo server, which the others ask; whether all obey."""
-    there = [pod for pod in Workload(client, PART).pods().values() if _SITE in pod["metadata"]["labels"]]
-    return all(resting.tell(pods.ip(pod), PORT, _token(pod) or "", begins=begins) for pod in there)
+def _tell(client: Client, *, begins: bool) -> None:
+    """Tell those with an echo server, which the others ask; where one does not obey, delete all."""
+    workload = Workload(client, PART)
+    there = [pod for pod in workload.pods().values() if _SITE in pod["metadata"]["labels"]]
+    if not all(resting.tell(pods.ip(pod), PORT, _token(pod) or "", begins=begins) for pod in there):
+        workload.delete()
 
 
 def _token(pod: Object) -> str | None:
@@ -112,11 +119,6 @@ def _token(pod: Object) -> str | None:
         return Spec.parse(pod["spec"]["containers"][0]["command"][-1]).token
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-
-
-def stop(client: Client) -> None:
-    """Delete them. Safe to run twice."""
-    Workload(client, PART).delete()
 
 
 def add_interfaces(client: Client, sites: Sequence[Site], image: str) -> None:
@@ -223,13 +225,10 @@ def by_node(reported: Sequence[ProbeReport], nodes: Sequence[str]) -> dict[str, 
     found = {}
     for node in nodes:
         own = [each for each in reported if each.node == node]
-        lines = [line for each in own for line in each.lines]
-        answers = tuple(answer for each in reported for answer in each.answers if answer.node == node)
         found[node] = NodeReport(
             host=next((each.host for each in own if each.host), None),
-            answers=answers,
-            cost=_cost(lines, answers),
-            silent=sum(line.silent_s > _SILENT_S for line in _of(lines, "tcp")),
+            answers=tuple(answer for each in reported for answer in each.answers if answer.node == node),
+            lines=tuple(line for each in own for line in each.lines),
         )
     return found
 
@@ -250,26 +249,10 @@ def sites(nodes: Iterable[ClusterNode], measured: Sequence[str]) -> list[Site]:
     return found
 
 
-def total(costs: Iterable[SwitchCost]) -> SwitchCost:
+def total_cost(reports: Collection[NodeReport]) -> SwitchCost:
     """The cost on all nodes together."""
-    each = list(costs)
-
-    def most(gaps: Iterable[float | None]) -> float | None:
-        return max((gap for gap in gaps if gap is not None), default=None)
-
-    def add(counts: Iterable[int | None]) -> int | None:
-        known = [count for count in counts if count is not None]
-        return sum(known) if known else None
-
-    return SwitchCost(
-        connections=sum(cost.connections for cost in each),
-        dropped=sum(cost.dropped for cost in each),
-        tcp_longest_gap_s=most(cost.tcp_longest_gap_s for cost in each),
-        udp_longest_gap_s=most(cost.udp_longest_gap_s for cost in each),
-        udp_sent_packets=add(cost.udp_sent_packets for cost in each),
-        udp_lost_packets=add(cost.udp_lost_packets for cost in each),
-        new_failed=add(cost.new_failed for cost in each),
-    )
+    lines = [line for report in reports for line in report.lines]
+    return _cost(lines, [answer for report in reports for answer in report.answers])
 
 
 def _of(lines: Iterable[ConnectionReport], protocol: str) -> list[ConnectionReport]:

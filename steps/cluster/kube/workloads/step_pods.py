@@ -8,6 +8,7 @@ from steps.cluster.kube.api.identity import WORKFLOW_NAME
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.api.quantity import amount
+from steps.cluster.kube.findings import stop
 from steps.cluster.kube.workloads import comparison
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS
 from steps.domain import Finding
@@ -38,7 +39,7 @@ def findings(client: Client, variables: Mapping[str, str]) -> list[Finding]:
     unlike = altered_pods(pods_of_run(client, variables))
     if not unlike:
         return []
-    return [Finding(severity="stop", subject="pods", reason=f"{alteration_sentence(unlike)}.", remedy=remedy(client))]
+    return [stop(f"{alteration_sentence(unlike)}.", remedy(client), "pods")]
 
 
 def requests(found: Iterable[Object]) -> dict[str, str]:

@@ -54,10 +54,6 @@ class NodesError(Problem):
         self.doubtful = frozenset(doubtful)
 
 
-class UnreadyError(NodesError):
-    """Pods do not become ready."""
-
-
 class StillThereError(NodesError):
     """Pods do not end."""
 
@@ -97,18 +93,14 @@ class Workload:
     ) -> list[Object]:
         """Create exactly these pods in this order, and wait until they are ready. One that differs is replaced.
 
-        Args:
-            manifests: of the pods.
-            timeout_s: how long they may take.
-            is_up: what is waited for instead of readiness.
-            each: the wait goes on until each pod is ready or never will be, so that the error names all of those;
-                otherwise it ends with the first of them, or with a pod that the API server refuses.
-            meanwhile: called while they start.
+        `is_up`: what is waited for instead of readiness. `meanwhile`: called while they start. `each`: the wait goes on
+        until each pod is ready or never will be, so that the error names all of those; otherwise it ends with the first
+        of them, or with a pod that the API server refuses.
 
         Raises:
             AlteredError: one differs from its manifest.
             StillThereError: one that differs does not end.
-            UnreadyError: one is not ready in time, or can't be, or gets no node within a minute; with the reason.
+            NodesError: one is not ready in time, or can't be, or gets no node within a minute; with the reason.
         """
         wanted = {each["metadata"]["name"]: each for each in manifests}
         there = self.pods()
@@ -205,10 +197,10 @@ class Workload:
                 {manifests.node_of(pod): f"pod {pod['metadata']['name']} does not end" for pod in left},
             )
 
-    def _delete_pod(self, pod: Object) -> None:
+    def _delete_pod(self, pod: Object, grace_s: int = _GRACE_S) -> None:
         meta = pod["metadata"]
         with suppress(ConflictError):  # the name has a new pod by now
-            self._client.delete(PODS, meta["name"], BENCHMARK, grace_s=_GRACE_S, uid=meta["uid"])
+            self._client.delete(PODS, meta["name"], BENCHMARK, grace_s=grace_s, uid=meta["uid"])
 
     def _are_gone(self, uids: set[str], timeout_s: float) -> bool:
         """Wait until none of these pods exists; False after the timeout."""
@@ -238,8 +230,7 @@ class Workload:
         """
         lost = [pod for pod in pods if (pod.get("spec") or {}).get("nodeName") in nodes]
         for pod in lost:
-            with suppress(ConflictError):
-                self._client.delete(PODS, pod["metadata"]["name"], BENCHMARK, grace_s=0, uid=pod["metadata"]["uid"])
+            self._delete_pod(pod, grace_s=0)
         return lost
 
     def _unready(
@@ -249,7 +240,7 @@ class Workload:
         waited_s: float,
         is_up: Condition,
         refused: Mapping[str, str],
-    ) -> UnreadyError:
+    ) -> NodesError:
         """The error that names the pods which are not up. `refused`: why the API server did not create some."""
         there = {p["metadata"]["name"]: p for p in found}
         reasons: list[str] = []
@@ -268,7 +259,7 @@ class Workload:
             nodes.setdefault(manifests.node_of(pod), why)
             if name not in refused and not (name in there and manifests.can_not_run_here(there[name])):
                 doubtful.add(manifests.node_of(pod))
-        return UnreadyError(
+        return NodesError(
             f"{self._client.where}: pods of the benchmark are not ready (waited {waited_s:.0f} s): "
             f"{excerpt('; '.join(reasons), _LONGEST)}. See `kubectl -n {self._client.namespace} describe pods`.",
             nodes,

@@ -292,12 +292,12 @@ def test_switch_cost_counts_broken_silent_and_lost_connections() -> None:
         ],
         ["a", "b"],
     )
-    found = probe_pods.total(each.cost for each in seen.values())
+    found = probe_pods.total_cost(seen.values())
     assert (found.connections, found.dropped) == (3, 2), "one that never was is neither held nor dropped"
     assert (found.tcp_longest_gap_s, found.udp_longest_gap_s) == (9.0, 3.0)
     assert (found.udp_sent_packets, found.udp_lost_packets) == (200, 9), "the last of each may be on its way"
     assert found.new_failed == 5
-    nothing = probe_pods.total(each.cost for each in probe_pods.by_node([report("a")], ["a"]).values())
+    nothing = probe_pods.total_cost(probe_pods.by_node([report("a")], ["a"]).values())
     assert (nothing.connections, nothing.udp_lost_packets, nothing.tcp_longest_gap_s) == (0, None, None)
     assert nothing.new_failed is None
 

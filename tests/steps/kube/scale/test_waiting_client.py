@@ -17,7 +17,7 @@ from analysis.errors import Problem
 from steps.cluster.kube.probe import echo_server, first_answer, waiting_client
 from steps.cluster.kube.probe.waiting_client import EVERY_S, SETTLED_S, Wait
 from steps.cluster.kube.scale import programming
-from steps.cluster.kube.scale.observations import Observation, times
+from steps.cluster.kube.scale.observations import ObservedChange, times
 from steps.cluster.kube.scale.programming import Timed, Toggle
 from steps.cluster.kube.scale.programming_pods import Bench
 from steps.cluster.kube.scale.waits import Clock, WaitingClient
@@ -118,10 +118,14 @@ def test_change_waits_for_a_node_that_answers_again(echo: Echo) -> None:
     echo.start()
     stop = threading.Timer(0.5, echo.stop)
     stop.start()
+
+    def start() -> None:
+        stop.join()  # the first server answers nobody before its end, which would end the next one too
+        echo.start()
+
     with client() as who:
-        toggle = Toggle(echo.start, echo.stop, "answered", (LOCAL,), echo.port)
+        toggle = Toggle(start, echo.stop, "answered", (LOCAL,), echo.port)
         (found,) = programming._changed(bench(who), toggle, toggle.make, toggle.made, 10)
-    stop.join()
     assert found.seconds is not None
 
 
@@ -154,11 +158,11 @@ class Agent:
         self.now_s = random.uniform(0.0, period_s)
         self.changes = 0
 
-    def change(self, *_: object) -> list[Observation]:
+    def change(self, *_: object) -> list[ObservedChange]:
         self.changes += 1
         worked_s = self._period_s * (math.floor(self.now_s / self._period_s) + 1)
         took_s, self.now_s = worked_s - self.now_s, worked_s
-        return [Observation("node-a", took_s, 0.0)]
+        return [ObservedChange("node-a", took_s, 0.0)]
 
     def wait(self, seconds: float) -> bool:
         self.now_s += seconds
@@ -190,9 +194,9 @@ def test_lane_ends_with_the_first_change_that_a_node_does_not_follow(
 ) -> None:
     agent = Agent(1.0)
 
-    def change(*_: object) -> list[Observation]:
+    def change(*_: object) -> list[ObservedChange]:
         found = agent.change()
-        return [Observation("node-a", None, 0.0)] if agent.changes == failing else found
+        return [ObservedChange("node-a", None, 0.0)] if agent.changes == failing else found
 
     monkeypatch.setattr(programming, "_changed", change)
     toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,))
@@ -283,14 +287,14 @@ def test_first_packet_of_a_pod_is_timed_from_the_start_of_its_process(echo: Echo
 
 
 def test_changes_that_never_came_are_later_than_all_others() -> None:
-    followed = [Observation("node-a", 0.01 * n, 0.001 * n) for n in range(1, 100)]
+    followed = [ObservedChange("node-a", 0.01 * n, 0.001 * n) for n in range(1, 100)]
     all_ = times(followed, 30.0)
     assert (all_.p50_s, all_.p99_s, all_.worst_s) == (0.5, None, 0.99)
-    some = times([*followed, Observation("node-b", None, 0.0)], 30.0)
+    some = times([*followed, ObservedChange("node-b", None, 0.0)], 30.0)
     assert (some.p50_s, some.p99_s, some.worst_s) == (0.5, 0.99, None)
     assert (some.observed, some.failed, some.clock_skew_s) == (99, 1, 0.099)
     assert some.error == "node-b did not follow in time"
-    most = times([Observation("node-a", 1.0, 0.0), *[Observation("node-b", None, 0.0)] * 2], 30.0)
+    most = times([ObservedChange("node-a", 1.0, 0.0), *[ObservedChange("node-b", None, 0.0)] * 2], 30.0)
     assert most.p50_s is None
 
 

@@ -37,7 +37,7 @@ def connection_cost(
     )
     if not final and any(each.silent for each in reports):
         return None
-    return probe_pods.total(each.cost for each in reports)
+    return probe_pods.total_cost(reports)
 
 
 def cost_signs(reports: Mapping[str, probe_pods.NodeReport], now: datetime) -> list[Sign]:

@@ -1,8 +1,8 @@
 """The network policies that apply to the benchmark's pods and can deny their traffic. Pure, but for reading them."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from analysis.console.excerpts import excerpt
@@ -38,9 +38,7 @@ class SuspectPolicy:
 def read_policies(client: Client, groups: dict[str, str]) -> list[SuspectPolicy]:
     """The policies that may deny the traffic between the benchmark's pods; a kind that may not be read counts as one.
 
-    Args:
-        client: of the cluster.
-        groups: the API groups that it serves.
+    `groups`: the API groups that the cluster serves.
     """
     labels = own_labels(client.namespace)
     found: list[SuspectPolicy] = []
@@ -68,18 +66,12 @@ def own_labels(namespace: str) -> dict[str, str]:
 
 def of_kind(resource: Resource, objects: Sequence[Object], labels: Labels, namespace: str) -> Iterator[SuspectPolicy]:
     """The policies of one kind that may deny it."""
-    judge: Callable[[Object, Labels, str], SuspectPolicy | None]
-    if resource.group == "networking.k8s.io":
-        judge = _kubernetes
-    elif resource.group == "policy.networking.k8s.io":
-        judge = _administrators
-    else:
-        judge = _calico
+    judge = _JUDGES.get(resource.group, _calico)
     for each in objects:
         place = each["metadata"].get("namespace")
         named = excerpt(f"{resource.kind} {place + '/' if place else ''}{each['metadata']['name']}")
         if (found := judge(each.get("spec") or {}, labels, namespace)) is not None:
-            yield SuspectPolicy(named, found.why, found.sure, found.additive)
+            yield replace(found, name=named)
 
 
 def _kubernetes(spec: Object, labels: Labels, namespace: str) -> SuspectPolicy | None:
@@ -142,6 +134,13 @@ def _administrators(spec: Object, labels: Labels, namespace: str) -> SuspectPoli
     if not closed:
         return None
     return SuspectPolicy("", f"has rules that deny ({' and '.join(closed)})", sure=chosen is True)
+
+
+_JUDGES: Final[Mapping[str, Callable[[Object, Labels, str], SuspectPolicy | None]]] = {
+    "networking.k8s.io": _kubernetes,
+    "policy.networking.k8s.io": _administrators,
+}
+"""By the group of the API; all others are Calico's."""
 
 
 def remedy(suspects: Sequence[SuspectPolicy], namespace: str) -> str:
