@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from analysis.errors import Problem
-from steps.cluster.kube.calico.inventory import kube_proxy
 from steps.cluster.kube.config.text import TextError
+from steps.cluster.kube.plugins.calico.inventory import kube_proxy
 from tests.fuzz import inputs
 
 KIND = "KubeProxyConfiguration"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
-from steps.cluster.kube.calico.inventory import kube_proxy
-from steps.cluster.kube.calico.inventory.objects import SWITCHED
-from steps.cluster.kube.calico.switching.fields import DIGEST
 from steps.cluster.kube.config import text
+from steps.cluster.kube.plugins.calico.inventory import kube_proxy
+from steps.cluster.kube.plugins.calico.inventory.objects import SWITCHED
+from steps.cluster.kube.plugins.calico.switching.fields import DIGEST
 from tests.steps.kube.fake_calico import Calico
 
 Object = dict[str, Any]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.fields import Field, Value
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.fields import state, touchable
 from steps.cluster.kube.ownership.snapshot import snapshot_objects
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.fields import state, touchable
 from tests.security.forged_locks import (
     ENDPOINT,
     Object,

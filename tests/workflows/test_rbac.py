@@ -21,8 +21,8 @@ from steps.cluster.kube.api.permissions import (
     V3_GROUP,
     Role,
 )
-from steps.cluster.kube.calico.proof import observations, observe, readiness
-from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.plugins.calico.proof import observations, observe, readiness
+from steps.cluster.kube.plugins.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.servers import trial_servers
 from steps.cluster.kube.workloads import connectivity, manifests
 from steps.cluster.kube.workloads.workload import Workload

@@ -1,7 +1,7 @@
 """The interface of a network plugin: how it is switched, observed, and restored.
 
-Clients, pods, servers and the lock do not depend on the plugin. `calico/` implements this interface; `cnis` chooses the
-implementation for a cluster.
+Clients, pods, servers and the lock do not depend on the plugin. Each folder of `plugins` implements this
+interface; `cnis` chooses the implementation for a cluster.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

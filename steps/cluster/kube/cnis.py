@@ -1,9 +1,9 @@
-"""The network plugins that this project can switch: each is a folder beside `calico` and a line here."""
+"""The network plugins that this project can switch: each is a folder of `plugins` and a line here."""
 
 from typing import Any, Final
 
-from steps.cluster.kube.calico.plugin import Calico
 from steps.cluster.kube.cni import Cni, Surroundings
+from steps.cluster.kube.plugins.calico.plugin import Calico
 
 CNIS: Final[tuple[type[Cni[Any]], ...]] = (Calico,)
 """The first is the default: it labels a plugin that it does not know, and measures it as it is."""

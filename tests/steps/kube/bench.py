@@ -10,7 +10,7 @@ from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.plugins.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.servers import monitors, trial_servers
 from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS

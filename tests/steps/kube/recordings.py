@@ -12,8 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
-from steps.cluster.kube.calico.proof.signs import Observation
+from steps.cluster.kube.plugins.calico.felix.log import FelixLog, read_felix_log
+from steps.cluster.kube.plugins.calico.proof.signs import Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 
 _HERE = Path(__file__).parent / "recorded"

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import CALICO_GROUPS
-from steps.cluster.kube.calico import restore
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.switch import configure
 from steps.cluster.kube.cni import Surroundings
 from steps.cluster.kube.ownership import takeover
 from steps.cluster.kube.ownership.owner import LockOwner
+from steps.cluster.kube.plugins.calico import restore
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.switch import configure
 from steps.domain import Change
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico

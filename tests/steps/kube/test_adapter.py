@@ -310,6 +310,6 @@ def test_settle_after_a_retry_goes_on_where_no_switch_is_missing(
         looked.append(dataplane)
         return []
 
-    monkeypatch.setattr("steps.cluster.kube.calico.proof.observe.observe", look)
+    monkeypatch.setattr("steps.cluster.kube.plugins.calico.proof.observe.observe", look)
     assert who.observe(visit(dataplane), "before") == []
     assert looked == [dataplane]

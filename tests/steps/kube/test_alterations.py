@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.calico.proof import observe
+from steps.cluster.kube.plugins.calico.proof import observe
 from steps.cluster.kube.servers import server_findings, trial_servers
 from steps.cluster.kube.workloads import comparison, connectivity, manifests, mesh, step_pods
 from steps.cluster.kube.workloads.manifests import Container

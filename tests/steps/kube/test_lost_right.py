@@ -9,9 +9,9 @@ from analysis.errors import Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.permissions import CONFIGMAPS, KUBE_SYSTEM, STATE
-from steps.cluster.kube.calico import restore
 from steps.cluster.kube.ownership import lock, takeover
 from steps.cluster.kube.ownership.owner import current_owner
+from steps.cluster.kube.plugins.calico import restore
 from steps.domain import Visit
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico

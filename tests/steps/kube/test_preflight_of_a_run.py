@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.calico import preflight
-from steps.cluster.kube.calico.inventory import provenance
-from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import LockOwner
+from steps.cluster.kube.plugins.calico import preflight
+from steps.cluster.kube.plugins.calico.inventory import provenance
+from steps.cluster.kube.plugins.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.workloads import connectivity
 from steps.settings.settings import choose_settings
 from tests.steps.kube.calico.clusters import ALL, label, standing

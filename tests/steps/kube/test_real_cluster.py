@@ -11,8 +11,8 @@ import pytest
 
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.connect import connect
-from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.ownership import snapshot
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.domain import Visit
 from steps.settings.environment import IMAGE
 from steps.settings.settings import choose_settings

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from steps.cluster.kube.calico import preflight
-from steps.cluster.kube.calico.switching.cluster_state import ClusterState, read_state
+from steps.cluster.kube.plugins.calico import preflight
+from steps.cluster.kube.plugins.calico.switching.cluster_state import ClusterState, read_state
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_api import direct_client

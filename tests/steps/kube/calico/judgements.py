@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from steps.cluster.kube.calico.proof import readiness
-from steps.cluster.kube.calico.proof.readiness import Readiness
-from steps.cluster.kube.calico.proof.signs import Observation
+from steps.cluster.kube.plugins.calico.proof import readiness
+from steps.cluster.kube.plugins.calico.proof.readiness import Readiness
+from steps.cluster.kube.plugins.calico.proof.signs import Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof.wait import Judgement, judge
 from tests.steps.kube.recordings import Switch

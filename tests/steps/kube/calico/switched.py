@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.calico.proof import observe
-from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.proof import observe
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.domain import Moment, Sign, Visit
 from steps.proof import evaluate
 from tests.steps.kube import fake_kubelet

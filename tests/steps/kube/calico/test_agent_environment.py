@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube.calico.inventory.facts import Facts
-from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.inventory.facts import Facts
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.domain import Finding
 from tests.steps.kube.calico.clusters import findings
 from tests.steps.kube.fake_api import direct_client

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from analysis.errors import Problem
-from steps.cluster.kube.calico import restore
-from steps.cluster.kube.calico.inventory import kube_proxy
+from steps.cluster.kube.plugins.calico import restore
+from steps.cluster.kube.plugins.calico.inventory import kube_proxy
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.switching import around, put_back, switch

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube.calico.compatibility import direct_return
+from steps.cluster.kube.plugins.calico.compatibility import direct_return
 from steps.cluster.kube.servers import server_findings
 from steps.cluster.kube.workloads import connectivity
 from steps.domain import Finding

@@ -8,10 +8,10 @@ import pytest
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import V3_GROUP
-from steps.cluster.kube.calico import preflight
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.switch import configure
 from steps.cluster.kube.ownership.owner import LockOwner
+from steps.cluster.kube.plugins.calico import preflight
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.switch import configure
 from steps.settings.settings import choose_settings
 from tests.steps.kube.fake_answers import Request
 from tests.steps.kube.fake_api import direct_client

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
+from steps.cluster.kube.plugins.calico.felix.log import FelixLog, read_felix_log
 from tests.steps.kube import recordings
 from tests.steps.kube.recordings import NAMES, NODES, moment, shifted, stamp, switch
 

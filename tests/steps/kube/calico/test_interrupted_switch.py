@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.cluster.kube.api import transport
-from steps.cluster.kube.calico import restore
-from steps.cluster.kube.calico.switching import fields
-from steps.cluster.kube.calico.switching.actions import AwaitRollout, Delete
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.snapshot import original_fields, take_snapshot
-from steps.cluster.kube.calico.switching.switch import configure
+from steps.cluster.kube.plugins.calico import restore
+from steps.cluster.kube.plugins.calico.switching import fields
+from steps.cluster.kube.plugins.calico.switching.actions import AwaitRollout, Delete
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.snapshot import original_fields, take_snapshot
+from steps.cluster.kube.plugins.calico.switching.switch import configure
 from tests.steps.kube.fake_api import Api, Fault, KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.switching import (

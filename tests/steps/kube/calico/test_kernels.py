@@ -2,7 +2,7 @@
 
 import pytest
 
-from steps.cluster.kube.calico.compatibility import kernels
+from steps.cluster.kube.plugins.calico.compatibility import kernels
 from tests.steps.kube.calico.clusters import findings, node
 from tests.steps.kube.fake_calico import Calico
 

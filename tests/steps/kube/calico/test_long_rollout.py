@@ -6,8 +6,8 @@ import pytest
 
 from analysis.errors import Problem
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.calico.switching.operator_reaction import AVAILABLE_S, NODE_S, RolloutProgress
 from steps.cluster.kube.ownership import takeover
+from steps.cluster.kube.plugins.calico.switching.operator_reaction import AVAILABLE_S, NODE_S, RolloutProgress
 from tests.steps.kube.calico.clusters import add_node
 from tests.steps.kube.fake_api import direct_client
 from tests.steps.kube.fake_calico import Calico

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from steps.cluster.kube.api.permissions import PODS
-from steps.cluster.kube.calico.proof import observe
-from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.proof import observe
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.proof import wait
 from steps.tasks.shared.pod import ACCOUNTS, Account
 from tests.steps.kube.bench import MEASURED

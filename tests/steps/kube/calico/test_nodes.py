@@ -10,9 +10,9 @@ import pytest
 
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api import nodes
-from steps.cluster.kube.calico.inventory import provenance
-from steps.cluster.kube.calico.proof import observations, observe
-from steps.cluster.kube.calico.switching.switch import switch_commands
+from steps.cluster.kube.plugins.calico.inventory import provenance
+from steps.cluster.kube.plugins.calico.proof import observations, observe
+from steps.cluster.kube.plugins.calico.switching.switch import switch_commands
 from steps.cluster.kube.probe import echo, node_probe
 from steps.cluster.kube.probe.rest import Messages, Rest
 from steps.cluster.kube.servers import trial_servers

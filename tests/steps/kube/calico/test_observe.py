@@ -9,8 +9,8 @@ import pytest
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
-from steps.cluster.kube.calico.proof import observe, switch_cost
-from steps.cluster.kube.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.proof import observe, switch_cost
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.probe import connections, rest
 from steps.cluster.kube.probe.report import ProbeReport
 from steps.cluster.kube.servers import trial_servers

@@ -7,10 +7,10 @@ from itertools import combinations, permutations
 import pytest
 
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, FELIX_CONFIGURATIONS
-from steps.cluster.kube.calico.switching.actions import AwaitRollout, Write
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.fields import INSTALLATION, LINUX_DATAPLANE
-from steps.cluster.kube.calico.switching.switch import plan_switch
+from steps.cluster.kube.plugins.calico.switching.actions import AwaitRollout, Write
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.fields import INSTALLATION, LINUX_DATAPLANE
+from steps.cluster.kube.plugins.calico.switching.switch import plan_switch
 from tests.steps.kube.fake_api import KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico
 from tests.steps.kube.fake_requests import stamp

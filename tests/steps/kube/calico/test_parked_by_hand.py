@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from analysis.errors import Unsupported
-from steps.cluster.kube.calico.inventory.kube_proxy import OPERATORS_KEY
-from steps.cluster.kube.calico.switching.actions import AwaitRollout, RestartKubeProxy
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.switch import plan_switch
+from steps.cluster.kube.plugins.calico.inventory.kube_proxy import OPERATORS_KEY
+from steps.cluster.kube.plugins.calico.switching.actions import AwaitRollout, RestartKubeProxy
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.switch import plan_switch
 from tests.steps.kube.calico.clusters import ALL, findings
 from tests.steps.kube.fake_api import KilledError, direct_client
 from tests.steps.kube.fake_calico import Calico

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import Unsupported
 from steps.cluster.kube.api.permissions import V3_GROUP
-from steps.cluster.kube.calico.switching.switch import switch_commands
+from steps.cluster.kube.plugins.calico.switching.switch import switch_commands
 from tests.steps.kube.calico.clusters import (
     ALL,
     Change,

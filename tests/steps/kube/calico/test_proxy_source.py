@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.calico.inventory import kube_proxy
-from steps.cluster.kube.calico.inventory.facts import Facts
-from steps.cluster.kube.calico.switching.cluster_state import read_state
 from steps.cluster.kube.config import proxy
+from steps.cluster.kube.plugins.calico.inventory import kube_proxy
+from steps.cluster.kube.plugins.calico.inventory.facts import Facts
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.domain import Visit
 from steps.settings.settings import choose_settings
 from tests.steps.kube.calico.clusters import findings

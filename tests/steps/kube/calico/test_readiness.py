@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.cluster.kube.calico.felix.log import read_felix_log
-from steps.cluster.kube.calico.felix.process import FelixProcess
-from steps.cluster.kube.calico.proof import readiness
-from steps.cluster.kube.calico.proof.readiness import Readiness
-from steps.cluster.kube.calico.proof.signs import KNOWN, Observation
+from steps.cluster.kube.plugins.calico.felix.log import read_felix_log
+from steps.cluster.kube.plugins.calico.felix.process import FelixProcess
+from steps.cluster.kube.plugins.calico.proof import readiness
+from steps.cluster.kube.plugins.calico.proof.readiness import Readiness
+from steps.cluster.kube.plugins.calico.proof.signs import KNOWN, Observation
 from steps.cluster.kube.probe.report import HostProbe
 from steps.proof import evaluate
 from steps.proof.wait import WAITING, Impossible, Judgement, Pending, Proven

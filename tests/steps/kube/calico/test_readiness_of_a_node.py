@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube.calico.felix.log import FelixLog
-from steps.cluster.kube.calico.felix.process import FelixProcess, LogPosition
-from steps.cluster.kube.calico.proof import readiness
-from steps.cluster.kube.calico.proof.readiness import Readiness
-from steps.cluster.kube.calico.proof.signs import Observation
+from steps.cluster.kube.plugins.calico.felix.log import FelixLog
+from steps.cluster.kube.plugins.calico.felix.process import FelixProcess, LogPosition
+from steps.cluster.kube.plugins.calico.proof import readiness
+from steps.cluster.kube.plugins.calico.proof.readiness import Readiness
+from steps.cluster.kube.plugins.calico.proof.signs import Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof import evaluate
 from steps.proof.wait import Impossible, Pending, Proven

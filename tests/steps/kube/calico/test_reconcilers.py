@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube.calico.inventory import reconcilers
+from steps.cluster.kube.plugins.calico.inventory import reconcilers
 from tests.steps.kube.calico.clusters import findings
 from tests.steps.kube.fake_calico import Calico
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from steps.cluster.kube.calico.felix.log import FelixLog, read_felix_log
-from steps.cluster.kube.calico.proof import readiness
+from steps.cluster.kube.plugins.calico.felix.log import FelixLog, read_felix_log
+from steps.cluster.kube.plugins.calico.proof import readiness
 from steps.proof.wait import Impossible, Judgement, Pending, Proven
 from tests.steps.kube.calico.judgements import LOST, answering, host, judge_switch
 from tests.steps.kube.recordings import NODES, Switch, stamp, switch

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from analysis.errors import Problem, Unsupported
-from steps.cluster.kube.calico import restore
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import LockOwner
+from steps.cluster.kube.plugins.calico import restore
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.switching import around, held, lock_data, put_back, running, switch

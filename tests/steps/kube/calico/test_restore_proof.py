@@ -7,10 +7,10 @@ import pytest
 from analysis.errors import Problem
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import current_owner
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.snapshot import take_snapshot
 from steps.proof.wait import UnprovenError
 from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import WITH_IMAGE

@@ -4,11 +4,11 @@ import pytest
 
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
-from steps.cluster.kube.calico.switching import operator_reaction
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import current_owner
+from steps.cluster.kube.plugins.calico.switching import operator_reaction
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.workloads import workload
 from tests.steps.kube.bench import WITH_IMAGE
 from tests.steps.kube.calico.clusters import node

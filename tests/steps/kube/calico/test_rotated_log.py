@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from steps.cluster.kube.calico.felix.log import read_felix_log
+from steps.cluster.kube.plugins.calico.felix.log import read_felix_log
 from steps.proof import evaluate
 from tests.steps.kube.bench import MEASURED
 from tests.steps.kube.calico.switched import EBPF, Cluster

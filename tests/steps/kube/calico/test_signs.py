@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.cluster.kube.calico.felix.log import FelixLog
-from steps.cluster.kube.calico.felix.process import FelixProcess, LoggedValue, LogPosition
-from steps.cluster.kube.calico.proof.signs import KNOWN, Observation, node_signs
+from steps.cluster.kube.plugins.calico.felix.log import FelixLog
+from steps.cluster.kube.plugins.calico.felix.process import FelixProcess, LoggedValue, LogPosition
+from steps.cluster.kube.plugins.calico.proof.signs import KNOWN, Observation, node_signs
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof import evaluate
 from tests.steps.kube.recordings import moment

@@ -9,13 +9,13 @@ import pytest
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.api.client import MERGE
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP, V3_GROUP
-from steps.cluster.kube.calico import restore
-from steps.cluster.kube.calico.inventory import kube_proxy
-from steps.cluster.kube.calico.switching.cluster_state import read_state
-from steps.cluster.kube.calico.switching.snapshot import take_snapshot
-from steps.cluster.kube.calico.switching.switch import configure, switch_commands
 from steps.cluster.kube.ownership import lock, notes
 from steps.cluster.kube.ownership.owner import LockOwner
+from steps.cluster.kube.plugins.calico import restore
+from steps.cluster.kube.plugins.calico.inventory import kube_proxy
+from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
+from steps.cluster.kube.plugins.calico.switching.snapshot import take_snapshot
+from steps.cluster.kube.plugins.calico.switching.switch import configure, switch_commands
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import CONFIG, Calico
 from tests.steps.kube.switching import DATAPLANES, ME, around, held, put_back, running, switch, unprepared

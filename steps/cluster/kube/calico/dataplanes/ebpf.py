@@ -1,7 +1,0 @@
-"""eBPF: Felix's programs on every interface, which take Services over from kube-proxy."""
-
-from typing import Final
-
-from steps.cluster.kube.calico.implementation import BPF, Implementation
-
-IMPLEMENTATION: Final = Implementation("BPF", felix={BPF: True})

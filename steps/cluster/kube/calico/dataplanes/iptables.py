@@ -1,7 +1,0 @@
-"""iptables: Felix's chains, and kube-proxy's."""
-
-from typing import Final
-
-from steps.cluster.kube.calico.implementation import Implementation
-
-IMPLEMENTATION: Final = Implementation("Iptables")
