@@ -13,7 +13,7 @@ from analysis.store.index.names import file_name
 from analysis.store.index.run_entries import BOOKKEEPING, FILES, WRITTEN_AT
 from analysis.store.schema import TABLES
 from analysis.store.store import Store
-from tests.analysis.stored import rows
+from tests.analysis.store.stored import rows
 
 Tables = dict[str, pa.Table]
 Change = Callable[[Tables], None]

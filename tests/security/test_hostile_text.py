@@ -29,7 +29,7 @@ from analysis.summary.run.summary import SkippedChoice, Summary
 from steps import notification
 from steps.tasks.shared.step import ends_in_a_sentence
 from tests.analysis import synthetic
-from tests.analysis.comparisons import answer_of, compared, run_of
+from tests.analysis.summary.comparisons import answer_of, compared, run_of
 from tests.analysis.test_terminal import HOSTILE, TEXTS, is_harmless
 from tests.steps.kube.fake_api import Api, Fault
 from tests.steps.kube.fake_store import Store as ClusterStore

@@ -21,7 +21,7 @@ from analysis.errors import BadInput, Problem
 from analysis.summary.figures.failures import FailureCount
 from analysis.summary.run.summary import Summary
 from steps import notification
-from tests.analysis.comparisons import answer_of, compared, run_of
+from tests.analysis.summary.comparisons import answer_of, compared, run_of
 
 SUMMARY = Summary(
     run_id="run-1", environment="prod", outcome="measured-with-failures", interrupted=False, baseline="iptables",

@@ -11,7 +11,7 @@ from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from steps.cluster.lab import sandbox
 from tests.analysis import copies, synthetic
-from tests.analysis.integrity.damage import cut_short, file_of, gone, one_byte_changed
+from tests.analysis.store.integrity.damage import cut_short, file_of, gone, one_byte_changed
 from tests.analysis.synthetic import ENTRIES, Recipe
 from tests.steps import builders
 from workflows.cli import app, results
