@@ -41,7 +41,7 @@ def test_process_count_is_three_more_than_cores_but_not_many(cores: int, process
 
 @pytest.mark.parametrize(
     "name",
-    ["steps/test_schedule", "test_runs", "test_interrupted_runs", "test_full_disk", "steps/test_interference"],
+    ["steps/settings/test_schedule", "test_runs", "test_interrupted_runs", "test_full_disk", "steps/measurement/test_interference"],
 )
 def test_scope_of_other_modules_and_of_runs_with_own_locks_is_the_module(name: str) -> None:
     assert distribution.scope(f"tests/{name}.py::test_x[a::b]") == f"tests/{name}.py"
@@ -49,7 +49,7 @@ def test_scope_of_other_modules_and_of_runs_with_own_locks_is_the_module(name: s
 
 def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
     items = [
-        item("tests/steps/test_schedule.py::test_a"),
+        item("tests/steps/settings/test_schedule.py::test_a"),
         item("tests/steps/test_documents.py::test_a"),
         item("tests/steps/test_documents.py::test_b", "slow"),
         item("tests/steps/lab/test_lab.py::test_a", "lab"),
@@ -74,8 +74,8 @@ def test_module_whose_slow_tests_take_longest_comes_first() -> None:
 
 def test_module_with_a_test_that_runs_alone_is_the_last() -> None:
     items = [
-        item("tests/steps/test_interference.py::test_a", "lab", "alone"),
-        item("tests/steps/test_interference.py::test_b"),
+        item("tests/steps/measurement/test_interference.py::test_a", "lab", "alone"),
+        item("tests/steps/measurement/test_interference.py::test_b"),
         item("tests/test_setup.py::test_a"),
         item("tests/test_run.py::test_a", "lab"),
     ]
@@ -85,7 +85,7 @@ def test_module_with_a_test_that_runs_alone_is_the_last() -> None:
 
 def test_lab_test_in_a_module_without_the_mark_is_refused() -> None:
     with pytest.raises(pytest.UsageError, match=r"test_schedule\.py::test_a is a test of the lab: mark it"):
-        distribution.order([item("tests/steps/test_schedule.py::test_a", "lab")])
+        distribution.order([item("tests/steps/settings/test_schedule.py::test_a", "lab")])
 
 
 def is_locked(path: Path) -> bool:

@@ -25,7 +25,7 @@ from tests.steps import builders
 from tests.steps.builders import OF_RUN, RUN_ID, UID, write_run
 from tests.steps.kube.fake_api import NAMESPACE, direct_client
 from tests.steps.kube.fake_calico import Calico
-from tests.steps.run_task import Ended, run_task
+from tests.steps.tasks.run_task import Ended, run_task
 from workflows.local.semantics.tags import render_all
 
 OUTSIDE_THE_POD = {

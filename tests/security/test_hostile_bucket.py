@@ -24,7 +24,7 @@ from steps.tasks.shared.pod import ACCOUNTS
 from tests.security.entrypoints import MANIFEST
 from tests.steps import builders
 from tests.steps.builders import AT, RUN_ID, write_run
-from tests.steps.run_task import run_task
+from tests.steps.tasks.run_task import run_task
 
 LAB = {"BENCHMARK_ENVIRONMENT": "lab"}
 Row = dict[str, Any]

@@ -20,7 +20,7 @@ from steps.settings.turn_order import TRIALS_BETWEEN
 from steps.tasks.configure import measures
 from steps.tasks.preflight import item, level_outputs
 from steps.tools.iperf3.iperf3 import CANARY_S
-from tests.steps.run_task import Ended, run_task
+from tests.steps.tasks.run_task import Ended, run_task
 from workflows.local.semantics.loops import expand_loop
 from workflows.template.benchmark import DEADLINE_S, build_template
 

@@ -10,7 +10,7 @@ from steps.domain import Finding
 from steps.settings.remaining import remainder
 from steps.settings.settings import choose_settings
 from steps.tasks import preflight as step_module
-from tests.steps.run_task import run_task
+from tests.steps.tasks.run_task import run_task
 from workflows.cli import app, plan
 
 DATAPLANES = ("lab-ebpf+burden=3", "lab-ebpf-dsr+burden=4")

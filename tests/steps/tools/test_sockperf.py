@@ -21,7 +21,7 @@ from steps.tools.tool import FEW, Output, Task, Tool, here
 from tests.steps.measuring import free_port
 from tests.waiting import until
 
-RECORDED = Path(__file__).parent / "recorded/sockperf"
+RECORDED = Path(__file__).parents[1] / "recorded/sockperf"
 """Printed by 3.7 of Debian 12 on two cores, while other programs used them."""
 
 TCP = Task(transport="tcp")

@@ -24,7 +24,7 @@ from steps.tools.tcp_connect import Connects
 from steps.tools.tool import FIRST_PORT, LAST_PORT, RESERVED_PORTS, Tool, shown_time
 from tests.steps.builders import placement, settings, trial, write_run
 
-OLDER_SETTINGS = Path(__file__).parent / "recorded/settings-with-protocols.json"
+OLDER_SETTINGS = Path(__file__).parents[1] / "recorded/settings-with-protocols.json"
 """Of a run on a real Argo, before cells named tool and transport."""
 COLUMNS = {column.name for column in columns("trials")}
 COLLECTED_AT = datetime(2026, 1, 31, 13, tzinfo=UTC)

@@ -17,9 +17,9 @@ from steps.tools.iperf3 import iperf3
 from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output
 from tests.steps.builders import RECORDED, attempt, placement, settings, trial
-from tests.steps.iperf3_reports import task_of
-from tests.steps.iperf3_versions import programs, put_in_place
 from tests.steps.measuring import Servers
+from tests.steps.tools.iperf3_reports import task_of
+from tests.steps.tools.iperf3_versions import programs, put_in_place
 
 VERSIONS = ("3.12", "3.18", "3.22")
 CHOSEN = settings()

@@ -192,7 +192,7 @@ def test_budget_never_holds_the_first_round_back_and_its_help_says_so() -> None:
 
 
 def test_readme_durations_are_those_of_the_profiles() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
     (minutes,) = re.findall(r"measure for (at most [\d.]+ min)utes on a quiet machine", readme)
     assert f"({minutes} on a quiet machine, " in BY_NAME[DEFAULT].description
     for name in ("smoke", "selftest"):

@@ -11,7 +11,7 @@ from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
 from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output, Task
-from tests.steps.iperf3_reports import TCP, UDP, failure, planned, recorded
+from tests.steps.tools.iperf3_reports import TCP, UDP, failure, planned, recorded
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from steps.collect import run_rows
 from steps.settings import environment
 from steps.tasks import notify, report
 from tests.steps.builders import OF_RUN, RUN_ID, settings, write_run
-from tests.steps.test_notify import Receiver
+from tests.steps.tasks.test_notify import Receiver
 
 pytestmark = pytest.mark.usefixtures("without_charts")
 

@@ -8,7 +8,7 @@ from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
 from steps.tools.iperf3.iperf3 import Report
 from steps.tools.tool import Output
-from tests.steps.iperf3_reports import TCP, figures, planned, recorded, report, task_of
+from tests.steps.tools.iperf3_reports import TCP, figures, planned, recorded, report, task_of
 
 
 def test_tcp_on_a_cluster() -> None:

@@ -16,7 +16,7 @@ from steps.run_documents import RunDocument
 from steps.settings import environment, schedule
 from tests.steps import builders
 from tests.steps.builders import RUN_ID, settings, write_run
-from tests.steps.run_task import Ended, run_task
+from tests.steps.tasks.run_task import Ended, run_task
 
 CHOSEN = settings(options="rounds=5 protocols=tcp", topologies="pod-to-service")
 VISITS = schedule.make_schedule(CHOSEN)
