@@ -14,8 +14,8 @@ from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import NotAsBeforeError, Runner
 from benchmarks.chaos.strikes import Strikes
 from steps.cluster.kube.adapter import KubernetesCluster
-from tests.steps.kube.fake_api import NAMESPACE
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.test_adapter import OF_TEMPLATE, PREFLIGHT, kube, visit
 from tests.steps.kube.test_adapter import settings as chosen
 from tests.workflows.fake_argo import person

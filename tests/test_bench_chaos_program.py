@@ -12,8 +12,8 @@ from benchmarks import program
 from benchmarks.chaos import __main__ as chaos
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import Point
-from tests.steps.kube.fake_api import NAMESPACE
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE
+from tests.steps.kube.fakes.calico import Calico
 from tests.workflows.fake_argo import person
 from workflows.deployment.user_client import UserClient
 from workflows.submission import submit

@@ -9,7 +9,7 @@ from analysis.errors import BadInput, Problem
 from benchmarks.chaos import commands
 from benchmarks.chaos.points import BY_NAME, FAULTS
 from benchmarks.chaos.strikes import Strikes
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.calico import Calico
 from tests.workflows.fake_argo import deployment, person
 from tests.workflows.fake_run import Status
 

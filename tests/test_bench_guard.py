@@ -10,7 +10,7 @@ import pytest
 from analysis.errors import BadInput, Problem, Unsupported
 from benchmarks import guard_cost
 from benchmarks.guard_cost import DAY_S, Meter
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.test_adapter import kube
 from tests.workflows.fake_argo import NAMESPACE, person
 

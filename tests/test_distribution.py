@@ -41,7 +41,13 @@ def test_process_count_is_three_more_than_cores_but_not_many(cores: int, process
 
 @pytest.mark.parametrize(
     "name",
-    ["steps/settings/test_schedule", "test_runs", "test_interrupted_runs", "test_full_disk", "steps/measurement/test_interference"],
+    [
+        "steps/settings/test_schedule",
+        "test_runs",
+        "test_interrupted_runs",
+        "test_full_disk",
+        "steps/measurement/test_interference",
+    ],
 )
 def test_scope_of_other_modules_and_of_runs_with_own_locks_is_the_module(name: str) -> None:
     assert distribution.scope(f"tests/{name}.py::test_x[a::b]") == f"tests/{name}.py"

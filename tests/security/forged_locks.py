@@ -10,7 +10,7 @@ from steps.cluster.kube.config import text
 from steps.cluster.kube.plugins.calico.inventory import kube_proxy
 from steps.cluster.kube.plugins.calico.inventory.objects import SWITCHED
 from steps.cluster.kube.plugins.calico.switching.fields import DIGEST
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.calico import Calico
 
 Object = dict[str, Any]
 Contents = dict[tuple[str, ...], Object]

@@ -22,8 +22,8 @@ from tests.security.forged_locks import (
     contents,
     lock_object,
 )
-from tests.steps.kube.fake_api import KilledError, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import KilledError, direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import CLUSTERS, held, put_back, switch
 
 SCALARS = st.one_of(

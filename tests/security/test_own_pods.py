@@ -23,7 +23,7 @@ from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks.configure import measures
 from tests.steps.kube.bench import PLACES, Bench, every_pod
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
 
 Object = dict[str, Any]
 

@@ -10,7 +10,7 @@ from unittest import mock
 import yaml
 
 from analysis.console.terminal import Terminal
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.store import Store
 from tests.workflows.fake_argo import NAMESPACE, person
 from workflows.deployment import kustomization
 from workflows.deployment.deploy import deploy

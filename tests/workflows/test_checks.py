@@ -9,7 +9,7 @@ from analysis.errors import BadInput
 from steps.settings.environment import ACCEPTED
 from tests.steps.kube.calico.clusters import findings, label
 from tests.steps.kube.calico.test_agent_environment import container
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.calico import Calico
 from workflows.deployment.checks import check, schedule_fault
 from workflows.deployment.deploy import deploy
 from workflows.flags.deploy import DeployFlags

@@ -13,8 +13,8 @@ from analysis.errors import BadInput, Problem, Unsupported
 from steps.cluster.kube.api.client import MERGE
 from steps.cluster.kube.api.errors import DeniedError
 from steps.cluster.kube.api.transport import ClusterAccess, Transport
-from tests.steps.kube.fake_api import WHERE, Api, Fault
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.api import WHERE, Api, Fault
+from tests.steps.kube.fakes.store import Store
 from tests.workflows.deploying import deploy_to, printed, put_lock, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster
 from workflows.deployment.deploy import deploy

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from analysis.errors import Unsupported
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.store import Store
 from tests.workflows.deploying import LABELS, deploy_to, put_lock, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
 from workflows.deployment.namespaces import OWN, find_namespace

@@ -13,7 +13,7 @@ from analysis.console.terminal import CheckedStream
 from analysis.errors import Problem
 from steps.cluster.kube.adapter import KubernetesCluster
 from tests.analysis.test_terminal import Failing
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.store import Store
 from tests.workflows.deploying import build_without_kubectl
 from tests.workflows.fake_argo import cluster, person
 from tests.workflows.fake_run import Status, begun, whole

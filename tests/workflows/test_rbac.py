@@ -29,9 +29,9 @@ from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Visit
 from steps.polling import poll
 from steps.settings.settings import choose_settings
-from tests.steps.kube.fake_answers import Request
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.answers import Request
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import around
 from tests.steps.kube.test_adapter import put_workflow
 from workflows.template import rbac, render

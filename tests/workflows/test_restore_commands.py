@@ -20,8 +20,8 @@ from steps.tasks.guarding import guard_restore
 from steps.tasks.notify import notify
 from tests.steps.kube.calico.switched import IPTABLES, Cluster
 from tests.steps.kube.calico.test_restore_proof import kube, put_back_but_not_over
-from tests.steps.kube.fake_api import NAMESPACE, Api
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.api import NAMESPACE, Api
+from tests.steps.kube.fakes.store import Store
 from tests.steps.kube.guarding import switched
 from tests.steps.kube.kubeconfigs import document, written
 from tests.steps.kube.recordings import switch

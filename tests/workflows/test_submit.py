@@ -15,8 +15,8 @@ from steps.cluster.kube.api.permissions import WORKFLOWS
 from steps.cluster.kube.api.transport import ClusterAccess, Transport
 from steps.settings.schedule import planned_time
 from steps.settings.settings import choose_settings
-from tests.steps.kube.fake_api import WHERE, Api, Fault
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.api import WHERE, Api, Fault
+from tests.steps.kube.fakes.store import Store
 from tests.workflows import test_render
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
 from tests.workflows.fake_run import RUN, UID, Status, begun, whole

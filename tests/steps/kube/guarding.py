@@ -10,8 +10,8 @@ from typing import Any
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.lease import POD_NAME, POD_UID, SILENT_S
 from steps.tasks.guarding.guard_look import PodApi
-from tests.steps.kube.fake_api import NAMESPACE, KilledError, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE, KilledError, direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.test_adapter import holder, kube, put_workflow, settings, visit
 
 Object = dict[str, Any]

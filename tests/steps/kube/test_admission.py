@@ -8,10 +8,10 @@ import pytest
 from steps.cluster.kube.servers import server_findings
 from steps.cluster.kube.workloads import admission
 from steps.domain import Finding
-from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE, Bench, settings
-from tests.steps.kube.fake_answers import Request
-from tests.steps.kube.fake_api import NAMESPACE
+from tests.steps.kube.fakes import kubelet as fake_kubelet
+from tests.steps.kube.fakes.answers import Request
+from tests.steps.kube.fakes.api import NAMESPACE
 from tests.steps.kube.test_alterations import step_pod
 
 Object = dict[str, Any]

@@ -15,7 +15,7 @@ from steps.cluster.kube.workloads.workload import AlteredError, Workload
 from steps.domain import Visit
 from steps.proof.evaluate import evaluate
 from tests.steps.kube.bench import MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, report_connections, settings
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
 from tests.steps.kube.switching import around
 from workflows.template import benchmark
 

@@ -26,8 +26,8 @@ from steps.cluster.kube.api.permissions import (
     Permission,
 )
 from steps.cluster.kube.workloads.manifests import NAME, NAMED
-from tests.steps.kube.fake_api import NAMESPACE, Api, Fault
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE, Api, Fault
+from tests.steps.kube.fakes.calico import Calico
 
 
 @pytest.fixture

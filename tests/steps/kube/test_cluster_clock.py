@@ -9,7 +9,7 @@ from analysis.errors import Problem
 from steps import documents
 from steps.cluster.kube.api.client import Client
 from steps.tasks import configure, restore
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.test_adapter import RUN, kube, settings, visit
 
 SERVERS = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PERMISSIONS, STATE
 from steps.lease import RENEWAL_S
 from steps.tasks.guarding import guard_restore
 from steps.tasks.guarding.guard_look import look
-from tests.steps.kube.fake_api import NAMESPACE
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.guarding import (
     LATER_S,
     LOST,

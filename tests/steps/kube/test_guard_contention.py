@@ -8,7 +8,7 @@ import pytest
 from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.ownership import takeover
-from tests.steps.kube.fake_api import direct_client
+from tests.steps.kube.fakes.api import direct_client
 from tests.steps.kube.guarding import (
     GUARD,
     LATER_S,

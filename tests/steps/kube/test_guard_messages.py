@@ -15,7 +15,7 @@ from steps.settings import environment
 from steps.tasks import guard
 from steps.tasks.guarding import guard_restore
 from steps.tasks.guarding.guard_look import Look
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.guarding import GUARD, READY, StoreApi, guarding, put_pod, switched, terminated
 from tests.steps.kube.test_adapter import kube
 

@@ -9,8 +9,8 @@ from steps.lease import PART_LABEL
 from steps.tasks import guard
 from steps.tasks.guarding.guard_look import LookError
 from steps.tasks.guarding.guard_sweep import sweep
-from tests.steps.kube.fake_api import NAMESPACE
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.guarding import StoreApi, switched
 from tests.steps.kube.test_adapter import RUN, put_workflow
 

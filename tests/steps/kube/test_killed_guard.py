@@ -9,8 +9,8 @@ from analysis.errors import Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.lease import PART, POD_NAME, POD_UID
 from tests.steps.kube.calico.test_order import INSTALLS
-from tests.steps.kube.fake_api import NAMESPACE, KilledError, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE, KilledError, direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import held
 from tests.steps.kube.test_adapter import OTHER, RUN, kube, put_workflow, settings, visit
 from tests.steps.kube.test_takeover import left_by_a_dead_run

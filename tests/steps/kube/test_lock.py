@@ -11,8 +11,8 @@ from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.ownership import lock, workflow_record
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.test_adapter import OTHER, RUN, holder, kube, put_workflow, settings, visit
 
 SUCCEEDED = {

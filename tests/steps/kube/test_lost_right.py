@@ -13,8 +13,8 @@ from steps.cluster.kube.ownership import lock, takeover
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.plugins.calico import restore
 from steps.domain import Visit
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.guarding import GUARD, LATER_S, NEXT_GUARD, half_restored, put_pod, switched, terminated
 from tests.steps.kube.switching import around, held, quiet, running
 from tests.steps.kube.test_adapter import OTHER, RUN, kube, put_workflow, settings, visit

@@ -6,7 +6,7 @@ from steps.cluster.kube.servers import other_visits, trial_servers
 from steps.domain import Visit
 from steps.lease import RUN_LABEL
 from tests.steps.kube.bench import Bench, settings, visit
-from tests.steps.kube.fake_api import NAMESPACE
+from tests.steps.kube.fakes.api import NAMESPACE
 from tests.steps.kube.test_adapter import kube
 from tests.steps.kube.test_adapter import visit as visit_of
 

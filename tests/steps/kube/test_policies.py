@@ -22,9 +22,9 @@ from steps.cluster.kube.workloads import connectivity
 from steps.cluster.kube.workloads.policies import suspects
 from steps.cluster.kube.workloads.policies.selectors import matches, selects
 from steps.domain import Finding
-from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE, Bench, settings
-from tests.steps.kube.fake_api import NAMESPACE
+from tests.steps.kube.fakes import kubelet as fake_kubelet
+from tests.steps.kube.fakes.api import NAMESPACE
 from workflows.template import benchmark
 
 Object = dict[str, Any]

@@ -5,8 +5,8 @@ import pytest
 from analysis.errors import Problem
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, TRIALS
 from steps.domain import Moment
-from tests.steps.kube.fake_api import NAMESPACE
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.test_adapter import holder, put_workflow, settings, visit
 
 EARLIER = visit("ebpf")

@@ -7,7 +7,6 @@ import pytest
 from analysis.errors import Unsupported
 from steps.cluster.kube.servers import outside_client, server_findings, trial_servers
 from steps.cluster.kube.workloads import connectivity
-from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import (
     MEASURED,
     PLACES,
@@ -18,6 +17,7 @@ from tests.steps.kube.bench import (
     report_connections,
     settings,
 )
+from tests.steps.kube.fakes import kubelet as fake_kubelet
 
 
 def test_missing_outside_client_skips_only_its_topology() -> None:

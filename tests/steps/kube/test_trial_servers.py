@@ -12,9 +12,9 @@ from steps.cluster.kube.servers import placements, trial_servers
 from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
 from steps.measurement import client_network
-from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import EVERY, MEASURED, PLACES, WITH_IMAGE, Bench, every_pod, settings, visit
-from tests.steps.kube.fake_api import NAMESPACE, KilledError
+from tests.steps.kube.fakes import kubelet as fake_kubelet
+from tests.steps.kube.fakes.api import NAMESPACE, KilledError
 
 
 def test_every_pod_meets_restricted_security_without_service_account() -> None:

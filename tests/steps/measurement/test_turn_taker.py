@@ -77,8 +77,7 @@ def test_steps_measure_in_the_order_of_their_numbers_and_leave_together(
 
 def test_step_that_is_killed_while_it_waits_does_not_hold_up_the_others(source: str) -> None:
     program = (
-        "from tests.steps.measurement.test_turn_taker import taker\n"
-        f"taker({source!r}, 'pod-to-service').take(1, 30.0)"
+        f"from tests.steps.measurement.test_turn_taker import taker\ntaker({source!r}, 'pod-to-service').take(1, 30.0)"
     )
     dying = subprocess.Popen([sys.executable, "-c", program])
     first, second = (taker(source, step) for step in STEPS[:2])

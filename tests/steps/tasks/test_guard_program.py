@@ -16,8 +16,8 @@ from steps.lease import API_SERVERS, POD_NAME
 from steps.tasks import guard
 from steps.tasks.guarding import guard_metrics
 from steps.tasks.guarding.guard_look import LOCK, LookError, PodApi
-from tests.steps.kube.fake_api import Api, Fault
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import Api, Fault
+from tests.steps.kube.fakes.calico import Calico
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 HEAVY = ("analysis", "duckdb", "hera", "kubernetes", "numpy", "pyarrow", "pydantic", "tenacity", "urllib3", "yaml")

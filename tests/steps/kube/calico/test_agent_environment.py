@@ -8,8 +8,8 @@ from steps.cluster.kube.plugins.calico.inventory.facts import Facts
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.domain import Finding
 from tests.steps.kube.calico.clusters import findings
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import running, switch
 
 Object = dict[str, Any]

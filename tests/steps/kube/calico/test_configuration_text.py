@@ -8,8 +8,8 @@ import yaml
 from analysis.errors import Problem
 from steps.cluster.kube.plugins.calico import restore
 from steps.cluster.kube.plugins.calico.inventory import kube_proxy
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import CONFIG, Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import CONFIG, Calico
 from tests.steps.kube.switching import around, put_back, switch
 
 HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"

@@ -13,9 +13,9 @@ from steps.cluster.kube.plugins.calico import preflight
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.plugins.calico.switching.switch import configure
 from steps.settings.settings import choose_settings
-from tests.steps.kube.fake_answers import Request
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.answers import Request
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import ME, around, held, put_back, quiet, running, switch, unprepared
 
 Make = Callable[[], Calico]

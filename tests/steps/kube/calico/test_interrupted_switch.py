@@ -15,8 +15,8 @@ from steps.cluster.kube.plugins.calico.switching.actions import AwaitRollout, De
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.plugins.calico.switching.snapshot import original_fields, take_snapshot
 from steps.cluster.kube.plugins.calico.switching.switch import configure
-from tests.steps.kube.fake_api import Api, Fault, KilledError, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import Api, Fault, KilledError, direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import (
     CLUSTERS,
     DATAPLANES,

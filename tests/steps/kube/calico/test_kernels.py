@@ -4,7 +4,7 @@ import pytest
 
 from steps.cluster.kube.plugins.calico.compatibility import kernels
 from tests.steps.kube.calico.clusters import findings, node
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.calico import Calico
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.ownership import takeover
 from steps.cluster.kube.plugins.calico.switching.operator_reaction import AVAILABLE_S, NODE_S, RolloutProgress
 from tests.steps.kube.calico.clusters import add_node
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.guarding import guarding, terminated
 from tests.steps.kube.switching import held, put_back, quiet, running, switch
 from tests.steps.kube.test_adapter import RUN, kube, put_workflow, settings, visit

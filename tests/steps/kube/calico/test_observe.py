@@ -20,10 +20,10 @@ from steps.domain import Moment
 from steps.proof import evaluate, wait
 from steps.proof.evaluate import RESTART
 from steps.proof.wait import Impossible
-from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE
 from tests.steps.kube.calico.judgements import host, judge_switch
 from tests.steps.kube.calico.switched import EBPF, IPTABLES, Cluster, visit
+from tests.steps.kube.fakes import kubelet as fake_kubelet
 from tests.steps.kube.recordings import NAMES, switch
 from tests.steps.kube.switching import around
 

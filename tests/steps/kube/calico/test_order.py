@@ -11,9 +11,9 @@ from steps.cluster.kube.plugins.calico.switching.actions import AwaitRollout, Wr
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.plugins.calico.switching.fields import INSTALLATION, LINUX_DATAPLANE
 from steps.cluster.kube.plugins.calico.switching.switch import plan_switch
-from tests.steps.kube.fake_api import KilledError, direct_client
-from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_requests import stamp
+from tests.steps.kube.fakes.api import KilledError, direct_client
+from tests.steps.kube.fakes.calico import Calico
+from tests.steps.kube.fakes.requests import stamp
 from tests.steps.kube.switching import put_back, running, switch
 
 SWITCHED = ("iptables", "nftables", "ebpf", "ebpf-dsr")

@@ -11,8 +11,8 @@ from steps.cluster.kube.plugins.calico.switching.actions import AwaitRollout, Re
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.plugins.calico.switching.switch import plan_switch
 from tests.steps.kube.calico.clusters import ALL, findings
-from tests.steps.kube.fake_api import KilledError, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import KilledError, direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import held, put_back, running, switch
 
 MANAGED: dict[str, Any] = {"kubeProxyManagement": "Enabled", "bpfNetworkBootstrap": "Enabled"}

@@ -13,8 +13,8 @@ from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.domain import Visit
 from steps.settings.settings import choose_settings
 from tests.steps.kube.calico.clusters import findings
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import CONFIG, Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import CONFIG, Calico
 from tests.steps.kube.switching import held, put_back, switch
 from tests.steps.kube.test_adapter import RUN, put_workflow
 

@@ -7,7 +7,7 @@ import pytest
 
 from steps.cluster.kube.plugins.calico.inventory import reconcilers
 from tests.steps.kube.calico.clusters import findings
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.calico import Calico
 
 Object = dict[str, Any]
 REVERTS: dict[str, tuple[Object, str]] = {

@@ -9,8 +9,8 @@ from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.owner import LockOwner
 from steps.cluster.kube.plugins.calico import restore
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import CONFIG, Calico
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import CONFIG, Calico
 from tests.steps.kube.switching import around, held, lock_data, put_back, running, switch
 
 

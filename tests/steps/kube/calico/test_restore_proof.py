@@ -12,10 +12,10 @@ from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.plugins.calico.switching.snapshot import take_snapshot
 from steps.proof.wait import UnprovenError
-from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import WITH_IMAGE
 from tests.steps.kube.calico.clusters import add_node
 from tests.steps.kube.calico.switched import EBPF, IPTABLES, Cluster
+from tests.steps.kube.fakes import kubelet as fake_kubelet
 from tests.steps.kube.recordings import switch
 from workflows.cli import cluster as cluster_verbs
 

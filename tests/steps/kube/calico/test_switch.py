@@ -16,8 +16,8 @@ from steps.cluster.kube.plugins.calico.inventory import kube_proxy
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.plugins.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.plugins.calico.switching.switch import configure, switch_commands
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import CONFIG, Calico
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import CONFIG, Calico
 from tests.steps.kube.switching import DATAPLANES, ME, around, held, put_back, running, switch, unprepared
 
 

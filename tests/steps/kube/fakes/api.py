@@ -17,8 +17,8 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import refused
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.transport import ClusterAccess, Transport
-from tests.steps.kube.fake_answers import Answer
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.answers import Answer
+from tests.steps.kube.fakes.store import Store
 
 NAMESPACE = "bench"
 WHERE = "prod"

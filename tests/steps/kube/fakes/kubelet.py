@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from tests.steps.kube.fake_api import NAMESPACE
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE
+from tests.steps.kube.fakes.calico import Calico
 
 Object = dict[str, Any]
 

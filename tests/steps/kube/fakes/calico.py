@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 from steps.cluster.kube.api.permissions import CALICO_GROUPS, CRD_GROUP
 from steps.tasks.shared.pod import ACCOUNTS
-from tests.steps.kube.fake_answers import Request
-from tests.steps.kube.fake_operator import Operator
-from tests.steps.kube.fake_patches import copied
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.answers import Request
+from tests.steps.kube.fakes.operator import Operator
+from tests.steps.kube.fakes.patches import copied
+from tests.steps.kube.fakes.store import Store
 from tests.workflows.policies import refusals
 from workflows.template.admission import DELETIONS
 
 Object = dict[str, Any]
 
-RECORDED: Object = json.loads((Path(__file__).parent / "recorded" / "objects-iptables.json").read_text())
+RECORDED: Object = json.loads((Path(__file__).parents[1] / "recorded" / "objects-iptables.json").read_text())
 
 CONFIG = """apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration

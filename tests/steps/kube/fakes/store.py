@@ -9,11 +9,11 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.steps.kube import fake_answers as answers
-from tests.steps.kube.fake_answers import Answer, Key, Object, Request, Watch, of_json
-from tests.steps.kube.fake_objects import Objects
-from tests.steps.kube.fake_patches import Ownership, copied, fields, merged_with
-from tests.steps.kube.fake_requests import name_of, nano, selector, stamp, verb_of
+from tests.steps.kube.fakes import answers
+from tests.steps.kube.fakes.answers import Answer, Key, Object, Request, Watch, of_json
+from tests.steps.kube.fakes.objects import Objects
+from tests.steps.kube.fakes.patches import Ownership, copied, fields, merged_with
+from tests.steps.kube.fakes.requests import name_of, nano, selector, stamp, verb_of
 
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from tests.steps.kube.fake_answers import Key, Object, Watch
-from tests.steps.kube.fake_patches import Ownership, copied
-from tests.steps.kube.fake_requests import stamp
+from tests.steps.kube.fakes.answers import Key, Object, Watch
+from tests.steps.kube.fakes.patches import Ownership, copied
+from tests.steps.kube.fakes.requests import stamp
 
 
 class Objects:

@@ -4,10 +4,10 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.steps.kube.fake_requests import stamp
+from tests.steps.kube.fakes.requests import stamp
 
 if TYPE_CHECKING:
-    from tests.steps.kube.fake_calico import Calico
+    from tests.steps.kube.fakes.calico import Calico
 
 Object = dict[str, Any]
 
