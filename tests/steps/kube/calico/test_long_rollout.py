@@ -11,7 +11,7 @@ from steps.cluster.kube.plugins.calico.switching.operator_reaction import AVAILA
 from tests.steps.kube.calico.clusters import add_node
 from tests.steps.kube.fakes.api import direct_client
 from tests.steps.kube.fakes.calico import Calico
-from tests.steps.kube.guarding import guarding, terminated
+from tests.steps.kube.guard.guarding import guarding, terminated
 from tests.steps.kube.switching import held, put_back, quiet, running, switch
 from tests.steps.kube.test_adapter import RUN, kube, put_workflow, settings, visit
 

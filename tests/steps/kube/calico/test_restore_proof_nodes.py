@@ -16,7 +16,7 @@ from tests.steps.kube.calico.clusters import add_node, node
 from tests.steps.kube.calico.switched import IPTABLES, Cluster
 from tests.steps.kube.calico.test_restore_proof import held, kube, put_back_but_not_over
 from tests.steps.kube.fakes.answers import Request
-from tests.steps.kube.guarding import GUARD
+from tests.steps.kube.guard.guarding import GUARD
 from tests.steps.kube.recordings import switch
 
 Object = dict[str, Any]

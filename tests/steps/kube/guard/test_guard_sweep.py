@@ -11,7 +11,7 @@ from steps.tasks.guarding.guard_look import LookError
 from steps.tasks.guarding.guard_sweep import sweep
 from tests.steps.kube.fakes.api import NAMESPACE
 from tests.steps.kube.fakes.calico import Calico
-from tests.steps.kube.guarding import StoreApi, switched
+from tests.steps.kube.guard.guarding import StoreApi, switched
 from tests.steps.kube.test_adapter import RUN, put_workflow
 
 Object = dict[str, Any]

@@ -19,7 +19,7 @@ from steps.cluster.kube.api import connect, waiting
 from steps.cluster.kube.api import transport as transports
 from steps.cluster.kube.api.errors import TransientError
 from steps.cluster.kube.api.transport import ClusterAccess, Transport
-from tests.steps.kube.kubeconfigs import certificate
+from tests.steps.kube.api.kubeconfigs import certificate
 
 AT_ONCE_S = 5.0
 

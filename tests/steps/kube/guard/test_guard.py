@@ -12,7 +12,7 @@ from steps.tasks.guarding import guard_restore
 from steps.tasks.guarding.guard_look import look
 from tests.steps.kube.fakes.api import NAMESPACE
 from tests.steps.kube.fakes.calico import Calico
-from tests.steps.kube.guarding import (
+from tests.steps.kube.guard.guarding import (
     LATER_S,
     LOST,
     NEXT_GUARD,

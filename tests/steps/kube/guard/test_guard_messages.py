@@ -16,7 +16,7 @@ from steps.tasks import guard
 from steps.tasks.guarding import guard_restore
 from steps.tasks.guarding.guard_look import Look
 from tests.steps.kube.fakes.calico import Calico
-from tests.steps.kube.guarding import GUARD, READY, StoreApi, guarding, put_pod, switched, terminated
+from tests.steps.kube.guard.guarding import GUARD, READY, StoreApi, guarding, put_pod, switched, terminated
 from tests.steps.kube.test_adapter import kube
 
 Object = dict[str, Any]

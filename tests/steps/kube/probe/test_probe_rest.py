@@ -11,7 +11,7 @@ import pytest
 from steps.cluster.kube.probe import connections, echo, node_probe, rest
 from steps.cluster.kube.probe.connections import HeldConnection, Target
 from steps.cluster.kube.probe.rest import Messages, Rest
-from tests.steps.kube.node_probes import LOCAL, TOKEN, Object, Until, free_port, hurry, lines, so, spec
+from tests.steps.kube.probe.node_probes import LOCAL, TOKEN, Object, Until, free_port, hurry, lines, so, spec
 
 
 @pytest.fixture(autouse=True)

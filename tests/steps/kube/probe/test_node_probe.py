@@ -12,7 +12,7 @@ from steps.cluster.kube.probe import connections, node_probe
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.workloads import probe_pods
-from tests.steps.kube.node_probes import LOCAL, TOKEN, Object, free_port, hurry, lines, run, spec
+from tests.steps.kube.probe.node_probes import LOCAL, TOKEN, Object, free_port, hurry, lines, run, spec
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from steps.lease import PART, POD_NAME, POD_UID
 from tests.steps.kube.calico.test_order import INSTALLS
 from tests.steps.kube.fakes.api import NAMESPACE, KilledError, direct_client
 from tests.steps.kube.fakes.calico import Calico
+from tests.steps.kube.ownership.test_takeover import left_by_a_dead_run
 from tests.steps.kube.switching import held
 from tests.steps.kube.test_adapter import OTHER, RUN, kube, put_workflow, settings, visit
-from tests.steps.kube.test_takeover import left_by_a_dead_run
 
 GUARD = {POD_NAME: "guard-1", POD_UID: "uid-guard-1"}
 NEXT_GUARD = {POD_NAME: "guard-2", POD_UID: "uid-guard-2"}

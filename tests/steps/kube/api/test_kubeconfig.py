@@ -15,7 +15,7 @@ from analysis.errors import BadInput, Unsupported
 from steps.cluster.kube.api import connect, waiting
 from steps.cluster.kube.api.credentials import kubeconfig, plugins
 from steps.cluster.kube.api.errors import TransientError
-from tests.steps.kube.kubeconfigs import EXEC_VERSION, certificate, document, written
+from tests.steps.kube.api.kubeconfigs import EXEC_VERSION, certificate, document, written
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(9)

@@ -12,7 +12,7 @@ from tests.steps.kube.bench import MEASURED, WITH_IMAGE, Bench, settings
 from tests.steps.kube.fakes import kubelet as fake_kubelet
 from tests.steps.kube.fakes.answers import Request
 from tests.steps.kube.fakes.api import NAMESPACE
-from tests.steps.kube.test_alterations import step_pod
+from tests.steps.kube.workloads.test_alterations import step_pod
 
 Object = dict[str, Any]
 Admission = Callable[[Request, Any], str | None]

@@ -9,7 +9,7 @@ from analysis.errors import Problem, Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.ownership import takeover
 from tests.steps.kube.fakes.api import direct_client
-from tests.steps.kube.guarding import (
+from tests.steps.kube.guard.guarding import (
     GUARD,
     LATER_S,
     NEXT_GUARD,

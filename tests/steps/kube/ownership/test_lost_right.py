@@ -15,7 +15,7 @@ from steps.cluster.kube.plugins.calico import restore
 from steps.domain import Visit
 from tests.steps.kube.fakes.api import NAMESPACE, direct_client
 from tests.steps.kube.fakes.calico import Calico
-from tests.steps.kube.guarding import GUARD, LATER_S, NEXT_GUARD, half_restored, put_pod, switched, terminated
+from tests.steps.kube.guard.guarding import GUARD, LATER_S, NEXT_GUARD, half_restored, put_pod, switched, terminated
 from tests.steps.kube.switching import around, held, quiet, running
 from tests.steps.kube.test_adapter import OTHER, RUN, kube, put_workflow, settings, visit
 

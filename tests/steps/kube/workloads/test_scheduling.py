@@ -20,7 +20,7 @@ from tests.steps.kube.bench import (
     settings,
     visit,
 )
-from tests.steps.kube.test_alterations import RUN, step_pod
+from tests.steps.kube.workloads.test_alterations import RUN, step_pod
 
 EC2 = "ip-10-0-0-1.ec2.internal"
 

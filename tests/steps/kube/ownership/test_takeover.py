@@ -19,7 +19,7 @@ from steps.domain import Change, Finding
 from steps.tasks import preflight as task
 from tests.steps.kube.fakes.api import NAMESPACE, KilledError, direct_client
 from tests.steps.kube.fakes.calico import Calico
-from tests.steps.kube.guarding import LATER_S, READY, half_restored, put_pod, switched, terminated
+from tests.steps.kube.guard.guarding import LATER_S, READY, half_restored, put_pod, switched, terminated
 from tests.steps.kube.switching import held, running
 from tests.steps.kube.test_adapter import OTHER, holder, kube, put_workflow, settings, visit
 
