@@ -8,7 +8,7 @@ import pytest
 from analysis.errors import BadInput
 from steps.settings.environment import ACCEPTED
 from tests.steps.kube.calico.clusters import findings, label
-from tests.steps.kube.calico.test_agent_environment import container
+from tests.steps.kube.calico.inventory.test_agent_environment import container
 from tests.steps.kube.fakes.calico import Calico
 from workflows.deployment.checks import check, schedule_fault
 from workflows.deployment.deploy import deploy

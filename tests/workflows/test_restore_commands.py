@@ -19,8 +19,8 @@ from steps.cluster.kube.ownership import lock
 from steps.tasks.guarding import guard_restore
 from steps.tasks.notify import notify
 from tests.steps.kube.api.kubeconfigs import document, written
+from tests.steps.kube.calico.restore.test_restore_proof import kube, put_back_but_not_over
 from tests.steps.kube.calico.switched import IPTABLES, Cluster
-from tests.steps.kube.calico.test_restore_proof import kube, put_back_but_not_over
 from tests.steps.kube.fakes.api import NAMESPACE, Api
 from tests.steps.kube.fakes.store import Store
 from tests.steps.kube.guard.guarding import switched

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.steps.kube import recordings
-from tests.steps.kube.calico.judgements import LOST
+from tests.steps.kube.calico.proof.judgements import LOST
 from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.fakes.operator import DISABLED, Operator
 

@@ -8,7 +8,7 @@ import pytest
 from analysis.errors import Unsupported
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.lease import PART, POD_NAME, POD_UID
-from tests.steps.kube.calico.test_order import INSTALLS
+from tests.steps.kube.calico.switching.test_order import INSTALLS
 from tests.steps.kube.fakes.api import NAMESPACE, KilledError, direct_client
 from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.ownership.test_takeover import left_by_a_dead_run

@@ -8,7 +8,7 @@ import pytest
 from steps.cluster.kube.plugins.calico.felix.log import FelixLog, read_felix_log
 from steps.cluster.kube.plugins.calico.proof import readiness
 from steps.proof.wait import Impossible, Judgement, Pending, Proven
-from tests.steps.kube.calico.judgements import LOST, answering, host, judge_switch
+from tests.steps.kube.calico.proof.judgements import LOST, answering, host, judge_switch
 from tests.steps.kube.recordings import NODES, Switch, stamp, switch
 
 TO_DSR = "13-operator-iptables-to-dsr"

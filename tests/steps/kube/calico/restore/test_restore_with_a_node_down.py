@@ -13,7 +13,7 @@ from steps.cluster.kube.workloads import workload
 from tests.steps.kube.bench import WITH_IMAGE
 from tests.steps.kube.calico.clusters import node
 from tests.steps.kube.calico.switched import Cluster
-from tests.steps.kube.calico.test_order import INSTALLS, SWITCHED
+from tests.steps.kube.calico.switching.test_order import INSTALLS, SWITCHED
 from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.recordings import switch as recorded
 from tests.steps.kube.switching import held, put_back, switch

@@ -14,7 +14,7 @@ from steps.cluster.kube.plugins.calico.proof.signs import Observation
 from steps.cluster.kube.probe.report import HostProbe, ServiceProbe
 from steps.proof import evaluate
 from steps.proof.wait import Impossible, Pending, Proven
-from tests.steps.kube.calico.judgements import judge_switch
+from tests.steps.kube.calico.proof.judgements import judge_switch
 from tests.steps.kube.recordings import moment
 
 NOW = moment("2026-11-23T08:00:00Z")

@@ -21,7 +21,7 @@ from steps.proof import evaluate, wait
 from steps.proof.evaluate import RESTART
 from steps.proof.wait import Impossible
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE
-from tests.steps.kube.calico.judgements import host, judge_switch
+from tests.steps.kube.calico.proof.judgements import host, judge_switch
 from tests.steps.kube.calico.switched import EBPF, IPTABLES, Cluster, visit
 from tests.steps.kube.fakes import kubelet as fake_kubelet
 from tests.steps.kube.recordings import NAMES, switch

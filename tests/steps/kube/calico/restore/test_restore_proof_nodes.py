@@ -13,8 +13,8 @@ from steps.cluster.kube.restore_proof import RestoreProof
 from steps.cluster.kube.workloads import workload
 from tests.steps.kube.bench import WITH_IMAGE
 from tests.steps.kube.calico.clusters import add_node, node
+from tests.steps.kube.calico.restore.test_restore_proof import held, kube, put_back_but_not_over
 from tests.steps.kube.calico.switched import IPTABLES, Cluster
-from tests.steps.kube.calico.test_restore_proof import held, kube, put_back_but_not_over
 from tests.steps.kube.fakes.answers import Request
 from tests.steps.kube.guard.guarding import GUARD
 from tests.steps.kube.recordings import switch

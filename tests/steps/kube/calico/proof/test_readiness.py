@@ -17,7 +17,7 @@ from steps.cluster.kube.plugins.calico.proof.signs import KNOWN, Observation
 from steps.cluster.kube.probe.report import HostProbe
 from steps.proof import evaluate
 from steps.proof.wait import WAITING, Impossible, Judgement, Pending, Proven
-from tests.steps.kube.calico.judgements import FALLBACK, LOST, answering, host, judge_switch
+from tests.steps.kube.calico.proof.judgements import FALLBACK, LOST, answering, host, judge_switch
 from tests.steps.kube.recordings import NAMES, NODES, Switch, shifted, spans, stamp, switch
 
 BROKEN = "07-back-kube-proxy-unparked-first-breaks-services"
