@@ -19,7 +19,7 @@ from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.test_adapter import OF_TEMPLATE, PREFLIGHT, kube, visit
 from tests.steps.kube.test_adapter import settings as chosen
 from tests.workflows.fake_argo import person
-from tests.workflows.fake_run import RUN, UID, Status
+from tests.workflows.submission.fake_run import RUN, UID, Status
 from workflows.deployment.user_client import UserClient
 from workflows.submission import submit
 

@@ -11,7 +11,7 @@ from benchmarks.chaos import __main__ as chaos
 from benchmarks.chaos import moments
 from tests.steps.kube.test_adapter import PREFLIGHT
 from tests.test_bench_chaos import Cluster, point
-from tests.workflows.fake_run import RUN, Status
+from tests.workflows.submission.fake_run import RUN, Status
 
 FIRST, SECOND = point("stop@configure.written", 1), point("stop@look.running")
 

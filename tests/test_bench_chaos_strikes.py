@@ -11,7 +11,7 @@ from benchmarks.chaos.points import BY_NAME, FAULTS
 from benchmarks.chaos.strikes import Strikes
 from tests.steps.kube.fakes.calico import Calico
 from tests.workflows.fake_argo import deployment, person
-from tests.workflows.fake_run import Status
+from tests.workflows.submission.fake_run import Status
 
 GIVEN = {f.name: commands.Commands(start="begin {node}", end="end {node}") for f in FAULTS if f.means == "command"}
 

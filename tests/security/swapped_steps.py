@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.workflows import killed_run
+from tests.workflows.cli import killed_run
 from tests.workflows.standing_in import inputs_folder, outputs_folder, standing_in
 
 NOTES: Final = "SWAPPED_STEPS_NOTES"

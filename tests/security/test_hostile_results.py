@@ -17,8 +17,8 @@ from analysis.errors import Unsupported
 from steps.settings import environment
 from steps.tasks.shared.step import RUN_FOLDER
 from tests.security import swapped_steps
-from tests.workflows import killed_run
-from tests.workflows.test_results import SMALL, killed, nights
+from tests.workflows.cli import killed_run
+from tests.workflows.cli.test_results import SMALL, killed, nights
 from workflows.cli import app
 from workflows.local.execution import liveness, mutex
 from workflows.local.execution.engine import Engine

@@ -10,7 +10,7 @@ import pytest
 
 from steps.tasks import run
 from steps.tasks.run import Folders
-from tests.workflows import toy_steps
+from tests.workflows.local import toy_steps
 
 TOYS = toy_steps.__name__
 

@@ -15,7 +15,7 @@ from steps.cluster.kube.api.errors import DeniedError
 from steps.cluster.kube.api.transport import ClusterAccess, Transport
 from tests.steps.kube.fakes.api import WHERE, Api, Fault
 from tests.steps.kube.fakes.store import Store
-from tests.workflows.deploying import deploy_to, printed, put_lock, settings, undeploy_from
+from tests.workflows.deployment.deploying import deploy_to, printed, put_lock, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster
 from workflows.deployment.deploy import deploy
 from workflows.deployment.user_client import UserClient

@@ -15,7 +15,7 @@ from workflows.deployment.deploy import deploy
 from workflows.flags.deploy import DeployFlags
 from workflows.template import nightly
 
-ARGO_PAGE = Path(__file__).parents[2] / "docs" / "argo.md"
+ARGO_PAGE = Path(__file__).parents[3] / "docs" / "argo.md"
 
 
 NO_TIMES = (

@@ -17,9 +17,9 @@ from steps.settings.schedule import planned_time
 from steps.settings.settings import choose_settings
 from tests.steps.kube.fakes.api import WHERE, Api, Fault
 from tests.steps.kube.fakes.store import Store
-from tests.workflows import test_render
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
-from tests.workflows.fake_run import RUN, UID, Status, begun, whole
+from tests.workflows.submission.fake_run import RUN, UID, Status, begun, whole
+from tests.workflows.template import test_render
 from workflows.deployment.user_client import UserClient
 from workflows.flags.run import SubmitFlags
 from workflows.submission import status, submit

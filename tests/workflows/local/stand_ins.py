@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.workflows import record
+from tests.workflows.local import record
 from tests.workflows.standing_in import outputs_folder, standing_in
 
 RECORDING = "STAND_INS_RECORDING"

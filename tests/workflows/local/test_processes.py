@@ -11,8 +11,8 @@ from hera.workflows import DAG
 
 from analysis.errors import BadInput, Unsupported
 from analysis.store.storage import atomic
-from tests.workflows import toys as t
-from tests.workflows.running import await_exit, phases, walk, workflow
+from tests.workflows.local import toys as t
+from tests.workflows.local.running import await_exit, phases, walk, workflow
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import (
     NodeFinished,
@@ -83,7 +83,8 @@ def test_environment_variables_reach_the_step(tmp_path: Path) -> None:
 
 def test_step_dies_with_the_killed_engine(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom tests.workflows import toys as t\nfrom tests.workflows.running import walk, workflow\n"
+        "import sys\nfrom tests.workflows.local import toys as t\n"
+        "from tests.workflows.local.running import walk, workflow\n"
         "from pathlib import Path\n"
         "walk(workflow(lambda: t.tell_pid(name='w')), Path(sys.argv[1]),"
         " listener=lambda _e, event: print(getattr(event, 'line', ''), flush=True))"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.workflows.fake_run import RUN, UID, Status, begun, whole
+from tests.workflows.submission.fake_run import RUN, UID, Status, begun, whole
 from workflows.local.execution.events import (
     NodeFinished,
     NodeLog,

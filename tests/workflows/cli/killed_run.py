@@ -110,7 +110,7 @@ def workflow() -> dict[str, Any]:
     built: dict[str, Any] = build_template().to_dict()
     for template in built["spec"]["templates"]:
         if "script" in template and template["name"] not in REAL:
-            template["script"]["args"][-1] = f"tests.workflows.killed_run:{template['name']}"
+            template["script"]["args"][-1] = f"tests.workflows.cli.killed_run:{template['name']}"
     return built
 
 

@@ -14,10 +14,10 @@ from analysis.errors import Problem
 from steps.cluster.kube.adapter import KubernetesCluster
 from tests.analysis.test_terminal import Failing
 from tests.steps.kube.fakes.store import Store
-from tests.workflows.deploying import build_without_kubectl
+from tests.workflows.deployment.deploying import build_without_kubectl
 from tests.workflows.fake_argo import cluster, person
-from tests.workflows.fake_run import Status, begun, whole
-from tests.workflows.test_submit import deployed
+from tests.workflows.submission.fake_run import Status, begun, whole
+from tests.workflows.submission.test_submit import deployed
 from workflows.cli import cluster as cluster_verbs
 from workflows.deployment import kustomization
 from workflows.deployment.deploy import deploy

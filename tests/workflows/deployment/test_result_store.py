@@ -7,7 +7,7 @@ import pytest
 from analysis.errors import BadInput
 from steps.tasks.shared.pod import SECRET
 from tests.steps.kube.fakes.api import WHERE
-from tests.workflows.deploying import deploy_to, settings
+from tests.workflows.deployment.deploying import deploy_to, settings
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
 from workflows.deployment import argo
 from workflows.deployment.artifact_repository import SecretKey

@@ -5,8 +5,8 @@ from typing import Any
 
 from hera.workflows import DAG, Parameter, Task
 
-from tests.workflows import toys as t
-from tests.workflows.running import phases, walk, workflow
+from tests.workflows.local import toys as t
+from tests.workflows.local.running import phases, walk, workflow
 from workflows.local.execution.controller import MOST_DEPTH
 from workflows.local.semantics.lint import lint
 

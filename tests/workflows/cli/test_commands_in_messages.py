@@ -14,11 +14,11 @@ from steps.cluster.kube.api.errors import refused
 from steps.cluster.kube.api.permissions import PERMISSIONS
 from steps.settings.environment import DEPLOY_AGAIN, make_command, with_context
 from tests.test_docs import TARGETS
-from tests.workflows.deploying import deploy_to, undeploy_from
+from tests.workflows.deployment.deploying import deploy_to, undeploy_from
 from tests.workflows.fake_argo import cluster, person
 from workflows.cli import app
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VERBS = "get describe delete create patch edit label apply logs wait rollout set exec scale adm stop terminate submit"
 CALL = re.compile(rf"\b(kubectl|oc|argo) (?!--context )(-|({VERBS.replace(' ', '|')})\b)")
 MADE = re.compile(r"\bmake (deploy|undeploy|submit)\b(?! CONTEXT=)")

@@ -10,9 +10,9 @@ import yaml
 
 from steps.settings import environment
 from steps.tasks.shared.pod import Step
-from tests.workflows import toy_steps
-from tests.workflows import toys as t
-from tests.workflows.running import workflow
+from tests.workflows.local import toy_steps
+from tests.workflows.local import toys as t
+from tests.workflows.local.running import workflow
 from workflows.template import render
 from workflows.template.scripts import script_of
 

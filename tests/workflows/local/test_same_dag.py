@@ -14,9 +14,9 @@ from steps.settings.schedule import level_rounds, make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks.configure import UNSCALED, measures
 from steps.tasks.preflight import level_outputs
-from tests.workflows import record, stand_ins
-from tests.workflows.fake_run import RUN, whole
-from tests.workflows.running import walk
+from tests.workflows.local import record, stand_ins
+from tests.workflows.local.running import walk
+from tests.workflows.submission.fake_run import RUN, whole
 from workflows.local.semantics.nodes import NodeStatus, WorkflowOutcome
 from workflows.template.benchmark import build_template
 

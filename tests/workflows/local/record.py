@@ -1,6 +1,7 @@
 """Keep of a run on a real Argo what tells how its nodes follow each other, and nothing else.
 
-    kubectl get workflow NAME -o json | python -m tests.workflows.record > tests/workflows/recorded/argo-nodes.json
+    kubectl get workflow NAME -o json | python -m tests.workflows.local.record \\
+      > tests/workflows/local/recorded/argo-nodes.json
 
 Steps are kept as the DAG that runs the same, without the groups that Argo makes of them.
 

@@ -18,7 +18,7 @@ one of a step's, which is collect; and Ctrl-C twice at an event."""
 
 
 def runs(folder: Path, *moments: str) -> None:
-    argv = [sys.executable, "-m", "tests.workflows.killed_run", str(folder), *moments]
+    argv = [sys.executable, "-m", "tests.workflows.cli.killed_run", str(folder), *moments]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from analysis.errors import Unsupported
-from tests.workflows.deploying import deploy_to
+from tests.workflows.deployment.deploying import deploy_to
 from tests.workflows.fake_argo import NAMESPACE, cluster, service
 from workflows.deployment.namespaces import OWN
 

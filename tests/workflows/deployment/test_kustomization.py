@@ -17,9 +17,9 @@ from analysis.errors import Unsupported
 from steps.cluster.kube.api.permissions import OPERATOR_NAMESPACES
 from steps.tasks.shared.pod import ACCOUNTS, CONFIG_MAP, IMAGE
 from tests.ordinary import ROOT
-from tests.workflows.deploying import LABELS, build_without_kubectl
+from tests.workflows.deployment.deploying import LABELS, build_without_kubectl
 from tests.workflows.fake_argo import cluster, person
-from tests.workflows.test_render import complaints
+from tests.workflows.template.test_render import complaints
 from workflows.deployment import kustomization
 from workflows.deployment.artifact_repository import SecretKey
 from workflows.deployment.deploy import deploy

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hera.workflows import DAG, Parameter, Task
 
-from tests.workflows import toys as t
-from tests.workflows.running import workflow
+from tests.workflows.local import toys as t
+from tests.workflows.local.running import workflow
 from workflows.local.semantics.lint import EXIT_TAGS, WORKFLOW_TAGS, lint
 from workflows.local.semantics.tags import FORMS, workflow_tags
 from workflows.local.semantics.unsupported import unsupported

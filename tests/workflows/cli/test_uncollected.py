@@ -13,7 +13,7 @@ from analysis.store.store import Store
 from analysis.summary.run import stored as verdict
 from steps import documents
 from tests.steps import builders
-from tests.workflows.test_results import SMALL, bucket, killed, nights
+from tests.workflows.cli.test_results import SMALL, bucket, killed, nights
 from workflows.cli import results, uncollected
 from workflows.local.execution import liveness
 

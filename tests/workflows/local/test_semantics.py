@@ -11,9 +11,9 @@ import pytest
 from hera.workflows import DAG, Parameter, Steps, Task
 from hera.workflows import models as m
 
-from tests.workflows import toy_steps as s
-from tests.workflows import toys as t
-from tests.workflows.running import phases, walk, workflow
+from tests.workflows.local import toy_steps as s
+from tests.workflows.local import toys as t
+from tests.workflows.local.running import phases, walk, workflow
 from workflows.local.execution.mutex import lock_path
 from workflows.local.semantics.nodes import WorkflowOutcome
 from workflows.template.scripts import add_step

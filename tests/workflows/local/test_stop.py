@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hera.workflows import models as m
 
-from tests.workflows import toys as t
-from tests.workflows.running import await_exit, phases, walk, workflow
+from tests.workflows.local import toys as t
+from tests.workflows.local.running import await_exit, phases, walk, workflow
 from workflows.local.execution.child import StepStart
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import (
@@ -97,8 +97,8 @@ def test_stop_leaves_the_exit_handler_running(tmp_path: Path) -> None:
 
 def test_signal_handler_may_stop_the_engine(tmp_path: Path) -> None:
     program = (
-        "import signal, sys\nfrom pathlib import Path\nfrom tests.workflows import toys as t\n"
-        "from tests.workflows.running import phases, walk, workflow\n"
+        "import signal, sys\nfrom pathlib import Path\nfrom tests.workflows.local import toys as t\n"
+        "from tests.workflows.local.running import phases, walk, workflow\n"
         "def listen(engine, event):\n"
         "    signal.signal(signal.SIGINT, lambda *_: engine.stop())\n"
         "    if getattr(event, 'line', '') == 'ready': print('ready', flush=True)\n"

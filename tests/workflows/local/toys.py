@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.workflows import toy_steps as s
+from tests.workflows.local import toy_steps as s
 from workflows.template.scripts import add_task
 
 nothing = partial(add_task, s.nothing)

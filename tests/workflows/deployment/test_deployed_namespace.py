@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import Unsupported
 from tests.steps.kube.fakes.store import Store
-from tests.workflows.deploying import LABELS, deploy_to, put_lock, settings, undeploy_from
+from tests.workflows.deployment.deploying import LABELS, deploy_to, put_lock, settings, undeploy_from
 from tests.workflows.fake_argo import NAMESPACE, cluster, person
 from workflows.deployment.namespaces import OWN, find_namespace
 
