@@ -11,7 +11,7 @@ from analysis.store import compaction
 from analysis.store.storage import object_storage
 from analysis.store.store import Store
 from tests.analysis.store.stored import rows, shown, write_older
-from tests.security.hostile_store import plant, repeated
+from tests.security.files.hostile_store import plant, repeated
 
 
 @pytest.fixture

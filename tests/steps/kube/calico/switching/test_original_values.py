@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import Problem, Unsupported
-from tests.security.forged_locks import entry, forge
+from tests.security.locks.forged_locks import entry, forge
 from tests.steps.kube.calico.clusters import ALL, findings
 from tests.steps.kube.fakes.calico import CONFIG, Calico
 from tests.steps.kube.switching import DATAPLANES, held, put_back, running, switch

@@ -8,7 +8,15 @@ from analysis.errors import Problem
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM
 from steps.cluster.kube.plugins.calico import restore
-from tests.security.forged_locks import ENDPOINT, Object, assert_services_work, contents, entry, forge, lock_object
+from tests.security.locks.forged_locks import (
+    ENDPOINT,
+    Object,
+    assert_services_work,
+    contents,
+    entry,
+    forge,
+    lock_object,
+)
 from tests.steps.kube.fakes.api import direct_client
 from tests.steps.kube.fakes.calico import CONFIG, Calico
 from tests.steps.kube.switching import around, held, put_back, quiet, switch

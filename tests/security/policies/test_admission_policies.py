@@ -16,7 +16,7 @@ from workflows.template import admission, guard, pod_policy
 Object = dict[str, Any]
 Change = Callable[[Object], object]
 
-RECORDED = Path(__file__).parents[1] / "workflows" / "recorded" / "pods.json"
+RECORDED = Path(__file__).parent / "recorded" / "pods.json"
 PODS: dict[str, Object] = json.loads(RECORDED.read_text(encoding="utf-8"))
 """Of a run on Kubernetes 1.35 with Argo 4.1, by step or name, as the API server had them."""
 

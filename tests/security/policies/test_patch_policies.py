@@ -7,7 +7,7 @@ import pytest
 
 from steps.cluster.kube.api.permissions import PERMISSIONS
 from tests.ordinary import ROOT
-from tests.security.test_admission_policies import SWITCH, Object
+from tests.security.policies.test_admission_policies import SWITCH, Object
 from tests.workflows.policies import CONTROLLER, refusals
 from workflows.template import admission
 

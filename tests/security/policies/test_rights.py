@@ -20,7 +20,7 @@ from steps.cluster.kube.api.permissions import (
     Permission,
     relevant,
 )
-from tests.security.audit import Call, calls, dump, load
+from tests.security.policies.audit import Call, calls, dump, load
 
 RECORDED = Path(__file__).parent / "recorded" / "audit-calls.jsonl"
 LIVE = os.environ.get("BENCHMARK_TEST_AUDIT_LOG", "")

@@ -23,7 +23,7 @@ from analysis.store.store import Store
 from analysis.summary.run import stored
 from tests.analysis.store.integrity.damage import filled
 from tests.analysis.store.stored import rows, shown
-from tests.security.hostile_store import LEFT_OUT, SHOWN, Change, Tables, column, columns, plant, with_column
+from tests.security.files.hostile_store import LEFT_OUT, SHOWN, Change, Tables, column, columns, plant, with_column
 from workflows.cli import results
 from workflows.cli.tables.summary_table import print_result
 

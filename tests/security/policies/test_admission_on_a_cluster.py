@@ -11,8 +11,8 @@ import pytest
 
 from analysis.errors import Problem
 from steps.cluster.kube.api.permissions import PODS as POD
-from tests.security import test_admission_policies as recorded
-from tests.security.test_admission_policies import ANY_POD, OWN, OWN_PODS, PODS, STEP, STEPS, Object, cases
+from tests.security.policies import test_admission_policies as recorded
+from tests.security.policies.test_admission_policies import ANY_POD, OWN, OWN_PODS, PODS, STEP, STEPS, Object, cases
 from workflows.deployment.namespaces import OWN as OWN_NAMESPACE
 from workflows.deployment.namespaces import find_namespace
 from workflows.deployment.user_client import POLICIES, POLICY_BINDINGS, UserClient

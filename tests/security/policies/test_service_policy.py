@@ -6,7 +6,7 @@ import pytest
 
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.servers import trial_servers
-from tests.security.test_admission_policies import OBSERVE
+from tests.security.policies.test_admission_policies import OBSERVE
 from tests.workflows.policies import refusals
 from workflows.template import scale_policy
 

@@ -16,7 +16,7 @@ import pytest
 from analysis.errors import Unsupported
 from steps.settings import environment
 from steps.tasks.shared.step import RUN_FOLDER
-from tests.security import swapped_steps
+from tests.security.files import swapped_steps
 from tests.workflows.cli import killed_run
 from tests.workflows.cli.test_results import SMALL, killed, nights
 from workflows.cli import app

@@ -8,7 +8,7 @@ import pytest
 
 from steps.cluster.kube.scale import objects, programming
 from steps.cluster.kube.scale.programming_pods import ECHO, ROLE
-from tests.security.test_admission_policies import SWITCH
+from tests.security.policies.test_admission_policies import SWITCH
 from tests.workflows.policies import CONTROLLER, refusals
 from workflows.template import scale_policy
 

@@ -7,7 +7,7 @@ import pytest
 from steps.cluster.kube.api.permissions import BENCHMARK, PERMISSIONS
 from steps.cluster.kube.api.permissions import PODS as PODS_RESOURCE
 from steps.cluster.kube.cnis import CNIS
-from tests.security.test_admission_policies import OBSERVE, PODS, SWITCH
+from tests.security.policies.test_admission_policies import OBSERVE, PODS, SWITCH
 from tests.workflows.policies import refusals
 from workflows.template import admission
 

@@ -14,7 +14,7 @@ from steps.cluster.kube.api.fields import Field, Value
 from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.plugins.calico.switching.fields import state, touchable
-from tests.security.forged_locks import (
+from tests.security.locks.forged_locks import (
     ENDPOINT,
     Object,
     assert_only_permitted_changes,
