@@ -9,8 +9,8 @@ import pytest
 from analysis.errors import BadInput, Problem, Unsupported
 from benchmarks.chaos import __main__ as chaos
 from benchmarks.chaos import moments
+from tests.benchmarks.test_bench_chaos import Cluster, point
 from tests.steps.kube.test_adapter import PREFLIGHT
-from tests.test_bench_chaos import Cluster, point
 from tests.workflows.submission.fake_run import RUN, Status
 
 FIRST, SECOND = point("stop@configure.written", 1), point("stop@look.running")

@@ -14,8 +14,8 @@ from benchmarks.chaos.runs import Shape
 from steps.domain import Visit
 from steps.settings.schedule import make_schedule
 from steps.settings.turn_order import has_scale_step
-from tests.test_bench_chaos import point
-from tests.test_bench_chaos_points import STEPS
+from tests.benchmarks.test_bench_chaos import point
+from tests.benchmarks.test_bench_chaos_points import STEPS
 from workflows.flags.run import SubmitFlags
 
 KEPT = Outcome(point="stop@settle.running", seed=1, run="r", struck_at="settle", measured=4, back_s=0.4)
@@ -150,7 +150,7 @@ def test_table_is_printed_without_a_cluster(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize(("kept", "written"), [("outcomes.jsonl", "chaos.md"), ("stops.jsonl", "chaos-stops.md")])
 def test_document_of_the_repository_is_that_of_its_outcomes(kept: str, written: str) -> None:
-    docs = Path(__file__).parents[1] / "docs"
+    docs = Path(__file__).parents[2] / "docs"
     found = outcomes.read(docs / "chaos" / kept)
     assert found
     assert (docs / written).read_text() == tables.document(found, [step.name for step in STEPS]), (
