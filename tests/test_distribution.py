@@ -26,7 +26,7 @@ def modules(items: list[pytest.Item]) -> list[str]:
 @pytest.mark.parametrize(
     ("names", "name"),
     [
-        (("test_run.py", "test_interrupt.py"), "runs"),
+        (("runs/test_run.py", "runs/test_interrupt.py"), "runs"),
         (("steps/lab/test_lab.py", "steps/lab/test_sandbox.py", "steps/extensions/test_catalogues.py"), "lab"),
     ],
 )
@@ -43,9 +43,9 @@ def test_process_count_is_three_more_than_cores_but_not_many(cores: int, process
     "name",
     [
         "steps/settings/test_schedule",
-        "test_runs",
-        "test_interrupted_runs",
-        "test_full_disk",
+        "runs/test_runs",
+        "runs/test_interrupted_runs",
+        "runs/test_full_disk",
         "steps/measurement/test_interference",
     ],
 )
@@ -59,7 +59,7 @@ def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
         item("tests/steps/test_documents.py::test_a"),
         item("tests/steps/test_documents.py::test_b", "slow"),
         item("tests/steps/lab/test_lab.py::test_a", "lab"),
-        item("tests/test_run.py::test_a", "lab"),
+        item("tests/runs/test_run.py::test_a", "lab"),
     ]
     distribution.order(items)
     assert modules(items) == [
@@ -72,7 +72,7 @@ def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
 
 
 def test_module_whose_slow_tests_take_longest_comes_first() -> None:
-    two = [item("tests/test_runs.py::test_a", "slow"), item("tests/test_runs.py::test_b", "slow")]
+    two = [item("tests/runs/test_runs.py::test_a", "slow"), item("tests/runs/test_runs.py::test_b", "slow")]
     items = [*two, item("tests/test_setup.py::test_a", seconds=11)]
     distribution.order(items)
     assert modules(items) == ["test_setup.py", "test_runs.py", "test_runs.py"]
@@ -83,7 +83,7 @@ def test_module_with_a_test_that_runs_alone_is_the_last() -> None:
         item("tests/steps/measurement/test_interference.py::test_a", "lab", "alone"),
         item("tests/steps/measurement/test_interference.py::test_b"),
         item("tests/test_setup.py::test_a"),
-        item("tests/test_run.py::test_a", "lab"),
+        item("tests/runs/test_run.py::test_a", "lab"),
     ]
     distribution.order(items)
     assert modules(items) == ["test_run.py", "test_setup.py", "test_interference.py", "test_interference.py"]

@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-from tests.own_locks import with_own_locks
-from tests.whole_runs import FEW, finish, nothing_left_behind, start_command
+from tests.runs.own_locks import with_own_locks
+from tests.runs.whole_runs import FEW, finish, nothing_left_behind, start_command
 
 pytestmark = [
     pytest.mark.lab,

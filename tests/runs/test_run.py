@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.ordinary import AS_NOBODY, ROOT, environment
-from tests.whole_runs import PATIENCE_S, SHORT, finish, frugal, nothing_left_behind, rows, start_command
+from tests.runs.whole_runs import PATIENCE_S, SHORT, finish, frugal, nothing_left_behind, rows, start_command
 
 pytestmark = [
     pytest.mark.lab,

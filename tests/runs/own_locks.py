@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.whole_runs import start_command
+from tests.runs.whole_runs import start_command
 from workflows.local.execution.mutex import lock_path
 from workflows.template.benchmark import build_template
 

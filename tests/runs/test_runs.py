@@ -12,8 +12,8 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from tests.own_locks import start_run, with_own_locks
-from tests.whole_runs import MARK, PATIENCE_S, SHORT, finish, nothing_left_behind, read_until, rows, start_command
+from tests.runs.own_locks import start_run, with_own_locks
+from tests.runs.whole_runs import MARK, PATIENCE_S, SHORT, finish, nothing_left_behind, read_until, rows, start_command
 from workflows.cli import results
 
 pytestmark = [

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests import machine
-from tests.own_locks import start_run
-from tests.whole_runs import FEW, MARK, PATIENCE_S, finish, nothing_left_behind, read_until, rows
+from tests.runs.own_locks import start_run
+from tests.runs.whole_runs import FEW, MARK, PATIENCE_S, finish, nothing_left_behind, read_until, rows
 from workflows.cli import results
 
 pytestmark = [
