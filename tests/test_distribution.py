@@ -73,7 +73,7 @@ def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
 
 def test_module_whose_slow_tests_take_longest_comes_first() -> None:
     two = [item("tests/runs/test_runs.py::test_a", "slow"), item("tests/runs/test_runs.py::test_b", "slow")]
-    items = [*two, item("tests/test_setup.py::test_a", seconds=11)]
+    items = [*two, item("tests/project/test_setup.py::test_a", seconds=11)]
     distribution.order(items)
     assert modules(items) == ["test_setup.py", "test_runs.py", "test_runs.py"]
 
@@ -82,7 +82,7 @@ def test_module_with_a_test_that_runs_alone_is_the_last() -> None:
     items = [
         item("tests/steps/measurement/test_interference.py::test_a", "lab", "alone"),
         item("tests/steps/measurement/test_interference.py::test_b"),
-        item("tests/test_setup.py::test_a"),
+        item("tests/project/test_setup.py::test_a"),
         item("tests/runs/test_run.py::test_a", "lab"),
     ]
     distribution.order(items)

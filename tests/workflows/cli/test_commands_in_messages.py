@@ -13,7 +13,7 @@ from steps.cluster.kube import preflight
 from steps.cluster.kube.api.errors import refused
 from steps.cluster.kube.api.permissions import PERMISSIONS
 from steps.settings.environment import DEPLOY_AGAIN, make_command, with_context
-from tests.test_docs import TARGETS
+from tests.project.test_docs import TARGETS
 from tests.workflows.deployment.deploying import deploy_to, undeploy_from
 from tests.workflows.fake_argo import cluster, person
 from workflows.cli import app

@@ -18,6 +18,7 @@ from steps.cluster.kube.api.permissions import KUBE_SYSTEM, STATE
 from steps.cluster.kube.ownership import lock
 from steps.tasks.guarding import guard_restore
 from steps.tasks.notify import notify
+from tests.project.test_make import Make
 from tests.steps.kube.api.kubeconfigs import document, written
 from tests.steps.kube.calico.restore.test_restore_proof import kube, put_back_but_not_over
 from tests.steps.kube.calico.switched import IPTABLES, Cluster
@@ -26,7 +27,6 @@ from tests.steps.kube.fakes.store import Store
 from tests.steps.kube.guard.guarding import switched
 from tests.steps.kube.recordings import switch
 from tests.steps.kube.test_adapter import kube as plain_kube
-from tests.test_make import Make
 from workflows.cli import app
 from workflows.cli import cluster as cluster_verbs
 from workflows.deployment.deployed import use_deployment

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_docs import DOCUMENTS, ROOT, TARGETS
+from tests.project.test_docs import DOCUMENTS, ROOT, TARGETS
 from workflows.cli.app import VERBS, main
 from workflows.flags.deploy import DeployFlags
 from workflows.flags.make_variables import faults, takes

@@ -13,7 +13,7 @@ import pytest
 from steps.cluster.lab.network.programs import PACKAGES
 from steps.measurement.subprocesses import search_everywhere
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOOLS = ("bash", "cat", "chmod", "env", "ln", "mkdir", "mktemp", "rm", "sort", "tail", "uname")
 OPTIONAL = {"bpftool", "tc"}
 """Of the lab's programs those that only a part needs."""

@@ -17,8 +17,8 @@ from steps.catalogue.profiles import BY_NAME
 from steps.catalogue.tools import VARIANTS
 from steps.catalogue.topologies import TOPOLOGIES
 from tests.options import another
-from tests.test_docs import DOCUMENTS, ROOT, TARGETS
-from tests.test_make import Make, known
+from tests.project.test_docs import DOCUMENTS, ROOT, TARGETS
+from tests.project.test_make import Make, known
 from workflows.cli import reference
 from workflows.cli.app import app
 from workflows.flags.run import RunFlags, SubmitFlags
