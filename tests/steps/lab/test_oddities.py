@@ -1,0 +1,24 @@
+"""The lab on odd machines, and evidence of labs that are not whole."""
+
+import pytest
+
+from steps.catalogue.dataplanes import of_kind
+from steps.catalogue.environments import LAB
+from tests.steps.lab.conftest import SandboxServer
+
+pytestmark = pytest.mark.lab
+
+ARMS = [dataplane.name for dataplane in of_kind(LAB)]
+
+
+@pytest.mark.parametrize("settings", [{"rp_filter": "1"}, {"arp_ignore": "8"}], ids=str)
+@pytest.mark.parametrize("arm", ARMS)
+def test_hardened_machine_measures_every_dataplane(
+    root_sandbox: SandboxServer, arm: str, settings: dict[str, str]
+) -> None:
+    proof = root_sandbox("hardened", arm, settings)
+    assert proof == {"state": "proven", "observed": arm, "reason": None}
+
+
+def test_wire_takes_packets_past_netfilter(root_sandbox: SandboxServer) -> None:
+    assert set(root_sandbox("wire_filters").values()) <= {"0"}
