@@ -1,9 +1,16 @@
 """Further functions that tests call inside a sandbox, as those of `scripts.py`: odd machines, and damaged labs."""
 
+import select
+import socket
+import struct
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+from steps.catalogue.dataplanes import Arm
 from steps.cluster.lab.adapter import LabCluster
-from steps.cluster.lab.network import addresses, topology
+from steps.cluster.lab.dataplanes import load
+from steps.cluster.lab.network import addresses, services, topology
 from steps.namespaces import within
 from tests.steps.lab.visits import proof_of, settings_of, visit_to
 
@@ -38,3 +45,33 @@ def wire_filters() -> dict[str, str]:
         return {file.name: file.read_text().strip() for file in _BRIDGES.glob("bridge-nf-call-*")}
 
     return within(addresses.WIRE, read)
+
+
+def servers_of_a_reused_port(arm: str) -> list[str]:
+    """Connect twice from one port to a Service that meanwhile gets another backend; which pod each connect reached."""
+    lab, visit = LabCluster(), visit_to(arm, topologies=())
+    lab.configure(visit, settings_of(arm))
+    before = next(port for port in services.EVIDENCE if port.protocol == "tcp")
+    after = replace(before, backends=(addresses.NEAR_POD.address,))
+    found = []
+    with ExitStack() as stack:
+        listening = {}
+        for pod in (addresses.SERVER_POD, addresses.NEAR_POD):
+            made = within(pod.name, lambda: socket.create_server(("", services.EVIDENCE_PORT)))
+            listening[stack.enter_context(made)] = pod.name
+        for backend in (before, after):
+            tables = load(Arm.parse(arm)).TRAITS.mechanism.tables
+            assert tables is not None
+            for node in addresses.NODES:
+                ports = [backend if port == before else port for port in services.all_ports(20)]
+                tables.update(node, ports, [backend], [before])()
+            client = within(addresses.CLIENT_POD.name, lambda: socket.socket(type=socket.SOCK_STREAM))
+            with client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # leaves no TIME_WAIT
+                client.settimeout(5)
+                client.bind(("", 40_000))
+                client.connect((before.address, before.port))
+                (ready,), _, _ = select.select(list(listening), [], [], 5)
+                ready.accept()[0].close()
+                found.append(listening[ready])
+    return found

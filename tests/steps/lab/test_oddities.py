@@ -22,3 +22,9 @@ def test_hardened_machine_measures_every_dataplane(
 
 def test_wire_takes_packets_past_netfilter(root_sandbox: SandboxServer) -> None:
     assert set(root_sandbox("wire_filters").values()) <= {"0"}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_connect_from_a_port_used_before_is_a_new_connection(root_sandbox: SandboxServer, arm: str) -> None:
+    """Else the later trials of a visit, which use ports again, would find the Service and the policies decided."""
+    assert root_sandbox("servers_of_a_reused_port", arm) == ["pod-b", "pod-c"]
