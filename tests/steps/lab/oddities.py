@@ -11,6 +11,7 @@ from steps.catalogue.dataplanes import Arm
 from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.network import addresses, services, topology
+from steps.cluster.lab.network.programs import Job, run_one
 from steps.namespaces import within
 from tests.steps.lab.visits import proof_of, settings_of, visit_to
 
@@ -45,6 +46,14 @@ def wire_filters() -> dict[str, str]:
         return {file.name: file.read_text().strip() for file in _BRIDGES.glob("bridge-nf-call-*")}
 
     return within(addresses.WIRE, read)
+
+
+def without_a_program(arm: str, device: str) -> dict[str, object]:
+    """Take the program off an interface of node-a, past which the kernel then forwards, and look."""
+    lab = LabCluster()
+    lab.configure(visit_to(arm), settings_of(arm))
+    run_one(Job(addresses.NODE_A.name, ("tc", "filter", "del", "dev", device, "ingress")))
+    return proof_of(lab.observe(visit_to(arm), "before"), arm)
 
 
 def servers_of_a_reused_port(arm: str) -> list[str]:

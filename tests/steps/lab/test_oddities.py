@@ -4,6 +4,8 @@ import pytest
 
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB
+from steps.cluster.lab.network import addresses
+from steps.cluster.lab.network.addresses import LabPod
 from tests.steps.lab.conftest import SandboxServer
 
 pytestmark = pytest.mark.lab
@@ -22,6 +24,14 @@ def test_hardened_machine_measures_every_dataplane(
 
 def test_wire_takes_packets_past_netfilter(root_sandbox: SandboxServer) -> None:
     assert set(root_sandbox("wire_filters").values()) <= {"0"}
+
+
+@pytest.mark.parametrize("arm", ["lab-ebpf", "lab-ebpf-dsr"])
+@pytest.mark.parametrize("pod", addresses.NODE_A.pods, ids=lambda pod: pod.name)
+def test_pod_whose_packets_pass_no_program_is_not_proven(root_sandbox: SandboxServer, arm: str, pod: LabPod) -> None:
+    proof = root_sandbox("without_a_program", arm, pod.cable)
+    assert proof["state"] != "proven"
+    assert pod is not addresses.NEAR_POD or "IP stack forwarded" in proof["reason"]
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -166,6 +166,7 @@ MECHANISM: Final = Mechanism(
     refusal=_refusal,
     programs=("bpftool", "tc"),
     root_only="load eBPF programs",
+    routed_by_kernel=False,
     takes_burden=False,
     tables=TABLES,
     remove=_remove,

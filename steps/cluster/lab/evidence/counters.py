@@ -20,6 +20,7 @@ from steps.measurement.monitors import monitor
 from steps.namespaces import within
 
 _CONNTRACK: Final = Path("/proc/thread-self/net/nf_conntrack")
+_SNMP: Final = Path("/proc/thread-self/net/snmp")
 _CONNTRACK_COUNT: Final = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
 
@@ -29,6 +30,7 @@ class NodeCounters:
 
     packets: dict[str, int | None]
     service_packets: dict[str, int | None]
+    routed_packets: int | None
 
 
 def observe(moment: Moment) -> list[Sign]:
@@ -53,6 +55,7 @@ def observe(moment: Moment) -> list[Sign]:
             service_packets=_grown(earlier.service_packets, later.service_packets),
             connections=tracked(node, sent.service_ports),
             passed_bytes=sent_bytes if node is addresses.NODE_A else received_bytes,
+            routed_packets=_difference(earlier.routed_packets, later.routed_packets),
         )
         found += node_signs(node.name, counted, sent, known, moment, at)
     return found
@@ -62,11 +65,24 @@ def _grown(earlier: dict[str, int | None], later: dict[str, int | None]) -> dict
     return {name: None if count is None else count - (earlier[name] or 0) for name, count in later.items()}
 
 
+def _difference(earlier: int | None, later: int | None) -> int | None:
+    return None if earlier is None or later is None else later - earlier
+
+
 def read_counters(node: LabNode, known: Iterable[Mechanism]) -> NodeCounters:
     """What each mechanism has counted on a node so far; of the Service, on the client's node alone."""
     packets = {mechanism.name: mechanism.packets(node) for mechanism in known}
     service = {m.name: m.connections(node) for m in known if m.connections is not None and node is addresses.NODE_A}
-    return NodeCounters(packets, service)
+    return NodeCounters(packets, service, within(node.name, _routed_packets))
+
+
+def _routed_packets() -> int | None:
+    """Packets that the IP stack of this thread's namespace has forwarded so far; None: it is unreadable."""
+    try:
+        names, numbers = (line.split() for line in _SNMP.read_text().splitlines() if line.startswith("Ip: "))
+        return int(dict(zip(names, numbers, strict=True))["ForwDatagrams"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def tracked(node: LabNode, ports: tuple[int, ...]) -> int | None:
