@@ -16,6 +16,7 @@ from steps.namespaces import within
 from tests.steps.lab.visits import proof_of, settings_of, visit_to
 
 _BRIDGES = Path("/proc/sys/net/bridge")
+_MOST_NAMESPACES = Path("/proc/sys/user/max_net_namespaces")
 _INTERFACES = Path("/proc/sys/net/ipv4/conf")
 
 
@@ -36,6 +37,16 @@ def hardened(arm: str, settings: dict[str, str]) -> dict[str, object]:
     lab = LabCluster()
     lab.configure(visit_to(arm), settings_of(arm))
     return proof_of(lab.observe(visit_to(arm), "before"), arm)
+
+
+def preflight_with(namespaces: int) -> list[dict[str, object]]:
+    """What stands in the way where a user may have so many network namespaces."""
+    before = _MOST_NAMESPACES.read_text()
+    _MOST_NAMESPACES.write_text(str(namespaces))
+    try:
+        return [finding.model_dump() for finding in LabCluster().preflight(settings_of("lab-iptables"))]
+    finally:
+        _MOST_NAMESPACES.write_text(before)
 
 
 def wire_filters() -> dict[str, str]:

@@ -26,6 +26,15 @@ def test_wire_takes_packets_past_netfilter(root_sandbox: SandboxServer) -> None:
     assert set(root_sandbox("wire_filters").values()) <= {"0"}
 
 
+@pytest.mark.parametrize("allowed", [0, 4, 8])
+def test_limit_of_namespaces_is_found_before_the_run(ordinary_sandbox: SandboxServer, allowed: int) -> None:
+    (finding,) = ordinary_sandbox("preflight_with", allowed)
+    assert finding["severity"] == "stop"
+    assert "14 network namespaces at once can't be made" in finding["reason"]
+    assert finding["reason"].endswith("No space left on device.")
+    assert "user.max_net_namespaces" in finding["remedy"]
+
+
 @pytest.mark.parametrize("arm", ["lab-ebpf", "lab-ebpf-dsr"])
 @pytest.mark.parametrize("pod", addresses.NODE_A.pods, ids=lambda pod: pod.name)
 def test_pod_whose_packets_pass_no_program_is_not_proven(root_sandbox: SandboxServer, arm: str, pod: LabPod) -> None:
