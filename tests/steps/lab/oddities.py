@@ -10,6 +10,7 @@ from pathlib import Path
 from steps.catalogue.dataplanes import Arm
 from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import load
+from steps.cluster.lab.evidence.installed import LOOKED_AT
 from steps.cluster.lab.network import addresses, services, topology
 from steps.cluster.lab.network.programs import Job, run_one
 from steps.namespaces import within
@@ -59,12 +60,18 @@ def wire_filters() -> dict[str, str]:
     return within(addresses.WIRE, read)
 
 
-def without_a_program(arm: str, device: str) -> dict[str, object]:
-    """Take the program off an interface of node-a, past which the kernel then forwards, and look."""
-    lab = LabCluster()
-    lab.configure(visit_to(arm), settings_of(arm))
-    run_one(Job(addresses.NODE_A.name, ("tc", "filter", "del", "dev", device, "ingress")))
-    return proof_of(lab.observe(visit_to(arm), "before"), arm)
+def damaged(arm: str, node: str, words: list[str], policies: int | None = None) -> list[dict[str, object]]:
+    """Damage a node of a lab by a program, change the number of policies if there is one, and look.
+
+    Returns what is proven by all signs, and by those of traffic alone.
+    """
+    lab, visit, chosen = LabCluster(), visit_to(arm), settings_of(arm)
+    lab.configure(visit, chosen)
+    run_one(Job(node, tuple(words)))
+    if policies is not None:
+        lab.set_scale(visit, chosen, chosen.scales[0].model_copy(update={"policies": policies}))
+    signs = lab.observe(visit, "after")
+    return [proof_of(some, arm) for some in (signs, [s for s in signs if s.looked_at != LOOKED_AT])]
 
 
 def servers_of_a_reused_port(arm: str) -> list[str]:

@@ -37,10 +37,43 @@ def test_limit_of_namespaces_is_found_before_the_run(ordinary_sandbox: SandboxSe
 
 @pytest.mark.parametrize("arm", ["lab-ebpf", "lab-ebpf-dsr"])
 @pytest.mark.parametrize("pod", addresses.NODE_A.pods, ids=lambda pod: pod.name)
-def test_pod_whose_packets_pass_no_program_is_not_proven(root_sandbox: SandboxServer, arm: str, pod: LabPod) -> None:
-    proof = root_sandbox("without_a_program", arm, pod.cable)
-    assert proof["state"] != "proven"
-    assert pod is not addresses.NEAR_POD or "IP stack forwarded" in proof["reason"]
+def test_traffic_shows_a_pod_whose_packets_pass_no_program(root_sandbox: SandboxServer, arm: str, pod: LabPod) -> None:
+    _, of_traffic = root_sandbox("damaged", arm, "node-a", ["tc", "filter", "del", "dev", pod.cable, "ingress"])
+    assert of_traffic["state"] != "proven"
+    assert pod is not addresses.NEAR_POD or "IP stack forwarded" in of_traffic["reason"]
+
+
+@pytest.mark.parametrize("policies", [None, 3], ids=["", "and-then-policies"])
+@pytest.mark.parametrize(
+    ("arm", "node", "words", "what"),
+    [
+        ("lab-iptables", "node-a", "iptables-nft -t raw -F", "iptables table raw is not as it was"),
+        ("lab-iptables", "node-b", "iptables-nft -t mangle -F", "iptables table mangle is not as it was"),
+        (
+            "lab-iptables",
+            "node-b",
+            "iptables-nft -t filter -F cali-tw-cali-b",
+            "iptables table filter is not as it was",
+        ),
+        ("lab-nftables", "node-a", "nft flush chain ip calico fw-cali-a", "nftables table calico is not as it was"),
+        ("lab-nftables", "node-b", "nft add table ip raw", "iptables table raw is new"),
+        ("lab-ebpf", "node-b", "tc filter del dev lo egress", "eBPF program of lo egress is gone"),
+    ],
+)
+def test_damage_that_traffic_does_not_show_disproves(
+    root_sandbox: SandboxServer, arm: str, node: str, words: str, what: str, policies: int | None
+) -> None:
+    """Each makes the dataplane do less for a packet than its name says, or something else."""
+    proof, of_traffic = root_sandbox("damaged", arm, node, words.split(), policies)
+    assert of_traffic["state"] == "proven", "else this sign would not be needed"
+    assert proof["state"] == "disproven"
+    assert f"{node}: rules and programs beside those of Services: {what}" in proof["reason"]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_policies_are_no_damage(root_sandbox: SandboxServer, arm: str) -> None:
+    proof, _ = root_sandbox("damaged", arm, "node-a", ["true"], 3)
+    assert proof == {"state": "proven", "observed": arm, "reason": None}
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -9,6 +9,7 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_all
 from steps.cluster.lab.network.services import EVIDENCE, LARGE_BATCH, ServicePort, batch_size
+from steps.cluster.lab.tables import listed
 from steps.cluster.lab.tables.iptables import POLICIES, RESTORE, TABLES, declared, endpoint_chain, nat, service_chain
 from steps.domain import Change
 
@@ -152,6 +153,10 @@ def _counted(node: LabNode, table: str, chain: str, targets: tuple[str, ...]) ->
     return sum(int(packets) for packets, target in _COUNT.findall(listed) if target in targets)
 
 
+def _parts(node: LabNode) -> dict[str, str]:
+    return listed(node, MECHANISM.name, ("raw", "mangle", "filter"))
+
+
 def _refusal() -> kernel_support.Refusal | None:
     return kernel_support.refusal_of_rules(
         RESTORE,
@@ -167,8 +172,9 @@ MECHANISM: Final = Mechanism(
     packets=_packets,
     connections=_connections,
     refusal=_refusal,
-    counting_programs=("iptables-nft",),
+    counting_programs=("iptables-nft", "nft"),
     programs=("iptables-nft-restore",),
     tables=TABLES,
+    parts=_parts,
 )
 TRAITS: Final = Traits(MECHANISM, tracks_connections=True, returns_directly=False)

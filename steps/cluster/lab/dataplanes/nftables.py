@@ -13,6 +13,7 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_one
 from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size
+from steps.cluster.lab.tables import listed
 from steps.cluster.lab.tables.nftables import (
     PODS_TABLE,
     POLICIES,
@@ -166,6 +167,10 @@ def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> in
     return total
 
 
+def _parts(node: LabNode) -> dict[str, str]:
+    return listed(node, MECHANISM.name, (PODS_TABLE,))
+
+
 def _refusal() -> kernel_support.Refusal | None:
     return kernel_support.refusal_of_rules(
         ("nft", "-f", "-"),
@@ -182,5 +187,6 @@ MECHANISM: Final = Mechanism(
     refusal=_refusal,
     counting_programs=("nft",),
     tables=TABLES,
+    parts=_parts,
 )
 TRAITS: Final = Traits(MECHANISM, tracks_connections=True, returns_directly=False)

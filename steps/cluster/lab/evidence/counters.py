@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from steps.cluster.lab.dataplanes import traits
-from steps.cluster.lab.evidence import probe_traffic
+from steps.cluster.lab.evidence import installed, probe_traffic
+from steps.cluster.lab.evidence.installed import Installed
 from steps.cluster.lab.evidence.signs import CountedTraffic, node_signs
 from steps.cluster.lab.mechanism import Mechanism, mechanisms
 from steps.cluster.lab.network import addresses
@@ -33,8 +34,12 @@ class NodeCounters:
     routed_packets: int | None
 
 
-def observe(moment: Moment) -> list[Sign]:
+def observe(moment: Moment, installed_: Installed | None = None) -> list[Sign]:
     """Send evidence traffic, and read each node's counters before and after it.
+
+    Args:
+        moment: of the signs.
+        installed_: what each node had when the visit began; None: not known.
 
     Raises:
         Problem: there is no lab, or a program that reads counters is missing.
@@ -48,6 +53,7 @@ def observe(moment: Moment) -> list[Sign]:
         after = list(pool.map(count, addresses.NODES))
     received_bytes = wire[-1].received_bytes - wire[0].received_bytes if wire else 0
     sent_bytes = wire[-1].sent_bytes - wire[0].sent_bytes if wire else 0
+    now = installed.read_installed(mechanisms(known))
     at, found = datetime.now(UTC), []
     for node, earlier, later in zip(addresses.NODES, before, after, strict=True):
         counted = CountedTraffic(
@@ -58,6 +64,7 @@ def observe(moment: Moment) -> list[Sign]:
             routed_packets=_difference(earlier.routed_packets, later.routed_packets),
         )
         found += node_signs(node.name, counted, sent, known, moment, at)
+        found.append(installed.sign(node.name, installed_, now, moment, at))
     return found
 
 
