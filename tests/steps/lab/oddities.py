@@ -1,5 +1,6 @@
 """Further functions that tests call inside a sandbox, as those of `scripts.py`: odd machines, and damaged labs."""
 
+import os
 import select
 import socket
 import struct
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from steps.catalogue.dataplanes import Arm
+from steps.cluster.lab import sandbox
 from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.dataplanes import load
 from steps.cluster.lab.evidence.installed import LOOKED_AT
@@ -15,6 +17,7 @@ from steps.cluster.lab.network import addresses, services, topology
 from steps.cluster.lab.network.programs import Job, run_one
 from steps.namespaces import within
 from tests.steps.lab.visits import proof_of, settings_of, visit_to
+from workflows.local.execution.mutex import process_id
 
 _BRIDGES = Path("/proc/sys/net/bridge")
 _MOST_NAMESPACES = Path("/proc/sys/user/max_net_namespaces")
@@ -48,6 +51,13 @@ def preflight_with(namespaces: int) -> list[dict[str, object]]:
         return [finding.model_dump() for finding in LabCluster().preflight(settings_of("lab-iptables"))]
     finally:
         _MOST_NAMESPACES.write_text(before)
+
+
+def process_of_the_mutex() -> dict[str, object]:
+    """The process here, and the numbers that the machine has for the one that waiting runs are told of."""
+    status = (sandbox.HOST_PROC / str(process_id()) / "status").read_text()
+    (numbers,) = (line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
+    return {"here": os.getpid(), "numbers": [int(number) for number in numbers]}
 
 
 def wire_filters() -> dict[str, str]:

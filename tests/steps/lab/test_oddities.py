@@ -22,6 +22,12 @@ def test_hardened_machine_measures_every_dataplane(
     assert proof == {"state": "proven", "observed": arm, "reason": None}
 
 
+def test_holder_of_a_mutex_is_named_by_its_number_on_the_machine(root_sandbox: SandboxServer) -> None:
+    found = root_sandbox("process_of_the_mutex")
+    assert len(found["numbers"]) > 1, "it is one of the sandbox"
+    assert found["numbers"][-1] == found["here"]
+
+
 def test_wire_takes_packets_past_netfilter(root_sandbox: SandboxServer) -> None:
     assert set(root_sandbox("wire_filters").values()) <= {"0"}
 
