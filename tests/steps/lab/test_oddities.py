@@ -62,7 +62,7 @@ def test_traffic_shows_a_pod_whose_packets_pass_no_program(root_sandbox: Sandbox
             "iptables table filter is not as it was",
         ),
         ("lab-nftables", "node-a", "nft flush chain ip calico fw-cali-a", "nftables table calico is not as it was"),
-        ("lab-nftables", "node-b", "nft add table ip raw", "iptables table raw is new"),
+        ("lab-nftables", "node-b", "iptables-nft -t raw -A PREROUTING -j ACCEPT", "iptables table raw is new"),
         ("lab-ebpf", "node-b", "tc filter del dev lo egress", "eBPF program of lo egress is gone"),
     ],
 )

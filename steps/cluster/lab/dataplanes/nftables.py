@@ -13,7 +13,6 @@ from steps.cluster.lab.network import addresses
 from steps.cluster.lab.network.addresses import LabNode
 from steps.cluster.lab.network.programs import Job, output_or_none, run_one
 from steps.cluster.lab.network.services import EVIDENCE, ServicePort, batch_size
-from steps.cluster.lab.tables import listed
 from steps.cluster.lab.tables.nftables import (
     PODS_TABLE,
     POLICIES,
@@ -168,7 +167,8 @@ def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> in
 
 
 def _parts(node: LabNode) -> dict[str, str]:
-    return listed(node, MECHANISM.name, (PODS_TABLE,))
+    listed = output_or_none(Job(node.name, ("nft", "-s", "list", "table", "ip", PODS_TABLE)))
+    return {} if listed is None else {f"nftables table {PODS_TABLE}": listed}
 
 
 def _refusal() -> kernel_support.Refusal | None:

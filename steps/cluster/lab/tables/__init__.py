@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from steps.cluster.lab.network.addresses import LabNode
-from steps.cluster.lab.network.programs import Job, output_or_none
 from steps.cluster.lab.network.services import ServicePort
 
 POLICY_SOURCE: Final = "198.51.100.2"
@@ -43,9 +42,3 @@ class Tables:
     update: Callable[[LabNode, Sequence[ServicePort], Sequence[ServicePort], Sequence[ServicePort]], Callable[[], None]]
     set_policies: Callable[[LabNode, int], str]
     count_policies: Callable[[LabNode], int]
-
-
-def listed(node: LabNode, mechanism: str, names: Sequence[str]) -> dict[str, str]:
-    """The tables of these names that a node has, as nft lists them without counters, by the table's name in words."""
-    texts = {name: output_or_none(Job(node.name, ("nft", "-s", "list", "table", "ip", name))) for name in names}
-    return {f"{mechanism} table {name}": text for name, text in texts.items() if text is not None}
