@@ -12,6 +12,7 @@ from typing import Final
 
 from analysis import locks
 from analysis.errors import Unsupported
+from steps.measurement.monitors.interference import HOST_PROC
 
 _RETRY_S: Final = 0.2
 _SHARED: Final = Path("/tmp")  # noqa: S108 - not TMPDIR, which differs by user, and in the lab's sandbox
@@ -75,8 +76,15 @@ async def hold(
                     waiting(f"Waiting for local/Mutex/{name} lock: it is held by {who or 'a run of another user'}")
                     reported = True
                 await asyncio.sleep(_RETRY_S)
-            _sign(descriptor, f"{holder} (process {os.getpid()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
+            _sign(descriptor, f"{holder} (process {process_id()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
         yield True
+
+
+def process_id() -> int:
+    """The number by which the machine knows this process, also in the lab's sandbox, which numbers its own."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((HOST_PROC / "self").readlink().name)
+    return os.getpid()
 
 
 def _sign(descriptor: int, text: str) -> None:
