@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hera.workflows import models as m
 
 from tests.workflows import toys as t
 from tests.workflows.running import await_exit, phases, walk, workflow
+from workflows.local.execution.artifacts import ArtifactStore
 from workflows.local.execution.child import StepStart
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import (
@@ -95,6 +97,27 @@ def test_stop_leaves_the_exit_handler_running(tmp_path: Path) -> None:
     assert phases(outcome)["onExit.x"] == "Succeeded"
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_stop_while_a_step_gets_its_inputs(times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no process yet that could be ended, and must not get one."""
+    engines: list[Engine] = []
+    get = ArtifactStore.get
+
+    def stopped_meanwhile(store: ArtifactStore, key: str, destination: Path) -> bool:
+        for _ in range(times):
+            engines[0].stop()
+        time.sleep(0.2)
+        return get(store, key, destination)
+
+    monkeypatch.setattr(ArtifactStore, "get", stopped_meanwhile)
+    outcome, events = walk(
+        workflow(lambda: t.read_and_wait(name="w")), tmp_path, listener=lambda engine, _event: engines.append(engine)
+    )
+    strategy = "Stop" if times == 1 else "Terminate"
+    assert outcome.find("w")[0].message == f"workflow shutdown with strategy: {strategy}"
+    assert not [event for event in events if isinstance(event, NodeLog)]
+
+
 def test_signal_handler_may_stop_the_engine(tmp_path: Path) -> None:
     program = (
         "import signal, sys\nfrom pathlib import Path\nfrom tests.workflows import toys as t\n"
@@ -145,19 +168,21 @@ def test_second_stop_kills_the_exit_handler(tmp_path: Path) -> None:
     assert outcome.message == "Stopped with strategy 'Terminate'"
 
 
-def test_step_and_workflow_deadlines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit_s", [1, "1"])
+def test_step_and_workflow_deadlines(limit_s: int | str, tmp_path: Path) -> None:
+    """A number, or its digits."""
     built = workflow(lambda: t.wait_for_stop(name="w")).to_dict()
     for one in built["spec"]["templates"]:
         if "script" in one:
-            one["activeDeadlineSeconds"] = 1
+            one["activeDeadlineSeconds"] = limit_s
     outcome, _ = walk(built, tmp_path)
     assert outcome.find("w")[0].message == "Pod was active on the node longer than the specified deadline"
 
     whole = workflow(
         lambda: (t.wait_for_stop(name="w"), t.nothing(name="after", depends="w.Failed")),
         lambda: t.nothing(name="x"),
-        fields={"active_deadline_seconds": 1},
-    )
+    ).to_dict()
+    whole["spec"]["activeDeadlineSeconds"] = limit_s
     outcome, _ = walk(whole, tmp_path)
     assert outcome.find("after")[0].message == "Step exceeded its deadline"
     assert phases(outcome)["onExit.x"] == "Succeeded"
