@@ -1,17 +1,23 @@
 """Stop, Terminate, deadlines and mutexes: how steps end, and when they wait."""
 
 import asyncio
+import errno
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hera.workflows import WorkflowTemplate
 from hera.workflows import models as m
 
+from analysis.errors import Unsupported
 from tests.workflows import toys as t
 from tests.workflows.running import await_exit, phases, walk, workflow
 from workflows.local.execution.artifacts import ArtifactStore
@@ -217,6 +223,37 @@ def test_mutex_makes_the_second_run_wait_and_names_the_holder(tmp_path: Path) ->
     assert order[1:] == ["first ends", "second"]
 
 
+def test_lock_file_is_for_all_users_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        outcome, _ = walk(_with_mutex(), tmp_path)
+    finally:
+        os.umask(before)
+    assert outcome.phase == "Succeeded"
+    assert stat.S_IMODE(lock_path("toy", tmp_path).stat().st_mode) == 0o644
+
+
+def test_lock_file_that_can_not_be_created_names_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose /tmp is read-only: nobody can remove what is not there."""
+    real = os.open
+
+    def read_only(path: Any, flags: int, *more: Any, **others: Any) -> int:  # noqa: ANN401 - os.open's own
+        if flags & os.O_CREAT and str(path).endswith("-toy.lock"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *more, **others)
+
+    monkeypatch.setattr(os, "open", read_only)
+    sentence = f"-toy.lock can't be created: Read-only file system; make room for it, and {tmp_path} writable."
+    with pytest.raises(Unsupported, match=re.escape(sentence)):
+        walk(_with_mutex(), tmp_path)
+
+
+def _with_mutex() -> WorkflowTemplate:
+    return workflow(
+        lambda: t.nothing(name="n"), fields={"synchronization": m.Synchronization(mutexes=[m.Mutex(name="toy")])}
+    )
+
+
 def test_run_waiting_for_a_mutex_can_be_stopped(tmp_path: Path) -> None:
     program = (
         "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
@@ -227,11 +264,8 @@ def test_run_waiting_for_a_mutex_can_be_stopped(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        built = workflow(
-            lambda: t.nothing(name="n"), fields={"synchronization": m.Synchronization(mutexes=[m.Mutex(name="toy")])}
-        )
         outcome, _ = walk(
-            built,
+            _with_mutex(),
             tmp_path,
             listener=lambda engine, event: engine.stop() if isinstance(event, WorkflowWaiting) else None,
         )
