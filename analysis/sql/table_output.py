@@ -106,7 +106,9 @@ def _value(scalar: pa.Scalar) -> object:
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):
-        return "out of range"
+        text = str(scalar.cast(pa.string()).as_py())
+        # of a time in nanoseconds, finer than Python's, Arrow gives all digits
+        return "out of range" if text.startswith("<") else text.replace(" ", "T")
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -143,6 +143,16 @@ def test_date_that_python_does_not_have_is_printed_as_such(terminal: bool) -> No
     assert lines[1:3] == ["1970-01-01", "out of range"]
 
 
+@pytest.mark.parametrize(
+    ("zone", "text"), [(None, "2020-01-01T00:00:00.123456789"), ("UTC", "2020-01-01T00:00:00.123456789Z")]
+)
+def test_time_in_nanoseconds_has_all_its_digits(zone: str | None, text: str) -> None:
+    out = io.StringIO()
+    times = pa.array([1_577_836_800_123_456_789, None], pa.timestamp("ns", zone))
+    print_table(pa.table({"at": times}), Terminal(file=out))
+    assert out.getvalue() == f"at\n{text}\n\n"
+
+
 @pytest.mark.parametrize("standard_input", ["<&-", "< binary"])
 def test_shell_reads_closed_or_binary_input_to_its_end(store: Store, tmp_path: Path, standard_input: str) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00;\n")
