@@ -145,7 +145,7 @@ def _send(argv: Sequence[str] | None) -> float | None:
     offered_bps = float(argv[argv.index("-b") + 1]) if "-b" in argv else None
     task = Task(transport="udp" if "-u" in argv else "tcp", duration_s=DURATION_S, offered_bps=offered_bps)
     found = iperf3.read(task, argv, Output(done.stdout, done.stderr, done.returncode))
-    return found.received_bps if isinstance(found, iperf3.Report) else None
+    return found.received_bps if isinstance(found, iperf3.IperfReport) else None
 
 
 def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[tuple[Trial, list[str]]]:

@@ -23,7 +23,7 @@ _SHOWN: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ImportedName:
     """A dataplane or a topology as stored and shown. `colour` and `host_network`: of one of the two; None: unknown."""
 
     name: str
@@ -41,7 +41,7 @@ class _Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class ImportedNames:
     """All dataplanes and topologies of an import."""
 
     mapping: MappingFile
@@ -57,7 +57,7 @@ class Sides:
             _names(topologies, {text: side.name for text, side in mapping.topologies.items()}, "topology"),
         )
 
-    def dataplane(self, text: str) -> Side:
+    def dataplane(self, text: str) -> ImportedName:
         """A dataplane as its files call it: by the mapping, else by the catalogue, else by its name alone."""
         mapped = self.mapping.dataplanes.get(text, NamedDataplane())
         name = self.dataplanes.of[text]
@@ -65,9 +65,11 @@ class Sides:
         title = known.title if known is not None else mapped.name or text
         if text in self.dataplanes.alike:
             title = text
-        return Side(name, mapped.title or title, colour=mapped.colour or (known.colour if known is not None else None))
+        return ImportedName(
+            name, mapped.title or title, colour=mapped.colour or (known.colour if known is not None else None)
+        )
 
-    def topology(self, text: str) -> Side:
+    def topology(self, text: str) -> ImportedName:
         """A topology as its files call it, likewise."""
         mapped = self.mapping.topologies.get(text, NamedTopology())
         name = self.topologies.of[text]
@@ -78,7 +80,7 @@ class Sides:
         host_network = mapped.host_network
         if host_network is None:
             host_network = known.host_network if known is not None else False
-        return Side(name, mapped.title or title, host_network=host_network)
+        return ImportedName(name, mapped.title or title, host_network=host_network)
 
     @property
     def order(self) -> list[str]:

@@ -19,7 +19,7 @@ from steps.catalogue.tools import CANARY, CONNECTIVITY, SERVED, TOOLS, VARIANTS,
 from steps.collect import run_rows
 from steps.domain import Placement
 from steps.settings.settings import load_settings
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tcp_connect import Connects
 from steps.tools.tool import FIRST_PORT, LAST_PORT, RESERVED_PORTS, Tool, shown_time
 from tests.steps.builders import placement, settings, trial, write_run
@@ -68,7 +68,7 @@ def test_sentences_of_trials_have_the_units_of_reports() -> None:
     assert connects.sentence == "connect in 152 µs, 99 % within 15.2 ms"
     assert shown_time(1.234) == formatting.quantity(1.234, "s") == "1.23 s"
     assert shown_time(None) == "an unknown time"
-    report = Report(version=None, sent_bps=2e8, received_bps=2e8, duration_s=1.0)
+    report = IperfReport(version=None, sent_bps=2e8, received_bps=2e8, duration_s=1.0)
     assert report.sentence == "200 Mbit/s"
 
 

@@ -11,9 +11,17 @@ from dataclasses import replace
 from typing import Final
 
 from steps.imports.content import Content, ImportedTrial, Traffic
-from steps.imports.readers.k8s_netperf_documents import Cpu, Metadata, Node, Result, Value, decode_csv, decode_json
+from steps.imports.readers.k8s_netperf_documents import (
+    K8sNetperfCpu,
+    K8sNetperfMetadata,
+    K8sNetperfNode,
+    K8sNetperfResult,
+    Value,
+    decode_csv,
+    decode_json,
+)
 from steps.imports.readers.knb import CPU_WINDOW
-from steps.imports.readers.traffic import Shape, iperf3_shape, iperf3_traffic, other_traffic
+from steps.imports.readers.traffic import TrafficShape, iperf3_shape, iperf3_traffic, other_traffic
 from steps.imports.values import instant, number, slug, text
 from steps.tools.failure import Failure
 
@@ -43,7 +51,7 @@ def read_csv(data: bytes) -> Content | Failure:
     return _content(decode_csv(data))
 
 
-def _content(results: list[Result] | Failure) -> Content | Failure:
+def _content(results: list[K8sNetperfResult] | Failure) -> Content | Failure:
     if isinstance(results, Failure):
         return results
     if not results:
@@ -64,7 +72,7 @@ def _content(results: list[Result] | Failure) -> Content | Failure:
     )
 
 
-def _figures(result: Result) -> tuple[str, ...]:
+def _figures(result: K8sNetperfResult) -> tuple[str, ...]:
     """What JSON and CSV both have of a test, with as many digits as the CSV."""
     numbers = (result.duration, result.parallelism, result.samples, result.message_size, result.throughput)
     shown = [
@@ -74,7 +82,7 @@ def _figures(result: Result) -> tuple[str, ...]:
     return (text(result.driver), text(result.profile), *where, *shown)
 
 
-def _test(result: Result) -> str:
+def _test(result: K8sNetperfResult) -> str:
     """The name of a test: the run's uuid, which a user may give to several, its time, cell and figures."""
     uuid = text(result.uuid)
     found = [uuid, text(result.timestamp), text(result.pair), _topology(result), *_figures(result)]
@@ -85,7 +93,7 @@ def _digest(parts: object) -> str:
     return hashlib.sha256(repr(parts).encode(errors="replace")).hexdigest()
 
 
-def _trial(result: Result, pairs: int) -> ImportedTrial | Failure:
+def _trial(result: K8sNetperfResult, pairs: int) -> ImportedTrial | Failure:
     transport, _, kind = result.profile.lower().partition("_")
     if transport not in {"tcp", "udp", "sctp"} or kind not in {_STREAM, "rr", "crr"}:
         return Failure(f"its profile {text(result.profile)!r} is no STREAM, RR or CRR of TCP, UDP or SCTP")
@@ -110,7 +118,7 @@ def _trial(result: Result, pairs: int) -> ImportedTrial | Failure:
     )
 
 
-def _traffic(result: Result, transport: str, kind: str, streams: int) -> Traffic:
+def _traffic(result: K8sNetperfResult, transport: str, kind: str, streams: int) -> Traffic:
     size = round(number(result.message_size, 2**31) or 0) or None
     if result.driver == "iperf3" and kind == _STREAM and transport != "sctp":
         found = iperf3_traffic(transport, iperf3_shape(transport, streams, size, 0, both_ways=False))
@@ -118,7 +126,7 @@ def _traffic(result: Result, transport: str, kind: str, streams: int) -> Traffic
         burst = round(number(result.burst, 1e6) or 0)
         named = f"{kind}-burst{burst}" if burst and kind != _STREAM else kind
         figures = ("received_bps",) if kind == _STREAM else ("transactions_per_s", "response_p99_s")
-        found = other_traffic(result.driver, transport, named, Shape(streams, size), figures)
+        found = other_traffic(result.driver, transport, named, TrafficShape(streams, size), figures)
     return replace(found, figures=("sent_bps",)) if _is_sender_rate(result.driver, transport, kind) else found
 
 
@@ -134,7 +142,7 @@ def _is_sender_rate(driver: str, transport: str, kind: str) -> bool:
     return kind == _STREAM and transport == "udp" and driver != _NETPERF
 
 
-def _columns(result: Result, traffic: Traffic, kind: str, value: float) -> dict[str, object]:
+def _columns(result: K8sNetperfResult, traffic: Traffic, kind: str, value: float) -> dict[str, object]:
     columns: dict[str, object] = {"block_size_bytes": round(number(result.message_size, 2**31) or 0) or None}
     mtu = number(result.metadata.mtu, 2**31 - 1) if result.metadata is not None else None
     columns["mtu_bytes"] = round(mtu) if mtu else None
@@ -149,7 +157,7 @@ def _columns(result: Result, traffic: Traffic, kind: str, value: float) -> dict[
     return columns | {"transactions_per_s": value, "response_p99_s": p99 * _MICROSECOND if p99 else None}
 
 
-def _topology(result: Result) -> str:
+def _topology(result: K8sNetperfResult) -> str:
     """The path, by the catalogue's name where it has one; else by what distinguishes it."""
     infos = {name: getattr(result, f"{name}_info") for name in _NETWORKS}
     network = next((name for name, info in infos.items() if isinstance(info, str) and slug(info)), "")
@@ -164,13 +172,13 @@ def _is(value: Value) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
-def _nodes(result: Result) -> Iterable[Row]:
+def _nodes(result: K8sNetperfResult) -> Iterable[Row]:
     ends = (
         ("client", result.client_cpu, result.client_node_info),
         ("server", result.server_cpu, result.server_node_info),
     )
     for side, cpu, node in ends:
-        ratios = {name: number(getattr(cpu, name), _HUNDRED) for name in Cpu.__struct_fields__} if cpu else {}
+        ratios = {name: number(getattr(cpu, name), _HUNDRED) for name in K8sNetperfCpu.__struct_fields__} if cpu else {}
         idle, iowait = ratios.get("idle"), ratios.get("iowait")
         # all zero where Prometheus was not asked
         if idle and iowait is not None:
@@ -179,9 +187,9 @@ def _nodes(result: Result) -> Iterable[Row]:
             yield {"node": (text(node.node_name) if node else "") or side, "side": side, **shown, "busy_ratio": busy}
 
 
-def _provenance(result: Result) -> dict[str, str]:
-    about = result.metadata or Metadata()
-    client, server = result.client_node_info or Node(), result.server_node_info or Node()
+def _provenance(result: K8sNetperfResult) -> dict[str, str]:
+    about = result.metadata or K8sNetperfMetadata()
+    client, server = result.client_node_info or K8sNetperfNode(), result.server_node_info or K8sNetperfNode()
     found = {
         "k8s_netperf": result.tool_version,
         "kernel": about.kernel or client.kernel_version,

@@ -43,14 +43,14 @@ _NEEDED: Final = ("Driver", "Profile", "Avg Throughput", "Throughput Metric")
 Value = float | bool | str | None
 
 
-class Node(msgspec.Struct, rename="camel"):
+class K8sNetperfNode(msgspec.Struct, rename="camel"):
     """A node's name and kernel."""
 
     node_name: Value = None
     kernel_version: Value = None
 
 
-class Cpu(msgspec.Struct):
+class K8sNetperfCpu(msgspec.Struct):
     """Per cent of all cores."""
 
     idle: Value = msgspec.field(default=None, name="idleCPU")
@@ -63,7 +63,7 @@ class Cpu(msgspec.Struct):
     steal: Value = msgspec.field(default=None, name="stealCPU")
 
 
-class Metadata(msgspec.Struct, rename="camel"):
+class K8sNetperfMetadata(msgspec.Struct, rename="camel"):
     """The cluster."""
 
     kernel: Value = None
@@ -74,7 +74,7 @@ class Metadata(msgspec.Struct, rename="camel"):
     sdn_type: Value = None
 
 
-class Result(msgspec.Struct, rename="camel"):
+class K8sNetperfResult(msgspec.Struct, rename="camel"):
     """One test: the mean of its samples."""
 
     driver: str
@@ -104,20 +104,20 @@ class Result(msgspec.Struct, rename="camel"):
     ltcy_metric: Value = None
     tcp_retransmits: Value = None
     tool_version: Value = None
-    metadata: Metadata | None = None
-    client_node_info: Node | None = None
-    server_node_info: Node | None = None
-    client_cpu: Cpu | None = msgspec.field(default=None, name="clientCPU")
-    server_cpu: Cpu | None = msgspec.field(default=None, name="serverCPU")
+    metadata: K8sNetperfMetadata | None = None
+    client_node_info: K8sNetperfNode | None = None
+    server_node_info: K8sNetperfNode | None = None
+    client_cpu: K8sNetperfCpu | None = msgspec.field(default=None, name="clientCPU")
+    server_cpu: K8sNetperfCpu | None = msgspec.field(default=None, name="serverCPU")
 
 
-_LIST: Final = msgspec.json.Decoder(list[Result])
-_ONE: Final = msgspec.json.Decoder(Result)
+_LIST: Final = msgspec.json.Decoder(list[K8sNetperfResult])
+_ONE: Final = msgspec.json.Decoder(K8sNetperfResult)
 
 
-def decode_json(parts: Iterable[bytes]) -> list[Result] | Failure:
+def decode_json(parts: Iterable[bytes]) -> list[K8sNetperfResult] | Failure:
     """The results of JSON documents, each a result or a list of them."""
-    results: list[Result] = []
+    results: list[K8sNetperfResult] = []
     for part in parts:
         if part.lstrip().startswith(b"["):
             many = bounds.decode(_LIST, part, "k8s-netperf", len(part))
@@ -132,7 +132,7 @@ def decode_json(parts: Iterable[bytes]) -> list[Result] | Failure:
     return results
 
 
-def decode_csv(data: bytes) -> list[Result] | Failure:
+def decode_csv(data: bytes) -> list[K8sNetperfResult] | Failure:
     """The results of the CSV of throughputs, `result-*.csv`; others of its CSVs have no throughput."""
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
@@ -144,7 +144,7 @@ def decode_csv(data: bytes) -> list[Result] | Failure:
             if len(rows) == _MOST_ROWS:
                 return Failure(f"it has more than {_MOST_ROWS:,} rows")
             rows.append({field: row[name] for name, field in _COLUMNS.items() if row.get(name) is not None})
-        return msgspec.convert(rows, list[Result])
+        return msgspec.convert(rows, list[K8sNetperfResult])
     except (UnicodeDecodeError, csv.Error) as error:
         return Failure(f"it is damaged CSV: {bounds.one_line(str(error))}")
     except msgspec.ValidationError as error:
