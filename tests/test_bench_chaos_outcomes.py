@@ -10,7 +10,7 @@ from benchmarks.chaos import document, outcomes, points, runs, session, tables
 from benchmarks.chaos.outcomes import Outcome
 from benchmarks.chaos.points import FAULTS, Point
 from benchmarks.chaos.runner import NotAsBeforeError
-from benchmarks.chaos.runs import Shape
+from benchmarks.chaos.runs import MatrixSettings
 from steps.domain import Visit
 from steps.settings.schedule import make_schedule
 from steps.settings.turn_order import has_scale_step
@@ -114,7 +114,7 @@ def test_what_points_miss_only_together_is_not_forgotten(tmp_path: Path, capsys:
         outcomes.append(file, of(name, run="both", lost=1, beside=others))
     for name in beside:
         outcomes.append(file, of(name, run=f"alone at {name}"))
-    assert document.show(document.Flags(outcomes=file)) == 1
+    assert document.show(document.ChaosTableFlags(outcomes=file)) == 1
     assert "Missed together, and kept alone" in capsys.readouterr().out
     (sentence,) = (each for each in tables.summary([], before=outcomes.read(file)) if "together" in each)
     assert sentence.endswith(f"alone: {first}, {second} (run both): 1 measured rows lost.")
@@ -136,16 +136,16 @@ def test_chaos_summary_says_what_a_point_takes() -> None:
 def test_table_is_printed_without_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, written = tmp_path / "chaos.jsonl", tmp_path / "chaos.md"
     with pytest.raises(BadInput, match="has no outcomes"):
-        document.show(document.Flags(outcomes=file))
+        document.show(document.ChaosTableFlags(outcomes=file))
     outcomes.append(file, KEPT)
-    assert document.show(document.Flags(outcomes=file)) == 0
+    assert document.show(document.ChaosTableFlags(outcomes=file)) == 0
     printed = capsys.readouterr().out
-    assert document.show(document.Flags(outcomes=file, document=written)) == 0
+    assert document.show(document.ChaosTableFlags(outcomes=file, document=written)) == 0
     assert written.read_text() == printed
     outcomes.append(file, MISSED)
-    assert document.show(document.Flags(outcomes=file, document=written)) == 1
+    assert document.show(document.ChaosTableFlags(outcomes=file, document=written)) == 1
     with pytest.raises(BadInput, match=r"nowhere/chaos\.md can't be written"):
-        document.show(document.Flags(outcomes=file, document=tmp_path / "nowhere" / "chaos.md"))
+        document.show(document.ChaosTableFlags(outcomes=file, document=tmp_path / "nowhere" / "chaos.md"))
 
 
 @pytest.mark.parametrize(("kept", "written"), [("outcomes.jsonl", "chaos.md"), ("stops.jsonl", "chaos-stops.md")])
@@ -229,7 +229,7 @@ def visits_of(asked: SubmitFlags) -> tuple[Visit, ...]:
 
 
 def test_run_of_a_point_is_the_shortest_that_comes_to_it() -> None:
-    shape = Shape(("iptables", "nftables", "ebpf"), "pod-to-service")
+    shape = MatrixSettings(("iptables", "nftables", "ebpf"), "pod-to-service")
     for each in points.draw(STEPS, FAULTS, shape.visits, 3):
         asked = runs.run_of([each], shape, 3)
         visits = visits_of(asked)
@@ -240,7 +240,7 @@ def test_run_of_a_point_is_the_shortest_that_comes_to_it() -> None:
 
 
 def test_run_of_several_points_comes_to_each_of_them() -> None:
-    shape = Shape(("iptables", "nftables", "ebpf"), "pod-to-service")
+    shape = MatrixSettings(("iptables", "nftables", "ebpf"), "pod-to-service")
     for group in points.together(points.draw(STEPS, FAULTS, shape.visits, 3), 4):
         visits = visits_of(runs.run_of(group, shape, 3))
         assert len(visits) == max(each.visit or 1 for each in group)
@@ -248,7 +248,7 @@ def test_run_of_several_points_comes_to_each_of_them() -> None:
 
 
 def test_runs_of_several_rounds_are_whole() -> None:
-    shape = Shape(("iptables", "nftables", "ebpf", "ebpf-dsr"), rounds=4)
+    shape = MatrixSettings(("iptables", "nftables", "ebpf", "ebpf-dsr"), rounds=4)
     drawn = points.chosen(points.draw(STEPS, FAULTS, shape.visits, 1), "stop@*")
     assert {len(visits_of(runs.run_of([each], shape, 1))) for each in drawn} == {16} == {shape.visits}
     assert max(each.visit or 0 for each in drawn) > 8

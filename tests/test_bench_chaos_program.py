@@ -54,7 +54,7 @@ class Session:
 
     def __call__(self, **flags: object) -> int:
         """The exit code of a session."""
-        return chaos.chaos(chaos.Flags(outcomes=self.outcomes, **flags))  # type: ignore[arg-type]
+        return chaos.chaos(chaos.ChaosFlags(outcomes=self.outcomes, **flags))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -125,9 +125,9 @@ def test_table_is_printed_whatever_ends_a_session(
 def test_flags_of_the_command_line_reach_the_program(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[chaos.Flags] = []
+    seen: list[chaos.ChaosFlags] = []
 
-    def take(flags: chaos.Flags = chaos._DEFAULTS) -> int:
+    def take(flags: chaos.ChaosFlags = chaos._DEFAULTS) -> int:
         seen.append(flags)
         return 0
 

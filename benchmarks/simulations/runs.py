@@ -22,7 +22,7 @@ Run = Mapping[str, Mapping[Place, Values]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedComparison:
     """What a method says of one comparison: its interval, as logarithms, and whether it calls it a difference."""
 
     cell: Cell
