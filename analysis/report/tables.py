@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis import flags, formatting
-from analysis.charts import Data
+from analysis.charts import ChartData
 from analysis.domain import CELL
 from analysis.flags import Kind
 from analysis.metrics import METRICS
@@ -37,7 +37,7 @@ def _figures() -> Iterator[Figure]:
 _FIGURES: Final = tuple(_figures())
 
 
-def trials(data: Data) -> dict[str, Any]:
+def trials(data: ChartData) -> dict[str, Any]:
     """Every trial; columns without any figure are left out.
 
     Returns:
@@ -87,7 +87,7 @@ def _figure(value: float | None, divisor: float, mark: str = "") -> str:
     return "" if value is None else formatting.digits(value / divisor) + mark
 
 
-def visits(data: Data) -> list[dict[str, Any]]:
+def visits(data: ChartData) -> list[dict[str, Any]]:
     """Every visit."""
     found = data.query("select * from visits where run_id = $run_id order by visit")
     return [

@@ -11,7 +11,7 @@ from analysis.store.storage import urls
 from steps import clock, documents
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.option_fields import nearest, shown_option
-from steps.run_documents import RunDocument, ShownArm, Trigger
+from steps.run_documents import PlannedRun, ShownArm, Trigger
 from steps.settings import environment
 from steps.settings.continued import stored_runs
 from steps.settings.settings import choose_settings
@@ -66,7 +66,7 @@ def validate(
         raise BadInput("\n".join([*faults, str(problem)])) from None
     if faults:
         raise BadInput("\n".join(faults))
-    run = RunDocument(
+    run = PlannedRun(
         run_id=own_run_id(),
         workflow_uid=own_identity()[1],
         trigger=cast("Trigger", trigger),

@@ -11,7 +11,7 @@ from analysis.stats.estimates.differences import Block
 from analysis.stats.estimates.margins import is_within
 from analysis.stats.estimates.sequential import level_after
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.stats.verdicts.judgement import Family, Figures, Place, Plan, compare_run
+from analysis.stats.verdicts.judgement import Family, MetricFigures, Place, Plan, compare_run
 from analysis.summary.figures.standings import stand
 
 CELLS = [Cell(f"path {n}", "iperf3", "tcp", "forward") for n in range(4)]
@@ -29,8 +29,8 @@ def visits(rounds: int = 5, seed: int = 1, sides: Iterable[str] = SIDES) -> dict
     }
 
 
-def figures(metric: str, values: Mapping[Place, Mapping[Block, float]]) -> Figures:
-    return Figures(BY_NAME[metric], {cell: cell.topology for cell in CELLS}, values)
+def figures(metric: str, values: Mapping[Place, Mapping[Block, float]]) -> MetricFigures:
+    return MetricFigures(BY_NAME[metric], {cell: cell.topology for cell in CELLS}, values)
 
 
 def judged(*metrics: str, plan: Plan = Plan()) -> tuple[tuple[Comparison, ...], tuple[Family, ...]]:  # noqa: B008 - frozen
@@ -175,7 +175,7 @@ def test_order_of_two_dataplanes_changes_nothing_about_the_margin(gain: float) -
     }
     found = []
     for order in (["base", "one"], ["one", "base"]):
-        (c,) = compare_run([Figures(BY_NAME["received_bps"], {CELLS[0]: "path"}, values)], order, Plan(10))[0]
+        (c,) = compare_run([MetricFigures(BY_NAME["received_bps"], {CELLS[0]: "path"}, values)], order, Plan(10))[0]
         standings = {name: one.standing for name, one in stand(order, [c]).items()}
         found.append((c.within_margin, c.verdict == ("higher" if order[0] == "base" else "lower"), standings))
     assert found[0] == found[1]

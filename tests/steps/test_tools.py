@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from analysis import formatting, metrics
 from analysis.store.schema import columns
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.options import BY_NAME
 from steps.catalogue.tools import CANARY, CONNECTIVITY, SERVED, TOOLS, VARIANTS, served
 from steps.collect import run_rows
@@ -74,11 +74,13 @@ def test_sentences_of_trials_have_the_units_of_reports() -> None:
 
 def test_tool_that_is_not_known_is_refused_by_a_sentence() -> None:
     with pytest.raises(ValidationError, match=r"there is no tool iperf3 over sctp|Input should be 'tcp' or 'udp'"):
-        Cell.model_validate({"topology": "pod-to-pod", "tool": "iperf3", "transport": "sctp", "direction": "forward"})
+        PlannedCell.model_validate(
+            {"topology": "pod-to-pod", "tool": "iperf3", "transport": "sctp", "direction": "forward"}
+        )
     with pytest.raises(
         ValidationError, match="there is no tool tcp_connect over udp; there are iperf3 over tcp, iperf3"
     ):
-        Cell(topology="pod-to-pod", tool="tcp_connect", transport="udp", direction="forward")
+        PlannedCell(topology="pod-to-pod", tool="tcp_connect", transport="udp", direction="forward")
 
 
 # Documents of before

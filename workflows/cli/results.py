@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from analysis import memory
 from analysis.console.commands import question_command, report_command
-from analysis.console.documents import Document, print_document
+from analysis.console.documents import PrintableDocument, print_document
 from analysis.console.markdown import code, escape
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
@@ -143,7 +143,7 @@ def print_answer(
     return 0
 
 
-def _document(answer: pa.Table, question: str, *, listing: bool) -> Document:
+def _document(answer: pa.Table, question: str, *, listing: bool) -> PrintableDocument:
     """The answer to a query; with `listing` and no question, and all questions."""
     known = (
         ()
@@ -159,7 +159,7 @@ def _document(answer: pa.Table, question: str, *, listing: bool) -> Document:
     def markdown() -> str:
         return "\n".join([answer_markdown(answer), "", *(f"- {code(q.name)}: {escape(q.question)}" for q in known)])
 
-    return Document(
+    return PrintableDocument(
         model=lambda: query_document(answer, question or None, known),
         grid=lambda: answer_grid(answer),
         markdown=markdown,

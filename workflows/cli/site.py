@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from analysis import memory, site
 from analysis.console.commands import report_command
-from analysis.console.documents import Document, DocumentModel, grid_of, print_document
+from analysis.console.documents import DocumentModel, PrintableDocument, grid_of, print_document
 from analysis.console.markdown import link, table
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
@@ -61,14 +61,14 @@ def write_site(
     return 0
 
 
-def _document(written: site.Written, address: str) -> Document:
+def _document(written: site.Written, address: str) -> PrintableDocument:
     found = SiteDocument.of(written, address=address)
 
     def text(console: Terminal) -> None:
         console.print(written.sentence)
         console.print(f"Site: {address}", soft_wrap=True)
 
-    return Document(
+    return PrintableDocument(
         model=lambda: found,
         grid=lambda: grid_of(SiteDocument, [found]),
         markdown=lambda: f"{link('Site', address)}\n\n{_table(found)}",

@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class ChartData:
     """One run, its comparisons, changes and curves, and the connection to the store."""
 
     con: duckdb.DuckDBPyConnection
@@ -87,7 +87,7 @@ def flagged(row: Row, kind: Kind) -> bool:
     return bool(row[f"{kind}_flagged"] or row[f"{kind}_left_out"])
 
 
-def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geometric: bool = False) -> pa.Table:
+def intervals(data: ChartData, visits: Iterable[Row], unit: str, kind: Kind, *, geometric: bool = False) -> pa.Table:
     """Means over visits with their 95 % intervals: a row for each path and dataplane, also where there is no value.
 
     Args:
@@ -115,7 +115,7 @@ def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geome
     return to_frame(row | {"text": row["text"] + titles.get((row["path"], row["dataplane"]), "")} for row in rows)
 
 
-def metric_frame(data: Data, metric: Metric) -> pa.Table:
+def metric_frame(data: ChartData, metric: Metric) -> pa.Table:
     """The means of a metric as `intervals` has them, geometric like its comparisons."""
     sql = f"select *, {metric.name} as value from visit_means where run_id = $run_id"  # noqa: S608 - a metric's name
     geometric = isinstance(metric, ComparedMetric) and metric.scale == "ratio"

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import duckdb
 
 from analysis import flags, metrics
-from analysis.domain import LAB, Cell, Scale
+from analysis.domain import LAB, Cell, StoredScale
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.change_points import detection
 from analysis.stats.contrasts.group_contrasts import Contrasted
@@ -53,10 +53,10 @@ class SideRows:
     group: RunGroup
     rows: Sequence[Mapping[str, Any]]
     flagged: Mapping[Place, list[tuple[list[str] | None, int]]]
-    scale: Scale | None = None
+    scale: StoredScale | None = None
 
     @property
-    def scales(self) -> set[Scale]:
+    def scales(self) -> set[StoredScale]:
         """The scales at which it measured."""
         return {cell.scale for one in self.group.runs for cell in one.cells}
 

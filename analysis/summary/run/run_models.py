@@ -11,7 +11,7 @@ from analysis.summary.figures.traffic import Claim
 from analysis.summary.run.summary import Outcome
 
 
-class Dataplane(Item):
+class MeasuredDataplane(Item):
     """A dataplane that was measured."""
 
     name: str
@@ -234,7 +234,7 @@ class RunDocument(DocumentModel):
     trials_measured: int
     trials_failed: int
     trials_not_run: int
-    dataplanes: tuple[Dataplane, ...]
+    dataplanes: tuple[MeasuredDataplane, ...]
     answer: AnswerItem | None
     """Null where nothing was compared."""
     comparisons: tuple[ComparisonItem, ...]
