@@ -27,7 +27,7 @@ from analysis.stats.verdicts.judgement import FAMILY_ERROR, Place, Plan
 from analysis.summary.run import summary
 from analysis.summary.run.summary import Summary
 from benchmarks.fidelity import IPERF3, bare
-from benchmarks.runs import measured
+from benchmarks.runs import measured_run
 from benchmarks.simulations.present_method import compare
 from benchmarks.simulations.runs import Scenario
 from benchmarks.simulations.scoring import TOLERATED, Rate
@@ -118,7 +118,7 @@ def measure(burdens: Sequence[int], flags: Sequence[str]) -> int:
     twins = (BASE, f"{BASE}+twin-1", f"{BASE}+twin-2")
     given = {flag.partition("=")[0] for flag in flags}
     own = [flag for flag in FLAGS if flag.partition("=")[0] not in given]
-    with measured(f"--dataplanes={','.join((*twins, *slowed))}", *own, *flags) as run:
+    with measured_run(f"--dataplanes={','.join((*twins, *slowed))}", *own, *flags) as run:
         summarised = summary.summarise(run.con, run.run_id, method)
         about = stored.load_run(run.con, run.run_id)
         visits = _visits(stored.query_rows(run.con, _MEANS, run_id=run.run_id))

@@ -23,7 +23,7 @@ class Run:
 
 
 @contextmanager
-def measured(*flags: str) -> Iterator[Run]:
+def measured_run(*flags: str) -> Iterator[Run]:
     """Run `python -m workflows run` with these flags. A run with failures counts; one that was refused ends all."""
     with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as results:
         began = time.monotonic()

@@ -55,7 +55,7 @@ def frame(data: ChartData) -> pa.Table:
 def _panel_rows(data: ChartData, panel: int, curves: Sequence[Curve]) -> Iterator[Row]:
     one = curves[0]
     values = [point.value for curve in curves for point in curve.values if point.value is not None]
-    size, unit = formatting.scale(shown_unit(one.unit, one.scale), *values)
+    size, unit = formatting.fitting_unit(shown_unit(one.unit, one.scale), *values)
     fixed = f", {one.fixed}" if one.fixed else ""
     of_panel = {"panel": panel, "title": one.metric_title, "path": f"{one.path}{fixed}"}
     of_panel |= {"unit": unit, "factor": one.along.many, "column": one.along.column}

@@ -106,10 +106,10 @@ def fill(folder: str, runs: int, samples: int) -> Filled:
     """Write the runs, unless the folder has them."""
     store = Store(folder)
     if len(read_rows(store.files).counting) != runs:
-        from benchmarks.large_stores.synthetic import fill as write  # noqa: PLC0415 - needs numpy
+        from benchmarks.large_stores.synthetic import write_runs  # noqa: PLC0415 - needs numpy
 
         began = time.perf_counter()
-        write(store, runs, samples // runs)
+        write_runs(store, runs, samples // runs)
         print(f"wrote {runs} runs in {time.perf_counter() - began:.1f} s", flush=True)
     stock = read_rows(store.files)
     places = {

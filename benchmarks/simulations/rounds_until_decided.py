@@ -72,11 +72,11 @@ def until_decided(scenario: Scenario, runs: int, margin: float = 0.1, seed: int 
     """Have so many runs, each with the scenario's rounds at most."""
     plan, stopped = Plan(scenario.rounds, margin), Stopped()
     for run in scenario.runs(runs, seed):
-        stopped.add(scenario, plan, measure(scenario, run, plan))
+        stopped.add(scenario, plan, measure_until_decided(scenario, run, plan))
     return stopped
 
 
-def measure(scenario: Scenario, run: Run, plan: Plan) -> StoppedRun:
+def measure_until_decided(scenario: Scenario, run: Run, plan: Plan) -> StoppedRun:
     """Look after each round, leave out dataplanes that are decided, and stop when all are."""
     last = dict.fromkeys(scenario.arms, scenario.rounds)
     for after in range(min(FIRST_LOOK, scenario.rounds), scenario.rounds + 1):

@@ -24,7 +24,7 @@ from analysis.sql import database
 from analysis.stats.verdicts.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store
 from analysis.summary.run.summary import Summary, summarise
-from benchmarks.simulations.rounds_until_decided import measure
+from benchmarks.simulations.rounds_until_decided import measure_until_decided
 from benchmarks.simulations.runs import QUOTED_METRICS, Scenario
 from benchmarks.simulations.scoring import TOLERATED, Rate
 from benchmarks.simulations.stores import write
@@ -83,7 +83,7 @@ def judge_runs(scenario: Scenario, seed: int) -> SensitivityScore:
     with tempfile.TemporaryDirectory(prefix="sensitivity-") as folder:
         store = Store(folder)
         for number, run in enumerate(scenario.runs(BATCH, seed)):
-            ended = measure(scenario, run, plan)
+            ended = measure_until_decided(scenario, run, plan)
             total.rounds.append(ended.rounds)
             write(store, f"run-{number}", scenario, ended.run)
         with database.connect(store, asking="") as con:

@@ -13,8 +13,7 @@ from typing import Final, Self
 
 from steps.catalogue import dataplanes, topologies
 from steps.imports.places import MappingFile, NamedDataplane, NamedTopology
-from steps.imports.values import slug
-from steps.imports.values import text as plain_text
+from steps.imports.values import first_line, slug
 
 _DIGEST: Final = 6
 _LONGEST: Final = 63
@@ -98,7 +97,7 @@ class ImportedNames:
 
 
 def _doubt(kind: str, alike: Sequence[str]) -> str:
-    shown = [repr(plain_text(text)) for text in alike[:_SHOWN]]
+    shown = [repr(first_line(text)) for text in alike[:_SHOWN]]
     last = f"{len(alike) - _SHOWN} more" if len(alike) > _SHOWN else shown.pop()
     return (
         f"Whether {', '.join(shown)} and {last} are one {kind} is unknown, so each counts as one of its own. "

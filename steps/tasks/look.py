@@ -19,7 +19,7 @@ from steps.tasks.preflight import level_outputs
 from steps.tasks.shared.artifacts import Artifact, Outputs
 from steps.tasks.shared.inputs import BY_ITS_OWN, checked_tag
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import RUN_FOLDER, document, log, own_run_id
+from steps.tasks.shared.step import RUN_FOLDER, document_artifact, log, own_run_id
 
 ROUNDS: Final = "rounds"
 STOP: Final = "stop"
@@ -43,7 +43,7 @@ def look(
     settings: str,
     level: str,
     raw: Annotated[Path | None, Artifact("raw", RUN_FOLDER + "/", optional=True)],
-    document: Annotated[Path, document(f"{RUN_FOLDER}/look-{checked_tag('level')}.json")],
+    document: Annotated[Path, document_artifact(f"{RUN_FOLDER}/look-{checked_tag('level')}.json")],
 ) -> LookResult:
     """Compare what was measured so far; where that fails, the run goes on."""
     chosen, number = load_settings(settings), int(level)

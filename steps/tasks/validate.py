@@ -17,7 +17,7 @@ from steps.settings.continued import stored_runs
 from steps.settings.settings import choose_settings
 from steps.tasks.shared.artifacts import Outputs
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import RUN_FOLDER, document, log, own_identity, own_run_id
+from steps.tasks.shared.step import RUN_FOLDER, document_artifact, log, own_identity, own_run_id
 
 TRIGGERS: Final[tuple[str, ...]] = get_args(Trigger)
 
@@ -46,7 +46,7 @@ def validate(
     nodes: str,
     label: str,
     trigger: str,
-    document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RUN)],
+    document: Annotated[Path, document_artifact(RUN_FOLDER + "/" + documents.RUN)],
 ) -> ValidateResult:
     """Complete the settings; fail with a sentence for each fault."""
     faults = [] if trigger in TRIGGERS else [f"unknown trigger {shown_option(trigger)}: {nearest(trigger, TRIGGERS)}"]

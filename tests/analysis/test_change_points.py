@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 
 from analysis.stats.change_points.detection import Levels, NightSeries, find_levels
-from analysis.stats.change_points.night_noise import FLOOR, Values, correlations, scale
+from analysis.stats.change_points.night_noise import FLOOR, Values, correlations, night_sd
 from analysis.stats.change_points.partition import LEAST, segment_starts
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.estimates.intervals import SIGNIFICANCE
@@ -154,10 +154,10 @@ def test_noise_estimate_ignores_change_points_and_outliers() -> None:
     for seed in range(40):
         values = stepped(np.random.default_rng(seed), 20, size=-1.0)
         values[::15] += 0.6
-        found.append(scale(values))
+        found.append(night_sd(values))
     assert np.median(found) == pytest.approx(NOISE, rel=0.2)
-    assert scale([0.0] * 9) == FLOOR
-    assert scale([0.0] * 9, floor=0.02) == 0.02
+    assert night_sd([0.0] * 9) == FLOOR
+    assert night_sd([0.0] * 9, floor=0.02) == 0.02
 
 
 def test_drift_is_separated_from_noise() -> None:

@@ -28,7 +28,7 @@ PRELOADED = ("steps.measurement.trials", "steps.proof.wait", "steps.cluster.lab.
 """Imported once for all steps: what the steps between trials need. Only the last steps need charts and Parquet."""
 
 
-def measure(flags: RunFlags, settings: Settings) -> int:
+def run_workflow(flags: RunFlags, settings: Settings) -> int:
     """Run the workflow and print the summary. Returns the exit code.
 
     Raises:

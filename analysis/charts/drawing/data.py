@@ -105,7 +105,7 @@ def intervals(data: ChartData, visits: Iterable[Row], unit: str, kind: Kind, *, 
             found.setdefault(place, []).append(row["value"])
         if flagged(row, kind):
             marks[place] = MARKED
-    size, name = formatting.scale(unit, *(sum(values) / len(values) for values in found.values()))
+    size, name = formatting.fitting_unit(unit, *(sum(values) / len(values) for values in found.values()))
     rows = [
         {"path": path, "unit": name} | data.side(arm) | _value(found.get((path, arm.name)), size, geometric)
         for path in dict.fromkeys(path for path, _ in found)

@@ -36,7 +36,7 @@ def frame(data: ChartData, columns: Sequence[str], kind: Kind) -> pa.Table:
                sum({kind}_flagged) as {kind}_flagged, sum({kind}_left_out) as {kind}_left_out
         from visit_means where run_id = $run_id and {first} is not null group by all"""  # noqa: S608 - columns of a view
     found = {(row["path"], row["dataplane"]): row for row in data.by_path(sql)}
-    size, unit = formatting.scale("s", *(row[first] for row in found.values()))
+    size, unit = formatting.fitting_unit("s", *(row[first] for row in found.values()))
     rows: list[Row] = []
     for path, arm in itertools.product(dict.fromkeys(path for path, _ in found), data.run.arms):
         if row := found.get((path, arm.name)):

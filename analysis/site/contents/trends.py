@@ -92,4 +92,6 @@ def _axis(data: ChartData, metric: ComparedMetric, against: str | None, series: 
     if against is not None:
         unit = "points" if metric.scale == "points" else "%"
         return 0.01, f"to {data.run.arm(against).title}, {unit}"
-    return formatting.scale(metric.shown_unit, *(one.figure(night.value) for one in series for night in one.nights))
+    return formatting.fitting_unit(
+        metric.shown_unit, *(one.figure(night.value) for one in series for night in one.nights)
+    )

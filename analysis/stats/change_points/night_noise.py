@@ -28,7 +28,7 @@ FLOOR: Final = 1e-3
 """The least noise assumed, since equal figures occur and nothing is measured to better than a thousandth."""
 
 DIFFERENCE_FREEDOM: Final = 0.25
-"""Degrees of freedom of `scale` squared for each night: 37 % of those of a variance, as for each median absolute
+"""Degrees of freedom of `night_sd` squared for each night: 37 % of those of a variance, as for each median absolute
 deviation, times two thirds, since consecutive differences share a night."""
 
 _TRIM: Final = 2.5
@@ -60,7 +60,7 @@ def middle(values: Values) -> float:
     return float(median(values.tolist()))
 
 
-def scale(values: Sequence[float] | Values, correlation: float = 0.0, floor: float = FLOOR) -> float:
+def night_sd(values: Sequence[float] | Values, correlation: float = 0.0, floor: float = FLOOR) -> float:
     """The standard deviation of a night about its level, from two nights or more."""
     differences = np.abs(np.diff(np.asarray(values, dtype=float)))
     return max(GAUSSIAN * middle(differences) / math.sqrt(2 * (1 - correlation)), floor)

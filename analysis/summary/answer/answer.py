@@ -19,7 +19,7 @@ from analysis.stats.arms import RunArm
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer import course
-from analysis.summary.answer.certainty import Certainty, settle
+from analysis.summary.answer.certainty import Certainty, rounds_to_decide
 from analysis.summary.answer.sentence import answer_sentence
 from analysis.summary.figures.switch_costs import SwitchTotals
 from analysis.summary.figures.traffic import QUOTED, TitledDataplane, TrafficKind, traffic_kind
@@ -141,7 +141,7 @@ def _certainty(
     about: StoredRun, kinds: Sequence[TrafficKind], comparisons: Iterable[Comparison], measured: MeasuredAmounts
 ) -> Certainty:
     still_open = _open(kinds, comparisons, LEADING) or _open(kinds, comparisons, QUOTED)
-    more, unsettled = settle(still_open)
+    more, unsettled = rounds_to_decide(still_open)
     each_s = measured.lasted_s / measured.rounds if measured.lasted_s and measured.rounds else None
     return Certainty(
         rounds=measured.rounds,

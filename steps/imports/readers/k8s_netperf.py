@@ -22,7 +22,7 @@ from steps.imports.readers.k8s_netperf_documents import (
 )
 from steps.imports.readers.knb import CPU_WINDOW
 from steps.imports.readers.traffic import TrafficShape, iperf3_shape, iperf3_traffic, other_traffic
-from steps.imports.values import instant, number, slug, text
+from steps.imports.values import first_line, instant, number, slug
 from steps.tools.failure import Failure
 
 Row = Mapping[str, object]
@@ -56,7 +56,7 @@ def _content(results: list[K8sNetperfResult] | Failure) -> Content | Failure:
         return results
     if not results:
         return Failure("it has no results of k8s-netperf")
-    pairs = len({text(result.pair) for result in results} - {""})
+    pairs = len({first_line(result.pair) for result in results} - {""})
     found = [_trial(result, pairs) for result in results]
     trials = tuple(trial for trial in found if isinstance(trial, ImportedTrial))
     faults = [f"result {n}: {one.reason}" for n, one in enumerate(found, 1) if isinstance(one, Failure)]
@@ -67,7 +67,7 @@ def _content(results: list[K8sNetperfResult] | Failure) -> Content | Failure:
         trials,
         _provenance(results[0]),
         faults=tuple(faults),
-        at=instant(text(results[0].timestamp)),
+        at=instant(first_line(results[0].timestamp)),
         figures=_digest(sorted(map(_figures, results))),
     )
 
@@ -79,13 +79,13 @@ def _figures(result: K8sNetperfResult) -> tuple[str, ...]:
         f"{value:.6g}" if (value := number(each, _MOST)) is not None else "" for each in (*numbers, result.latency)
     ]
     where = (str(_is(each)) for each in (result.local, result.host_network, result.service))
-    return (text(result.driver), text(result.profile), *where, *shown)
+    return (first_line(result.driver), first_line(result.profile), *where, *shown)
 
 
 def _test(result: K8sNetperfResult) -> str:
     """The name of a test: the run's uuid, which a user may give to several, its time, cell and figures."""
-    uuid = text(result.uuid)
-    found = [uuid, text(result.timestamp), text(result.pair), _topology(result), *_figures(result)]
+    uuid = first_line(result.uuid)
+    found = [uuid, first_line(result.timestamp), first_line(result.pair), _topology(result), *_figures(result)]
     return _digest(found) if uuid else ""
 
 
@@ -96,13 +96,13 @@ def _digest(parts: object) -> str:
 def _trial(result: K8sNetperfResult, pairs: int) -> ImportedTrial | Failure:
     transport, _, kind = result.profile.lower().partition("_")
     if transport not in {"tcp", "udp", "sctp"} or kind not in {_STREAM, "rr", "crr"}:
-        return Failure(f"its profile {text(result.profile)!r} is no STREAM, RR or CRR of TCP, UDP or SCTP")
+        return Failure(f"its profile {first_line(result.profile)!r} is no STREAM, RR or CRR of TCP, UDP or SCTP")
     if result.driver not in _DRIVERS:
-        return Failure(f"its driver {text(result.driver)!r} is not read, but {', '.join(_DRIVERS)}")
+        return Failure(f"its driver {first_line(result.driver)!r} is not read, but {', '.join(_DRIVERS)}")
     streams = round(number(result.parallelism, 100_000) or 1)
     traffic = _beside_others(_traffic(result, transport, kind, streams), pairs)
     trial = ImportedTrial(traffic=traffic, topology=_topology(result), streams=streams, test=_test(result))
-    value, metric = number(result.throughput, _MOST), text(result.tput_metric)
+    value, metric = number(result.throughput, _MOST), first_line(result.tput_metric)
     expected = "Mb/s" if kind == _STREAM else "OP/s"
     if not value:
         return replace(trial, error="k8s-netperf has 0, which is also what it stores of a test that failed")
@@ -153,7 +153,7 @@ def _columns(result: K8sNetperfResult, traffic: Traffic, kind: str, value: float
         if traffic.transport == "tcp" and result.driver != "uperf" and resent is not None:
             columns["retransmits"] = round(resent)
         return columns
-    p99 = number(result.latency, _MOST) if text(result.ltcy_metric) == "usec" else None
+    p99 = number(result.latency, _MOST) if first_line(result.ltcy_metric) == "usec" else None
     return columns | {"transactions_per_s": value, "response_p99_s": p99 * _MICROSECOND if p99 else None}
 
 
@@ -184,7 +184,12 @@ def _nodes(result: K8sNetperfResult) -> Iterable[Row]:
         if idle and iowait is not None:
             shown = {f"{name}_ratio": value / _HUNDRED if value is not None else None for name, value in ratios.items()}
             busy = max(0.0, 1 - (idle + iowait) / _HUNDRED)
-            yield {"node": (text(node.node_name) if node else "") or side, "side": side, **shown, "busy_ratio": busy}
+            yield {
+                "node": (first_line(node.node_name) if node else "") or side,
+                "side": side,
+                **shown,
+                "busy_ratio": busy,
+            }
 
 
 def _provenance(result: K8sNetperfResult) -> dict[str, str]:
@@ -200,4 +205,4 @@ def _provenance(result: K8sNetperfResult) -> dict[str, str]:
         "client_node": client.node_name,
         "server_node": server.node_name,
     }
-    return {name: shown for name, value in found.items() if (shown := text(value))}
+    return {name: shown for name, value in found.items() if (shown := first_line(value))}

@@ -15,7 +15,7 @@ import yaml
 
 from steps.imports.content import Content, ImportedTrial
 from steps.imports.readers.traffic import PLAIN, iperf3_traffic
-from steps.imports.values import instant, number, text
+from steps.imports.values import first_line, instant, number
 from steps.tools import bounds
 from steps.tools.failure import Failure
 
@@ -156,7 +156,7 @@ def content(report: KnbReport, details: Mapping[tuple[str, str], Detail]) -> Con
     `details`: of its tests by path and transport, as far as they are known.
     """
     about = report.metadata
-    names = {"client": text(about.client_node) or "client", "server": text(about.server_node) or "server"}
+    names = {"client": first_line(about.client_node) or "client", "server": first_line(about.server_node) or "server"}
     same_node = names["client"] == names["server"]
     idle = _nodes(report.data.idle, names, None) if report.data.idle is not None else ()
     trials = []
@@ -169,13 +169,17 @@ def content(report: KnbReport, details: Mapping[tuple[str, str], Detail]) -> Con
                 detail = details.get((name, transport), Detail())
                 trial = _trial(test, where, transport, detail, _nodes(test, names, report.data.idle), report)
                 trials.append(replace(trial, test=_test(about, name, transport)))
-    return Content("knb", tuple(trials), _provenance(report), idle=idle, at=instant(text(about.date)))
+    return Content("knb", tuple(trials), _provenance(report), idle=idle, at=instant(first_line(about.date)))
 
 
 def _test(about: KnbMetadata, path: str, transport: str) -> str:
     """The name of a test, alike in all forms of one run's report."""
-    run, date = text(about.name), text(about.date)
-    return f"knb {run} {date} {text(about.client_node)} {text(about.server_node)} {path} {transport}" if date else ""
+    run, date = first_line(about.name), first_line(about.date)
+    return (
+        f"knb {run} {date} {first_line(about.client_node)} {first_line(about.server_node)} {path} {transport}"
+        if date
+        else ""
+    )
 
 
 def _trial(
@@ -249,4 +253,6 @@ def _provenance(report: KnbReport) -> dict[str, str]:
         "server_node": about.server_node,
         "udp_socket_buffer": about.socket_buffer_size,
     }
-    return {name: shown for name, value in found.items() if (shown := text(str(value)) if value is not None else "")}
+    return {
+        name: shown for name, value in found.items() if (shown := first_line(str(value)) if value is not None else "")
+    }

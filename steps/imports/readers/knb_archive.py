@@ -15,7 +15,7 @@ from typing import Final
 from steps.imports.content import Content
 from steps.imports.readers import knb
 from steps.imports.readers.knb import Detail, KnbCpu, KnbData, KnbMetadata, KnbPath, KnbReport, KnbTest, NodeResult
-from steps.imports.values import number, text
+from steps.imports.values import first_line, number
 from steps.tools import bounds
 from steps.tools.failure import Failure
 
@@ -74,10 +74,10 @@ def read(data: bytes) -> Content | Failure:
             socket_buffer_size=settings.get("SOCKET_BUFFER_SIZE"),
         ),
         KnbData(
-            cpu=text(members.get("cpu")),
-            kernel=text(members.get("kernel")),
-            k8s_version=text(members.get("k8s-version")),
-            mtu=text(members.get("mtu")),
+            cpu=first_line(members.get("cpu")),
+            kernel=first_line(members.get("kernel")),
+            k8s_version=first_line(members.get("k8s-version")),
+            mtu=first_line(members.get("mtu")),
             idle=_test(members, idle) if _POD.fullmatch(idle) else None,
             **{
                 path: KnbPath(tests.get((path, "tcp")), tests.get((path, "udp")))
@@ -124,7 +124,9 @@ def _unpacked(data: bytes) -> bytes | Failure:
 
 
 def _test(members: Mapping[str, str], pod: str) -> KnbTest:
-    return KnbTest(text(members.get(f"{pod}.bw")), *(_side(members.get(f"{pod}-{side}.avg", "")) for side in knb.SIDES))
+    return KnbTest(
+        first_line(members.get(f"{pod}.bw")), *(_side(members.get(f"{pod}-{side}.avg", "")) for side in knb.SIDES)
+    )
 
 
 def _side(average: str) -> NodeResult:

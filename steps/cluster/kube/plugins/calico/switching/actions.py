@@ -62,7 +62,7 @@ class AwaitRollout:
 Action = Write | Create | Delete | RestartKubeProxy | AwaitRollout
 
 
-def command(action: Action, facts: Facts) -> str:
+def kubectl_command(action: Action, facts: Facts) -> str:
     """The kubectl command equivalent to an action."""
     if isinstance(action, Write):
         return fields.patch_command(action.ref, action.values)
