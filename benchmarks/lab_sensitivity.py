@@ -23,7 +23,7 @@ from analysis.domain import Cell
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats import run as stored
 from analysis.stats.estimates.differences import Values
-from analysis.stats.verdicts.judgement import FAMILY_ERROR, Place, Plan
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, CellOfArm, Plan
 from analysis.summary.run import summary
 from analysis.summary.run.summary import Summary
 from benchmarks.fidelity import IPERF3, bare
@@ -131,8 +131,8 @@ def measure(burdens: Sequence[int], flags: Sequence[str]) -> int:
 _MEANS: Final = f"select * from visit_means where run_id = $run_id and {THROUGHPUT} is not null"  # noqa: S608
 
 
-def _visits(rows: Sequence[Mapping[str, Any]]) -> dict[Place, dict[tuple[str, int], float]]:
-    found: dict[Place, dict[tuple[str, int], float]] = defaultdict(dict)
+def _visits(rows: Sequence[Mapping[str, Any]]) -> dict[CellOfArm, dict[tuple[str, int], float]]:
+    found: dict[CellOfArm, dict[tuple[str, int], float]] = defaultdict(dict)
     for row in rows:
         found[Cell.of(row), row["dataplane"]]["", row["round"]] = row[THROUGHPUT]
     return found
@@ -164,7 +164,7 @@ def _print_twins(summarised: Summary) -> bool:
     return bool(compared) and not different
 
 
-def _print_drawn(twins: Sequence[str], visits: Mapping[Place, Values]) -> bool:
+def _print_drawn(twins: Sequence[str], visits: Mapping[CellOfArm, Values]) -> bool:
     """Whether runs drawn from the twins' rounds keep the error."""
     dice = random.Random(1)  # noqa: S311 - a sample that can be drawn again
     cells = tuple({cell: None for cell, _ in visits})
@@ -175,7 +175,7 @@ def _print_drawn(twins: Sequence[str], visits: Mapping[Place, Values]) -> bool:
         return True
     false = Rate()
     for _ in range(DRAWN):
-        run: dict[Place, dict[tuple[str, int], float]] = defaultdict(dict)
+        run: dict[CellOfArm, dict[tuple[str, int], float]] = defaultdict(dict)
         for block in dice.sample(blocks, DRAWN_ROUNDS):
             for arm, twin in zip(scenario.arms, dice.sample(twins, len(twins)), strict=True):
                 for cell in cells:

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import BadInput
 from benchmarks.chaos import document, outcomes, points, runs, session, tables
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import FAULTS, Point
 from benchmarks.chaos.runner import NotAsBeforeError
 from benchmarks.chaos.runs import MatrixSettings
@@ -18,7 +18,7 @@ from tests.test_bench_chaos import point
 from tests.test_bench_chaos_points import STEPS
 from workflows.flags.run import SubmitFlags
 
-KEPT = Outcome(point="stop@settle.running", seed=1, run="r", struck_at="settle", measured=4, back_s=0.4)
+KEPT = PointOutcome(point="stop@settle.running", seed=1, run="r", struck_at="settle", measured=4, back_s=0.4)
 
 
 def test_outcomes_are_kept_and_a_line_that_was_cut_short_is_tried_again(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_point_whose_fault_had_no_effect_is_not_counted_as_kept() -> None:
     assert KEPT.model_copy(update={"effect": True}).verdict == "kept"
 
 
-def of(name: str, **more: Any) -> Outcome:  # noqa: ANN401 - fields of any kind
+def of(name: str, **more: Any) -> PointOutcome:  # noqa: ANN401 - fields of any kind
     return KEPT.model_copy(update={"point": name, **more})
 
 
@@ -160,11 +160,11 @@ def test_document_of_the_repository_is_that_of_its_outcomes(kept: str, written: 
 
 def test_next_session_goes_on_with_the_points_that_are_left() -> None:
     wanted = [point(f"stop@{step.name}.running") for step in STEPS[:5]]
-    judged: dict[str, Outcome] = {}
+    judged: dict[str, PointOutcome] = {}
     said: list[str] = []
     now = 0.0
 
-    def try_run(tried: tuple[Point, ...]) -> list[Outcome]:
+    def try_run(tried: tuple[Point, ...]) -> list[PointOutcome]:
         nonlocal now
         now += 100.0
         return [of(one.name, took_s=100.0, changed=("x",) if one == wanted[0] else ()) for one in tried]
@@ -191,9 +191,9 @@ def test_next_session_goes_on_with_the_points_that_are_left() -> None:
 
 
 def test_outcome_is_kept_before_the_next_point_begins() -> None:
-    kept: list[Outcome] = []
+    kept: list[PointOutcome] = []
 
-    def try_run(tried: tuple[Point, ...]) -> list[Outcome]:
+    def try_run(tried: tuple[Point, ...]) -> list[PointOutcome]:
         if kept:
             raise NotAsBeforeError("prod is not as before.")
         return [of(one.name) for one in tried]
@@ -207,9 +207,9 @@ def test_outcome_is_kept_before_the_next_point_begins() -> None:
 def test_points_of_a_run_that_tell_nothing_together_are_tried_alone() -> None:
     passed, missed, good = (point(f"s3-away@{moment}") for moment in ("validate.ended", "look.running", "notify.ended"))
     tried: list[tuple[str, ...]] = []
-    kept: list[Outcome] = []
+    kept: list[PointOutcome] = []
 
-    def try_run(group: tuple[Point, ...]) -> list[Outcome]:
+    def try_run(group: tuple[Point, ...]) -> list[PointOutcome]:
         tried.append(tuple(one.name for one in group))
         if len(group) == 1:
             return [of(group[0].name)]

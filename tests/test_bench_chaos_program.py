@@ -10,7 +10,7 @@ import pytest
 from analysis.errors import Problem
 from benchmarks import program
 from benchmarks.chaos import __main__ as chaos
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import Point
 from tests.steps.kube.fake_api import NAMESPACE
 from tests.steps.kube.fake_calico import Calico
@@ -40,7 +40,7 @@ class Session:
         fields = given[3]
         assert callable(fields)
 
-        def run(group: Sequence[Point], seed: int) -> list[Outcome]:
+        def run(group: Sequence[Point], seed: int) -> list[PointOutcome]:
             form: Mapping[str, str] = fields(group)
             assert form["profile"] == "smoke"
             assert form["topologies"] == "pod-to-service"
@@ -48,7 +48,7 @@ class Session:
             self.tried += [point.name for point in group]
             self.runs += 1
             common = {"seed": seed, "run": "r", **self.outcome}
-            return [Outcome.model_validate({"point": point.name, **common}) for point in group]
+            return [PointOutcome.model_validate({"point": point.name, **common}) for point in group]
 
         return SimpleNamespace(run=run)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from analysis import flags, formatting
 from analysis.charts import ChartData
 from analysis.domain import CELL
-from analysis.flags import Kind
+from analysis.flags import FigureKind
 from analysis.metrics import METRICS
 
 _FOLD: Final = 250
@@ -21,7 +21,7 @@ class Figure:
 
     header: str
     sql: str
-    kind: Kind | None
+    kind: FigureKind | None
     divisor: float
 
 
@@ -77,7 +77,7 @@ def trials(data: ChartData) -> dict[str, Any]:
     }
 
 
-def _mark(carried: Sequence[str] | None, kind: Kind | None) -> str:
+def _mark(carried: Sequence[str] | None, kind: FigureKind | None) -> str:
     if kind is None:
         return ""
     return flags.VOID if flags.is_voided(carried, kind) else flags.MARKED if flags.is_marked(carried, kind) else ""

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Final, Literal
 
 from analysis.domain import FACTORS, SCALE, Factor, StoredScale
-from analysis.flags import BY_NAME, FLAGS, KINDS, NODE_FIELDS, Kind
+from analysis.flags import BY_NAME, FLAGS, KINDS, NODE_FIELDS, FigureKind
 from analysis.metrics import METRICS
 from analysis.store.schema import NODE_USAGE
 
@@ -119,7 +119,7 @@ def _by_kind(effect: Effect) -> str:
     return f"case kind {cases} end"
 
 
-def _effect(kind: Kind, effect: Effect) -> str:
+def _effect(kind: FigureKind, effect: Effect) -> str:
     """The flags that have this effect on figures of this kind."""
     return _list(flag.name for flag in FLAGS if kind in getattr(flag, effect))
 
@@ -130,7 +130,7 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _usable_node() -> str:
-    kinds: dict[str, Kind] = {name: kind for kind, names in NODE_FIELDS.items() for name in names}
+    kinds: dict[str, FigureKind] = {name: kind for kind, names in NODE_FIELDS.items() for name in names}
     fields = [NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)]
     parts = (
         f"{name} := case when not void_{kinds[name]} then n.{name} end" if name in kinds else f"{name} := n.{name}"

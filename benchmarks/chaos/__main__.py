@@ -18,7 +18,7 @@ from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from benchmarks import program
 from benchmarks.chaos import commands, outcomes, points, runs, session, tables
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import Runner
 from benchmarks.chaos.runs import MatrixSettings
@@ -111,7 +111,7 @@ def chaos(flags: ChaosFlags = _DEFAULTS) -> int:
         print_notice,
     )
 
-    def keep(found: Outcome) -> None:
+    def keep(found: PointOutcome) -> None:
         outcomes.append(flags.outcomes, found)
         tried.append(found)
         judged[found.point] = found

@@ -14,7 +14,7 @@ from analysis.domain import Cell
 from analysis.errors import Unsupported
 from analysis.metrics import BY_NAME
 from analysis.metrics.throughput import THROUGHPUT
-from analysis.stats.change_points.night_noise import Values
+from analysis.stats.change_points.night_noise import NightValues
 from analysis.stats.nights.nightly import Night, Series
 from analysis.stats.nights.regressions import find_changes
 
@@ -28,7 +28,7 @@ class DetectedChanges:
     fails: bool = False
 
 
-def as_series(values: Values, place: int) -> Series:
+def as_series(values: NightValues, place: int) -> Series:
     """A series as the history has it: throughput relative to a baseline."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
     cell = Cell(f"path-{place}", "iperf3", "tcp", "forward")
@@ -36,13 +36,13 @@ def as_series(values: Values, place: int) -> Series:
     return Series(BY_NAME[THROUGHPUT], cell, cell.topology, "ebpf", "iptables", made)
 
 
-def find_here(runs: Sequence[Sequence[Values]]) -> list[list[DetectedChanges]]:
+def find_here(runs: Sequence[Sequence[NightValues]]) -> list[list[DetectedChanges]]:
     """What this project finds in each of the runs, on all cores."""
     with ProcessPoolExecutor() as pool:
         return list(pool.map(find_in_run, runs))
 
 
-def find_in_run(run: Sequence[Values]) -> list[DetectedChanges]:
+def find_in_run(run: Sequence[NightValues]) -> list[DetectedChanges]:
     """What this project finds in the series of one run."""
     changes = find_changes([as_series(values, place) for place, values in enumerate(run)]).changes
     found = []
@@ -61,7 +61,7 @@ class Otava:
     python: str
     cpu_s: float = 0.0
 
-    def __call__(self, runs: Sequence[Sequence[Values]]) -> list[list[DetectedChanges]]:
+    def __call__(self, runs: Sequence[Sequence[NightValues]]) -> list[list[DetectedChanges]]:
         """What it finds.
 
         Raises:

@@ -19,11 +19,11 @@ from analysis.stats.contrasts.contrast import Contrast
 from analysis.stats.contrasts.group_contrasts import Contrasted, contrast_all
 from analysis.stats.contrasts.sides import ALONE, Nights, Scatter
 from analysis.stats.estimates.differences import Values
-from analysis.stats.verdicts.judgement import Place
+from analysis.stats.verdicts.judgement import CellOfArm
 from benchmarks.simulations.runs import BASELINE, Scenario
 from benchmarks.simulations.scoring import Rate
 
-Night = dict[Place, Values]
+SimulatedNight = dict[CellOfArm, Values]
 _Key = tuple[Cell, tuple[str, str]]
 METRIC: Final = metrics.BY_NAME[THROUGHPUT]
 
@@ -56,12 +56,12 @@ class ContrastScenario:
         own, base = (self.shift.get(name or "", 0.0) for name in (one.dataplane, one.against))
         return math.log1p(own) - math.log1p(base)
 
-    def night_of(self, dice: np.random.Generator, name: str, *, is_b: bool = False) -> Night:
+    def night_of(self, dice: np.random.Generator, name: str, *, is_b: bool = False) -> SimulatedNight:
         """One run of throughput."""
         scenario = replace(self.scenario, sd=self.scenario.sd * (self.noise_of_b if is_b else 1.0))
         (run,) = scenario.run(dice, name).values()
         level = dice.normal(0, self.level)
-        found: Night = {}
+        found: SimulatedNight = {}
         for place, values in run.items():
             moved = level + dice.normal(0, self.night) + (math.log1p(self.shift.get(place[1], 0.0)) if is_b else 0.0)
             found[place] = {block: value * math.exp(moved) for block, value in values.items()}
@@ -79,7 +79,7 @@ class ContrastScenario:
         figures = Contrasted(METRIC, cells, *(Nights(runs, scatter=scatter) for runs in (a, b)))
         return contrast_all([figures], self.scenario.arms, MARGIN_RATIO, absolute=self.absolute)[0]
 
-    def _scatter(self, nights: list[Night]) -> Scatter:
+    def _scatter(self, nights: list[SimulatedNight]) -> Scatter:
         """How far these nights scatter, as the store of a cluster tells it."""
         keys = list(self._keys())
         series = [
@@ -95,7 +95,7 @@ class ContrastScenario:
                     yield cell, (BASELINE, arm)
 
 
-def _mean(night: Night, key: _Key) -> float:
+def _mean(night: SimulatedNight, key: _Key) -> float:
     cell, (against, dataplane) = key
     own = _logs(night[cell, dataplane])
     return own if against == ALONE else own - _logs(night[cell, against])

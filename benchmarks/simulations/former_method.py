@@ -14,7 +14,7 @@ from typing import Final
 from scipy import special
 
 from analysis.stats.estimates.differences import Values
-from analysis.stats.verdicts.judgement import Place
+from analysis.stats.verdicts.judgement import CellOfArm
 from benchmarks.simulations.runs import BASELINE, JudgedComparison, Run, Scenario
 
 ERROR: Final = 0.05
@@ -26,7 +26,7 @@ def judge(scenario: Scenario, run: Run) -> list[JudgedComparison]:
     return [judged for metric in run for judged in _compare(scenario, metric, run[metric])]
 
 
-def _compare(scenario: Scenario, metric: str, visits: Mapping[Place, Values]) -> Iterator[JudgedComparison]:
+def _compare(scenario: Scenario, metric: str, visits: Mapping[CellOfArm, Values]) -> Iterator[JudgedComparison]:
     drafts = [
         (cell, arm, *found)
         for cell in scenario.cells_of(metric)

@@ -26,7 +26,7 @@ class StoppedRun:
 
 
 @dataclass(slots=True)
-class Stopped:
+class StoppingScore:
     """What came of a scenario's runs.
 
     `hold`: runs all of whose last intervals hold the truth. `false`: runs with a difference that is none, or "the same"
@@ -68,9 +68,9 @@ class Stopped:
         self.decided.of += one.standing.compared
 
 
-def until_decided(scenario: Scenario, runs: int, margin: float = 0.1, seed: int = 1) -> Stopped:
+def until_decided(scenario: Scenario, runs: int, margin: float = 0.1, seed: int = 1) -> StoppingScore:
     """Have so many runs, each with the scenario's rounds at most."""
-    plan, stopped = Plan(scenario.rounds, margin), Stopped()
+    plan, stopped = Plan(scenario.rounds, margin), StoppingScore()
     for run in scenario.runs(runs, seed):
         stopped.add(scenario, plan, measure_until_decided(scenario, run, plan))
     return stopped

@@ -13,7 +13,7 @@ from benchmarks.simulations.runs import BASELINE, JudgedComparison, Run, Scenari
 TOLERATED: Final = 0.08
 """The error that runs must surely stay below, as far as so many can tell: those of 5 % pass."""
 
-Method = Callable[[Scenario, Run], list[JudgedComparison]]
+JudgingMethod = Callable[[Scenario, Run], list[JudgedComparison]]
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ def print_table(header: Sequence[str], lines: Iterable[Iterable[str]]) -> None:
     print(markdown.table(header, lines))
 
 
-def score(scenario: Scenario, method: Method, runs: int, seed: int = 1) -> VerdictScore:
+def score(scenario: Scenario, method: JudgingMethod, runs: int, seed: int = 1) -> VerdictScore:
     """Judge so many runs of a scenario by a method."""
     scored = VerdictScore()
     for run in scenario.runs(runs, seed):

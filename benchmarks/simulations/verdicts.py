@@ -17,7 +17,7 @@ from analysis import formatting
 from analysis.console.terminal import printing
 from analysis.stats.verdicts.judgement import FAMILY_ERROR
 from benchmarks.simulations import former_method, present_method
-from benchmarks.simulations.rounds_until_decided import Stopped, until_decided
+from benchmarks.simulations.rounds_until_decided import StoppingScore, until_decided
 from benchmarks.simulations.runs import QUOTED_METRICS, Scenario, paths
 from benchmarks.simulations.scoring import TOLERATED, Rate, VerdictScore, print_table, score, score_nights
 from steps.settings.schedule import rounds_to_decide
@@ -127,7 +127,7 @@ def _print_claims(claims: Sequence[tuple[VerdictScore, VerdictScore]]) -> bool:
     return all(held)
 
 
-def _print_stops(stops: Sequence[Stopped]) -> bool:
+def _print_stops(stops: Sequence[StoppingScore]) -> bool:
     print(f"\nRounds until decided, {MOST_ROUNDS} at most (noise of a visit 4 %, the same within 10 %)\n")
     print_table(
         ["three dataplanes by the baseline", "rounds", "visits", "comparisons decided", "all intervals hold", "false"],
@@ -148,7 +148,7 @@ def _print_stops(stops: Sequence[Stopped]) -> bool:
     return all([held, *map(_is_planned, SLOWER, stops)])
 
 
-def _is_planned(slower: float, stopped: Stopped) -> bool:
+def _is_planned(slower: float, stopped: StoppingScore) -> bool:
     """Whether runs stop after as many rounds as `make plan` expects; a sentence where they don't."""
     planned = min(MOST_ROUNDS, rounds_to_decide(slower, Scenario().sd))
     if abs(stopped.mean_rounds - planned) <= 1:

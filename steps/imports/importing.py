@@ -8,10 +8,10 @@ from typing import Final
 
 from analysis.errors import Problem
 from steps.imports.content import Content
-from steps.imports.places import Place, Places
+from steps.imports.places import ImportPlace, Places
 from steps.imports.readers import formats
 from steps.imports.repeats import Repeats
-from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, Tables, run_rows
+from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, RowsByTable, run_rows
 from steps.imports.sides import ImportedNames
 from steps.imports.sources import SourceFile
 from steps.imports.unbegun import with_kinds_of_others
@@ -31,7 +31,7 @@ class Imported:
         left_out: how many the pattern leaves out.
     """
 
-    runs: tuple[Tables, ...]
+    runs: tuple[RowsByTable, ...]
     faults: tuple[str, ...]
     left_out: int
 
@@ -42,7 +42,7 @@ class _Read:
 
     name: str
     digest: str
-    place: Place
+    place: ImportPlace
     content: Content
     paths: tuple[str, ...]
 
@@ -89,7 +89,7 @@ def import_files(name: str, sources: Iterable[SourceFile], places: Places, *, la
     return Imported(tuple(runs), named, left_out)
 
 
-def _read(source: SourceFile, place: Place, repeats: Repeats) -> tuple[_Read | None, Sequence[str]]:
+def _read(source: SourceFile, place: ImportPlace, repeats: Repeats) -> tuple[_Read | None, Sequence[str]]:
     """A file's measurements, and why it or parts of it can't be used. `repeats`: what earlier files have."""
     try:
         data = source.read()

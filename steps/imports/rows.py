@@ -16,12 +16,12 @@ from pydantic_core import to_json
 from analysis.domain import IMPORTED, OKABE_ITO
 from steps.catalogue import dataplanes, topologies
 from steps.imports.content import Content, ImportedTrial, Traffic
-from steps.imports.places import Place, natural
+from steps.imports.places import ImportPlace, natural
 from steps.imports.sides import ImportedName
 from steps.imports.unknown import unknown_sentences
 
 Row = dict[str, object]
-Tables = dict[str, list[Row]]
+RowsByTable = dict[str, list[Row]]
 
 MOST_TRIALS: Final = 20_000
 MOST_SAMPLES: Final = 5_000_000
@@ -39,7 +39,7 @@ class ReadFile:
 
     name: str
     digest: str
-    place: Place
+    place: ImportPlace
     content: Content
     dataplane: ImportedName
     paths: tuple[ImportedName, ...]
@@ -73,7 +73,7 @@ def run_rows(
     label: str,
     order: Sequence[str],
     notes: Sequence[str] = (),
-) -> Tables:
+) -> RowsByTable:
     """The rows of a run.
 
     Args:
@@ -90,7 +90,7 @@ def run_rows(
     visits = _visits(files, sides)
     rounds = _rounds(visits)
     ordered = sorted(visits, key=lambda visit: (rounds.get(visit.name, 10**9), list(sides).index(visit.dataplane.name)))
-    tables: Tables = {"runs": [], "visits": [], "trials": [], "samples": []}
+    tables: RowsByTable = {"runs": [], "visits": [], "trials": [], "samples": []}
     for number, visit in enumerate(ordered, 1):
         tables["visits"].append({"run_id": run_id, **_visit_row(number, visit, rounds.get(visit.name))})
         for row, samples in _trial_rows(number, visit, len(tables["trials"])):
@@ -194,7 +194,7 @@ def _trial_rows(visit: int, found: _Visit, before: int) -> Iterable[tuple[Row, S
 
 
 def _run_row(
-    name: str, files: Sequence[ReadFile], tables: Tables, sides: Mapping[str, ImportedName], facts: Row, label: str
+    name: str, files: Sequence[ReadFile], tables: RowsByTable, sides: Mapping[str, ImportedName], facts: Row, label: str
 ) -> Row:
     trials = [measured for file in files for measured in file.content.trials]
     began = [t.started_at for t in trials if t.started_at is not None]

@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis import charts, flags, metrics
 from analysis.charts import ChartData
-from analysis.flags import FLAGS, KINDS, NODE_FIELDS, Kind
+from analysis.flags import FLAGS, KINDS, NODE_FIELDS, FigureKind
 from analysis.sql import database
 from analysis.stats import run
 from analysis.store.schema import NODE_USAGE, TRIALS
@@ -25,7 +25,7 @@ EVERY_TOOL = replace(FULL, cells=(*synthetic.LATENCY, ("pod-to-service", "servic
 POISON = 1e6
 
 
-def spoilt(kind: Kind, *, by: float | None) -> Change:
+def spoilt(kind: FigureKind, *, by: float | None) -> Change:
     """Multiplies the figures of a kind in flagged trials, or takes them away."""
 
     def change(trial: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ def test_value_voided_by_a_flag_is_in_no_query(tmp_path: Path) -> None:
 
 def flags_in_turn() -> dict[int, str | None]:
     """By trial a flag that voids something, or none; in each cell there is one of each set of kinds that are voided."""
-    by_voids: dict[frozenset[Kind], list[str]] = {}
+    by_voids: dict[frozenset[FigureKind], list[str]] = {}
     for flag in FLAGS:
         if flag.voids:
             by_voids.setdefault(flag.voids, []).append(flag.name)

@@ -8,7 +8,7 @@ import yaml
 
 from analysis.store.files.arrow import to_table
 from steps.imports.content import Content
-from steps.imports.places import Place
+from steps.imports.places import ImportPlace
 from steps.imports.readers import formats
 from steps.imports.rows import ReadFile, run_rows
 from steps.imports.sides import ImportedName
@@ -37,7 +37,7 @@ def check(data: bytes) -> str:
     tables = run_rows(
         "a",
         "",
-        [ReadFile("f", "0" * 64, Place(), found, ImportedName("a", "a"), paths)],
+        [ReadFile("f", "0" * 64, ImportPlace(), found, ImportedName("a", "a"), paths)],
         found.faults,
         label="",
         order=(),

@@ -13,7 +13,7 @@ from analysis.console.terminal import Terminal
 from steps.settings.compared import COMPARED
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_site, open_store
-from workflows.flags.common import AsOwner, Format, Results
+from workflows.flags.common import AsOwnerFlag, FormatFlag, ResultsFlag
 
 _SITE = "Where the pages are written: a folder, file:// or s3://; if empty the folder site of the store."
 
@@ -37,10 +37,10 @@ class SiteDocument(DocumentModel):
 
 def write_site(
     *,
-    results: Results = "results",
+    results: ResultsFlag = "results",
     site_address: Annotated[str, Parameter(name="--site", help=_SITE)] = "",
-    as_owner: AsOwner = False,
-    format: Format = "text",  # noqa: A002 - the flag's name
+    as_owner: AsOwnerFlag = False,
+    format: FormatFlag = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Write the pages of a whole store, or bring them up to date.
 

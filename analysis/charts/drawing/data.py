@@ -11,7 +11,7 @@ import pyarrow as pa
 from analysis import formatting
 from analysis.console.sanitizing import strip_controls
 from analysis.domain import Cell
-from analysis.flags import MARKED, Kind
+from analysis.flags import MARKED, FigureKind
 from analysis.metrics.metric import ComparedMetric, Metric
 from analysis.statements.execution import execute, rows_of
 from analysis.stats import run
@@ -82,12 +82,14 @@ def to_frame(rows: Iterable[Row]) -> pa.Table:
     )
 
 
-def flagged(row: Row, kind: Kind) -> bool:
+def flagged(row: Row, kind: FigureKind) -> bool:
     """Whether flagged trials entered a row of `visit_means`, or were left out of it."""
     return bool(row[f"{kind}_flagged"] or row[f"{kind}_left_out"])
 
 
-def intervals(data: ChartData, visits: Iterable[Row], unit: str, kind: Kind, *, geometric: bool = False) -> pa.Table:
+def intervals(
+    data: ChartData, visits: Iterable[Row], unit: str, kind: FigureKind, *, geometric: bool = False
+) -> pa.Table:
     """Means over visits with their 95 % intervals: a row for each path and dataplane, also where there is no value.
 
     Args:

@@ -13,7 +13,7 @@ from analysis.charts.drawing.data import ChartData, Row, flagged, to_frame
 from analysis.charts.drawing.marks import by_path, colour, column, hollow, lane, plot_width, shape
 from analysis.charts.drawing.theme import INK, WIDE, ChartLayout
 from analysis.domain import CELL
-from analysis.flags import MARKED, Kind
+from analysis.flags import MARKED, FigureKind
 
 _MOST_ROOM: Final = 0.6
 """The largest share of the plot that is left for the text beside the longest line."""
@@ -24,7 +24,7 @@ READING: Final = (
 )
 
 
-def frame(data: ChartData, columns: Sequence[str], kind: Kind) -> pa.Table:
+def frame(data: ChartData, columns: Sequence[str], kind: FigureKind) -> pa.Table:
     """The percentiles by path and dataplane, in the unit that fits the median.
 
     `columns`: of `visit_means`, the median first; `kind`: of the median.

@@ -32,8 +32,8 @@ from analysis.stats.change_points.last_level import LastLevel, possible_starts
 from analysis.stats.change_points.night_noise import (
     DIFFERENCE_FREEDOM,
     FLOOR,
+    NightValues,
     Prior,
-    Values,
     correlations,
     night_sd,
     priors,
@@ -61,7 +61,7 @@ class NightSeries:
     one group are compared in their noise, such as those of one metric.
     """
 
-    values: Values
+    values: NightValues
     floor: float = FLOOR
     group: Hashable = None
 
@@ -211,7 +211,9 @@ def _levels(
     return Levels(steps, _suspicion(series.values, nights, first, variance, freedom), last)
 
 
-def _suspicion(values: Values, nights: KeptNights, first: int, variance: float, freedom: float) -> ChangePoint | None:
+def _suspicion(
+    values: NightValues, nights: KeptNights, first: int, variance: float, freedom: float
+) -> ChangePoint | None:
     """The last nights, up to four, that are furthest off the others of the last level; None if these are too few."""
     n = len(values)
     found: list[ChangePoint] = []

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats.change_points.night_noise import Values, middle
+from analysis.stats.change_points.night_noise import NightValues, middle
 
 LEAST: Final = 2
 """The fewest nights of a level."""
@@ -30,7 +30,7 @@ _MOSTLY: Final = 0.75
 """The least share of a level's nights that are no outliers: two bad nights with a good one between are no level."""
 
 
-def segment_starts(values: Values, penalty: float) -> list[list[int]]:
+def segment_starts(values: NightValues, penalty: float) -> list[list[int]]:
     """The first index of each segment of the best partition of each series, beginning with 0.
 
     `values`: a row for each series, in units of its noise. Many at once take a fifth of the time of one by one.
@@ -70,7 +70,7 @@ class Inliers:
     starts: tuple[int, ...]
 
 
-def without_outliers(series: Sequence[Values], noises: Sequence[float]) -> list[Inliers | None]:
+def without_outliers(series: Sequence[NightValues], noises: Sequence[float]) -> list[Inliers | None]:
     """Each series without outliers, given the standard deviation of its nights. None: nothing is left."""
     found: list[Inliers | None] = [None] * len(series)
     by_length: dict[int, list[int]] = {}
@@ -83,7 +83,7 @@ def without_outliers(series: Sequence[Values], noises: Sequence[float]) -> list[
     return found
 
 
-def _inliers(values: Values, starts: list[int]) -> Inliers | None:
+def _inliers(values: NightValues, starts: list[int]) -> Inliers | None:
     """A segment of outliers alone joins its neighbour."""
     while True:
         parts = [values[one:two] for one, two in itertools.pairwise([*starts, len(values)])]

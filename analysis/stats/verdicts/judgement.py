@@ -40,7 +40,7 @@ _LEADING, _BESIDE = 6.0, 1.5
 _BETWEEN_OTHERS: Final = 1 / 3
 """The weight of comparisons between other dataplanes, by that of comparisons with the baseline."""
 
-Place = tuple[Cell, str]
+CellOfArm = tuple[Cell, str]
 """A cell, and a dataplane."""
 
 
@@ -84,9 +84,9 @@ class MetricFigures:
 
     metric: ComparedMetric
     cells: Mapping[Cell, str]
-    visits: Mapping[Place, Values]
-    doubts: Mapping[Place, FlagEffect] = field(default_factory=dict)
-    earlier: Sequence[Mapping[Place, Values]] = ()
+    visits: Mapping[CellOfArm, Values]
+    doubts: Mapping[CellOfArm, FlagEffect] = field(default_factory=dict)
+    earlier: Sequence[Mapping[CellOfArm, Values]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ def _estimates(
 
 
 def _night(
-    figures: MetricFigures, night: Mapping[Place, Values], wanted: Iterable[tuple[Cell, tuple[str, str]]]
+    figures: MetricFigures, night: Mapping[CellOfArm, Values], wanted: Iterable[tuple[Cell, tuple[str, str]]]
 ) -> dict[moderation.Key, Differences]:
     """The differences of an earlier night in these comparisons, as far as it has them."""
     found: dict[moderation.Key, Differences] = {}

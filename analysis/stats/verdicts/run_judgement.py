@@ -17,7 +17,7 @@ from analysis.stats.nights.history import Method
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.curves import Curve, find_curves
-from analysis.stats.verdicts.judgement import Family, MetricFigures, Place, Plan, compare_run
+from analysis.stats.verdicts.judgement import CellOfArm, Family, MetricFigures, Plan, compare_run
 
 NIGHTLY: Final = "nightly"
 """The trigger of runs that are compared with earlier nights, and that a regression fails."""
@@ -38,7 +38,7 @@ class RunJudgement:
     curves: tuple[Curve, ...] = ()
 
 
-_Visits = dict[Place, dict[Block, float]]
+_Visits = dict[CellOfArm, dict[Block, float]]
 
 
 def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> RunJudgement:
@@ -105,7 +105,7 @@ def _figures(
     metric: ComparedMetric,
     own: Sequence[Mapping[str, Any]],
     past: Sequence[Sequence[Mapping[str, Any]]],
-    flagged: Mapping[Place, list[tuple[list[str] | None, int]]],
+    flagged: Mapping[CellOfArm, list[tuple[list[str] | None, int]]],
 ) -> MetricFigures | None:
     """A metric's figures; None where the run has nothing to say of it."""
     cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
@@ -130,7 +130,7 @@ def visits_by_round(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -
 
 def flags_by_place(
     con: duckdb.DuckDBPyConnection, runs: Sequence[str]
-) -> dict[Place, list[tuple[list[str] | None, int]]]:
+) -> dict[CellOfArm, list[tuple[list[str] | None, int]]]:
     """Cell and dataplane -> each set of flags of the measured trials, and how many trials have it."""
     found = run.query_rows(
         con,
@@ -138,7 +138,7 @@ def flags_by_place(
             where run_id in (select unnest($runs::varchar[])) group by all order by all""",  # noqa: S608 - a cell
         runs=list(runs),
     )
-    places: dict[Place, list[tuple[list[str] | None, int]]] = {}
+    places: dict[CellOfArm, list[tuple[list[str] | None, int]]] = {}
     for row in found:
         places.setdefault((Cell.of(row), row["dataplane"]), []).append((row["flags"], row["n"]))
     return places

@@ -27,7 +27,7 @@ from analysis.summary.figures.disclaimers import disclaimer
 from analysis.summary.figures.failures import FailureCount, find_failures
 from analysis.summary.figures.pooled_times import PooledTimes, find_pooled_times
 
-Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
+RunOutcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Summary:
 
     run_id: str
     environment: str
-    outcome: Outcome
+    outcome: RunOutcome
     interrupted: bool
     headline: str
     baseline: str | None
@@ -207,7 +207,7 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
     (counts,) = run.query_rows(con, _COUNTS, run_id=run_id)
     trials, measured, not_run = counts["trials"], counts["measured"], counts["not_run"]
     failures = find_failures(con, about)
-    outcome: Outcome = "measured" if measured == trials and not failures else "measured-with-failures"
+    outcome: RunOutcome = "measured" if measured == trials and not failures else "measured-with-failures"
     if measured == 0:
         outcome = "nothing-measured"
     changes, nights = history.find_history(con, about, method) if measured else ((), None)

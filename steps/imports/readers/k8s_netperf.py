@@ -13,10 +13,10 @@ from typing import Final
 from steps.imports.content import Content, ImportedTrial, Traffic
 from steps.imports.readers.k8s_netperf_documents import (
     K8sNetperfCpu,
+    K8sNetperfFigure,
     K8sNetperfMetadata,
     K8sNetperfNode,
     K8sNetperfResult,
-    Value,
     decode_csv,
     decode_json,
 )
@@ -168,7 +168,7 @@ def _topology(result: K8sNetperfResult) -> str:
     return "-".join(filter(None, parts))
 
 
-def _is(value: Value) -> bool:
+def _is(value: K8sNetperfFigure) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 

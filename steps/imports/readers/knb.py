@@ -37,31 +37,31 @@ _MOST_MBPS: Final = 1e9
 _MOST_MIB: Final = 1e9
 _HUNDRED: Final = 100.0
 
-Figure = float | str | None
+KnbFigure = float | str | None
 """A number, or what knb prints in its place."""
 
 
 class KnbCpu(msgspec.Struct):
     """Per cent of all cores."""
 
-    user: Figure = None
-    nice: Figure = None
-    system: Figure = None
-    iowait: Figure = None
-    steal: Figure = None
+    user: KnbFigure = None
+    nice: KnbFigure = None
+    system: KnbFigure = None
+    iowait: KnbFigure = None
+    steal: KnbFigure = None
 
 
 class NodeResult(msgspec.Struct):
     """One node in one test."""
 
     cpu: KnbCpu = msgspec.field(default_factory=KnbCpu)
-    ram: Figure = None
+    ram: KnbFigure = None
 
 
 class KnbTest(msgspec.Struct):
     """One test; idle has a bandwidth of 0."""
 
-    bandwidth: Figure = None
+    bandwidth: KnbFigure = None
     client: NodeResult = msgspec.field(default_factory=NodeResult)
     server: NodeResult = msgspec.field(default_factory=NodeResult)
 
@@ -77,21 +77,21 @@ class KnbMetadata(msgspec.Struct, rename="kebab"):
     """What was run, where and when."""
 
     generator: str
-    name: Figure = None
-    version: Figure = None
-    date: Figure = None
-    server_node: Figure = None
-    client_node: Figure = None
-    socket_buffer_size: Figure = None
+    name: KnbFigure = None
+    version: KnbFigure = None
+    date: KnbFigure = None
+    server_node: KnbFigure = None
+    client_node: KnbFigure = None
+    socket_buffer_size: KnbFigure = None
 
 
 class KnbData(msgspec.Struct, rename={"k8s_version": "k8s-version"}):
     """The machine as knb found it, and the tests."""
 
-    cpu: Figure = None
-    kernel: Figure = None
-    k8s_version: Figure = None
-    mtu: Figure = None
+    cpu: KnbFigure = None
+    kernel: KnbFigure = None
+    k8s_version: KnbFigure = None
+    mtu: KnbFigure = None
     idle: KnbTest | None = None
     pod2pod: KnbPath | None = None
     pod2svc: KnbPath | None = None

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from steps.tools import bounds
-from steps.tools.bounds import Count, Microseconds, Milliseconds, Rate, Seconds, SignedCount, Whole
+from steps.tools.bounds import BitRate, Count, Microseconds, Milliseconds, Seconds, SignedCount, Whole
 from steps.tools.failure import Failure
 
 
@@ -18,7 +18,7 @@ class IperfFigures(msgspec.Struct):
     end: Seconds | None = None
     seconds: Seconds | None = None
     bytes: Count | None = None
-    bits_per_second: Rate | None = None
+    bits_per_second: BitRate | None = None
     retransmits: SignedCount | None = None
     rtt: Microseconds | None = None
     mean_rtt: Microseconds | None = None

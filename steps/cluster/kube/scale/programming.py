@@ -34,8 +34,8 @@ from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, service_p
 from steps.cluster.kube.workloads.workload import Workload
 from steps.polling import poll
 
-Write = Callable[[], object]
-Timed = Literal["made", "undone"]
+ApiWrite = Callable[[], object]
+TimedPart = Literal["made", "undone"]
 
 _LANES: Final = 10
 """Services that are changed at the same time, each on its own."""
@@ -63,12 +63,12 @@ class Toggle:
         arm: what the change needs beside itself, written once it is undone.
     """
 
-    make: Write
-    undo: Write
+    make: ApiWrite
+    undo: ApiWrite
     made: Awaited
     addresses: tuple[str, ...]
     port: int = ECHO_PORT
-    arm: Write = lambda: None
+    arm: ApiWrite = lambda: None
 
     def reset(self) -> None:
         """Undo it, in whatever state it is, and write what it needs."""
@@ -96,7 +96,7 @@ def observe(
     if kind == "policy_enforced":
         return _lane(bench, _policy(client, bench), "made", duration_s, timeout_s, stopped)
     make = _service if kind == "service_added" else _endpoint
-    timed: Timed = "undone" if kind == "endpoint_removed" else "made"
+    timed: TimedPart = "undone" if kind == "endpoint_removed" else "made"
     with ThreadPoolExecutor(_LANES) as pool:
         # all have their addresses before the first gives its own back, so that none takes another's
         toggles = list(pool.map(lambda _number: make(client, bench), range(_LANES)))
@@ -118,7 +118,12 @@ def await_all(client: Client, bench: ProgrammingPods, timeout_s: float) -> list[
 
 
 def _lane(
-    bench: ProgrammingPods, toggle: Toggle, timed: Timed, duration_s: float, timeout_s: float, stopped: threading.Event
+    bench: ProgrammingPods,
+    toggle: Toggle,
+    timed: TimedPart,
+    duration_s: float,
+    timeout_s: float,
+    stopped: threading.Event,
 ) -> list[ObservedChange]:
     """Make the change and undo it until the time is over or a node has not followed; it is undone in the end.
 
@@ -165,7 +170,7 @@ def _longest_s(so_far_s: float, observations: Sequence[ObservedChange]) -> float
 
 
 def _changed(
-    bench: ProgrammingPods, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float
+    bench: ProgrammingPods, toggle: Toggle, write: ApiWrite, awaited: Awaited, timeout_s: float
 ) -> list[ObservedChange]:
     """Write a change once no site's pod sees it yet, and return when each saw it.
 
@@ -187,7 +192,7 @@ def _changed(
 
 
 def _change(
-    bench: ProgrammingPods, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float
+    bench: ProgrammingPods, toggle: Toggle, write: ApiWrite, awaited: Awaited, timeout_s: float
 ) -> list[ObservedChange] | str:
     """Write a change, and return when each site's pod saw it; or why it was not written, a sentence."""
     clocks = [each.clock() for each in bench.clients]

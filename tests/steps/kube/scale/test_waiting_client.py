@@ -18,7 +18,7 @@ from steps.cluster.kube.probe import echo_server, first_answer, waiting_client
 from steps.cluster.kube.probe.waiting_client import EVERY_S, SETTLED_S, Wait
 from steps.cluster.kube.scale import programming
 from steps.cluster.kube.scale.observations import ObservedChange, times
-from steps.cluster.kube.scale.programming import Timed, Toggle
+from steps.cluster.kube.scale.programming import TimedPart, Toggle
 from steps.cluster.kube.scale.programming_pods import ProgrammingPods
 from steps.cluster.kube.scale.waits import NodeClock, WaitingClient
 from steps.cluster.kube.workloads.probe_pods import Site
@@ -139,7 +139,7 @@ def test_change_that_never_comes_is_no_missing_value() -> None:
 
 @pytest.mark.parametrize("timed", ["made", "undone"])
 def test_lane_makes_a_change_and_undoes_it_and_times_one_of_them(
-    timed: Timed, echo: Echo, monkeypatch: pytest.MonkeyPatch
+    timed: TimedPart, echo: Echo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programming, "_PAUSE_S", 0.0)
     monkeypatch.setattr(waiting_client, "SETTLED_S", 0.1)
@@ -172,7 +172,7 @@ class Agent:
 @pytest.mark.parametrize("period_s", [0.2, 1.0, 7.0])
 @pytest.mark.parametrize("timed", ["made", "undone"])
 def test_timed_changes_meet_any_moment_of_the_agents_rhythm(
-    timed: Timed, period_s: float, monkeypatch: pytest.MonkeyPatch
+    timed: TimedPart, period_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change made right after another has worked would take a whole period each time."""
     agent = Agent(period_s)
@@ -190,7 +190,7 @@ def test_timed_changes_meet_any_moment_of_the_agents_rhythm(
 
 @pytest.mark.parametrize(("timed", "failing", "counted"), [("made", 1, 1), ("undone", 1, 1), ("made", 3, 1)])
 def test_lane_ends_with_the_first_change_that_a_node_does_not_follow(
-    timed: Timed, failing: int, counted: int, monkeypatch: pytest.MonkeyPatch
+    timed: TimedPart, failing: int, counted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = Agent(1.0)
 

@@ -12,7 +12,7 @@ from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM
 from steps.cluster.kube.plugins.calico.inventory.facts import Facts
 from steps.cluster.kube.plugins.calico.inventory.objects import CALICO_NODE
 
-Condition = Literal[
+AwaitedCondition = Literal[
     "kube-proxy parked",
     "kube-proxy rolled out",
     "Installation seen",
@@ -56,7 +56,7 @@ class RestartKubeProxy:
 class AwaitRollout:
     """Wait for a condition."""
 
-    condition: Condition
+    condition: AwaitedCondition
 
 
 Action = Write | Create | Delete | RestartKubeProxy | AwaitRollout
