@@ -47,10 +47,6 @@ KUBE = ROOT / "steps" / "cluster" / "kube"
 NAMING_CALICO = {
     "api/permissions.py",  # the rights of all plugins are one table, from which RBAC is rendered
     "cnis.py",  # the list of plugins
-    "probe/agent_metrics.py",
-    "probe/node_probe.py",  # one program looks at whatever agents a node has
-    "probe/report.py",
-    "scale/agents.py",
     "servers/server_findings.py",  # a remedy
     "workloads/mesh.py",  # annotations that limit a pod
     "workloads/policies/suspects.py",  # policies that may deny traffic, whoever applies them

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests import machine
 from tests.own_locks import start_run
 from tests.whole_runs import FEW, MARK, PATIENCE_S, finish, nothing_left_behind, read_until, rows
 from workflows.cli import results
+from workflows.cli.run_in_sandbox import ONE_REQUEST_S
 
 pytestmark = [
     pytest.mark.lab,
@@ -22,14 +24,25 @@ pytestmark = [
 EBPF = "--dataplanes=lab-ebpf,lab-ebpf-dsr"
 
 
-@pytest.mark.parametrize("dataplanes", ["--dataplanes=lab-iptables,lab-nftables", EBPF])
-def test_sigint_keeps_and_reports_measured_trials(tmp_path: Path, dataplanes: str) -> None:
+@pytest.mark.parametrize(
+    ("dataplanes", "signals"),
+    [
+        ("--dataplanes=lab-iptables,lab-nftables", (signal.SIGINT,)),
+        # as `timeout` does: to the whole group, in which make passes on what it gets
+        (EBPF, (signal.SIGTERM, signal.SIGTERM)),
+    ],
+)
+def test_stopped_run_keeps_and_reports_measured_trials(
+    tmp_path: Path, dataplanes: str, signals: tuple[signal.Signals, ...]
+) -> None:
     with nothing_left_behind():
         process = start_run(*FEW, dataplanes, f"--results={tmp_path}")
         read_until(process, "visit 02")
         read_until(process, "host network 1/")
         assert bool(machine.pinned_programs(machine.processes(MARK))) == (dataplanes == EBPF)
-        os.killpg(process.pid, signal.SIGINT)
+        for number in signals:
+            os.killpg(process.pid, number)
+            time.sleep(ONE_REQUEST_S / 5)
         code, printed = finish(process)
     assert code == 1, printed
     outcomes = {str(row["outcome"]) for row in rows(tmp_path, "select distinct outcome from trials")}
@@ -74,6 +87,7 @@ def test_second_sigint_ends_at_once_and_names_the_report_command(
         read_until(process, "visit 02")
         os.killpg(process.pid, signal.SIGINT)
         read_until(process, "Stopping: ")
+        time.sleep(ONE_REQUEST_S)
         os.killpg(process.pid, signal.SIGINT)
         code, printed = finish(process)
     assert code == 1, printed

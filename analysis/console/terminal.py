@@ -5,18 +5,27 @@ markup, and the terminal would execute escape sequences.
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any, TextIO
+from typing import IO, Any, Final, TextIO
 
 import rich.text
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
+from rich.table import Table
 
 from analysis.console.notices import discard_buffered, print_notice
 from analysis.console.sanitizing import sanitize_standard_error, strip_controls
 from analysis.errors import Unsupported
+
+_PRETENDING: Final = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"})
+"""Variables by which Rich takes a pipe or a file for a terminal, as CI systems set them: a program that reads the
+output would get rounded numbers of 1000 rows at most, and a log would get every frame of the progress."""
+
+_WIDEST: Final = 10_000
 
 
 class UnwritableError(Unsupported):
@@ -36,10 +45,30 @@ class Text(rich.text.Text):
 
 
 class Terminal(Console):
-    """Rich's console without markup, emoji codes, highlighting and control sequences in data."""
+    """Rich's console without markup, emoji codes, highlighting and control sequences in data.
+
+    It is a terminal only where its file is one. A table that has not enough room is broken by the terminal, not cut.
+    """
 
     def __init__(self, file: IO[str] | None = None, **more: Any) -> None:  # noqa: ANN401 - Rich's own
-        super().__init__(file=file, markup=False, emoji=False, highlight=False, **more)
+        known = {name: value for name, value in os.environ.items() if name not in _PRETENDING}
+        super().__init__(file=file, markup=False, emoji=False, highlight=False, **({"_environ": known} | more))
+
+    def print(self, *objects: Any, **more: Any) -> None:  # noqa: ANN401 - Rich's own
+        """Print; a table at least as wide as its longest words, unless it is to be cropped."""
+        widest = self.options.update_width(_WIDEST)
+        tables = [each for each in objects if isinstance(each, Table)]
+        for column in (column for table in tables for column in table.columns):
+            column.overflow = "fold"  # not Rich's ellipsis: it narrows the widest column, whatever its words need
+        least = max((Measurement.get(self, widest, table).minimum for table in tables), default=0)
+        if least <= self.width or "crop" in more:
+            super().print(*objects, **more)
+            return
+        before, self._width = self._width, least
+        try:
+            super().print(*objects, **more, crop=False)
+        finally:
+            self._width = before
 
     def render_str(self, text: str, **more: Any) -> rich.text.Text:  # noqa: ANN401 - Rich's own
         """A string as styled text, taken literally."""

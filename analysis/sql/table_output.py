@@ -1,8 +1,9 @@
-"""Answers as tables on a terminal, or as tab-separated text for programs."""
+"""Answers as tables or records on a terminal, or as tab-separated text for programs."""
 
 import json
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Literal
 
 import pyarrow as pa
 from rich.table import Table
@@ -13,6 +14,11 @@ from analysis.formatting import count
 
 MOST_ROWS = 1000
 """So many rows are printed on a terminal."""
+
+_NARROWEST = 12
+"""A text or a heading is folded to no fewer letters; a number and a time are not folded."""
+
+_BETWEEN = 2
 
 
 def print_table(answer: pa.Table, console: Terminal) -> None:
@@ -32,18 +38,55 @@ def print_table(answer: pa.Table, console: Terminal) -> None:
 
 
 def _as_table(answer: pa.Table, console: Terminal) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for field in answer.schema:
-        table.add_column(Text(field.name), justify="right" if _is_number(field.type) else "left", overflow="fold")
-    for row in rows(answer.slice(0, MOST_ROWS)):
-        table.add_row(*(Text(readable(value)) for value in row))
-    console.print(table)
+    cells = [tuple(map(readable, row)) for row in rows(answer.slice(0, MOST_ROWS))]
+    room = sum(
+        _least_width(field, column) for field, column in zip(answer.schema, _columns(answer, cells), strict=True)
+    )
+    if room + _BETWEEN * (answer.num_columns - 1) <= console.width:
+        console.print(_table(answer.schema, cells), crop=True)
+    else:
+        _print_records(answer.column_names, cells, console)
     if answer.num_rows > MOST_ROWS:
         console.print(
             f"{answer.num_rows - MOST_ROWS} more of {answer.num_rows} rows; add a LIMIT, or send the output to a file."
         )
     else:
         console.print(count(answer.num_rows, "row"), style="dim")
+
+
+def _columns(answer: pa.Table, cells: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    return list(zip(*cells, strict=True)) or [()] * answer.num_columns
+
+
+def _least_width(field: pa.Field, cells: tuple[str, ...]) -> int:
+    """How many letters a column must have to be read."""
+    longest = max(map(len, cells), default=0)
+    return max(longest if _is_whole(field.type) else min(longest, _NARROWEST), min(len(field.name), _NARROWEST))
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return _is_number(kind) or bool(pa.types.is_temporal(kind))
+
+
+def _table(schema: pa.Schema, cells: list[tuple[str, ...]]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, field in enumerate(schema):
+        least = _least_width(field, tuple(row[place] for row in cells))
+        justify: Literal["right", "left"] = "right" if _is_number(field.type) else "left"
+        whole = _is_whole(field.type)
+        table.add_column(Text(field.name), justify=justify, overflow="fold", min_width=least, no_wrap=whole)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _print_records(names: list[str], cells: list[tuple[str, ...]], console: Terminal) -> None:
+    """A line for each column of each row, as no terminal is wide enough for a hundred columns."""
+    width = max(map(len, names))
+    for number, row in enumerate(cells, start=1):
+        console.print(f"row {number}", style="bold")
+        lines = (f"{name:{width}}  {value}" for name, value in zip(names, row, strict=True))
+        console.print("\n".join(lines), soft_wrap=True)
 
 
 def rows(answer: pa.Table) -> list[tuple[object, ...]]:
@@ -63,7 +106,9 @@ def _value(scalar: pa.Scalar) -> object:
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):
-        return "out of range"
+        text = str(scalar.cast(pa.string()).as_py())
+        # of a time in nanoseconds, finer than Python's, Arrow gives all digits
+        return "out of range" if text.startswith("<") else text.replace(" ", "T")
 
 
 def _is_number(kind: pa.DataType) -> bool:

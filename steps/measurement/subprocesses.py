@@ -44,6 +44,14 @@ def search_everywhere() -> None:
     os.environ["PATH"] = os.pathsep.join(dict.fromkeys(wanted))
 
 
+def signal_name(number: int) -> str:
+    """`SIGTERM`; of a real-time signal, most of which have no name, `signal 35`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 @dataclass(frozen=True, slots=True)
 class ProgramResult:
     """The outputs and the end of a program. `error`: why it was ended or not started; None: it ended by itself."""

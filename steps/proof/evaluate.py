@@ -45,7 +45,8 @@ def evaluate(signs: Sequence[Sign], requested: str, nodes: Iterable[str]) -> Pro
     name = Arm.parse(requested).name
     candidates = {node: _candidates(signs, node) for node in nodes}
     observed = _only(candidates.values())
-    for sign in sorted(signs, key=lambda s: (s.node, s.looked_at, s.seen, s.indicates or ())):
+    ordered = sorted(signs, key=lambda s: (s.node, s.looked_at, s.seen, s.indicates or ()))
+    for sign in ordered:
         if sign.indicates is not None and name not in sign.indicates:
             seen = f"{sign.node}: {sign.looked_at}: {sign.seen}"
             instead = ", ".join(sorted(set(sign.indicates)))
@@ -53,7 +54,7 @@ def evaluate(signs: Sequence[Sign], requested: str, nodes: Iterable[str]) -> Pro
             return Proof(state="disproven", observed=observed, reason=reason)
     if observed == name:
         return Proof(state="proven", observed=observed, reason=None)
-    return Proof(state="unproven", observed=observed, reason=_missing(candidates, name))
+    return Proof(state="unproven", observed=observed, reason=_missing(candidates, name, ordered))
 
 
 def _candidates(signs: Sequence[Sign], node: str) -> frozenset[str] | None:
@@ -69,13 +70,15 @@ def _only(candidates: Iterable[frozenset[str] | None]) -> str | None:
     return next(iter(names)) if names is not None and len(names) == 1 else None
 
 
-def _missing(candidates: dict[str, frozenset[str] | None], name: str) -> str:
+def _missing(candidates: dict[str, frozenset[str] | None], name: str, signs: Sequence[Sign]) -> str:
+    """What is missing of the proof; of a node where nothing is conclusive, the first sign, which says why."""
+    first = {sign.node: f" ({sign.looked_at}: {sign.seen})" for sign in reversed(signs)}
     if not candidates:
         return f"{name} can't be proven: no measured node is named"
     parts = []
     for node, names in sorted(candidates.items()):
         if names is None:
-            parts.append(f"{node} shows no conclusive sign")
+            parts.append(f"{node} shows no conclusive sign{first.get(node, '')}")
         elif len(names) > 1:
             parts.append(f"{node} could be {' or '.join(sorted(names))}")
     return f"{name} is not proven: {'; '.join(parts)}"

@@ -85,10 +85,16 @@ def _is_due(api: PodApi, found: LockStatus, variables: Mapping[str, str]) -> boo
 
     A check begins some seconds after the minute for which it is scheduled, so both are rounded down to that.
     """
-    interval = timedelta(minutes=int(variables.get(MINUTES) or 1))
+    interval = timedelta(minutes=_minutes(variables))
     rounding = timedelta(seconds=api.now.timestamp() % interval.total_seconds())
     age = timedelta(seconds=found.held_s) - rounding
     return age >= DAY and age // DAY > (age - interval) // DAY
+
+
+def _minutes(variables: Mapping[str, str]) -> int:
+    """Between two pods; 1 where the variable is empty or no such number, as after an edit by hand."""
+    text = variables.get(MINUTES, "").strip()
+    return max(1, int(text)) if text.isascii() and text.isdecimal() else 1
 
 
 def _push(api: PodApi, variables: Mapping[str, str], found: LockStatus) -> None:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -104,6 +105,29 @@ def test_long_result_names_the_rows_left_out() -> None:
     assert f"5 more of {MOST_ROWS + 5} rows; add a LIMIT" in out.getvalue()
 
 
+def test_answer_with_too_many_columns_is_printed_as_records() -> None:
+    out = io.StringIO()
+    answer = pa.table({f"column_{number}": [number * 1e9 + 0.5, None] for number in range(40)})
+    print_table(answer, Terminal(file=out, force_terminal=True, color_system=None, width=80))
+    lines = out.getvalue().splitlines()
+    assert lines[:3] == ["row 1", "column_0   0.5", "column_1   1e+09"]
+    assert lines[41:43] == ["row 2", "column_0   –"]
+    assert lines[-1] == "2 rows"
+    assert len(lines) == 2 * 41 + 1
+
+
+def test_long_text_is_folded_beside_numbers_and_times_that_are_not() -> None:
+    out = io.StringIO()
+    time = datetime(2026, 3, 17, 2, 0, tzinfo=UTC)
+    answer = pa.table({"run": ["x" * 90], "bps": [2.14019e9], "at": [time], "name": ["y" * 70]})
+    print_table(answer, Terminal(file=out, force_terminal=True, color_system=None, width=80))
+    printed = out.getvalue()
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "2.14019e+09" in printed
+    assert "2026-03-17 02:00:00Z" in printed
+    assert (printed.count("x"), printed.count("y")) == (90, 70)
+
+
 def test_text_with_newlines_stays_on_one_line() -> None:
     out = io.StringIO()
     print_table(pa.table({"a": ["x\ty\nz", None]}), Terminal(file=out))
@@ -117,6 +141,16 @@ def test_date_that_python_does_not_have_is_printed_as_such(terminal: bool) -> No
     print_table(pa.table({"day": dates}), Terminal(file=out, force_terminal=terminal, color_system=None, width=80))
     lines = [line.strip() for line in out.getvalue().splitlines()]
     assert lines[1:3] == ["1970-01-01", "out of range"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"), [(None, "2020-01-01T00:00:00.123456789"), ("UTC", "2020-01-01T00:00:00.123456789Z")]
+)
+def test_time_in_nanoseconds_has_all_its_digits(zone: str | None, text: str) -> None:
+    out = io.StringIO()
+    times = pa.array([1_577_836_800_123_456_789, None], pa.timestamp("ns", zone))
+    print_table(pa.table({"at": times}), Terminal(file=out))
+    assert out.getvalue() == f"at\n{text}\n\n"
 
 
 @pytest.mark.parametrize("standard_input", ["<&-", "< binary"])

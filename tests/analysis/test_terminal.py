@@ -93,6 +93,26 @@ def test_any_output_is_escaped_and_never_rich_markup(text: str) -> None:
             assert all(part.split("m")[0].replace(";", "").isdigit() for part in printed.split("\x1b[")[1:])
 
 
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"])
+def test_no_variable_makes_a_terminal_of_a_pipe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CI system sets one, and a program reads the output: it gets all rows, and all digits."""
+    monkeypatch.setenv(name, "1")
+    out = io.StringIO()
+    print_table(pa.table({"a": [1.23456789] * 2000}), Terminal(file=out))
+    assert out.getvalue() == "a\n" + "1.23456789\n" * 2000
+
+
+def test_table_without_enough_room_is_printed_whole() -> None:
+    out = io.StringIO()
+    table = Table("one", "two", box=None)
+    table.add_row("x" * 30, "y" * 30)
+    console = Terminal(file=out, width=20)
+    console.print(table)
+    assert "x" * 30 in out.getvalue()
+    assert "y" * 30 in out.getvalue()
+    assert console.width == 20
+
+
 @pytest.mark.parametrize("text", [t for t in HOSTILE if t.startswith(("[", ":"))])
 def test_rich_markup_in_text_is_printed_literally(text: str) -> None:
     out = io.StringIO()

@@ -89,6 +89,10 @@ def test_wrong_dataplane_on_every_node_is_observed() -> None:
         ([], "lab-ebpf is not proven: node-a shows no conclusive sign; node-b shows no conclusive sign"),
         ([sign("node-a", "lab-ebpf")], "lab-ebpf is not proven: node-b shows no conclusive sign"),
         (
+            [sign("node-a", "lab-ebpf"), sign("node-b", telling=False)],
+            "lab-ebpf is not proven: node-b shows no conclusive sign (counters: some)",
+        ),
+        (
             [sign("node-a", "lab-ebpf"), sign("node-b", "lab-ebpf", "lab-ebpf-dsr")],
             "lab-ebpf is not proven: node-b could be lab-ebpf or lab-ebpf-dsr",
         ),

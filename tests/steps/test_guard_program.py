@@ -170,13 +170,21 @@ def test_metrics_are_pushed_and_a_failure_is_a_sentence(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(http.client, "HTTPConnection", Connection)
     gateway = "http://pushgateway.monitoring:9091/"
-    assert guard_metrics.push(gateway, "eu/prod", NOW, switched=True) == ""
-    method, path, body = sent[0]
-    assert (method, path) == ("PUT", "/metrics/job/dataplane-benchmark-guard/environment/eu%2Fprod")
+    names = {
+        "prod 1": "environment/prod%201",
+        "eu/prod": "environment@base64/ZXUvcHJvZA==",  # a Pushgateway's only way to a slash, by its documentation
+    }
+    for name, label in names.items():
+        assert guard_metrics.push(gateway, name, NOW, switched=True) == ""
+        method, path, body = sent[-1]
+        assert (method, path) == ("PUT", f"/metrics/job/dataplane-benchmark-guard/{label}")
     assert body == guard_metrics.text(NOW, switched=True)
     status = 400
     assert guard_metrics.push(gateway, "p", NOW, switched=True).endswith("refused the metrics with status 400.")
     status = 0
     assert "could not be pushed to pushgateway.monitoring (ConnectionRefused" in guard_metrics.push(
         gateway, "p", NOW, switched=True
+    )
+    assert guard_metrics.push("http://[::1", "p", NOW, switched=True).startswith(
+        "the metrics could not be pushed to the Pushgateway (ValueError)"
     )

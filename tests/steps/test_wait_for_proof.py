@@ -41,7 +41,7 @@ def test_settle_timeout_names_nodes_and_signs() -> None:
     with pytest.raises(UnprovenError) as caught:
         wait.wait_for_proof(lambda: half, judge, 0.1, lambda _: None)
     assert str(caught.value) == (
-        "not within 0.1 s: lab-ebpf is not proven: node-b shows no conclusive sign "
+        "not within 0.1 s: lab-ebpf is not proven: node-b shows no conclusive sign (counters: some) "
         "(seen: node-a: counters: some; node-b: counters: some)"
     )
     assert caught.value.signs == tuple(half)

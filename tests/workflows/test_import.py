@@ -166,7 +166,7 @@ def test_imported_test_that_never_began_is_a_failed_trial_of_the_report(
         ({"name": "../x"}, "can't be that of imported figures"),
         ({"files": ""}, "nothing to import was given"),
         ({"files": "/nowhere"}, "/nowhere is not there"),
-        ({"mapping": "/nowhere.toml"}, "/nowhere.toml is not there"),
+        ({"mapping": "/nowhere.toml"}, "/nowhere.toml does not exist"),
         ({"mapping": "/"}, "the mapping / can't be used: "),
         ({"files": "~nobody-here/x"}, "FILES can't be '~nobody-here/x': ~nobody-here is nobody's home here"),
         ({"files": "/tmp,~nobody-here"}, "FILES can't be '~nobody-here': ~nobody-here is nobody's home here"),

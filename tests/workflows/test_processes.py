@@ -1,8 +1,11 @@
 """Steps as processes: what they get, what is kept of them, and how they end when somebody wants them to."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
@@ -14,11 +17,8 @@ from analysis.store.storage import atomic
 from tests.workflows import toys as t
 from tests.workflows.running import await_exit, phases, walk, workflow
 from workflows.local.execution.engine import Engine
-from workflows.local.execution.events import (
-    NodeFinished,
-    NodeLog,
-    NodeProgress,
-)
+from workflows.local.execution.events import Event, NodeFinished, NodeLog, NodeProgress, NodeStarted
+from workflows.local.execution.process import Tail
 
 
 def test_failed_step_message(tmp_path: Path) -> None:
@@ -28,6 +28,7 @@ def test_failed_step_message(tmp_path: Path) -> None:
                 t.fail_saying(name="sentence", arguments={"sentence": "the port is in use"}),
                 t.fail(name="last-line"),
                 t.kill_itself(name="killed"),
+                t.kill_itself_by(name="nameless", arguments={"number": str(signal.SIGRTMIN + 1)}),
                 t.fail_if(name="raised", arguments={"text": "x", "bad": "x"}),
             )
         ),
@@ -38,6 +39,7 @@ def test_failed_step_message(tmp_path: Path) -> None:
         "sentence": "the port is in use",
         "last-line": "last line",
         "killed": "the step was ended by SIGKILL: out of memory, or killed by another process",
+        "nameless": f"the step was ended by signal {signal.SIGRTMIN + 1}",
         "raised": "x is bad",
     }
     assert {e.message for e in events if isinstance(e, NodeFinished) and e.phase == "Failed"} >= {"the port is in use"}
@@ -72,6 +74,42 @@ def test_optional_artifact_may_be_missing(tmp_path: Path) -> None:
             del artifact["optional"]
     outcome, _ = walk(built, tmp_path)
     assert outcome.failures[0].message == "input artifact kept is missing: there is nothing at raw/run."
+
+
+@pytest.mark.parametrize("fault", ["no-room", "no-server"])
+def test_step_that_can_not_be_started_is_an_error(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without room for its folder; and where the server that forks it has just been killed."""
+
+    def full(path: object, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def ended(_descriptors: object) -> None:
+        raise EOFError("unexpected EOF")
+
+    def listener(_engine: Engine, event: Event) -> None:
+        if isinstance(event, NodeStarted) and event.kind == "Pod":
+            if fault == "no-room":
+                monkeypatch.setattr(os, "mkdir", full)
+            else:
+                monkeypatch.setattr(forkserver, "connect_to_new_process", ended)
+        elif isinstance(event, NodeFinished):
+            monkeypatch.undo()
+
+    outcome, _ = walk(workflow(lambda: t.nothing(name="n"), lambda: t.nothing(name="x")), tmp_path, listener=listener)
+    assert phases(outcome)["n"] == "Error"
+    why = "the disk is full" if fault == "no-room" else "the step could not be started, for the process that starts "
+    assert why in outcome.message
+    assert {"onExit.x"} <= phases(outcome).keys()
+
+
+def test_line_of_a_step_is_read_whole(tmp_path: Path) -> None:
+    """Though its bytes come one by one, and a character has several."""
+    file, text, lines = tmp_path / "stderr", "5 µs – gut\n", []
+    tail = Tail(file)
+    for end in range(len(text.encode()) + 1):
+        file.write_bytes(text.encode()[:end])
+        lines += tail.new_lines()
+    assert lines == [text.strip()]
 
 
 def test_environment_variables_reach_the_step(tmp_path: Path) -> None:

@@ -219,10 +219,13 @@ def _overlap(marks: Path) -> Callable[[], object]:
     return lambda: t.overlap(name="o", with_param=_items("a", "b", "c"), arguments=arguments)
 
 
-@pytest.mark.parametrize(("limit", "most"), [(1, 1), (2, 2), (None, 3)])
-def test_parallelism_limit(limit: int | None, most: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("limit", "most"), [(1, 1), (2, 2), ("2", 2), (None, 3)])
+def test_parallelism_limit(limit: int | str | None, most: int, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
-    outcome, _ = walk(workflow(_overlap(marks), dag_fields={"parallelism": limit}), tmp_path)
+    built = workflow(_overlap(marks)).to_dict()
+    (main,) = (template for template in built["spec"]["templates"] if "dag" in template)
+    main |= {} if limit is None else {"parallelism": limit}
+    outcome, _ = walk(built, tmp_path)
     assert outcome.phase == "Succeeded"
     seen = [int(f.read_text()) for f in marks.glob("seen-*")]
     assert max(seen) <= most

@@ -1,18 +1,26 @@
 """Stop, Terminate, deadlines and mutexes: how steps end, and when they wait."""
 
 import asyncio
+import errno
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hera.workflows import WorkflowTemplate
 from hera.workflows import models as m
 
+from analysis.errors import Unsupported
 from tests.workflows import toys as t
 from tests.workflows.running import await_exit, phases, walk, workflow
+from workflows.local.execution.artifacts import ArtifactStore
 from workflows.local.execution.child import StepStart
 from workflows.local.execution.engine import Engine
 from workflows.local.execution.events import (
@@ -95,6 +103,27 @@ def test_stop_leaves_the_exit_handler_running(tmp_path: Path) -> None:
     assert phases(outcome)["onExit.x"] == "Succeeded"
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_stop_while_a_step_gets_its_inputs(times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no process yet that could be ended, and must not get one."""
+    engines: list[Engine] = []
+    get = ArtifactStore.get
+
+    def stopped_meanwhile(store: ArtifactStore, key: str, destination: Path) -> bool:
+        for _ in range(times):
+            engines[0].stop()
+        time.sleep(0.2)
+        return get(store, key, destination)
+
+    monkeypatch.setattr(ArtifactStore, "get", stopped_meanwhile)
+    outcome, events = walk(
+        workflow(lambda: t.read_and_wait(name="w")), tmp_path, listener=lambda engine, _event: engines.append(engine)
+    )
+    strategy = "Stop" if times == 1 else "Terminate"
+    assert outcome.find("w")[0].message == f"workflow shutdown with strategy: {strategy}"
+    assert not [event for event in events if isinstance(event, NodeLog)]
+
+
 def test_signal_handler_may_stop_the_engine(tmp_path: Path) -> None:
     program = (
         "import signal, sys\nfrom pathlib import Path\nfrom tests.workflows import toys as t\n"
@@ -145,19 +174,21 @@ def test_second_stop_kills_the_exit_handler(tmp_path: Path) -> None:
     assert outcome.message == "Stopped with strategy 'Terminate'"
 
 
-def test_step_and_workflow_deadlines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit_s", [1, "1"])
+def test_step_and_workflow_deadlines(limit_s: int | str, tmp_path: Path) -> None:
+    """A number, or its digits."""
     built = workflow(lambda: t.wait_for_stop(name="w")).to_dict()
     for one in built["spec"]["templates"]:
         if "script" in one:
-            one["activeDeadlineSeconds"] = 1
+            one["activeDeadlineSeconds"] = limit_s
     outcome, _ = walk(built, tmp_path)
     assert outcome.find("w")[0].message == "Pod was active on the node longer than the specified deadline"
 
     whole = workflow(
         lambda: (t.wait_for_stop(name="w"), t.nothing(name="after", depends="w.Failed")),
         lambda: t.nothing(name="x"),
-        fields={"active_deadline_seconds": 1},
-    )
+    ).to_dict()
+    whole["spec"]["activeDeadlineSeconds"] = limit_s
     outcome, _ = walk(whole, tmp_path)
     assert outcome.find("after")[0].message == "Step exceeded its deadline"
     assert phases(outcome)["onExit.x"] == "Succeeded"
@@ -192,6 +223,37 @@ def test_mutex_makes_the_second_run_wait_and_names_the_holder(tmp_path: Path) ->
     assert order[1:] == ["first ends", "second"]
 
 
+def test_lock_file_is_for_all_users_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        outcome, _ = walk(_with_mutex(), tmp_path)
+    finally:
+        os.umask(before)
+    assert outcome.phase == "Succeeded"
+    assert stat.S_IMODE(lock_path("toy", tmp_path).stat().st_mode) == 0o644
+
+
+def test_lock_file_that_can_not_be_created_names_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose /tmp is read-only: nobody can remove what is not there."""
+    real = os.open
+
+    def read_only(path: Any, flags: int, *more: Any, **others: Any) -> int:  # noqa: ANN401 - os.open's own
+        if flags & os.O_CREAT and str(path).endswith("-toy.lock"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *more, **others)
+
+    monkeypatch.setattr(os, "open", read_only)
+    sentence = f"-toy.lock can't be created: Read-only file system; make room for it, and {tmp_path} writable."
+    with pytest.raises(Unsupported, match=re.escape(sentence)):
+        walk(_with_mutex(), tmp_path)
+
+
+def _with_mutex() -> WorkflowTemplate:
+    return workflow(
+        lambda: t.nothing(name="n"), fields={"synchronization": m.Synchronization(mutexes=[m.Mutex(name="toy")])}
+    )
+
+
 def test_run_waiting_for_a_mutex_can_be_stopped(tmp_path: Path) -> None:
     program = (
         "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
@@ -202,11 +264,8 @@ def test_run_waiting_for_a_mutex_can_be_stopped(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        built = workflow(
-            lambda: t.nothing(name="n"), fields={"synchronization": m.Synchronization(mutexes=[m.Mutex(name="toy")])}
-        )
         outcome, _ = walk(
-            built,
+            _with_mutex(),
             tmp_path,
             listener=lambda engine, event: engine.stop() if isinstance(event, WorkflowWaiting) else None,
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,23 @@ def test_regression_is_printed_and_fails_only_a_nightly_run(
     assert found == code
     assert "Worse: gamma, since the night of 2026-03-17 (run night-16): " in text
     assert "against alpha −" in text
+
+
+@pytest.mark.parametrize("columns", [20, 50, 79])
+def test_narrow_terminal_loses_no_letter(
+    columns: int, slower: tuple[Path, Summary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of no dataplane, and of no metric: by letters, since words are folded."""
+    root, summary = slower
+    stored.store_summary(Store(str(root)), summary)
+    monkeypatch.setenv("COLUMNS", "400")
+    _, wide = printed(root, "night-19")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, narrow = printed(root, "night-19")
+    for dataplane in ("alpha", "beta", "gamma"):
+        assert narrow.count(dataplane) >= wide.count(dataplane) > 0
+    assert Counter("".join(wide.split())) - Counter("".join(narrow.split())) == Counter()
+    assert "…" not in narrow
 
 
 def test_improvement_and_suspected_change_are_printed(tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ def kill_itself() -> None:
 
 
 @toy
+def kill_itself_by(number: str) -> None:
+    os.kill(os.getpid(), int(number))
+
+
+@toy
 def wait_for_stop(
     kept: Annotated[Path, Artifact("kept", "{{workflow.name}}/kept.txt", output=True)],
 ) -> None:
@@ -124,6 +129,15 @@ def read_all(
     kept: Annotated[Path | None, Artifact("kept", "raw/{{workflow.name}}", optional=True)],
 ) -> Printed:
     return Printed(printed=",".join(sorted(f.name for f in Path(kept or "nowhere").rglob("*.txt"))))
+
+
+@toy
+def read_and_wait(
+    kept: Annotated[Path | None, Artifact("kept", "raw/{{workflow.name}}", optional=True)],
+) -> None:
+    sys.stderr.write(f"started with {kept}\n")
+    sys.stderr.flush()
+    signal.pause()
 
 
 @toy

@@ -11,6 +11,7 @@ from analysis.console.notices import print_notice
 from analysis.errors import BadInput, Problem
 from steps.catalogue.environments import is_lab
 from steps.cluster.lab import sandbox
+from steps.measurement.subprocesses import signal_name
 from steps.settings import environment
 from steps.settings.environment import make_command
 from workflows.flags.run import RunFlags
@@ -56,7 +57,7 @@ def _after_signal(store: "Store", uid: str, number: int) -> str:
     """After a signal ended the run or its sandbox: what is stored of it, and the command that continues."""
     from workflows.cli import uncollected  # noqa: PLC0415 - as above
 
-    name = signal.Signals(number).name
+    name = signal_name(number)
     by = name if number in _REQUESTS else f"{name}: killed by another process, or out of memory"
     try:
         run_id, is_stored = uncollected.run_of_workflow(store, uid)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -26,6 +27,10 @@ from workflows.template.benchmark import NAME, build_template
 
 PRELOADED = ("steps.measurement.trials", "steps.proof.wait", "steps.cluster.lab.adapter")
 """Imported once for all steps: what the steps between trials need. Only the last steps need charts and Parquet."""
+
+ONE_REQUEST_S = 0.5
+"""Signals so soon after each other are one request: a terminal that is closed sends SIGHUP by the kernel and by the
+shell, and what ends a whole group, as `timeout` does, ends make and this program, to which make passes it on."""
 
 
 def run_workflow(flags: RunFlags, settings: Settings) -> int:
@@ -87,6 +92,7 @@ def _walk(flags: RunFlags, settings: Settings, console: Terminal) -> tuple[Workf
 
     The first signal stops it as `argo stop` does, a second one as `argo terminate` does.
     """
+    requested_s = -ONE_REQUEST_S
     planned = planned_time(settings)
     display = TerminalDisplay(console, planned.expected_s, planned.rounds[1] * len(settings.dataplanes))
     engine = Engine(
@@ -105,7 +111,10 @@ def _walk(flags: RunFlags, settings: Settings, console: Terminal) -> tuple[Workf
         if engine.has_ended:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        engine.stop()
+        nonlocal requested_s
+        if (now_s := time.monotonic()) - requested_s >= ONE_REQUEST_S:
+            requested_s = now_s
+            engine.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)

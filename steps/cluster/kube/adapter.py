@@ -173,12 +173,13 @@ class KubernetesCluster:
     def count_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[ScaleSign]:  # noqa: ARG002 - of the port
         """What each measured node has of the scale: what its agents count, and where it changes, a connection there."""
         image, changes = manifests.image(self._variables), turn_order.has_scale_step(visit)
-        return cluster_scale.count(self._client, self._sites, scale, image, by_connection=changes)
+        return cluster_scale.count(self._client, self._sites, scale, image, self._cni.agent(), by_connection=changes)
 
     def time_changes(self, visit: Visit, settings: Settings, trial: Trial) -> str:  # noqa: ARG002 - of the port
         """How late the measured nodes follow changes of the trial's kind: `Times` as JSON."""
         self._refuse_others()
-        return cluster_scale.time_changes(self._client, self._sites, trial, manifests.image(self._variables))
+        image = manifests.image(self._variables)
+        return cluster_scale.time_changes(self._client, self._sites, trial, image, self._cni.agent())
 
     def place_of_changes(self, trial: Trial) -> Placement:
         """The first measured node, without monitors.

@@ -14,6 +14,7 @@ from steps.cluster.kube.api.fields import Field
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.ownership.owner import LockOwner
+from steps.cluster.kube.probe.agent import Agent
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
 
 
@@ -91,6 +92,10 @@ class Cni(Protocol[S]):
 
         A pod of one of their DaemonSets may be deleted where the agent has to start again.
         """
+
+    @staticmethod
+    def agent() -> Agent:
+        """What the probe asks of an agent on its node; `Agent()`: nothing."""
 
     def stand(self, *, to_switch: bool) -> S:
         """Read the state of the cluster. `to_switch`: with what only the switching account may read."""

@@ -17,6 +17,7 @@ from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE
 from steps.cluster.lab import factors, kernel_memory, sandbox, servers, state, updates
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.evidence import counters
+from steps.cluster.lab.evidence.installed import after_a_factor, read_installed
 from steps.cluster.lab.mechanism import mechanisms
 from steps.cluster.lab.network import addresses, topology
 from steps.cluster.lab.network.addresses import LabNode
@@ -54,7 +55,7 @@ class LabCluster:
         known = state.read_state() if sandbox.is_inside() else None
         return {
             "namespaces": topology.present_namespaces() if sandbox.is_inside() else [],
-            "built_for": known.model_dump() if known else None,
+            "built_for": known.model_dump(exclude={"installed"}) if known else None,
         }
 
     def await_turn(self, visit: Visit, settings: Settings) -> None:
@@ -92,7 +93,8 @@ class LabCluster:
         for factor in factors.implemented().values():
             changes += factor.apply(dataplane.TRAITS.mechanism, bare, scale)
         built = state.wanted_state(visit, settings)
-        state.write_state(built.model_copy(update={"bare_kernel_bytes": bare_bytes}))
+        found = {"bare_kernel_bytes": bare_bytes, "installed": read_installed(mechanisms(traits()))}
+        state.write_state(built.model_copy(update=found))
         return changes
 
     def set_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[Change]:
@@ -111,9 +113,12 @@ class LabCluster:
         mechanism, here = load(Arm.parse(visit.dataplane)).TRAITS.mechanism, factors.implemented()
         for factor in reversed(here.values()):
             factor.stop()
+        parts = mechanisms(traits())
+        had = read_installed(parts)
         state.write_state(known.model_copy(update={"scale": None}))
         changes = [change for factor in here.values() for change in factor.apply(mechanism, known.scale, scale)]
-        state.write_state(known.model_copy(update={"scale": scale}))
+        expected = after_a_factor(known.installed, had, read_installed(parts))
+        state.write_state(known.model_copy(update={"scale": scale, "installed": expected}))
         return changes
 
     def count_scale(self, visit: Visit, settings: Settings, scale: Scale) -> list[ScaleSign]:
@@ -147,7 +152,8 @@ class LabCluster:
         _check_sandbox()
         if missing := sorted(set(addresses.NAMESPACES) - set(topology.present_namespaces())):
             raise Problem(f"the lab is not whole, {', '.join(missing)} missing: configure a dataplane first.")
-        return counters.observe(moment)
+        known = state.read_state()
+        return counters.observe(moment, known.installed if known is not None else None)
 
     def cost(self, *, final: bool) -> SwitchCost | None:
         """None: the lab is built anew for each dataplane, so that no connection survives."""

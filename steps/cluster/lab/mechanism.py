@@ -23,8 +23,10 @@ class Mechanism:
             others must be proven to forward nothing.
         programs: those that only its own dataplanes need.
         root_only: what an ordinary user may not do of it, as a clause; None: nothing.
+        routed_by_kernel: whether the node's own IP stack forwards its packets, which counts them.
         takes_burden: whether it has rules, so that more can be put in front of each packet.
         tables: what keeps its Services and policies, and changes with the scale; None: it has one scale.
+        parts: lists what it has on a node, by name in words, without counters, Services and connections.
         remove: removes what outlives the nodes' namespaces, and returns the equivalent commands.
     """
 
@@ -36,8 +38,10 @@ class Mechanism:
     counting_programs: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     root_only: str | None = None
+    routed_by_kernel: bool = True
     takes_burden: bool = True
     tables: Tables | None = None
+    parts: Callable[[LabNode], dict[str, str]] = lambda _: {}
     remove: Callable[[], list[str]] = list
 
 

@@ -14,6 +14,7 @@ from steps.cluster.lab import capabilities, factors, kernel_support, sandbox
 from steps.cluster.lab.dataplanes import load, traits
 from steps.cluster.lab.kernel_support import Refusal
 from steps.cluster.lab.mechanism import Mechanism, mechanisms
+from steps.cluster.lab.network.addresses import NAMESPACES
 from steps.cluster.lab.network.programs import Job, package_of, run_one, version_line
 from steps.domain import Finding
 from steps.namespaces import path
@@ -82,17 +83,15 @@ def _outdated(tool: Tool) -> Refusal | None:
 
 def _kernel() -> list[Finding]:
     """Try the links that the lab is made of, in a temporary namespace."""
+    if too_few := _too_few_namespaces():
+        return [too_few]
     path(kernel_support.NAMESPACE).touch()
     links = {
         "veth": ("veth", "peer", "name", "trial-peer"),
         "bridge": ("bridge",),
         "vxlan": ("vxlan", "id", "1", "dstport", "4789", "dev", "lo"),
     }
-    made = kernel_support.failure([Job(None, ("unshare", f"--net={path(kernel_support.NAMESPACE)}", "true"))])
-    if made is not None:
-        path(kernel_support.NAMESPACE).unlink()
-        remedy = kernel_support.remedy(made, "allow more of them: `sudo sysctl -w user.max_net_namespaces=10000`")
-        return [_finding((f"no network namespace can be made: {made}", remedy))]
+    run_one(Job(None, ("unshare", f"--net={path(kernel_support.NAMESPACE)}", "true")))
     found = []
     for kind, arguments in links.items():
         refused = kernel_support.failure(
@@ -105,6 +104,18 @@ def _kernel() -> list[Finding]:
             remedy = f"load the module by `sudo modprobe {kind}`, or use a kernel that has it"
             found.append(_finding((f"the kernel makes no {kind} links: {refused}", remedy)))
     return found
+
+
+def _too_few_namespaces() -> Finding | None:
+    """Try as many network namespaces at once as two labs have: the kernel frees those of the visit before late."""
+    number = 2 * len(NAMESPACES)
+    # each program stays in the namespace that it made until the last one has ended
+    made = kernel_support.failure([Job(None, (*("unshare", "--net", "--fork") * number, "true"))])
+    if made is None:
+        return None
+    reason = f"{number} network namespaces at once can't be made: {made.rpartition('exit code ')[2]}"
+    remedy = kernel_support.remedy(made, "allow more of them: `sudo sysctl -w user.max_net_namespaces=10000`")
+    return _finding((reason, remedy))
 
 
 def _lacking(arm: Arm, scales: Sequence[Scale]) -> Refusal | None:

@@ -113,9 +113,9 @@ def start_in_sandbox(
 ) -> SandboxResult:
     """Run a program in a sandbox of its own, or right here if this is one already.
 
-    SIGINT, SIGTERM and SIGHUP are forwarded to the program, once each: the sandbox has a session of its own, so that a
-    terminal's Ctrl-C, which goes to a whole process group, reaches this process alone. When the program ends,
-    everything else in the sandbox is killed. `env`: the program's environment; this process's if None.
+    SIGINT, SIGTERM and SIGHUP are forwarded to the program, each as often as it comes: the sandbox has a session of its
+    own, so that a terminal's Ctrl-C, which goes to a whole process group, reaches this process alone. When the program
+    ends, everything else in the sandbox is killed. `env`: the program's environment; this process's if None.
     `hold_interrupts`: start it with SIGINT blocked, so that none is lost before it has a handler and unblocks it.
 
     Raises:
@@ -171,7 +171,10 @@ def _ended(reported: bytes, code: int) -> SandboxResult:
 
 @contextmanager
 def _forwarding(lifeline: int) -> Iterator[None]:
-    """Write the number of each signal into the lifeline, from which the sandbox's first process forwards it."""
+    """Write the number of each signal into the lifeline, from which the sandbox's first process forwards it.
+
+    SIGHUP stays ignored where it is, as by nohup.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread gets signals
         return
@@ -180,7 +183,8 @@ def _forwarding(lifeline: int) -> Iterator[None]:
         with suppress(BrokenPipeError):  # the program has just ended
             os.write(lifeline, bytes((number,)))
 
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    taken = (n for n in _FORWARDED if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN)
+    before = {number: signal.signal(number, forward) for number in taken}
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from typing import Final
 from analysis.store.storage import atomic
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
+from steps.cluster.lab.evidence.installed import Installed
 from steps.domain import Visit
 from steps.strict_model import StrictModel
 
@@ -16,13 +17,14 @@ class LabState(StrictModel):
     """The visit that the lab was built for, without its trials, the options that it was built with, and its scale.
 
     `scale`: None while it changes, or where a change failed. `bare_kernel_bytes`: what the kernel held before the
-    dataplane was installed; None: not read, or unknown.
+    dataplane was installed; None: not read, or unknown. `installed`: what each node then had; None: not read.
     """
 
     visit: Visit
     offloads: bool
     scale: Scale | None
     bare_kernel_bytes: int | None = None
+    installed: Installed | None = None
 
 
 def first_scale(visit: Visit, settings: Settings) -> Scale:
@@ -39,7 +41,8 @@ def wanted_state(visit: Visit, settings: Settings) -> LabState:
 def is_built_for(visit: Visit, settings: Settings) -> bool:
     """Whether the lab is what this visit needs to begin with."""
     known = read_state()
-    return known is not None and known.model_copy(update={"bare_kernel_bytes": None}) == wanted_state(visit, settings)
+    found = {"bare_kernel_bytes": None, "installed": None}
+    return known is not None and known.model_copy(update=found) == wanted_state(visit, settings)
 
 
 def read_state() -> LabState | None:

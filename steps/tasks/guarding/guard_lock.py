@@ -157,19 +157,37 @@ def check_lock(api: PodApi) -> LockStatus:
         return LockStatus("free")
     try:
         data = found["data"]
-        owner: Object = json.loads(data["owner"])
-        taken_at = datetime.fromisoformat(data["taken_at"])
-        renewed_at = datetime.fromisoformat(data.get("renewed_at") or data["taken_at"])
-        held_s = (api.now - taken_at).total_seconds()
-        name, namespace, uid = owner.get("workflow"), owner.get("namespace"), owner.get("uid")
+        name, namespace, person, uid = _owner(data["owner"])
+        taken_at = _moment(data["taken_at"])
+        renewed_at = _moment(data.get("renewed_at") or data["taken_at"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return LockStatus("left")
-    if not isinstance(name, str):
-        return LockStatus("person", held_s, str(owner.get("person")))
+    held_s = (api.now - taken_at).total_seconds()
+    if name is None:
+        return LockStatus("person", held_s, person or "somebody")
     if namespace != api.namespace:
         return LockStatus("elsewhere", held_s, f"workflow {namespace}/{name}")
     alive = runs(api, name, uid) and _renewed(api, name, renewed_at, found["metadata"]["uid"])
     return LockStatus("run" if alive else "left", held_s, name)
+
+
+def _owner(text: str) -> tuple[str | None, str | None, str | None, str | None]:
+    """The workflow, its namespace, the person and the uid of a lock's owner; raises ValueError and its like."""
+    owner = json.loads(text)
+    name, namespace, person, uid = owner["workflow"], owner["namespace"], owner["person"], owner.get("uid")
+    if not all(each is None or isinstance(each, str) for each in (name, namespace, person, uid)):
+        raise TypeError
+    if name is not None and namespace is None:
+        raise ValueError
+    return name, namespace, person, uid
+
+
+def _moment(text: str) -> datetime:
+    """A time of a lock; raises ValueError for one without a zone, which can't be compared."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment
 
 
 def _renewed(api: PodApi, name: str, renewed_at: datetime, lock_uid: str) -> bool:

@@ -1,6 +1,7 @@
 """The guard's metrics: pushed to a Pushgateway, since no pod of the guard lives long enough to be scraped."""
 
 import http.client
+from base64 import urlsafe_b64encode
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -24,19 +25,28 @@ def text(now: datetime, *, switched: bool) -> str:
 
 def push(gateway: str, environment: str, now: datetime, *, switched: bool) -> str:
     """Replace the metrics of this cluster at a Pushgateway; returns why that failed, a sentence, or nothing."""
-    target = urlsplit(gateway)
-    group = f"/metrics/job/{JOB}/environment/{quote(environment, safe='')}"
-    secure = target.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    host = "the Pushgateway"
     try:
+        target = urlsplit(gateway)
+        host = target.hostname or host
+        kind = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
         connection = kind(target.hostname or "", target.port, timeout=_TIMEOUT_S)
         try:
             content = {"Content-Type": "text/plain; version=0.0.4"}
-            connection.request("PUT", target.path.rstrip("/") + group, text(now, switched=switched), content)
+            connection.request(
+                "PUT", target.path.rstrip("/") + _group(environment), text(now, switched=switched), content
+            )
             status = connection.getresponse().status
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"the metrics could not be pushed to {target.hostname} ({type(error).__name__})."
+        return f"the metrics could not be pushed to {host} ({type(error).__name__})."
     accepted = status < http.client.MULTIPLE_CHOICES
-    return "" if accepted else f"{target.hostname} refused the metrics with status {status}."
+    return "" if accepted else f"{host} refused the metrics with status {status}."
+
+
+def _group(environment: str) -> str:
+    """The path of a cluster's metrics. A Pushgateway takes `/`, even as %2F, for the end of a label's value."""
+    if "/" not in environment:
+        return f"/metrics/job/{JOB}/environment/{quote(environment, safe='')}"
+    return f"/metrics/job/{JOB}/environment@base64/{urlsafe_b64encode(environment.encode()).decode()}"

@@ -108,6 +108,7 @@ from dataclasses import dataclass
 
 from steps.cluster.kube.api.nodes import ClusterNode, choose_nodes, read_node
 from steps.cluster.kube.api.permissions import CLUSTER, NODES
+from steps.cluster.kube.probe.agent import Agent
 from steps.domain import Change, Finding
 
 
@@ -137,6 +138,10 @@ class Toy:
     @staticmethod
     def agents():
         return {"kube-system": "toy"}
+
+    @staticmethod
+    def agent():
+        return Agent()
 
     def stand(self, *, to_switch):
         found = self._around.client.list(NODES, CLUSTER)

@@ -10,6 +10,7 @@ from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.plugins.calico.felix.agent import FELIX
 from steps.cluster.kube.plugins.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.servers import monitors, trial_servers
 from steps.cluster.kube.workloads import connectivity, probe_pods
@@ -90,7 +91,7 @@ def every_pod() -> list[Object]:
     services: dict[str, Object] = {
         f"look-{i}": {"spec": {"clusterIP": f"10.97.0.{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
     }
-    made = probe_pods.manifests(PLACES, services, "image:1", TOKEN)
+    made = probe_pods.manifests(PLACES, services, "image:1", TOKEN, FELIX)
     made += connectivity.check_manifests(PLACES, "image:1", 5201, TOKEN)
     made += monitors.on_nodes(PLACES, "image:1", TOKEN)
     for count in range(3):

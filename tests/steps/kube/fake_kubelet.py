@@ -117,10 +117,10 @@ def probe_report(
         "interfaces": names,
         "uplink": "eth0",
         "uplink_mtu_bytes": 9001,
-        "vxlan_external": bpf,
+        "tunnel_external": bpf,
         "proxy_mode": proxy_mode,
-        "felix_ready": True,
-        "felix_started_at": None,
+        "agent_ready": True,
+        "agent_started_at": None,
     }
     answers = []
     for target in spec["targets"]:

@@ -152,11 +152,22 @@ def test_lock_is_renewed_while_pods_of_the_run_are_at_work() -> None:
 LOCK = f"configmaps {KUBE_SYSTEM}/{STATE}"
 
 
-def test_damaged_lock_is_left_to_a_user() -> None:
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("owner", "{"),
+        ("owner", "{}"),
+        ("owner", '{"workflow": 5, "namespace": "bench", "person": null}'),
+        ("owner", '{"workflow": null, "namespace": null, "person": ["ann"]}'),
+        ("renewed_at", "2026-11-23T06:00:00"),
+        ("taken_at", "2026-11-23T06:00:00"),
+    ],
+)
+def test_damaged_lock_is_left_to_a_user(field: str, text: str) -> None:
     calico, _before = switched()
     lock = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
     assert lock is not None
-    lock["data"]["owner"] = "{"
+    lock["data"][field] = text
     assert check_lock(StoreApi(calico)).state == "left"
     now = calico.settings()
     found = guarding(calico).restore_left()

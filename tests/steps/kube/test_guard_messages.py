@@ -79,6 +79,24 @@ def test_user_holding_the_lock_is_reported_once_a_day(posted: list[Object]) -> N
     assert "switched the cluster 1 d ago, and no run can begin" in posted[0]["text"]
 
 
+@pytest.mark.parametrize("minutes", ["0", "five", "-5", ""])
+def test_user_is_reported_whatever_an_edited_number_of_minutes_is(minutes: str) -> None:
+    """As if it were 1."""
+    calico = Calico()
+    kube(calico).configure_for_user("ebpf")
+    calico.store.advance(86_400)
+    acted: list[LockStatus] = []
+
+    def act(found: LockStatus, _variables: Mapping[str, str]) -> int:
+        acted.append(found)
+        return 0
+
+    for _look in range(3):
+        assert guard.watch(StoreApi(calico), {guard.MINUTES: minutes}, act) == 0
+        calico.store.advance(60)
+    assert [found.state for found in acted] == ["person"]
+
+
 def test_guard_stays_with_a_run_and_acts_within_seconds_of_its_end() -> None:
     calico, _before = switched()
     api, began = StoreApi(calico), calico.store.now()

@@ -4,11 +4,14 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
 
 from steps.cluster.kube.probe import connections, node_probe
+from steps.cluster.kube.probe.agent import Agent
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.workloads import probe_pods
@@ -103,27 +106,52 @@ def test_probe_counts_the_current_gap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_probe_of_host_interfaces() -> None:
-    state = node_probe.host(LOCAL)
+    state = node_probe.host(LOCAL, Agent())
     assert "lo" in state["interfaces"]
     assert (state["uplink"], state["uplink_mtu_bytes"]) == ("lo", 65536)
-    assert state["felix_started_at"] is None or state["felix_started_at"]
+    assert (state["agent_ready"], state["agent_started_at"], state["agent"]) == (None, None, None)
     line = {"at": state["at"], "node": "n", "host": state, "answers": [], "lines": []}
     assert probe_pods.parse(json.dumps(line).encode()) is not None
 
 
-def test_probe_remembers_felix_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_remembers_when_the_agent_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([True, None, None])
 
-    def state(_address: str) -> Object:
-        return {"at": connections.now(), "felix_ready": next(answers, None)}
+    def state(*_: object) -> Object:
+        return {"at": connections.now(), "agent_ready": next(answers, None)}
 
     monkeypatch.setattr(node_probe, "host", state)
     silent = Spec("n", LOCAL, host=True, token=TOKEN, targets=(), lines=())
-    report = asyncio.run(run(silent, lambda report: report["host"] and report["host"]["felix_ready"] is None))
-    assert report["host"]["felix_answered_at"] < report["host"]["at"]
+    report = asyncio.run(run(silent, lambda report: report["host"] and report["host"]["agent_ready"] is None))
+    assert report["host"]["agent_answered_at"] < report["host"]["at"]
 
 
-def test_felix_start_time_from_metrics() -> None:
+def test_probe_asks_the_agent_that_the_network_plugin_describes() -> None:
+    pages = {"/ready": "", "/metrics": "process_start_time_seconds 1.795461600e+09\ntoy_policies 3\nother 1\n"}
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in pages else 404)
+            self.end_headers()
+            self.wfile.write(pages.get(self.path, "").encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((LOCAL, 0), Pages) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+        agent = Agent(f"{port}/ready", f"{port}/metrics", "toy_policies", pod_interfaces=("lo",))
+        found = node_probe.host(LOCAL, agent)
+        silent = node_probe.host(LOCAL, Agent(f"{port}/gone"))
+        server.shutdown()
+    assert (found["agent_ready"], found["agent_started_at"]) == (True, "2026-11-23T19:20:00+00:00")
+    assert found["agent"] == {"process_start_time_seconds": 1.7954616e9, "toy_policies": 3.0}
+    assert "lo" not in found["interfaces"]
+    assert (silent["agent_ready"], silent["agent"]) == (False, None)
+
+
+def test_agent_start_time_from_metrics() -> None:
     metrics = "# HELP x\nprocess_start_time_seconds 1.795461600e+09\nother 1\n"
     assert node_probe._started(metrics) == "2026-11-23T19:20:00+00:00"
     assert node_probe._started("process_start_time_seconds nan\n") is None

@@ -8,6 +8,7 @@ from analysis.errors import Problem, Unsupported
 from steps.catalogue.topologies import BY_NAME, TOPOLOGIES
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError
+from steps.cluster.kube.plugins.calico.felix.agent import FELIX
 from steps.cluster.kube.servers import placements, trial_servers
 from steps.cluster.kube.workloads import manifests, probe_pods
 from steps.cluster.kube.workloads.workload import Workload
@@ -136,7 +137,7 @@ def test_what_is_done_meanwhile_is_done_once_the_servers_exist_and_before_one_is
 def test_node_interface_comes_from_the_probe() -> None:
     bench = Bench()
     bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
-    probe_pods.start(bench.client, PLACES, "image:1")
+    probe_pods.start(bench.client, PLACES, "image:1", FELIX)
     found = bench.prepare("external-to-nodeport", "pod-to-service")
     assert found["external-to-nodeport"].nat_interface == "eth0"
     assert found["node-to-node"].interface == "eth0"
@@ -152,7 +153,7 @@ def test_node_interface_is_waited_for_while_the_probe_starts(monkeypatch: pytest
     """The API answers with 400 for the log of a container that has not started."""
     bench, read = Bench(), Client.log
     bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
-    probe_pods.start(bench.client, PLACES, "image:1")
+    probe_pods.start(bench.client, PLACES, "image:1", FELIX)
     refusals = iter(range(6))
 
     def log(client: Client, pod: str, *rest: str, **more: Any) -> bytes:  # noqa: ANN401
@@ -233,7 +234,7 @@ def test_clear_is_idempotent_and_deletes_only_own_objects() -> None:
     }
     bench.store.put("", "pods", other)
     bench.kubelet.says = lambda pod: fake_kubelet.probe_report(pod, bench.store.now(), bpf=False, proxy_mode="iptables")
-    probe_pods.start(bench.client, PLACES, "image:1")
+    probe_pods.start(bench.client, PLACES, "image:1", FELIX)
     bench.prepare(*EVERY)
     for _ in range(2):
         trial_servers.clear(bench.client)

@@ -1,6 +1,6 @@
-"""Call functions of `scripts.py` in one sandbox: one for each line of standard input, in a process of its own.
+"""Call functions of `scripts.py` and `oddities.py` in one sandbox: one for each line of standard input.
 
-The lab is taken away after each. Run as `python -m tests.steps.lab.server`.
+Each has a process of its own, and the lab is taken away after it. Run as `python -m tests.steps.lab.server`.
 """
 
 import json
@@ -15,14 +15,14 @@ from steps.cluster.lab import servers
 from steps.cluster.lab.adapter import LabCluster
 from steps.cluster.lab.network import topology
 from steps.measurement.subprocesses import search_everywhere
-from tests.steps.lab import scripts
+from tests.steps.lab import oddities, scripts
 
 
 def serve() -> None:
     """Answer each request `[NAME, ARGUMENTS]` by `{"returned": VALUE}` or `{"error": TRACEBACK}`."""
     for line in sys.stdin:
         name, arguments = json.loads(line)
-        answer = _in_a_process(getattr(scripts, name), *arguments)
+        answer = _in_a_process(getattr(scripts, name, None) or getattr(oddities, name), *arguments)
         cleaned = _in_a_process(_clean)
         sys.stdout.write(json.dumps(answer if "error" in answer else cleaned | answer) + "\n")
         sys.stdout.flush()

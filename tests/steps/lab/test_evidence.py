@@ -37,6 +37,7 @@ counted = st.builds(
     service_packets=st.fixed_dictionaries({"iptables": counts, "nftables": counts}) | st.just({}),
     connections=counts,
     passed_bytes=st.integers(0, 3 * PAYLOAD),
+    routed_packets=counts,
 )
 
 
@@ -50,6 +51,7 @@ def _of(what: Traits, node: str) -> CountedTraffic:
         service_packets=service if node == "node-a" else {},
         connections=2 if what.tracks_connections else 0,
         passed_bytes=int((0.05 if what.returns_directly else 1.08) * PAYLOAD),
+        routed_packets=3 * DATAGRAMS if what.mechanism.routed_by_kernel else 0,
     )
 
 
@@ -109,6 +111,24 @@ def test_informative_sign_excludes_a_dataplane(seen: CountedTraffic, node: str) 
 def test_stray_packets_give_no_sign(packets: int, mechanism: str) -> None:
     found = _signs({"node-b": CountedTraffic({mechanism: packets}, {}, None, PAYLOAD // 2)})
     assert [s.indicates for s in found if s.seen.startswith(f"{packets} packets,")] == [None]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_packets_past_the_programs_disprove_ebpf_alone(name: str) -> None:
+    """On a path where a program is missing the node's own stack forwards the packets, one way of them at least."""
+    is_routed = KNOWN[name].mechanism.routed_by_kernel
+    for packets, state in (
+        (DATAGRAMS, "proven" if is_routed else "disproven"),
+        (0, "disproven" if is_routed else "proven"),
+    ):
+        counted = {node: replace(_of(KNOWN[name], node), routed_packets=packets) for node in NODES}
+        assert evaluate(_signs(counted), name, NODES).state == state
+
+
+@pytest.mark.parametrize("packets", [1, DATAGRAMS - 1, None])
+def test_stray_or_unreadable_routed_packets_give_no_sign(packets: int | None) -> None:
+    found = _signs({"node-a": CountedTraffic({}, {}, None, 0, packets)})
+    assert [s.indicates for s in found if s.looked_at == "packets that the node's IP stack forwarded"] == [None]
 
 
 @pytest.mark.parametrize(

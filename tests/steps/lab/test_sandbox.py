@@ -43,7 +43,7 @@ def who(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], str]:
 def _start(who: tuple[tuple[str, ...], str], *argv: str) -> subprocess.Popen[str]:
     prefix, python = who
     return subprocess.Popen(
-        [*prefix, *command(*argv, python=python)],
+        ["env", "--default-signal=HUP", *prefix, *command(*argv, python=python)],  # however these tests were started
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -70,6 +70,16 @@ def test_sandbox_forwards_signals(running: subprocess.Popen[str], number: int, o
     running.send_signal(number)
     out, _ = running.communicate(timeout=_PATIENCE_S)
     assert (out.split(), running.returncode) == ([output], code)
+
+
+def test_sandbox_forwards_no_signal_that_nohup_ignores(who: tuple[tuple[str, ...], str]) -> None:
+    with _start((("env", "--ignore-signal=HUP", *who[0]), who[1]), "sh", "-c", TRAPS) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "up\n"
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            running.send_signal(number)
+        out, _ = running.communicate(timeout=_PATIENCE_S)
+    assert (out.split(), running.returncode) == (["TERM"], 42)
 
 
 @pytest.mark.parametrize("send", [os.kill, os.killpg])

@@ -1,4 +1,7 @@
-"""The answer of a run in the terminal, in 80 columns: kinds of traffic by dataplanes, what a move costs, how sure."""
+"""The answer of a run in the terminal: kinds of traffic by dataplanes, what a move costs, how sure.
+
+A table of 80 columns, or lines where the terminal has fewer.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,6 +24,7 @@ STYLES: Final[Mapping[Standing, str]] = {
 _MOST_COLUMNS: Final = 4
 """With more dataplanes than this a row of 80 columns has no room; each then has a line of its own."""
 
+_WIDTH: Final = 80
 _FIRST: Final = 17
 
 
@@ -29,7 +33,7 @@ def print_answer(answer: Answer, console: Terminal) -> None:
     if not answer.kinds:
         return
     console.print()
-    if len(answer.sides) <= _MOST_COLUMNS:
+    if len(answer.sides) <= _MOST_COLUMNS and console.width >= _WIDTH:
         console.print(_table(answer))
     else:
         _print_lines(answer, console)
@@ -45,7 +49,7 @@ def print_answer(answer: Answer, console: Terminal) -> None:
 
 
 def _table(answer: Answer) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", width=80)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", width=_WIDTH)
     table.add_column("", width=_FIRST)
     for side in answer.sides:
         table.add_column(Text(side.title), ratio=1)

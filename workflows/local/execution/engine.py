@@ -168,7 +168,7 @@ class Engine:
     async def _walk(self, controller: Controller) -> tuple[Phase, str]:
         """Run the entrypoint and the exit handler; returns the workflow's phase and message."""
         limit_s = self._spec.get("activeDeadlineSeconds")
-        alarm = self._loop.call_later(limit_s, self._shutdown.pass_deadline) if limit_s and self._loop else None
+        alarm = self._loop.call_later(int(limit_s), self._shutdown.pass_deadline) if limit_s and self._loop else None
         root = await controller.run(self._spec["entrypoint"], self.name)
         if alarm is not None:
             alarm.cancel()

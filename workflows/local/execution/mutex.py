@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -12,6 +13,7 @@ from typing import Final
 
 from analysis import locks
 from analysis.errors import Unsupported
+from steps.measurement.monitors.interference import HOST_PROC
 
 _RETRY_S: Final = 0.2
 _SHARED: Final = Path("/tmp")  # noqa: S108 - not TMPDIR, which differs by user, and in the lab's sandbox
@@ -24,20 +26,26 @@ def lock_path(name: str, directory: Path | None = None) -> Path:
 
 def _open(path: Path) -> int:
     """Open a lock file in a directory in which any user may have put something else of that name."""
-    reason = ""
+    reason = os.strerror(errno.ENOENT)
     # Not O_CREAT at once: in /tmp the kernel refuses that on another user's file, even to root.
     for flags in (os.O_RDWR, os.O_RDONLY, os.O_RDWR | os.O_CREAT | os.O_EXCL, os.O_RDONLY):
         try:
             descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        except (FileNotFoundError, FileExistsError):
+            continue  # what the other tries say is the reason
         except OSError as error:
             reason = error.strerror or str(error)
-        else:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return descriptor
-            os.close(descriptor)
-            reason = "it is no regular file"
-            break
-    raise Unsupported(f"lock file {path} can't be opened: {reason}; remove it.")
+            continue
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            if flags & os.O_CREAT:  # for all users, whatever this one's umask is
+                os.fchmod(descriptor, 0o644)
+            return descriptor
+        os.close(descriptor)
+        reason = "it is no regular file"
+        break
+    if os.path.lexists(path):
+        raise Unsupported(f"lock file {path} can't be opened: {reason}; remove it.")
+    raise Unsupported(f"lock file {path} can't be created: {reason}; make room for it, and {path.parent} writable.")
 
 
 @contextlib.asynccontextmanager
@@ -72,11 +80,18 @@ async def hold(
                     return
                 if not reported:
                     who = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
-                    waiting(f"Waiting for local/Mutex/{name} lock: it is held by {who or 'a run of another user'}")
+                    waiting(f"Waiting for local/Mutex/{name} lock: it is held by {who or 'another run'}")
                     reported = True
                 await asyncio.sleep(_RETRY_S)
-            _sign(descriptor, f"{holder} (process {os.getpid()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
+            _sign(descriptor, f"{holder} (process {process_id()}) since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
         yield True
+
+
+def process_id() -> int:
+    """The number by which the machine knows this process, also in the lab's sandbox, which numbers its own."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((HOST_PROC / "self").readlink().name)
+    return os.getpid()
 
 
 def _sign(descriptor: int, text: str) -> None:

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from analysis.errors import Problem
 from analysis.store.storage.storage_errors import resource_error
+from steps.measurement.subprocesses import signal_name
 from steps.tasks import run
 from workflows.local.execution.artifacts import ArtifactStore
 from workflows.local.execution.child import StepStart
@@ -53,7 +54,7 @@ class Pod:
         self._node = node
         self._settings = settings
         self._in_exit_handler = in_exit_handler
-        self._home = Path(tempfile.mkdtemp(prefix="step-", dir=settings.work))
+        self._home = settings.work / f"step-{secrets.token_hex(8)}"
         self._outputs = self._home / "outputs"
         self._inputs = self._home / "inputs"
         self._stderr = self._home / "stderr"
@@ -66,14 +67,14 @@ class Pod:
     async def run(self) -> None:
         """Run it and set the node's phase, message and outputs. Its directories are deleted afterwards."""
         node = self._node
-        refusal = self._settings.shutdown.refusal(in_exit_handler=self._in_exit_handler)
-        if refusal is not None:
-            node.phase, node.message = "Failed", refusal
+        if self._is_refused():
             return
         try:
             for directory in (self._outputs / "parameters", self._outputs / "artifacts", self._inputs / "artifacts"):
                 directory.mkdir(parents=True)
             await self._fetch_inputs()
+            if self._is_refused():  # a Stop came meanwhile, which ended the steps that had a process
+                return
             code = await self._execute()
             await self._collect(code)
         except Problem as problem:
@@ -83,6 +84,13 @@ class Pod:
             node.message = f"the step could not be run in {self._home}: {resource_error(error) or error}"
         finally:
             shutil.rmtree(self._home, ignore_errors=True)
+
+    def _is_refused(self) -> bool:
+        """Whether a Stop or a deadline keeps the step from starting; then the node has failed."""
+        refusal = self._settings.shutdown.refusal(in_exit_handler=self._in_exit_handler)
+        if refusal is not None:
+            self._node.phase, self._node.message = "Failed", refusal
+        return refusal is not None
 
     def _local_path(self, path: str) -> Path:
         root, directory = (OUTPUTS, self._outputs) if path.startswith(OUTPUTS) else (INPUTS, self._inputs)
@@ -115,8 +123,9 @@ class Pod:
         shutdown = self._settings.shutdown
         shutdown.watch(step, in_exit_handler=self._in_exit_handler)
         watching = asyncio.create_task(self._watch())
+        limit_s = self._template.get("activeDeadlineSeconds")
         try:
-            async with asyncio.timeout(self._template.get("activeDeadlineSeconds")):
+            async with asyncio.timeout(None if limit_s is None else int(limit_s)):
                 return await step.wait()
         except TimeoutError:
             await step.stop(shutdown.grace_s)
@@ -187,7 +196,7 @@ class Pod:
             if message:
                 return message
         if code < 0:
-            ended = f"the step was ended by {signal.Signals(-code).name}"
+            ended = f"the step was ended by {signal_name(-code)}"
             if self._settings.shutdown.strategy is None and code == -signal.SIGKILL:
                 return f"{ended}: out of memory, or killed by another process"
             return ended

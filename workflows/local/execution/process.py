@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from analysis.errors import Problem
 from workflows.local.execution import child
 
 GRACE_S: Final = 5.0
@@ -44,9 +45,16 @@ class StepProcess:
     """One running step. Created inside the event loop that waits for it."""
 
     def __init__(self, start: child.StepStart) -> None:
+        """Start it; raises Problem or OSError where that can't be done."""
         self._process = multiprocessing.get_context("forkserver").Process(target=child.run_step, args=(start,))
-        with _no_main_module():
-            self._process.start()
+        try:
+            with _no_main_module():
+                self._process.start()
+        except EOFError:
+            raise Problem(
+                "the step could not be started, for the process that starts steps has ended: it was killed, or memory "
+                "or processes ran out."
+            ) from None
         if self._process.pid is None:
             raise RuntimeError("a started process has no process id")
         self.pid: Final = self._process.pid
@@ -97,7 +105,7 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
-        self._rest = ""
+        self._rest = b""
 
     def new_lines(self, *, to_the_end: bool = False) -> list[str]:
         """The lines completed since the last call; with `to_the_end` the last one too, though no line end follows."""
@@ -108,8 +116,8 @@ class Tail:
                 self._position = file.tell()
         except FileNotFoundError:
             return []
-        *lines, self._rest = (self._rest + raw.decode(errors="replace")).split("\n")
+        *lines, self._rest = (self._rest + raw).split(b"\n")  # whole lines, since a character may be cut
         if to_the_end and self._rest:
             lines.append(self._rest)
-            self._rest = ""
-        return lines
+            self._rest = b""
+        return [line.decode(errors="replace") for line in lines]

@@ -29,7 +29,7 @@ class DagState:
         self.tasks: list[DagTask] = template["dag"]["tasks"]
         self.depends = {task["name"]: condition_of(task) for task in self.tasks}
         self.needs = {name: tasks_in(tree) for name, tree in self.depends.items()}
-        self.slots = asyncio.Semaphore(template["parallelism"]) if template.get("parallelism") else None
+        self.slots = asyncio.Semaphore(int(template["parallelism"])) if template.get("parallelism") else None
         self.ended = {name: asyncio.Event() for name in self.depends}
         self.nodes: dict[str, NodeStatus] = {}
 

@@ -1,7 +1,7 @@
 """The metrics of a node's agents that tell what they hold and use, from their own Prometheus pages, and the kernel's.
 
-Neither needs a privilege in the node's network: kube-proxy serves its page there by default, Felix if its configuration
-has `prometheusMetricsEnabled`.
+None of them needs a privilege in the node's network: kube-proxy serves its page there by default, a network plugin's
+agent if it is configured so.
 """
 
 import contextlib
@@ -12,9 +12,6 @@ STARTED: Final = "process_start_time_seconds"
 MEMORY: Final = "process_resident_memory_bytes"
 CPU: Final = "process_cpu_seconds_total"
 
-LOCAL_POLICIES: Final = "felix_active_local_policies"
-"""How many policies apply to pods of the node."""
-
 PROXY_RULES: Final = "kubeproxy_sync_proxy_rules_iptables_total"
 """The iptables rules that kube-proxy owns, all tables together; in nftables mode it counts none."""
 
@@ -24,8 +21,8 @@ PENDING: Final = (
 )
 """Changes that kube-proxy knows and has not written yet."""
 
-FELIX: Final = (STARTED, MEMORY, CPU, LOCAL_POLICIES)
-KUBE_PROXY: Final = (STARTED, MEMORY, CPU, PROXY_RULES, *PENDING)
+PROCESS: Final = (STARTED, MEMORY, CPU)
+KUBE_PROXY: Final = (*PROCESS, PROXY_RULES, *PENDING)
 
 KERNEL: Final = ("Slab", "VmallocUsed", "Percpu")
 """What the kernel of a node holds for itself: its slabs, its areas in virtual memory, and those of each CPU.
@@ -35,7 +32,7 @@ scale.
 """
 
 
-def chosen(page: str | None, names: Collection[str]) -> dict[str, float] | None:
+def chosen(page: str | None, names: Collection[str | None]) -> dict[str, float] | None:
     """The chosen metrics of a page, each the sum over its labels; None: there is no page."""
     if page is None:
         return None

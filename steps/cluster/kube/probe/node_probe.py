@@ -11,7 +11,7 @@ import json
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Annotated, Any, Final
@@ -21,6 +21,7 @@ from urllib.request import urlopen
 import msgspec
 
 from steps.cluster.kube.probe import agent_metrics, connections, echo
+from steps.cluster.kube.probe.agent import Agent
 from steps.cluster.kube.probe.connections import HeldConnection, Target, TargetResult
 from steps.cluster.kube.probe.rest import Messages, Rest
 from steps.kernel_memory import held_bytes
@@ -40,12 +41,9 @@ _LOOPBACKS: Final = ("127.0.0.1", "[::1]")
 """The addresses of a node's agents: IPv6 on clusters without IPv4."""
 
 _PROXY_MODE: Final = "10249/proxyMode"
-_READINESS: Final = "9099/readiness"
-_FELIX_METRICS: Final = "9091/metrics"
 _PROXY_METRICS: Final = "10249/metrics"
-_VXLANS: Final = ("vxlan.calico", "vxlan-v6.calico")
 _LARGEST_BYTES: Final = 4 * 2**20
-"""Of an agent's answer; Felix's metrics of a large cluster take a tenth of it."""
+"""Of an agent's answer; the metrics of a large cluster take a tenth of it."""
 
 _USAGE: Final = "usage: python -m steps.cluster.kube.probe.node_probe SPEC\n"
 
@@ -62,6 +60,7 @@ class Spec:
         targets: of new connections.
         lines: of connections that stay open.
         echo: the port to serve; None: none.
+        agent: the network plugin's on the node.
     """
 
     node: str
@@ -71,6 +70,7 @@ class Spec:
     targets: tuple[Target, ...]
     lines: tuple[Target, ...]
     echo: int | None = None
+    agent: Agent = field(default_factory=Agent)
 
     @classmethod
     def parse(cls, text: str) -> "Spec":
@@ -115,7 +115,7 @@ async def run(spec: Spec, report: Callable[[str], None], until: Awaitable[object
             *(connections.ask_to_wake(target, rest) for target in spec.targets[:1] if spec.echo is None),
         ]
         if spec.host:
-            tasks.append(_watch_host(spec.address, host, rest))
+            tasks.append(_watch_host(spec, host, rest))
         running = [asyncio.ensure_future(task) for task in tasks]
         stack.push_async_callback(connections.cancel, running)
         end = asyncio.ensure_future(until) if until is not None else None
@@ -151,34 +151,35 @@ def _reset(counts: TargetResult | HeldConnection) -> None:
             setattr(counts, each.name, each.default_factory())
 
 
-async def _watch_host(address: str, state: dict[str, Any], rest: Rest) -> None:
+async def _watch_host(spec: Spec, state: dict[str, Any], rest: Rest) -> None:
     while True:
         await rest.awake.wait()
-        found = await asyncio.to_thread(host, address)
-        answered = found["at"] if found["felix_ready"] is not None else state.get("felix_answered_at")
-        state.update(found | {"felix_answered_at": answered})
+        found = await asyncio.to_thread(host, spec.address, spec.agent)
+        answered = found["at"] if found["agent_ready"] is not None else state.get("agent_answered_at")
+        state.update(found | {"agent_answered_at": answered})
         await asyncio.sleep(REPORT_S)
 
 
-def host(address: str) -> dict[str, Any]:
+def host(address: str, agent: Agent) -> dict[str, Any]:
     """The state of the dataplane in this network namespace, of the node with this address; None is unknown."""
-    ready = _get(_READINESS)
-    mode, felix, proxy = (
+    ready = _get(agent.readiness)
+    mode, page, proxy = (
         answer[1] if (answer := _get(where)) and answer[0] < _BAD else None
-        for where in (_PROXY_MODE, _FELIX_METRICS, _PROXY_METRICS)
+        for where in (_PROXY_MODE, agent.metrics, _PROXY_METRICS)
     )
+    chosen = (*agent_metrics.PROCESS, agent.local_policies)
     uplink, mtu_bytes = _uplink(address)
     names = [name for _, name in socket.if_nameindex()]
     return {
         "at": connections.now(),
-        "interfaces": sorted(name for name in names if not name.startswith("cali")),
+        "interfaces": sorted(name for name in names if not name.startswith(agent.pod_interfaces)),
         "uplink": uplink,
         "uplink_mtu_bytes": mtu_bytes,
-        "vxlan_external": next((_external(name) for name in _VXLANS if name in names), None),
+        "tunnel_external": next((_external(name) for name in agent.tunnels if name in names), None),
         "proxy_mode": mode[:_LONGEST] if mode is not None else None,
-        "felix_ready": None if ready is None else ready[0] in {200, 204},
-        "felix_started_at": _started(felix),
-        "felix": agent_metrics.chosen(felix, agent_metrics.FELIX),
+        "agent_ready": None if ready is None else ready[0] in {200, 204},
+        "agent_started_at": _started(page),
+        "agent": agent_metrics.chosen(page, chosen),
         "kube_proxy": agent_metrics.chosen(proxy, agent_metrics.KUBE_PROXY),
         "kernel_memory_bytes": held_bytes(agent_metrics.KERNEL),
     }
@@ -215,8 +216,10 @@ def _external(interface: str) -> bool | None:
         return None
 
 
-def _get(where: str) -> tuple[int, str] | None:
-    """The status and the body of an agent's answer; None: no agent answers there."""
+def _get(where: str | None) -> tuple[int, str] | None:
+    """The status and the body of an agent's answer; None: no agent answers there, or it has no such page."""
+    if where is None:
+        return None
     for loopback in _LOOPBACKS:
         try:
             with urlopen(f"http://{loopback}:{where}", timeout=_TIMEOUT_S) as response:

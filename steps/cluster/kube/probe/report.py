@@ -23,35 +23,35 @@ class HostProbe:
     Attributes:
         at: the time, by the node's clock.
         interfaces: the names of all its interfaces.
-        vxlan_external: whether vxlan.calico takes its tunnels from BPF; None: there is no such interface.
+        tunnel_external: whether the agent's tunnel interface takes its tunnels from BPF; None: there is none.
         proxy_mode: the mode that kube-proxy reports.
-        felix_ready: the answer of Felix's readiness address.
-        felix_started_at: when Felix's process started, if its metrics are on.
-        felix_answered_at: when the readiness address last answered; None: never.
+        agent_ready: the answer of the readiness page of the network plugin's agent.
+        agent_started_at: when its process started, if its metrics are on.
+        agent_answered_at: when its readiness page last answered; None: never.
         uplink: the interface with the node's address.
         uplink_mtu_bytes: its MTU.
-        felix: chosen metrics of Felix, by name; None: its metrics are off.
+        agent: chosen metrics of it, by name; None: its metrics are off.
         kube_proxy: likewise of kube-proxy; None: it does not run.
         kernel_memory_bytes: what the kernel holds for itself, see `agent_metrics`.
     """
 
     at: AwareDatetime
     interfaces: Annotated[frozenset[ShortText], Field(max_length=10_000)] | None = None
-    vxlan_external: bool | None = None
+    tunnel_external: bool | None = None
     proxy_mode: ShortText | None = None
-    felix_ready: bool | None = None
-    felix_started_at: AwareDatetime | None = None
-    felix_answered_at: AwareDatetime | None = None
+    agent_ready: bool | None = None
+    agent_started_at: AwareDatetime | None = None
+    agent_answered_at: AwareDatetime | None = None
     uplink: ShortText | None = None
     uplink_mtu_bytes: _Count | None = None
-    felix: _Metrics | None = None
+    agent: _Metrics | None = None
     kube_proxy: _Metrics | None = None
     kernel_memory_bytes: _Count | None = None
 
     @property
-    def felix_fell_silent(self) -> bool:
-        """Whether Felix's readiness address answered once and no longer does: Felix is gone."""
-        return self.felix_ready is None and self.felix_answered_at is not None
+    def agent_fell_silent(self) -> bool:
+        """Whether the agent's readiness page answered once and no longer does: the agent is gone."""
+        return self.agent_ready is None and self.agent_answered_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from steps.catalogue.factors import Scale
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.probe import agent_metrics
+from steps.cluster.kube.probe.agent import Agent
 from steps.cluster.kube.probe.report import HostProbe
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube.workloads.probe_pods import Site
@@ -19,7 +22,7 @@ _REPORTED_S: Final = 20.0
 """How long a new report of each node is waited for; they wake within a second, and report each second."""
 
 
-def read(client: Client, sites: Sequence[Site], image: str) -> dict[str, HostProbe]:
+def read(client: Client, sites: Sequence[Site], image: str, agent: Agent) -> dict[str, HostProbe]:
     """A new report of each node's probe pod, which is woken for it if it rests, by node.
 
     One that is late is left out, and all are where there are no such pods.
@@ -32,7 +35,7 @@ def read(client: Client, sites: Sequence[Site], image: str) -> dict[str, HostPro
     rested = probe_pods.rests(client, sites)
     before = _hosts(client, sites)
     if rested:
-        probe_pods.start(client, sites, image)
+        probe_pods.start(client, sites, image, agent)
 
     def look() -> dict[str, HostProbe]:
         found = _hosts(client, sites)
@@ -50,14 +53,14 @@ def _hosts(client: Client, sites: Sequence[Site]) -> dict[str, HostProbe]:
 
 
 def signs(
-    node: str, host: HostProbe, scale: Scale, *, has_servers: bool, changes_go_on: bool = False
+    node: str, host: HostProbe, agent: Agent, scale: Scale, *, has_servers: bool, changes_go_on: bool = False
 ) -> Iterator[ScaleSign]:
     """What one node's agents count of a scale.
 
     `has_servers`: whether pods that the policies select run there. `changes_go_on`: whether changes that are not
     written yet may be younger than the scale.
     """
-    proxy, felix = host.kube_proxy or {}, host.felix or {}
+    proxy = host.kube_proxy or {}
     if rules := proxy.get(agent_metrics.PROXY_RULES):
         least = scale.services * (1 + scale.endpoints)
         seen = f"{rules:.0f} rules of kube-proxy, which needs {least} at least"
@@ -66,29 +69,32 @@ def signs(
         if name in proxy:
             holds = True if proxy[name] == 0 else None if changes_go_on else False
             yield _sign("services", node, name, f"{proxy[name]:.0f}", host, holds=holds)
-    if agent_metrics.LOCAL_POLICIES in felix:
-        count = felix[agent_metrics.LOCAL_POLICIES]
+    count = (host.agent or {}).get(agent.local_policies or "")
+    if agent.local_policies is not None and count is not None:
         holds = count > scale.policies if has_servers and scale.policies else None
-        yield _sign("policies", node, agent_metrics.LOCAL_POLICIES, f"{count:.0f}", host, holds=holds)
+        yield _sign("policies", node, agent.local_policies, f"{count:.0f}", host, holds=holds)
 
 
 def _sign(factor: str, node: str, looked_at: str, seen: str, host: HostProbe, *, holds: bool | None) -> ScaleSign:
     return ScaleSign(factor=factor, node=node, looked_at=looked_at, seen=seen, at=host.at, holds=holds)
 
 
-def used(before: Mapping[str, HostProbe], after: Mapping[str, HostProbe]) -> Agents:
+def used(before: Mapping[str, HostProbe], after: Mapping[str, HostProbe], agent: Agent) -> Agents:
     """What the agents and the kernel held at the second of two reports, and the CPUs that they used between them.
 
     The larger of the nodes' figures. An agent that started anew meanwhile has no CPU, since its count began again.
     """
     hosts = list(after.values())
-    return Agents(
-        felix_memory_bytes=_largest((host.felix or {}).get(agent_metrics.MEMORY) for host in hosts),
+    of_agent = {
+        agent.memory_column: _largest((host.agent or {}).get(agent_metrics.MEMORY) for host in hosts),
+        agent.cpu_column: _cpu(before, after, lambda host: host.agent),
+    }
+    found = Agents(
         kube_proxy_memory_bytes=_largest((host.kube_proxy or {}).get(agent_metrics.MEMORY) for host in hosts),
         kernel_memory_bytes=_largest(host.kernel_memory_bytes for host in hosts),
-        felix_cpu_ratio=_cpu(before, after, lambda host: host.felix),
         kube_proxy_cpu_ratio=_cpu(before, after, lambda host: host.kube_proxy),
     )
+    return msgspec.structs.replace(found, **{column: value for column, value in of_agent.items() if column})
 
 
 def _largest(found: Iterable[float | None]) -> int | None:

@@ -10,6 +10,7 @@ import msgspec
 
 from steps.catalogue.factors import Scale
 from steps.cluster.kube.api.client import Client
+from steps.cluster.kube.probe.agent import Agent
 from steps.cluster.kube.scale import agents, change, pod_starts, programming, programming_pods
 from steps.cluster.kube.scale.api_load import ApiLoad, recorded
 from steps.cluster.kube.scale.churn import Churn
@@ -81,7 +82,9 @@ def end_churn() -> None:
         _PROCESS.churn = None
 
 
-def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by_connection: bool) -> list[ScaleSign]:
+def count(
+    client: Client, sites: Sequence[Site], scale: Scale, image: str, agent: Agent, *, by_connection: bool
+) -> list[ScaleSign]:
     """What the API server holds of the scale, and what each site has of it.
 
     `by_connection`: make one more Service, and wait until it is answered from each site: whoever has it has got
@@ -97,8 +100,8 @@ def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by
     served = {(pod.get("spec") or {}).get("nodeName") for pod in Workload(client, TRIALS).pods().values()}
     # the Service by which the nodes were tried is removed by now, which kube-proxy writes a second later
     changes_go_on = by_connection or scale.churn_per_s > 0
-    for node, host in agents.read(client, sites, image).items():
-        found += agents.signs(node, host, scale, has_servers=node in served, changes_go_on=changes_go_on)
+    for node, host in agents.read(client, sites, image, agent).items():
+        found += agents.signs(node, host, agent, scale, has_servers=node in served, changes_go_on=changes_go_on)
     if scale.churn_per_s and _PROCESS.churn is not None:
         rate = _PROCESS.churn.achieved_per_s
         seen, enough = f"{rate:.1f} endpoints changed per second", rate >= _ENOUGH * scale.churn_per_s
@@ -110,7 +113,7 @@ def count(client: Client, sites: Sequence[Site], scale: Scale, image: str, *, by
     return found
 
 
-def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str) -> str:
+def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str, agent: Agent) -> str:
     """Do the work of a trial of `steps.tools.programming`; its `Times` as JSON.
 
     Raises:
@@ -118,7 +121,7 @@ def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str
     """
     bench = programming_pods.start(client, sites, image)
     duration_s = float(trial.program.lasts_s(trial.duration_s, 0))
-    before = agents.read(client, sites, image)
+    before = agents.read(client, sites, image, agent)
     try:
         with recorded(client) as load:
             if trial.tool == "pod_started":
@@ -127,7 +130,7 @@ def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str
                 found = programming.observe(client, bench, trial.tool, duration_s, LATEST_S)
     finally:
         change.clear_programming(client)
-    used = agents.used(before, agents.read(client, sites, image))
+    used = agents.used(before, agents.read(client, sites, image, agent), agent)
     made = msgspec.structs.replace(
         times(found, load.seconds), agents=used, api_read_p50_s=load.read_s(0.5), api_read_worst_s=load.read_s(1.0)
     )

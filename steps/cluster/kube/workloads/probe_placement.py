@@ -5,11 +5,14 @@ from collections.abc import Collection, Sequence
 from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import ApiError, DeniedError, TransientError
+from steps.cluster.kube.probe.agent import Agent
 from steps.cluster.kube.workloads import probe_pods
 from steps.cluster.kube.workloads.workload import NodesError, StillThereError, Workload
 
 
-def place(client: Client, sites: Sequence[probe_pods.Site], image: str, needed: Collection[str]) -> dict[str, str]:
+def place(
+    client: Client, sites: Sequence[probe_pods.Site], image: str, agent: Agent, needed: Collection[str]
+) -> dict[str, str]:
     """Start the pods on as many sites as can run them; why each other node runs none, by its name.
 
     A pod that has a node and does not start there may be kept by the very network that is to be proven, so it is no
@@ -25,7 +28,7 @@ def place(client: Client, sites: Sequence[probe_pods.Site], image: str, needed: 
     while True:
         left = [site for site in sites if site.node not in without]
         try:
-            probe_pods.start(client, left, image, each=True)
+            probe_pods.start(client, left, image, agent, each=True)
         except TransientError:
             raise
         except StillThereError as problem:

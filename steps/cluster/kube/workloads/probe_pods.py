@@ -21,6 +21,7 @@ from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK
 from steps.cluster.kube.probe import rest as resting
+from steps.cluster.kube.probe.agent import Agent
 from steps.cluster.kube.probe.connections import Target
 from steps.cluster.kube.probe.node_probe import Spec
 from steps.cluster.kube.probe.report import ConnectionReport, HostProbe, ProbeReport, ServiceProbe
@@ -73,10 +74,10 @@ class NodeReport:
         return sum(line.silent_s > _SILENT_S for line in _of(self.lines, "tcp"))
 
 
-def start(client: Client, sites: Sequence[Site], image: str, *, each: bool = False) -> None:
+def start(client: Client, sites: Sequence[Site], image: str, agent: Agent, *, each: bool = False) -> None:
     """Create the pods and their Services, and wait until they run. Those that exist stay, and wake if they rest.
 
-    `each`: as for `Workload.ensure_pods`.
+    `agent`: of the cluster's network plugin. `each`: as for `Workload.ensure_pods`.
 
     Raises:
         Problem: one does not run; with the reason.
@@ -92,7 +93,7 @@ def start(client: Client, sites: Sequence[Site], image: str, *, each: bool = Fal
     for some in filter(None, (wanted[:_FIRST], wanted[_FIRST:])):
         workload.ensure_services(*some)
     token = next(filter(None, map(_token, workload.pods().values())), None) or secrets.token_hex(16)
-    workload.ensure_pods(manifests(sites, workload.services(), image, token), each=each)
+    workload.ensure_pods(manifests(sites, workload.services(), image, token, agent), each=each)
 
 
 def rest(client: Client) -> None:
@@ -141,13 +142,15 @@ def added_pod(site: Site, image: str, index: int) -> Object:
     return pods.pod(f"{ADDED}-{index}", ADDED, site.node, [container], image, deadline_s=_ADDED_LIFE_S)
 
 
-def manifests(sites: Sequence[Site], services: Mapping[str, Object], image: str, token: str) -> list[Object]:
+def manifests(
+    sites: Sequence[Site], services: Mapping[str, Object], image: str, token: str, agent: Agent
+) -> list[Object]:
     """The pods, once their Services have addresses."""
     return [
         pod(
             f"{PART}-{kind}-{index}",
             PART,
-            spec(index, sites, services, token, host=kind == "host"),
+            spec(index, sites, services, token, agent if kind == "host" else None),
             image,
             labels={} if kind == "host" else {_SITE: str(index)},
             deadline_s=pods.LONGEST_RUN_S,
@@ -176,17 +179,20 @@ def pod(
     )
 
 
-def spec(index: int, sites: Sequence[Site], services: Mapping[str, Object], token: str, *, host: bool) -> Spec:
-    """The work of a site's pod: it connects to the next site, so that connections cross nodes if there are two."""
+def spec(index: int, sites: Sequence[Site], services: Mapping[str, Object], token: str, agent: Agent | None) -> Spec:
+    """The work of a site's pod: it connects to the next site, so that connections cross nodes if there are two.
+
+    `agent`: what the pod in the node's own network looks at; None: the pod is in the pod network.
+    """
     site, other = sites[index], sites[(index + 1) % len(sites)]
     own, far = services[f"{PART}-{index}"], services[f"{PART}-{(index + 1) % len(sites)}"]
-    where = site.node if host else f"a pod on {site.node}"
+    where = site.node if agent is not None else f"a pod on {site.node}"
     cluster_ip = Target(f"ClusterIP from {where}", site.node, far["spec"]["clusterIP"], PORT)
-    if not host:
+    if agent is None:
         return Spec(site.node, site.address, False, token, (cluster_ip,), (cluster_ip,), echo=PORT)  # noqa: FBT003
     here = Target(f"own NodePort from {site.node}", site.node, site.address, node_port(far))
     there = Target(f"NodePort of {other.node} from {site.node}", other.node, other.address, node_port(own))
-    return Spec(site.node, site.address, True, token, (cluster_ip, here, there), (cluster_ip, there))  # noqa: FBT003
+    return Spec(site.node, site.address, True, token, (cluster_ip, here, there), (cluster_ip, there), agent=agent)  # noqa: FBT003
 
 
 def latest_reports(client: Client, sites: Sequence[Site]) -> dict[str, NodeReport]:

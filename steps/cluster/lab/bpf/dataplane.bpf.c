@@ -6,8 +6,8 @@
  * bpf_redirect_peer() into the pod, bpf_redirect_neigh() on the wire. Whatever it does not take (ARP, ICMP,
  * fragments, traffic between nodes) goes on to the kernel's stack.
  *
- * It is a dataplane to measure, not to use: it keeps no TCP state and entries leave the connection table only when
- * it is full. docs/lab.md says what that means for the figures.
+ * It is a dataplane to measure, not to use: of TCP it knows but the packet that opens a connection, and entries leave
+ * the connection table only when it is full. docs/lab.md says what that means for the figures.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -21,6 +21,9 @@
 #define NETWORK_OFFSET ETH_HLEN
 #define TRANSPORT_OFFSET (ETH_HLEN + sizeof(struct iphdr))
 #define PARSED_BYTES (TRANSPORT_OFFSET + 8)
+#define TCP_FLAGS_OFFSET (TRANSPORT_OFFSET + 13)
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
 #define MORE_FRAGMENTS_OR_OFFSET 0x3fff
 #define VXLAN_PORT 4789
 #define REFRESH_NS 1000000000ULL
@@ -144,6 +147,7 @@ struct packet {
 	struct flow flow;
 	__u32 checksum_offset;
 	__u8 ttl;
+	__u8 opens;	/* the first packet of a TCP connection */
 };
 
 ALWAYS_INLINE void count(__u32 what)
@@ -221,15 +225,22 @@ ALWAYS_INLINE int parse(struct __sk_buff *skb, struct packet *packet)
 
 	struct iphdr *ip = data + NETWORK_OFFSET;
 	__u16 *ports = data + TRANSPORT_OFFSET;
+	__u8 flags = 0;
 
 	if (ip->ihl != 5 || (ip->frag_off & bpf_htons(MORE_FRAGMENTS_OR_OFFSET)))
 		return NOT_OURS;
-	if (ip->protocol == IPPROTO_TCP)
+	if (ip->protocol == IPPROTO_TCP) {
 		packet->checksum_offset = TRANSPORT_OFFSET + 16;
-	else if (ip->protocol == IPPROTO_UDP)
+		if (data + TCP_FLAGS_OFFSET < end)
+			flags = *(__u8 *)(data + TCP_FLAGS_OFFSET);
+		else if (bpf_skb_load_bytes(skb, TCP_FLAGS_OFFSET, &flags, 1))
+			return NOT_OURS;
+	} else if (ip->protocol == IPPROTO_UDP) {
 		packet->checksum_offset = TRANSPORT_OFFSET + 6;
-	else
+	} else {
 		return NOT_OURS;
+	}
+	packet->opens = (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	packet->flow = (struct flow){ ip->saddr, ip->daddr, ports[0], ports[1], ip->protocol };
 	packet->ttl = ip->ttl;
 	return 0;
@@ -291,6 +302,7 @@ ALWAYS_INLINE int choose_port(struct flow *reply)
 
 /*
  * Finds the packet's connection, or makes it: backend, policy, and an entry each way. NOT_OURS: policy says no.
+ * The first packet of a TCP connection makes it anew: the entries of an earlier one from the same port are still there.
  * node: of a pod's packet, which leaves the cluster from this node's address; null for all others.
  */
 ALWAYS_INLINE int track(const struct packet *packet, struct connection *found, __u8 flags, const struct config *node)
@@ -299,7 +311,7 @@ ALWAYS_INLINE int track(const struct packet *packet, struct connection *found, _
 	__u64 now = bpf_ktime_get_ns();
 	struct connection *known = bpf_map_lookup_elem(&connections, flow);
 
-	if (known) {
+	if (known && !packet->opens) {
 		/* Writing for each packet would make the cores fight over the entry. */
 		if (now - known->seen_ns > REFRESH_NS)
 			known->seen_ns = now;
@@ -333,7 +345,9 @@ ALWAYS_INLINE int track(const struct packet *packet, struct connection *found, _
 		}
 	} else if (node && flow->destination != node->node_address && !route_to(flow->destination)) {
 		reply.destination = node->node_address;
-		if (choose_port(&reply))
+		if (known && known->action == REWRITE_SOURCE)
+			reply.destination_port = known->port;	/* or a repeated request would be two connections */
+		else if (choose_port(&reply))
 			return NOT_OURS;
 		there.action = REWRITE_SOURCE;
 		there.address = reply.destination;
@@ -460,7 +474,7 @@ int from_wire(struct __sk_buff *skb)
 		return forward(skb, &packet, route, NODEPORT);
 	if (packet.flow.destination != config_->node_address)
 		return TC_ACT_OK;
-	if (!route && !bpf_map_lookup_elem(&connections, &packet.flow))
+	if (!route && (packet.opens || !bpf_map_lookup_elem(&connections, &packet.flow)))
 		return TC_ACT_OK;
 	if (track(&packet, &connection, EXTERNAL, 0))
 		return TC_ACT_SHOT;

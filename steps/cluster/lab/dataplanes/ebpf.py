@@ -135,6 +135,17 @@ def _packets(node: LabNode) -> int | None:
     return sum(int(per_cpu["value"]) for entry in json.loads(listed) for per_cpu in entry["formatted"]["values"])
 
 
+def _parts(node: LabNode) -> dict[str, str]:
+    """The programs on the node's interfaces."""
+    if not (PINNED / node.name).exists():
+        return {}
+    attached = json.loads(run_one(Job(node.name, ("bpftool", "-j", "net", "show"))))[0]["tc"]
+    return {
+        f"eBPF program of {each['devname']} {each['kind'].rpartition('/')[2]}": f"{each['name']} {each['id']}"
+        for each in attached
+    }
+
+
 def _refusal() -> kernel_support.Refusal | None:
     """Why this kernel's verifier refuses the programs."""
     # Ubuntu's bpftool is a script that fails where it finds none for this kernel: that is not the kernel's refusal.
@@ -166,8 +177,10 @@ MECHANISM: Final = Mechanism(
     refusal=_refusal,
     programs=("bpftool", "tc"),
     root_only="load eBPF programs",
+    routed_by_kernel=False,
     takes_burden=False,
     tables=TABLES,
+    parts=_parts,
     remove=_remove,
 )
 TRAITS: Final = Traits(MECHANISM, tracks_connections=False, returns_directly=False)

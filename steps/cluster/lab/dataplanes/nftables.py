@@ -152,6 +152,11 @@ def counted_packets(node: LabNode, table: str, chain: str, interface: str) -> in
     return total
 
 
+def _parts(node: LabNode) -> dict[str, str]:
+    listed = output_or_none(Job(node.name, ("nft", "-s", "list", "table", "ip", PODS_TABLE)))
+    return {} if listed is None else {f"nftables table {PODS_TABLE}": listed}
+
+
 _TRIED: Final = (
     "table ip trial {\n chain c {\n type nat hook prerouting priority dstnat;\n"
     " fib daddr type local tcp dport 1 numgen random mod 1 vmap { 0 : accept }\n }\n}\n"
@@ -166,5 +171,6 @@ MECHANISM: Final = Mechanism(
     refusal=lambda: kernel_support.refusal_of_rules(("nft", "-f", "-"), _TRIED),
     counting_programs=("nft",),
     tables=TABLES,
+    parts=_parts,
 )
 TRAITS: Final = Traits(MECHANISM, tracks_connections=True, returns_directly=False)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from steps.cluster.lab.dataplanes import traits
-from steps.cluster.lab.evidence import probe_traffic
+from steps.cluster.lab.evidence import installed, probe_traffic
+from steps.cluster.lab.evidence.installed import Installed
 from steps.cluster.lab.evidence.signs import CountedTraffic, node_signs
 from steps.cluster.lab.mechanism import Mechanism, mechanisms
 from steps.cluster.lab.network import addresses
@@ -20,6 +21,7 @@ from steps.measurement.monitors import monitor
 from steps.namespaces import within
 
 _CONNTRACK: Final = Path("/proc/thread-self/net/nf_conntrack")
+_SNMP: Final = Path("/proc/thread-self/net/snmp")
 _CONNTRACK_COUNT: Final = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
 
@@ -29,10 +31,15 @@ class NodeCounters:
 
     packets: dict[str, int | None]
     service_packets: dict[str, int | None]
+    routed_packets: int | None
 
 
-def observe(moment: Moment) -> list[Sign]:
+def observe(moment: Moment, installed_: Installed | None = None) -> list[Sign]:
     """Send evidence traffic, and read each node's counters before and after it.
+
+    Args:
+        moment: of the signs.
+        installed_: what each node had when the visit began; None: not known.
 
     Raises:
         Problem: there is no lab, or a program that reads counters is missing.
@@ -46,6 +53,7 @@ def observe(moment: Moment) -> list[Sign]:
         after = list(pool.map(count, addresses.NODES))
     received_bytes = wire[-1].received_bytes - wire[0].received_bytes if wire else 0
     sent_bytes = wire[-1].sent_bytes - wire[0].sent_bytes if wire else 0
+    now = installed.read_installed(mechanisms(known))
     at, found = datetime.now(UTC), []
     for node, earlier, later in zip(addresses.NODES, before, after, strict=True):
         counted = CountedTraffic(
@@ -53,8 +61,10 @@ def observe(moment: Moment) -> list[Sign]:
             service_packets=_grown(earlier.service_packets, later.service_packets),
             connections=tracked(node, sent.service_ports),
             passed_bytes=sent_bytes if node is addresses.NODE_A else received_bytes,
+            routed_packets=_difference(earlier.routed_packets, later.routed_packets),
         )
         found += node_signs(node.name, counted, sent, known, moment, at)
+        found.append(installed.sign(node.name, installed_, now, moment, at))
     return found
 
 
@@ -62,11 +72,24 @@ def _grown(earlier: dict[str, int | None], later: dict[str, int | None]) -> dict
     return {name: None if count is None else count - (earlier[name] or 0) for name, count in later.items()}
 
 
+def _difference(earlier: int | None, later: int | None) -> int | None:
+    return None if earlier is None or later is None else later - earlier
+
+
 def read_counters(node: LabNode, known: Iterable[Mechanism]) -> NodeCounters:
     """What each mechanism has counted on a node so far; of the Service, on the client's node alone."""
     packets = {mechanism.name: mechanism.packets(node) for mechanism in known}
     service = {m.name: m.connections(node) for m in known if m.connections is not None and node is addresses.NODE_A}
-    return NodeCounters(packets, service)
+    return NodeCounters(packets, service, within(node.name, _routed_packets))
+
+
+def _routed_packets() -> int | None:
+    """Packets that the IP stack of this thread's namespace has forwarded so far; None: it is unreadable."""
+    try:
+        names, numbers = (line.split() for line in _SNMP.read_text().splitlines() if line.startswith("Ip: "))
+        return int(dict(zip(names, numbers, strict=True))["ForwDatagrams"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def tracked(node: LabNode, ports: tuple[int, ...]) -> int | None:

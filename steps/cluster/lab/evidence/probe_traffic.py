@@ -53,24 +53,36 @@ _PATHS: Final = (
 
 
 @contextmanager
-def _servers() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Sockets at the Service's backend: a listening one for TCP, and one for datagrams."""
+def _servers() -> Iterator[tuple[socket.socket, socket.socket, socket.socket]]:
+    """A listening socket at the Service's backend, one for datagrams there, and one for them in the client's node."""
+    with ExitStack() as stack:
+        pod, near = addresses.SERVER_POD.name, addresses.NEAR_POD.name
+        made = _server(pod, socket.SOCK_STREAM), _server(pod, socket.SOCK_DGRAM), _server(near, socket.SOCK_DGRAM)
+        for server in made:
+            stack.enter_context(server)
+        yield made
 
-    def make() -> tuple[socket.socket, socket.socket]:
-        listening = socket.create_server(("", EVIDENCE_PORT))
-        datagrams = socket.socket(type=socket.SOCK_DGRAM)
+
+def _server(pod: str, kind: socket.SocketKind) -> socket.socket:
+    """A socket on the evidence port of a pod.
+
+    Raises:
+        Problem: the port is in use.
+    """
+
+    def make() -> socket.socket:
+        if kind is socket.SOCK_STREAM:
+            return socket.create_server(("", EVIDENCE_PORT))
+        datagrams = socket.socket(type=kind)
         datagrams.bind(("", EVIDENCE_PORT))
-        return listening, datagrams
+        return datagrams
 
-    pod = addresses.SERVER_POD.name
     try:
-        listening, datagrams = within(pod, make)
+        server = within(pod, make)
     except OSError as error:
         raise Problem(f"port {EVIDENCE_PORT} in {pod} can't be opened for the evidence: {error.strerror}.") from None
-    with listening, datagrams:
-        for server in (listening, datagrams):
-            server.settimeout(_PATIENCE_S)
-        yield listening, datagrams
+    server.settimeout(_PATIENCE_S)
+    return server
 
 
 def _client(namespace: str, kind: socket.SocketKind) -> socket.socket:
@@ -79,22 +91,30 @@ def _client(namespace: str, kind: socket.SocketKind) -> socket.socket:
     return client
 
 
+def _exchange(address: str, datagrams: socket.socket) -> int:
+    """Send datagrams from the client's pod to an address, and each back. Returns the client's port.
+
+    Raises:
+        OSError: one did not arrive.
+    """
+    with _client(_POD, socket.SOCK_DGRAM) as client:
+        client.connect((address, EVIDENCE_PORT))
+        for number in range(DATAGRAMS):
+            client.send(number.to_bytes(2))
+            request, sender = datagrams.recvfrom(64)
+            datagrams.sendto(request, sender)
+            client.recv(64)
+        return int(client.getsockname()[1])
+
+
 def _to_service(listening: socket.socket, datagrams: socket.socket) -> tuple[int, ...]:
     """Exchange datagrams, and a message by TCP, with the Service address. Returns the client's ports.
 
     Raises:
         OSError: something did not arrive.
     """
-    pod = addresses.CLIENT_POD.name
-    with _client(pod, socket.SOCK_DGRAM) as client:
-        client.connect((CLUSTER_IP, EVIDENCE_PORT))
-        for number in range(DATAGRAMS):
-            client.send(number.to_bytes(2))
-            request, sender = datagrams.recvfrom(64)
-            datagrams.sendto(request, sender)
-            client.recv(64)
-        port = client.getsockname()[1]
-    with _client(pod, socket.SOCK_STREAM) as client:
+    port = _exchange(CLUSTER_IP, datagrams)
+    with _client(_POD, socket.SOCK_STREAM) as client:
         client.connect((CLUSTER_IP, EVIDENCE_PORT))
         served, _ = listening.accept()
         with served:
@@ -156,11 +176,14 @@ def send(around_node_port: Callable[[], None]) -> EvidenceTraffic:
     Raises:
         Problem: there is no such lab, or the evidence port is in use.
     """
-    with _servers() as (listening, datagrams):
+    with _servers() as (listening, datagrams, near):
         ports: tuple[int, ...] = ()
-        path = f"the Service ({CLUSTER_IP}:{EVIDENCE_PORT}) from {addresses.CLIENT_POD.name}"
+        path = f"the Service ({CLUSTER_IP}:{EVIDENCE_PORT}) from {_POD}"
         try:
             ports = _to_service(listening, datagrams)
+            for pod, server in ((addresses.SERVER_POD, datagrams), (addresses.NEAR_POD, near)):
+                path = f"{pod.name} from {_POD}"
+                _exchange(pod.address, server)
             path = f"the NodePort ({addresses.NODE_A.address}:{_NODE_PORT}) from {addresses.OUTSIDE}"
             around_node_port()
             received = _from_node_port(listening)

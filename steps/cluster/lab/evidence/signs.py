@@ -13,7 +13,8 @@ from steps.cluster.lab.network.addresses import NODE_A
 from steps.domain import Moment, Sign
 
 DATAGRAMS: Final = 50
-"""How many datagrams the evidence traffic sends to the Service and back: each node forwards twice as many."""
+"""How many datagrams the evidence traffic sends on each path of datagrams, and back: to the Service alone each node
+forwards twice as many."""
 
 TUNNELLED_RATIO: Final = 0.8
 DIRECT_RATIO: Final = 0.3
@@ -61,12 +62,14 @@ class CountedTraffic:
         service_packets: new connections to the Service, likewise.
         connections: entries of that traffic in the kernel's connection table; None: it is unreadable.
         passed_bytes: sent by node-a, or received there from the wire.
+        routed_packets: forwarded by the node's own IP stack; None: it is unreadable.
     """
 
     packets: Mapping[str, int | None]
     service_packets: Mapping[str, int | None]
     connections: int | None
     passed_bytes: int
+    routed_packets: int | None = None
 
 
 def node_signs(
@@ -91,6 +94,7 @@ def node_signs(
         *(_forwarded(sign, mechanism, counted.packets.get(mechanism.name)) for mechanism in mechanisms(known)),
         *_new_connections(sign, counted.service_packets),
         _tracked(sign, counted.connections),
+        _routed(sign, counted.routed_packets),
         _returned(sign, node, counted.passed_bytes, traffic.returned_bytes),
         *(_client(sign, client) for client in traffic.clients if node == NODE_A.name),
     ]
@@ -123,6 +127,16 @@ def _tracked(sign: _Make, connections: int | None) -> Sign:
     if connections is None:
         return sign(where, "it is not readable on this kernel", None)
     return sign(where, f"{connections} entries of the traffic", lambda t: t.tracks_connections == (connections > 0))
+
+
+def _routed(sign: _Make, packets: int | None) -> Sign:
+    """Each path that a program is missing on is one way of its datagrams."""
+    where = "packets that the node's IP stack forwarded"
+    if packets is None:
+        return sign(where, "they are not readable on this kernel", None)
+    if 0 < packets < DATAGRAMS:
+        return sign(where, f"{packets}, where each way of the traffic is at least {DATAGRAMS}", None)
+    return sign(where, f"{packets}", lambda t: t.mechanism.routed_by_kernel == (packets > 0))
 
 
 def _client(sign: _Make, client: SeenClient) -> Sign:

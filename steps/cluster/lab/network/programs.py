@@ -25,6 +25,7 @@ PACKAGES: Final = {
     "tc": "iproute2",
     "iptables-nft-restore": "iptables",
     "iptables-nft": "iptables",
+    "iptables-nft-save": "iptables",
     "nft": "nftables",
     "bpftool": "bpftool",
     "ethtool": "ethtool",

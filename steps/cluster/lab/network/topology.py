@@ -1,5 +1,6 @@
 """Build the lab's namespaces, links, addresses and routes, and remove them."""
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,21 @@ from steps.cluster.lab.network.programs import Job, run_all, run_one
 from steps.cluster.lab.network.services import LOAD_BALANCER
 from steps.namespaces import DIRECTORY, path, within
 
-_NO_IPV6: Final = {f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")}
+_BARE: Final = {
+    # Link-local addresses would be announced, and that traffic measured.
+    **{f"net/ipv6/conf/{which}/disable_ipv6": "1" for which in ("all", "default")},
+    # Where the machine has br_netfilter, as for Docker, the wire would offer each packet to netfilter as a router does.
+    **{f"net/bridge/bridge-nf-call-{table}": "0" for table in ("iptables", "ip6tables", "arptables")},
+}
+
+_INTERFACES: Final = Path("/proc/sys/net/ipv4/conf")
+_OWN_DEFAULTS: Final = {
+    **dict.fromkeys(("accept_redirects", "send_redirects", "secure_redirects", "shared_media"), "1"),
+    "igmpv2_unsolicited_report_interval": "10000",
+    "igmpv3_unsolicited_report_interval": "1000",
+    "arp_evict_nocarrier": "1",
+}
+"""The kernel's own settings of IPv4 on interfaces that are not 0."""
 
 
 def build_jobs(*, offloads: bool) -> list[list[Job]]:
@@ -90,12 +105,10 @@ def _pod(pod: LabPod) -> list[str]:
 
 def _node_sysctls(node: LabNode) -> dict[str, str]:
     # Replies of its own NodePort come to a node through the tunnel, from its own address where eBPF translated them.
-    sysctls = {f"net/ipv4/conf/all/{name}": value for name, value in (("rp_filter", "0"), ("accept_local", "1"))}
-    sysctls["net/ipv4/ip_forward"] = "1"
+    sysctls = {"net/ipv4/conf/all/accept_local": "1", "net/ipv4/ip_forward": "1"}
     for pod in node.pods:
         sysctls[f"net/ipv4/conf/{pod.cable}/proxy_arp"] = "1"
         sysctls[f"net/ipv4/neigh/{pod.cable}/proxy_delay"] = "0"
-        sysctls[f"net/ipv4/conf/{pod.cable}/rp_filter"] = "0"
     return sysctls
 
 
@@ -105,6 +118,21 @@ def _set(namespace: str, sysctls: Mapping[str, str]) -> None:
             file = Path("/proc/sys", name)
             if file.exists():
                 file.write_text(value)
+
+    within(namespace, write)
+
+
+def _set_kernel_defaults(namespace: str) -> None:
+    """Give a new namespace the kernel's own settings of IPv4 on interfaces, of which it has a copy of the machine's.
+
+    Hardened machines check return paths strictly or answer fewer ARP requests, by which a dataplane would lose packets.
+    """
+
+    def write() -> None:
+        for file in _INTERFACES.glob("*/*"):
+            wanted = _OWN_DEFAULTS.get(file.name, "0")
+            if file.stat().st_mode & stat.S_IWUSR and file.read_text().strip() != wanted:
+                file.write_text(wanted)
 
     within(namespace, write)
 
@@ -120,8 +148,8 @@ def build_lab(*, offloads: bool) -> list[Job]:
         path(name).touch()
     run_all(first)
     for name in NAMESPACES:
-        # Link-local addresses would be announced, and that traffic measured.
-        _set(name, _NO_IPV6)
+        _set_kernel_defaults(name)
+        _set(name, _BARE)
     for batch in rest:
         run_all(batch)
     for node in NODES:

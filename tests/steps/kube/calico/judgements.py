@@ -39,4 +39,4 @@ def host(recorded: Switch, node: str, now: datetime) -> HostProbe:
     """A look from a pod on the node, when the switch is over."""
     bpf = recorded.asked.startswith("ebpf") and not (recorded.name == FALLBACK and node == "node-b")
     names = {"eth0", "vxlan.calico"} | ({"bpfin.cali", "bpfout.cali"} if bpf else set())
-    return HostProbe(now, frozenset(names), vxlan_external=bpf, proxy_mode=None if bpf else recorded.asked)
+    return HostProbe(now, frozenset(names), tunnel_external=bpf, proxy_mode=None if bpf else recorded.asked)

@@ -10,6 +10,7 @@ import pytest
 
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.api import nodes
+from steps.cluster.kube.plugins.calico.felix.agent import FELIX
 from steps.cluster.kube.plugins.calico.inventory import provenance
 from steps.cluster.kube.plugins.calico.proof import observations, observe
 from steps.cluster.kube.plugins.calico.switching.switch import switch_commands
@@ -262,7 +263,7 @@ def test_probe_pods_use_ipv6() -> None:
     services: dict[str, Object] = {
         f"look-{i}": {"spec": {"clusterIP": f"fd00:97::{i}", "ports": [{"nodePort": 30000 + i}]}} for i in (0, 1)
     }
-    assert probe_pods.spec(0, places, services, TOKEN, host=True).targets[2].address == "fd00:250::12"
+    assert probe_pods.spec(0, places, services, TOKEN, FELIX).targets[2].address == "fd00:250::12"
 
 
 def test_run_starts_on_a_policy_only_cluster() -> None:

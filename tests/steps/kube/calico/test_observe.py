@@ -9,6 +9,7 @@ import pytest
 from analysis.errors import Problem
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
+from steps.cluster.kube.plugins.calico.felix.agent import FELIX
 from steps.cluster.kube.plugins.calico.proof import observe, switch_cost
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.probe import connections, rest
@@ -139,7 +140,7 @@ def test_felix_restart_during_trials_voids_them() -> None:
 
 def test_kube_proxy_pod_of_a_node_without_rules_is_deleted_once() -> None:
     cluster = Cluster(switch(IPTABLES), failing="ClusterIP from node-b")
-    probe_pods.start(cluster.client, places(), WITH_IMAGE["BENCHMARK_IMAGE"])
+    probe_pods.start(cluster.client, places(), WITH_IMAGE["BENCHMARK_IMAGE"], FELIX)
     cluster.store.advance(60)
     before = {p["spec"]["nodeName"]: p["metadata"]["uid"] for p in cluster.calico.kube_proxy_pods}
     found = cluster.observe("iptables")
@@ -169,7 +170,7 @@ def test_probe_pods_are_reused_unless_changed() -> None:
     cluster.observe("ebpf")
     assert {name: pod["metadata"]["uid"] for name, pod in cluster.kubelet.pods().items()} == first
     assert set(first) == {"look-host-0", "look-host-1", "look-pod-0", "look-pod-1"}
-    probe_pods.start(cluster.client, places(), "registry.example/steps:2")
+    probe_pods.start(cluster.client, places(), "registry.example/steps:2", FELIX)
     second = {name: pod["metadata"]["uid"] for name, pod in cluster.kubelet.pods().items()}
     assert set(second) == set(first)
     assert not set(second.values()) & set(first.values())
@@ -320,7 +321,7 @@ def test_unreadable_pod_log_is_reported() -> None:
 
 
 def test_log_lines_are_grouped_by_node() -> None:
-    specs = [probe_pods.spec(i, places(), services(), "0" * 32, host=True) for i in (0, 1)]
+    specs = [probe_pods.spec(i, places(), services(), "0" * 32, FELIX) for i in (0, 1)]
     assert [(t.name, t.node) for t in specs[0].targets] == [
         ("ClusterIP from node-a", "node-a"),
         ("own NodePort from node-a", "node-a"),

@@ -168,7 +168,7 @@ def test_node_after_bpf_fallback_needs_no_restart() -> None:
     recorded = switch(HALF_BROKEN)
     now = recorded.changed_at + timedelta(seconds=readiness.STABLE_S)
     host = HostProbe(
-        at=now, interfaces=frozenset({"eth0", "vxlan.calico"}), vxlan_external=False, proxy_mode="iptables"
+        at=now, interfaces=frozenset({"eth0", "vxlan.calico"}), tunnel_external=False, proxy_mode="iptables"
     )
     look = [recorded.seen("node-b", now, host)]
     judgement = judge_switch(look, "iptables", now, changed_at=recorded.changed_at)
@@ -287,12 +287,12 @@ def test_felix_log_without_signs_is_proven_by_probe_or_impossible(name: str, lev
     recorded = silenced(switch(name), levels)
     now = switch(name).last_at + timedelta(seconds=readiness.STABLE_S + 1)
     look = [
-        replace(recorded.seen(node, now, replace(host(recorded, node, now), felix_ready=True)), silenced="Warning")
+        replace(recorded.seen(node, now, replace(host(recorded, node, now), agent_ready=True)), silenced="Warning")
         if recorded.logs[node]
         else Observation(
             node,
             None,
-            replace(host(recorded, node, now), felix_ready=True),
+            replace(host(recorded, node, now), agent_ready=True),
             recorded.answers(node, now),
             silenced="Fatal",
         )

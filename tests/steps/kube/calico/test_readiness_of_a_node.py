@@ -43,7 +43,7 @@ IN_BPF = {
     "bpf": [LogPosition(NOW, "BPF enabled, starting")],
 }
 DONE = {"first_update": LogPosition(NOW - timedelta(seconds=90), "Completed first update to dataplane.")}
-BPF_HOST = HostProbe(at=NOW, interfaces=frozenset({"bpfin.cali", "bpfout.cali"}), vxlan_external=True)
+BPF_HOST = HostProbe(at=NOW, interfaces=frozenset({"bpfin.cali", "bpfout.cali"}), tunnel_external=True)
 
 
 def test_complete_observation_is_proven() -> None:
@@ -59,9 +59,9 @@ def test_complete_observation_is_proven() -> None:
             "yet to restart: its configuration",
         ),
         (observed(process(**IN_BPF, **DONE, leaving=LogPosition(NOW, "Exiting"))), "has not started again"),
-        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_ready=False)), "reports that it is not ready"),
+        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, agent_ready=False)), "reports that it is not ready"),
         (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, at=NOW - timedelta(seconds=60))), "60 s old"),
-        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_started_at=NOW)), "0 s past"),
+        (observed(process(**IN_BPF, **DONE), replace(BPF_HOST, agent_started_at=NOW)), "0 s past"),
         (observed(process(**IN_BPF, **DONE), answers=()), "no Service was probed"),
         (
             observed(process(**IN_BPF, **DONE), answers=(ServiceProbe("n", "ClusterIP", NOW - timedelta(seconds=60)),)),
@@ -79,7 +79,7 @@ def test_complete_observation_is_proven() -> None:
             "NodePort does not answer (refused)",
         ),
         (
-            observed(process(**IN_BPF, **DONE), replace(BPF_HOST, felix_answered_at=NOW - timedelta(seconds=3))),
+            observed(process(**IN_BPF, **DONE), replace(BPF_HOST, agent_answered_at=NOW - timedelta(seconds=3))),
             "answered its readiness probe before, and no longer does",
         ),
         (observed(None, None, missed=("the log could not be read",)), "the log could not be read"),
@@ -115,7 +115,7 @@ def test_change_without_felix_restart_is_pending() -> None:
 
 
 def test_pod_readiness_replaces_lost_completion_lines() -> None:
-    look = observed(process(**IN_BPF), replace(BPF_HOST, felix_ready=True))
+    look = observed(process(**IN_BPF), replace(BPF_HOST, agent_ready=True))
     assert reason(look) == ""
 
 

@@ -31,8 +31,8 @@ def of_felix(**fields: Any) -> dict[str, tuple[str, ...] | None]:  # noqa: ANN40
 def test_probe_signs_name_the_dataplanes_they_agree_with() -> None:
     assert of_host(interfaces=frozenset({"eth0", "bpfin.cali"}))["interfaces"] == BPF
     assert of_host(interfaces=frozenset({"eth0"}))["interfaces"] == RULES
-    assert of_host(vxlan_external=True)["vxlan.calico"] == BPF
-    assert of_host(vxlan_external=False)["vxlan.calico"] == RULES
+    assert of_host(tunnel_external=True)["vxlan.calico"] == BPF
+    assert of_host(tunnel_external=False)["vxlan.calico"] == RULES
     assert of_host(proxy_mode="iptables")["kube-proxy's mode"] == ("iptables", *BPF)
     assert of_host(proxy_mode="nftables")["kube-proxy's mode"] == ("nftables", *BPF)
     assert of_host(proxy_mode="ipvs")["kube-proxy's mode"] == ()
@@ -40,7 +40,7 @@ def test_probe_signs_name_the_dataplanes_they_agree_with() -> None:
     assert [sign.indicates for sign in node_signs(followed, "before", NOW)] == [None], "Felix goes its own way"
     followed = Observation("n", host=HostProbe(at=NOW, proxy_mode="ipvs"), follows_proxy=False)
     assert [sign.indicates for sign in node_signs(followed, "before", NOW)] == [()]
-    assert of_host(felix_ready=True)["Felix's readiness"] is None
+    assert of_host(agent_ready=True)["Felix's readiness"] is None
 
 
 def test_missing_observation_is_no_sign() -> None:

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from steps.catalogue.factors import Scale
+from steps.cluster.kube.plugins.calico.felix.agent import FELIX
 from steps.cluster.kube.probe import agent_metrics
+from steps.cluster.kube.probe.agent import Agent
 from steps.cluster.kube.probe.report import HostProbe
 from steps.cluster.kube.scale import agents
 
@@ -21,6 +23,7 @@ process_start_time_seconds 1.76e+09
 damaged{
 """
 NOW = datetime(2026, 11, 26, 6, 0, tzinfo=UTC)
+POLICIES = "felix_active_local_policies"
 
 
 def host(
@@ -28,11 +31,11 @@ def host(
 ) -> HostProbe:
     proxy = agent_metrics.chosen(page, agent_metrics.KUBE_PROXY)
     at = NOW + timedelta(seconds=after_s)
-    return HostProbe(at=at, kube_proxy=proxy, felix=felix, kernel_memory_bytes=kernel)
+    return HostProbe(at=at, kube_proxy=proxy, agent=felix, kernel_memory_bytes=kernel)
 
 
 def seen(found: HostProbe, scale: Scale, *, has_servers: bool = True) -> dict[str, bool | None]:
-    return {sign.looked_at: sign.holds for sign in agents.signs("node-a", found, scale, has_servers=has_servers)}
+    return {sign.looked_at: sign.holds for sign in agents.signs("node-a", found, FELIX, scale, has_servers=has_servers)}
 
 
 def test_chosen_metrics_are_summed_over_their_labels() -> None:
@@ -46,7 +49,7 @@ def test_rules_and_pending_changes_tell_whether_kube_proxy_has_all() -> None:
     assert found[agent_metrics.PROXY_RULES] is True
     assert found[agent_metrics.PENDING[0]] is True
     assert found[agent_metrics.PENDING[1]] is False, "three changes are not written yet"
-    younger = agents.signs("node-a", host(), Scale(services=2_500), has_servers=True, changes_go_on=True)
+    younger = agents.signs("node-a", host(), FELIX, Scale(services=2_500), has_servers=True, changes_go_on=True)
     assert {sign.looked_at: sign.holds for sign in younger}[agent_metrics.PENDING[1]] is None, "it proves nothing then"
     assert seen(host(), Scale(services=2_500, endpoints=2))[agent_metrics.PROXY_RULES] is False
     assert agent_metrics.PROXY_RULES not in seen(host(page=""), Scale(services=10)), "nftables mode counts no rules"
@@ -56,8 +59,8 @@ def test_rules_and_pending_changes_tell_whether_kube_proxy_has_all() -> None:
     ("count", "has_servers", "holds"), [(11, True, True), (10, True, False), (0, False, None), (11, False, None)]
 )
 def test_policies_apply_where_the_servers_are(count: int, has_servers: bool, holds: bool | None) -> None:  # noqa: FBT001 - a case
-    felix = {agent_metrics.LOCAL_POLICIES: float(count)}
-    assert seen(host(felix=felix), Scale(policies=10), has_servers=has_servers)[agent_metrics.LOCAL_POLICIES] is holds
+    found = seen(host(felix={POLICIES: float(count)}), Scale(policies=10), has_servers=has_servers)
+    assert found[POLICIES] is holds
 
 
 def test_agents_that_tell_nothing_give_no_sign() -> None:
@@ -70,7 +73,7 @@ def test_memory_and_cpu_are_the_larger_of_both_nodes() -> None:
     later = {**felix, agent_metrics.CPU: 1.5}
     before = {"node-a": host(felix=felix), "node-b": host(felix=felix)}
     after = {"node-a": host(more, later, 4.0, kernel=7), "node-b": host(PAGE, felix, 4.0)}
-    used = agents.used(before, after)
+    used = agents.used(before, after, FELIX)
     assert used.columns == {
         "felix_memory_bytes": 30_000_000,
         "kube_proxy_memory_bytes": 100_000_000,
@@ -82,6 +85,11 @@ def test_memory_and_cpu_are_the_larger_of_both_nodes() -> None:
 
 def test_agent_that_started_anew_has_no_cpu_and_one_without_metrics_nothing() -> None:
     anew = PAGE.replace("1.76e+09", "1.77e+09").replace("12.25", "0.5")
-    found = agents.used({"node-a": host()}, {"node-a": host(anew, after_s=4.0)})
+    found = agents.used({"node-a": host()}, {"node-a": host(anew, after_s=4.0)}, FELIX)
     assert set(found.columns) == {"kube_proxy_memory_bytes", "kernel_memory_bytes"}
-    assert agents.used({}, {"node-a": HostProbe(at=NOW)}).columns == {}
+    assert agents.used({}, {"node-a": HostProbe(at=NOW)}, FELIX).columns == {}
+
+
+def test_agent_of_a_plugin_without_columns_gives_no_figure_of_another() -> None:
+    found = {"node-a": host(felix={agent_metrics.MEMORY: 3e7})}
+    assert "felix_memory_bytes" not in agents.used({}, found, Agent()).columns

@@ -10,6 +10,7 @@ from steps.cluster.kube.api.permissions import CALICO_GROUPS, CALICO_SYSTEM, KUB
 from steps.cluster.kube.cni import Surroundings, ToProve
 from steps.cluster.kube.plugins.calico import preflight, restore
 from steps.cluster.kube.plugins.calico.dataplanes import names
+from steps.cluster.kube.plugins.calico.felix.agent import FELIX
 from steps.cluster.kube.plugins.calico.inventory import provenance
 from steps.cluster.kube.plugins.calico.inventory.objects import CALICO_NODE
 from steps.cluster.kube.plugins.calico.proof import observe, switch_cost
@@ -17,6 +18,7 @@ from steps.cluster.kube.plugins.calico.switching import switch
 from steps.cluster.kube.plugins.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.plugins.calico.switching.fields import written_fields
 from steps.cluster.kube.plugins.calico.switching.snapshot import take_snapshot
+from steps.cluster.kube.probe.agent import Agent
 from steps.cluster.kube.workloads import manifests, probe_placement, probe_pods
 from steps.domain import Change, Finding, Moment, Sign, SwitchCost, Visit
 
@@ -42,6 +44,11 @@ class Calico:
     def agents() -> Mapping[str, str]:
         """calico-node's namespaces by manifest and by operator; its DaemonSet may have another name, as with Canal."""
         return {KUBE_SYSTEM: CALICO_NODE, CALICO_SYSTEM: CALICO_NODE}
+
+    @staticmethod
+    def agent() -> Agent:
+        """Felix."""
+        return FELIX
 
     def stand(self, *, to_switch: bool) -> ClusterState:
         """Read the state of the cluster. `to_switch`: with what only the switching account may read."""
@@ -75,7 +82,7 @@ class Calico:
     def watch(self, standing: ClusterState, measured: Sequence[str]) -> None:
         """Open connections that the switch may break."""
         places = probe_pods.sites(standing.nodes, measured)
-        probe_pods.start(self._client, places, manifests.image(self._around.variables))
+        probe_pods.start(self._client, places, manifests.image(self._around.variables), FELIX)
 
     def place_probes(self, standing: ClusterState, nodes: Sequence[str], needed: Sequence[str]) -> Mapping[str, str]:
         """Start probe pods on these nodes, wherever they can run; why none can on each other, by the node's name."""
@@ -83,7 +90,8 @@ class Calico:
         # a needed one is kept, for the error that names it
         unknown = {name: "it has no internal address" for name in nodes if name not in known and name not in needed}
         places = probe_pods.sites(standing.nodes, [name for name in nodes if name not in unknown])
-        return unknown | probe_placement.place(self._client, places, manifests.image(self._around.variables), needed)
+        image = manifests.image(self._around.variables)
+        return unknown | probe_placement.place(self._client, places, image, FELIX, needed)
 
     def await_switch(self, standing: ClusterState, measured: Sequence[str], visit: Visit) -> None:
         """Wait until Felix on each measured node runs what the visit's switch made."""

@@ -10,6 +10,7 @@ from steps.catalogue.dataplanes import AS_IS, Arm
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS
 from steps.cluster.kube.cni import Surroundings
+from steps.cluster.kube.plugins.calico.felix.agent import FELIX
 from steps.cluster.kube.plugins.calico.proof import readiness
 from steps.cluster.kube.plugins.calico.proof.observations import read_observations
 from steps.cluster.kube.plugins.calico.proof.readiness import Readiness
@@ -70,7 +71,7 @@ def observe(
         added = _added_to_steps(around, measured, client.now()) if moment == "after" else []
         return [*_as_is(standing, measured, moment, client.now()), *added]
     places = probe_pods.sites(standing.nodes, measured)
-    probe_pods.start(client, places, manifests.image(around.variables))
+    probe_pods.start(client, places, manifests.image(around.variables), FELIX)
     stable_s = readiness.STABLE_S if whole or moment == "after" else BEFORE_STABLE_S
 
     def once() -> tuple[Readiness, list[Sign]]:

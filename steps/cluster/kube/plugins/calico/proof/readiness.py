@@ -187,9 +187,9 @@ class Readiness:
             yield f"it could not be observed: {missed}"
         if host is not None and not is_fresh(host, self.now):
             yield f"the last report of its probe pod is {(self.now - host.at).total_seconds():.0f} s old"
-        if host is not None and host.felix_ready is False:
+        if host is not None and host.agent_ready is False:
             yield "Felix reports that it is not ready"
-        if host is not None and host.felix_fell_silent:
+        if host is not None and host.agent_fell_silent:
             yield "Felix answered its readiness probe before, and no longer does"
         yield from self._unstable(observation)
         yield from _unanswered(observation, self.now)
@@ -235,7 +235,7 @@ def _started_at(observation: Observation) -> datetime | None:
     """When Felix last started, by its log or its metrics; None: before both begin."""
     current = observation.current
     reported = current.started_at if current is not None else None
-    measured = observation.host.felix_started_at if observation.host is not None else None
+    measured = observation.host.agent_started_at if observation.host is not None else None
     return max(filter(None, (reported, measured)), default=None)
 
 
@@ -243,7 +243,7 @@ def _ready_since(observation: Observation) -> bool:
     """Whether a probe saw Felix ready after its last start."""
     host = observation.host
     current = observation.current
-    if host is None or current is None or not host.felix_ready:
+    if host is None or current is None or not host.agent_ready:
         return False
     return current.started_at is None or host.at > current.started_at
 

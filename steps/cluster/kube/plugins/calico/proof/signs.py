@@ -134,16 +134,16 @@ def _host(host: HostProbe, *, follows_proxy: bool) -> Iterator[tuple[str, str, d
     if host.interfaces is not None:
         own = sorted(name for name in host.interfaces if name in {"bpfin.cali", "bpfout.cali"})
         yield "interfaces", " and ".join(own) or "no bpfin.cali, no bpfout.cali", host.at, _BPF if own else _RULES
-    if host.vxlan_external is not None:
-        seen = "tunnels chosen by BPF" if host.vxlan_external else "tunnels chosen by the kernel's tables"
-        yield "vxlan.calico", seen, host.at, _BPF if host.vxlan_external else _RULES
+    if host.tunnel_external is not None:
+        seen = "tunnels chosen by BPF" if host.tunnel_external else "tunnels chosen by the kernel's tables"
+        yield "vxlan.calico", seen, host.at, _BPF if host.tunnel_external else _RULES
     if host.proxy_mode is not None:
         indicated = None if host.proxy_mode in _PROXY and not follows_proxy else _PROXY.get(host.proxy_mode, ())
         yield "kube-proxy's mode", host.proxy_mode, host.at, indicated
-    if host.felix_ready is not None:
-        yield "Felix's readiness", "ready" if host.felix_ready else "not ready", host.at, None
-    if host.felix_started_at is not None:
-        yield "Felix's metrics", "process started", host.felix_started_at, None
+    if host.agent_ready is not None:
+        yield "Felix's readiness", "ready" if host.agent_ready else "not ready", host.at, None
+    if host.agent_started_at is not None:
+        yield "Felix's metrics", "process started", host.agent_started_at, None
 
 
 def _on(flag: bool) -> str:  # noqa: FBT001 - a word for a flag
