@@ -69,7 +69,7 @@ def test_preflight_findings_come_at_once_and_trial_pods_unless_locked(
 
 
 def test_files_named_by_remedies_exist() -> None:
-    root = Path(preflight.__file__).parents[4]
+    root = Path(preflight.__file__).parents[5]
     named = set()
     for file in [*root.glob("steps/**/*.py"), *root.glob("workflows/**/*.py"), root / "Makefile"]:
         named |= set(re.findall(r"(?<![/\w])(?:workflows|docs|analysis)/[\w.-]*\w(?:/[\w.-]*\w)?", file.read_text()))
