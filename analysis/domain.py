@@ -26,8 +26,8 @@ MARGIN_RATIO: Final = 0.1
 """How much counts as the same, unless a run says otherwise."""
 
 
-class Scale(NamedTuple):
-    """What the cluster holds while it is measured. The defaults are those of rows that were stored without it."""
+class StoredScale(NamedTuple):
+    """A scale as rows have it. The defaults are those of rows that were stored without it."""
 
     services: int = 0
     endpoints: int = 1
@@ -37,7 +37,7 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A part of the scale: a column of `trials`, and the option by which a run is given its values.
+    """A factor as rows have it: a column of `trials`, and the option by which a run is given its values.
 
     `one`, `many`: the nouns for one of it and for several. `of_services`: it is of the unused Services, and means
     nothing where there are none.
@@ -77,7 +77,7 @@ class Cell(NamedTuple):
 
         The transport and the direction of an imported trial that never began may be unknown; they are empty then.
         """
-        scale = {name: value for name in Scale._fields if (value := row.get(name)) is not None}
+        scale = {name: value for name in StoredScale._fields if (value := row.get(name)) is not None}
         return cls(row["topology"], row["tool"], row["transport"] or "", row["direction"] or "", **scale)
 
     @property
@@ -86,16 +86,16 @@ class Cell(NamedTuple):
         return self.tool, self.transport
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> StoredScale:
         """The scale."""
-        return Scale(*self[4:])
+        return StoredScale(*self[4:])
 
     @property
     def unscaled(self) -> tuple[str, str, str, str]:
         """The cell without its scale."""
         return self[:4]
 
-    def at(self, scale: Scale) -> "Cell":
+    def at(self, scale: StoredScale) -> "Cell":
         """The same at another scale."""
         return self._replace(**scale._asdict())
 
@@ -103,12 +103,12 @@ class Cell(NamedTuple):
 CELL: Final = ", ".join(Cell._fields)
 """The columns of a cell, as SQL lists them."""
 
-SCALE: Final = ", ".join(Scale._fields)
+SCALE: Final = ", ".join(StoredScale._fields)
 """The columns of a scale, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class StoredVariant:
     """A tool over one transport, as a run recorded it: `tcp`, `udp`, `connect`.
 
     `figures`: the columns of `trials` that it fills; None: not recorded. `title`: in plain words: `TCP`,

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-Kind = Literal[
+FigureKind = Literal[
     "throughput", "loss", "connect", "cpu", "cpu_modes", "memory", "return_path", "response", "tail", "programming"
 ]
 """Kinds of figures; a flag affects all figures of a kind alike."""
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+KINDS: Final[tuple[FigureKind, ...]] = get_args(FigureKind)
 
-NODE_FIELDS: Final[Mapping[Kind, tuple[str, ...]]] = {
+NODE_FIELDS: Final[Mapping[FigureKind, tuple[str, ...]]] = {
     "cpu": ("busy_ratio", "busy_above_idle_ratio"),
     "cpu_modes": (
         *(f"{mode}_ratio" for mode in ("user", "nice", "system", "iowait", "irq", "softirq", "steal", "idle")),
@@ -35,7 +35,7 @@ VOID: Final = "‡"
 
 LEGEND: Final = f"{MARKED} flagged trials are in this figure or were left out of it; see the flags."
 
-_TRAFFIC: Final[frozenset[Kind]] = frozenset(
+_TRAFFIC: Final[frozenset[FigureKind]] = frozenset(
     {"throughput", "loss", "connect", "cpu", "return_path", "response", "tail", "programming"}
 )
 
@@ -46,8 +46,8 @@ class Flag:
 
     name: str
     meaning: str
-    voids: frozenset[Kind] = frozenset()
-    marks: frozenset[Kind] = frozenset()
+    voids: frozenset[FigureKind] = frozenset()
+    marks: frozenset[FigureKind] = frozenset()
 
 
 REPEATED: Final = "repeated"
@@ -223,12 +223,12 @@ def meaning_of(flag: str) -> str:
     return known.meaning if known else "see the trial's row"
 
 
-def is_voided(flags: Iterable[str] | None, kind: Kind) -> bool:
+def is_voided(flags: Iterable[str] | None, kind: FigureKind) -> bool:
     """Whether one of these flags voids figures of this kind."""
     return any(kind in known.voids for flag in flags or () if (known := BY_NAME.get(name_of(flag))))
 
 
-def is_marked(flags: Iterable[str] | None, kind: Kind) -> bool:
+def is_marked(flags: Iterable[str] | None, kind: FigureKind) -> bool:
     """Whether one of these flags marks figures of this kind; an unknown flag does."""
     return any((known := BY_NAME.get(name_of(flag))) is None or kind in known.marks for flag in flags or ())
 
@@ -267,7 +267,7 @@ class FlagEffect:
 NO_DOUBT: Final = FlagEffect()
 
 
-def flag_effect(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: Kind) -> FlagEffect:
+def flag_effect(of_trials: Iterable[tuple[Collection[str] | None, int]], kind: FigureKind) -> FlagEffect:
     """The effect on a figure of this kind of trials of which so many each have exactly these flags."""
     found = NO_DOUBT
     for flags, count in of_trials:

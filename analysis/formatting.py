@@ -25,7 +25,7 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 
 
-def scale(unit: str, *values: float) -> tuple[float, str]:
+def fitting_unit(unit: str, *values: float) -> tuple[float, str]:
     """The divisor and the unit that suit the largest of these values."""
     steps = _SCALES.get(unit, ((1.0, unit),))
     largest = max((abs(value) for value in values), default=0.0)
@@ -57,13 +57,13 @@ def quantity(value: float | None, unit: str) -> str:
     """One figure with its unit; an en dash where there is none."""
     if value is None:
         return "–"
-    size, name = scale(unit, value)
+    size, name = fitting_unit(unit, value)
     return f"{digits(value / size)} {name}".rstrip()
 
 
 def transition(before: float, after: float, unit: str) -> str:
     """Two figures in one unit: `3.02 → 5.21 Gbit/s`."""
-    size, name = scale(unit, before, after)
+    size, name = fitting_unit(unit, before, after)
     return f"{digits(before / size)} → {digits(after / size)} {name}".rstrip()
 
 

@@ -4,7 +4,7 @@ import sys
 
 from analysis.console.terminal import printing
 from analysis.sql.database import query
-from benchmarks.runs import measured
+from benchmarks.runs import measured_run
 
 AIM_RATIO = 0.90
 
@@ -14,7 +14,7 @@ def main() -> int:
 
     Returns 1 if the aim is missed.
     """
-    with measured("--profile=quick", "--duration=10", "--rounds=1") as run:
+    with measured_run("--profile=quick", "--duration=10", "--rounds=1") as run:
         sql = "select sum(duration_s) as traffic_s, count(*) as trials from trials where outcome = 'measured'"
         (found,) = query(run.con, sql).to_pylist()
     ratio = found["traffic_s"] / run.wall_s

@@ -29,7 +29,7 @@ from steps.collect import run_rows
 from steps.domain import Placement, Sign, Trial, Visit
 from steps.measurement.trials import client_command
 from steps.namespaces import command_in
-from steps.run_documents import RunDocument, ShownArm
+from steps.run_documents import PlannedRun, ShownArm
 from steps.settings.schedule import make_schedule
 from steps.settings.settings import choose_settings
 from steps.tasks import run as run_step
@@ -90,7 +90,7 @@ def bare(program: Program, placement: Placement, trial: Trial, settings: Setting
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class FidelityBench:
     """The lab that both ways share, and what one pass of the pipeline needs of it."""
 
     settings: Settings
@@ -104,7 +104,7 @@ class Bench:
         return self.visit.trials[0]
 
 
-def measure(bench: Bench, folder: Path) -> None:
+def measure(bench: FidelityBench, folder: Path) -> None:
     """The workflow's measuring step, as its pod runs it, with its document where `collect` expects it."""
     values = {
         "settings": bench.settings.model_dump_json(),
@@ -138,11 +138,11 @@ def measure(bench: Bench, folder: Path) -> None:
         target.write_bytes(document.read_bytes())
 
 
-def keep(bench: Bench, folder: Path, run_id: str, signs: tuple[list[Sign], list[Sign]]) -> None:
+def keep(bench: FidelityBench, folder: Path, run_id: str, signs: tuple[list[Sign], list[Sign]]) -> None:
     """Write the other documents of a pass: its plan, and the proof that the dataplane carried the traffic."""
     now = datetime.now(UTC)
     shown = tuple(ShownArm(name=arm, title=arm, colour="#000000") for arm in bench.settings.dataplanes)
-    run = RunDocument(
+    run = PlannedRun(
         run_id=run_id, workflow_uid="", trigger="local", started_at=now, settings=bench.settings, dataplanes=shown
     )
     documents.write_document(folder / documents.RUN, run)
@@ -191,7 +191,7 @@ def compare(protocol: str, pairs: int) -> int:
     lab.configure(visit, settings)
     before = lab.observe(visit, "before")
     placement = next(p for p in lab.prepare(visit, settings) if p.topology == visit.trials[0].topology)
-    bench = Bench(settings, visit, placement, lab.measured_nodes)
+    bench = FidelityBench(settings, visit, placement, lab.measured_nodes)
     order = random.Random(settings.seed)  # noqa: S311 - an order, not a secret
     with tempfile.TemporaryDirectory() as name:
         results, alone = Path(name), dict[str, float]()

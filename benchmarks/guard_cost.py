@@ -44,7 +44,7 @@ _REQUESTS: Final = re.compile(rb"^apiserver_request_total(?:\{[^\n]*\})? ([0-9.e
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class GuardCostFlags:
     """The flags of `make bench-guard`.
 
     Attributes:
@@ -236,10 +236,10 @@ def _figure(found: Interval) -> str:
     return f"{found.mean:,.0f} [{found.low:,.0f}, {found.high:,.0f}]"
 
 
-_DEFAULTS: Final = Flags()
+_DEFAULTS: Final = GuardCostFlags()
 
 
-def guard_cost(flags: Flags = _DEFAULTS) -> int:
+def guard_cost(flags: GuardCostFlags = _DEFAULTS) -> int:
     """Measure and print.
 
     Raises:

@@ -23,11 +23,11 @@ from analysis.domain import Cell
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats import run as stored
 from analysis.stats.estimates.differences import Values
-from analysis.stats.verdicts.judgement import FAMILY_ERROR, Place, Plan
+from analysis.stats.verdicts.judgement import FAMILY_ERROR, CellOfArm, Plan
 from analysis.summary.run import summary
 from analysis.summary.run.summary import Summary
 from benchmarks.fidelity import IPERF3, bare
-from benchmarks.runs import measured
+from benchmarks.runs import measured_run
 from benchmarks.simulations.present_method import compare
 from benchmarks.simulations.runs import Scenario
 from benchmarks.simulations.scoring import TOLERATED, Rate
@@ -118,7 +118,7 @@ def measure(burdens: Sequence[int], flags: Sequence[str]) -> int:
     twins = (BASE, f"{BASE}+twin-1", f"{BASE}+twin-2")
     given = {flag.partition("=")[0] for flag in flags}
     own = [flag for flag in FLAGS if flag.partition("=")[0] not in given]
-    with measured(f"--dataplanes={','.join((*twins, *slowed))}", *own, *flags) as run:
+    with measured_run(f"--dataplanes={','.join((*twins, *slowed))}", *own, *flags) as run:
         summarised = summary.summarise(run.con, run.run_id, method)
         about = stored.load_run(run.con, run.run_id)
         visits = _visits(stored.query_rows(run.con, _MEANS, run_id=run.run_id))
@@ -131,8 +131,8 @@ def measure(burdens: Sequence[int], flags: Sequence[str]) -> int:
 _MEANS: Final = f"select * from visit_means where run_id = $run_id and {THROUGHPUT} is not null"  # noqa: S608
 
 
-def _visits(rows: Sequence[Mapping[str, Any]]) -> dict[Place, dict[tuple[str, int], float]]:
-    found: dict[Place, dict[tuple[str, int], float]] = defaultdict(dict)
+def _visits(rows: Sequence[Mapping[str, Any]]) -> dict[CellOfArm, dict[tuple[str, int], float]]:
+    found: dict[CellOfArm, dict[tuple[str, int], float]] = defaultdict(dict)
     for row in rows:
         found[Cell.of(row), row["dataplane"]]["", row["round"]] = row[THROUGHPUT]
     return found
@@ -164,7 +164,7 @@ def _print_twins(summarised: Summary) -> bool:
     return bool(compared) and not different
 
 
-def _print_drawn(twins: Sequence[str], visits: Mapping[Place, Values]) -> bool:
+def _print_drawn(twins: Sequence[str], visits: Mapping[CellOfArm, Values]) -> bool:
     """Whether runs drawn from the twins' rounds keep the error."""
     dice = random.Random(1)  # noqa: S311 - a sample that can be drawn again
     cells = tuple({cell: None for cell, _ in visits})
@@ -175,7 +175,7 @@ def _print_drawn(twins: Sequence[str], visits: Mapping[Place, Values]) -> bool:
         return True
     false = Rate()
     for _ in range(DRAWN):
-        run: dict[Place, dict[tuple[str, int], float]] = defaultdict(dict)
+        run: dict[CellOfArm, dict[tuple[str, int], float]] = defaultdict(dict)
         for block in dice.sample(blocks, DRAWN_ROUNDS):
             for arm, twin in zip(scenario.arms, dice.sample(twins, len(twins)), strict=True):
                 for cell in cells:

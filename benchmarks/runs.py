@@ -14,7 +14,7 @@ from analysis.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class MeasuredRun:
     """One run: its wall seconds from the command's start to its end, and its rows."""
 
     wall_s: float
@@ -23,7 +23,7 @@ class Run:
 
 
 @contextmanager
-def measured(*flags: str) -> Iterator[Run]:
+def measured_run(*flags: str) -> Iterator[MeasuredRun]:
     """Run `python -m workflows run` with these flags. A run with failures counts; one that was refused ends all."""
     with tempfile.TemporaryDirectory(prefix="dataplane-benchmark-") as results:
         began = time.monotonic()
@@ -35,4 +35,4 @@ def measured(*flags: str) -> Iterator[Run]:
             sys.exit(f"The run was refused with exit code {code}; there is nothing to measure.")
         with database.connect(Store(results)) as con:
             (run_id,) = database.query(con, "select max(run_id) as run_id from runs")["run_id"].to_pylist()
-            yield Run(wall_s, str(run_id), con)
+            yield MeasuredRun(wall_s, str(run_id), con)

@@ -61,8 +61,8 @@ ATTEMPTS: Final = 3
 """How often a trial is measured at most: twice more where others disturbed it."""
 
 Changes = Annotated[tuple[domain.Change, ...], Field(max_length=10_000, fail_fast=True)]
-Flags = Annotated[tuple[str, ...], Field(max_length=100, fail_fast=True)]
-Output = Annotated[str, Field(max_length=10**9)]
+FlagNames = Annotated[tuple[str, ...], Field(max_length=100, fail_fast=True)]
+ProgramOutput = Annotated[str, Field(max_length=10**9)]
 """What a program wrote, as long as the document's size permits."""
 
 Readings = Annotated[
@@ -196,8 +196,8 @@ class Attempt(StrictModel):
 
     started_at: Instant
     argv: Annotated[tuple[str, ...], Field(max_length=1_000, fail_fast=True)]
-    stdout: Output = ""
-    stderr: Output = ""
+    stdout: ProgramOutput = ""
+    stderr: ProgramOutput = ""
     exit_code: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
     wall_s: Seconds | None = None
     window_offset_s: Seconds = 0.0
@@ -220,7 +220,7 @@ class TrialDocument(StrictModel):
     turn: Count | None = None
     mtu_bytes: Count | None
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS, fail_fast=True)]
-    flags: Flags = ()
+    flags: FlagNames = ()
     error: str | None = None
 
     @model_validator(mode="before")
@@ -245,7 +245,7 @@ class CanaryDocument(StrictModel):
     attempt: Attempt | None = None
     idle: Readings = Field(default_factory=dict)
     idle_foreign_cpu_ratio: Ratio | None = None
-    flags: Flags = ()
+    flags: FlagNames = ()
     error: str | None = None
 
 

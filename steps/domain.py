@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from analysis import formatting
 from analysis.errors import Problem
 from steps import namespaces
-from steps.catalogue.cells import Measured, TopologyName
+from steps.catalogue.cells import ToolOverTransport, TopologyName
 from steps.catalogue.factors import Scale
 from steps.strict_model import Count, Instant, Seconds, StrictModel
 from steps.tools.tool import Direction
@@ -24,7 +24,7 @@ Moment = Literal["before", "after"]
 MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 
 
-class Trial(Measured):
+class Trial(ToolOverTransport):
     """One planned measurement, at a scale of the cluster; documents from before scales have none."""
 
     scale: Scale = Scale()

@@ -23,7 +23,7 @@ Trigger = Literal["submitted", "nightly", "local"]
 """What started a run: a user on a cluster, the CronWorkflow, or a user on this machine."""
 
 
-class RunDocument(StrictModel):
+class PlannedRun(StrictModel):
     """run.json: what the user chose."""
 
     run_id: str
@@ -43,7 +43,7 @@ class RunDocument(StrictModel):
         return settings
 
 
-class Snapshot(StrictModel):
+class SnapshotDocument(StrictModel):
     """snapshot.json: the cluster as it was before the first change."""
 
     taken_at: Instant

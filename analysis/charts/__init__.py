@@ -1,7 +1,7 @@
 """The charts: one for each module of this package, and one for each metric whose entry has a chart.
 
 The module of a chart has `TITLE`, `READING` (how to read it), `EMPTY` (why there may be nothing to draw) and `ORDER`
-(its place in the report), `frame(data)`, which returns the rows to show, and `chart(frame, look)`, which draws them.
+(its place in the report), `frame(data)`, which returns the rows to show, and `chart(frame, layout)`, which draws them.
 `KEY = True` puts the key of dataplanes beside it, and `SECTION` names the section of the report that it belongs to.
 Modules whose name begins with an underscore are shared code.
 """
@@ -18,18 +18,18 @@ from altair.utils.schemapi import debug_mode
 from analysis.charts.drawing import trials
 from analysis.charts.drawing.bars import bar_charts
 from analysis.charts.drawing.chart import Chart
-from analysis.charts.drawing.data import Data, narrowed
+from analysis.charts.drawing.data import ChartData, narrowed
 from analysis.charts.drawing.svg import Specs, to_specs, to_svg
-from analysis.charts.drawing.theme import LOOKS
+from analysis.charts.drawing.theme import LAYOUTS
 from analysis.flags import LEGEND, MARKED
 from analysis.metrics.metric import Metric
 
-__all__ = ["Chart", "Data", "Drawing", "Specs", "catalogue", "draw_all", "narrowed", "trials_by_metric"]
+__all__ = ["Chart", "ChartData", "Drawing", "Specs", "catalogue", "draw_all", "narrowed", "trials_by_metric"]
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A chart as drawn: an SVG for each look, and what it was drawn from; none where there is nothing to draw."""
+    """A chart as drawn: an SVG for each layout, and what it was drawn from; none where there is nothing to draw."""
 
     chart: Chart
     variants: tuple[str, ...]
@@ -63,7 +63,7 @@ def _of_module(name: str) -> Chart:
     )
 
 
-def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
+def draw_all(charts: Sequence[Chart], data: ChartData) -> list[Drawing]:
     """Draw charts. The next is prepared while one is being converted to SVG, which releases the GIL."""
     with (
         narrowed(data.con, data.run.run_id),
@@ -74,12 +74,12 @@ def draw_all(charts: Sequence[Chart], data: Data) -> list[Drawing]:
         for chart in charts:
             specs = to_specs(chart.frame(data), chart.draw)
             about = f"{chart.title}. {chart.reading}"
-            drawn = [pool.submit(to_svg, specs[look.name], look, chart.name, about) for look in LOOKS if specs]
+            drawn = [pool.submit(to_svg, specs[layout.name], layout, chart.name, about) for layout in LAYOUTS if specs]
             jobs.append((chart, drawn, specs))
         return [Drawing(chart, tuple(svg.result() for svg in drawn), specs) for chart, drawn, specs in jobs]
 
 
-def trials_by_metric(data: Data) -> tuple[Specs, list[tuple[Metric, list[dict[str, Any]]]]]:
+def trials_by_metric(data: ChartData) -> tuple[Specs, list[tuple[Metric, list[dict[str, Any]]]]]:
     """The chart of every trial, for any metric, and each metric that was measured with the rows of its means."""
     with narrowed(data.con, data.run.run_id), debug_mode(arg=False):
         specs = to_specs(trials.lanes_of(data), trials.trials)

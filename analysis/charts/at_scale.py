@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from analysis import formatting
-from analysis.charts.drawing.data import Data, Row, to_frame
+from analysis.charts.drawing.data import ChartData, Row, to_frame
 from analysis.charts.drawing.marks import colour, column, daggers, hollow, shape
-from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
+from analysis.charts.drawing.theme import INK, MUTED, WIDE, ChartLayout
 from analysis.metrics.metric import shown_unit
 from analysis.stats.verdicts.curves import Curve, CurvePoint
 from analysis.stats.verdicts.judgement import SHARES
@@ -42,7 +42,7 @@ _FEW_TENS: Final = 2.0
 _HEIGHT: Final = 150
 
 
-def frame(data: Data) -> pa.Table:
+def frame(data: ChartData) -> pa.Table:
     """A row for each panel, dataplane and scale; `value`, `low` and `high` in the panel's unit."""
     groups = at_scale.group_curves(data.curves, {})[:_MOST_PANELS]
     return to_frame(
@@ -52,10 +52,10 @@ def frame(data: Data) -> pa.Table:
     )
 
 
-def _panel_rows(data: Data, panel: int, curves: Sequence[Curve]) -> Iterator[Row]:
+def _panel_rows(data: ChartData, panel: int, curves: Sequence[Curve]) -> Iterator[Row]:
     one = curves[0]
     values = [point.value for curve in curves for point in curve.values if point.value is not None]
-    size, unit = formatting.scale(shown_unit(one.unit, one.scale), *values)
+    size, unit = formatting.fitting_unit(shown_unit(one.unit, one.scale), *values)
     fixed = f", {one.fixed}" if one.fixed else ""
     of_panel = {"panel": panel, "title": one.metric_title, "path": f"{one.path}{fixed}"}
     of_panel |= {"unit": unit, "factor": one.along.many, "column": one.along.column}
@@ -78,15 +78,15 @@ def _interval(curve: Curve, point: CurvePoint) -> tuple[float | None, float | No
     return first * (1 + point.low), first * (1 + point.high)
 
 
-def chart(table: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:
+def chart(table: pa.Table, layout: ChartLayout = WIDE) -> alt.TopLevelMixin:
     """The panels, two in a row where there is room."""
     panels = sorted(set(column(table, "panel")))
-    width = look.width - 64 if look.narrow else (look.width - 150) // 2
-    drawn = [_panel(table.filter(pa.compute.equal(table["panel"], panel)), table, look, width) for panel in panels]
-    return alt.concat(*drawn, columns=1 if look.narrow else 2)
+    width = layout.width - 64 if layout.narrow else (layout.width - 150) // 2
+    drawn = [_panel(table.filter(pa.compute.equal(table["panel"], panel)), table, layout, width) for panel in panels]
+    return alt.concat(*drawn, columns=1 if layout.narrow else 2)
 
 
-def _panel(rows: pa.Table, whole: pa.Table, look: Look, width: int) -> alt.LayerChart | alt.FacetChart:
+def _panel(rows: pa.Table, whole: pa.Table, layout: ChartLayout, width: int) -> alt.LayerChart | alt.FacetChart:
     unit, factor = (column(rows, name)[0] for name in ("unit", "factor"))
     title = {
         "text": column(rows, "title")[0],
@@ -94,10 +94,10 @@ def _panel(rows: pa.Table, whole: pa.Table, look: Look, width: int) -> alt.Layer
         "anchor": "start",
         "color": INK,
         "subtitleColor": MUTED,
-        "fontSize": look.font + 0.5,
-        "subtitleFontSize": look.font,
+        "fontSize": layout.font + 0.5,
+        "subtitleFontSize": layout.font,
         "subtitlePadding": 1,
-        "limit": look.width - 20,
+        "limit": layout.width - 20,
     }
     labels = "replace(format(datum.value, ',~f'), regexp(',', 'g'), '\u2009')"
     x_axis: dict[str, Any] = {"title": factor, "values": sorted(set(column(rows, "at"))), "labelExpr": labels}

@@ -4,7 +4,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, to_frame
+from analysis.charts.drawing.data import ChartData, to_frame
 from analysis.charts.drawing.marks import lanes
 from analysis.summary.figures import switch_costs
 
@@ -14,7 +14,7 @@ EMPTY = "No connections were held open across a switch, so none could break."
 ORDER = 86
 
 
-def frame(data: Data) -> pa.Table:
+def frame(data: ChartData) -> pa.Table:
     """A row for each dataplane whose switches had open connections, in per cent."""
     found = {switch.dataplane: switch for switch in switch_costs.switch_costs(data.con, data.run) if switch.is_known}
     return to_frame(

@@ -4,7 +4,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, to_frame
+from analysis.charts.drawing.data import ChartData, to_frame
 from analysis.charts.drawing.marks import parts
 from analysis.domain import CELL
 from analysis.flags import MARKED
@@ -25,7 +25,7 @@ SQL = f"""
 """  # noqa: S608 - the columns of a cell
 
 
-def frame(data: Data) -> pa.Table:
+def frame(data: ChartData) -> pa.Table:
     """A row for each path, dataplane, node and mode; `value` in per cent of the node's cores."""
     rows = data.by_path(SQL)
     several = len({row["node"] for row in rows}) > 1

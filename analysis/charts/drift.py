@@ -3,9 +3,9 @@
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, to_frame
+from analysis.charts.drawing.data import ChartData, to_frame
 from analysis.charts.drawing.marks import SIGNED, colour, daggers, hollow, shape
-from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
+from analysis.charts.drawing.theme import INK, MUTED, WIDE, ChartLayout
 from analysis.domain import CELL
 
 TITLE = "Order and drift"
@@ -27,22 +27,22 @@ SQL = f"""
 """  # noqa: S608 - the columns of a cell
 
 
-def frame(data: Data) -> pa.Table:
+def frame(data: ChartData) -> pa.Table:
     """A row for each trial: deviation in per cent, position in the visit, minutes since the first trial."""
     arms = {arm.name: data.side(arm) for arm in data.run.arms}
     return to_frame(row | {"path": data.path(row)} | arms[row["dataplane"]] for row in data.query(SQL))
 
 
-def chart(frame: pa.Table, look: Look = WIDE) -> alt.TopLevelMixin:
+def chart(frame: pa.Table, layout: ChartLayout = WIDE) -> alt.TopLevelMixin:
     """Two scatter plots with their running means, on one scale."""
-    width = look.width - 62 if look.narrow else (look.width - 110) // 2
+    width = layout.width - 62 if layout.narrow else (layout.width - 110) // 2
     panels = (
         ("position", "position", "position within its visit"),
         ("minute", "round", "minutes since the first trial"),
     )
     drawn = [_panel(frame, width, *panel) for panel in panels]
     shared = alt.Resolve(scale=alt.ScaleResolveMap(y="shared"))
-    return (alt.vconcat if look.narrow else alt.hconcat)(*drawn, data=frame, resolve=shared)
+    return (alt.vconcat if layout.narrow else alt.hconcat)(*drawn, data=frame, resolve=shared)
 
 
 def _panel(frame: pa.Table, width: int, field: str, group: str, title: str) -> alt.LayerChart | alt.FacetChart:

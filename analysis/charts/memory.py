@@ -4,7 +4,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, intervals
+from analysis.charts.drawing.data import ChartData, intervals
 from analysis.charts.drawing.marks import lanes
 
 TITLE = "Memory"
@@ -26,7 +26,7 @@ SQL = """
 """
 
 
-def frame(data: Data) -> pa.Table:
+def frame(data: ChartData) -> pa.Table:
     """Memory by node and state, and dataplane."""
     return intervals(data, data.query(SQL), "B", "memory")
 

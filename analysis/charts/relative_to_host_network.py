@@ -4,7 +4,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, intervals
+from analysis.charts.drawing.data import ChartData, intervals
 from analysis.charts.drawing.marks import lanes
 from analysis.formatting import SHARE
 
@@ -30,7 +30,7 @@ SQL = """
 """
 
 
-def frame(data: Data) -> pa.Table:
+def frame(data: ChartData) -> pa.Table:
     """Throughput as a share of the host network's, by path and dataplane."""
     return intervals(data, data.by_path(SQL), SHARE, "throughput", geometric=True)
 

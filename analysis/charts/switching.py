@@ -4,7 +4,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, to_frame
+from analysis.charts.drawing.data import ChartData, to_frame
 from analysis.charts.drawing.marks import parts
 
 TITLE = "Switching"
@@ -18,7 +18,7 @@ SQL = """
 """
 
 
-def frame(data: Data) -> pa.Table:
+def frame(data: ChartData) -> pa.Table:
     """A row for each dataplane and part, in seconds."""
     found = {row["dataplane"]: row for row in data.query(SQL)}
     return to_frame(

@@ -6,9 +6,9 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, Row, to_frame
+from analysis.charts.drawing.data import ChartData, Row, to_frame
 from analysis.charts.drawing.marks import SIGNED, colour, column, daggers, hollow, independent_scales, shape
-from analysis.charts.drawing.theme import INK, MUTED, WIDE, Look
+from analysis.charts.drawing.theme import INK, MUTED, WIDE, ChartLayout
 from analysis.domain import CELL, Cell
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.nights.regressions import LevelChange
@@ -49,7 +49,7 @@ _HEIGHT = 110
 _LABEL_HEIGHT = 12
 
 
-def frame(data: Data) -> pa.Table:
+def frame(data: ChartData) -> pa.Table:
     """A row for each run, path and dataplane of which this run has both; difference to the baseline in per cent.
 
     Then a row without a value for each change: `size` is its label, `place` the line above the plot in which the label
@@ -75,20 +75,20 @@ def frame(data: Data) -> pa.Table:
     return with_changes(data, rows, changes)
 
 
-def with_changes(data: Data, rows: list[Row], changes: Iterable[LevelChange]) -> pa.Table:
+def with_changes(data: ChartData, rows: list[Row], changes: Iterable[LevelChange]) -> pa.Table:
     """The frame of a trend: its rows, then one without a value for each certain change in the nights that are drawn.
 
     Args:
         data: the run that the nights end with.
-        rows: `path`, `at` (ISO 8601), `value`, `flagged`, the columns of `Data.side`, and, alike in all rows, `axis`
-            (the axis's title) and `origin` (the value at which a line is drawn; None: nowhere).
+        rows: `path`, `at` (ISO 8601), `value`, `flagged`, the columns of `ChartData.side`, and, alike in all rows,
+            `axis` (the axis's title) and `origin` (the value at which a line is drawn; None: nowhere).
         changes: of the series that are drawn.
     """
     rows = [row | {"size": None, "place": None, "late": None} for row in rows]
     return to_frame([*rows, *_marks(data, rows, changes)])
 
 
-def _marks(data: Data, rows: list[Row], changes: Iterable[LevelChange]) -> list[Row]:
+def _marks(data: ChartData, rows: list[Row], changes: Iterable[LevelChange]) -> list[Row]:
     """A row for each change; the label of a later one stands below that of an earlier one nearby."""
     arms = {arm.name: data.side(arm) for arm in data.run.arms}
     nights = sorted({row["at"] for row in rows})
@@ -108,10 +108,10 @@ def _marks(data: Data, rows: list[Row], changes: Iterable[LevelChange]) -> list[
     return marks
 
 
-def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+def chart(frame: pa.Table, layout: ChartLayout = WIDE) -> alt.FacetChart:
     """A small panel for each path, with a line for each dataplane, and a rule for each change."""
-    columns = 1 if look.narrow else 2
-    width = look.width - 70 if look.narrow else (look.width - 150) // 2
+    columns = 1 if layout.narrow else 2
+    width = layout.width - 70 if layout.narrow else (layout.width - 150) // 2
     side = colour(frame)
     origin = column(frame, "origin")[0]
     signs = {} if origin is None else {"labelExpr": SIGNED}
@@ -128,7 +128,7 @@ def chart(frame: pa.Table, look: Look = WIDE) -> alt.FacetChart:
     zero = alt.Chart().transform_aggregate(n="count()").mark_rule(color=MUTED).encode(y=alt.YDatum(origin))
     paths = list(dict.fromkeys(column(frame, "path")))
     header = {"title": None, "labelAnchor": "start", "labelColor": INK}
-    layers = [*([] if origin is None else [zero]), *_rules(frame, at, look), lines, points, marks]
+    layers = [*([] if origin is None else [zero]), *_rules(frame, at, layout), lines, points, marks]
     layered = alt.layer(*layers, width=width, height=_HEIGHT + _labels_height(frame))
     return layered.facet(
         facet=alt.Facet("path:N", sort=paths, header=header, title=None),
@@ -155,7 +155,7 @@ def _scale(frame: pa.Table) -> dict[str, Any]:
     return {"domain": [low, high + spread * (_labels_height(frame) + 4) / _HEIGHT], "nice": False}
 
 
-def _rules(frame: pa.Table, at: alt.X, look: Look) -> list[alt.Chart]:
+def _rules(frame: pa.Table, at: alt.X, layout: ChartLayout) -> list[alt.Chart]:
     """A rule at each change with its label beside it; labels of one path stand one below the other."""
     places = sorted({place for place in column(frame, "place") if place is not None})
     if not places:
@@ -163,7 +163,7 @@ def _rules(frame: pa.Table, at: alt.X, look: Look) -> list[alt.Chart]:
     changes = alt.Chart().transform_filter("isValid(datum.size)").encode(x=at)
     layers = [changes.mark_rule(strokeDash=[5, 3], strokeWidth=1.4).encode(color=colour(frame))]
     for place in places:
-        style: dict[str, Any] = {"y": 6 + place * _LABEL_HEIGHT, "fontSize": look.font, "fontWeight": 600}
+        style: dict[str, Any] = {"y": 6 + place * _LABEL_HEIGHT, "fontSize": layout.font, "fontWeight": 600}
         here = changes.transform_filter(f"datum.place === {place}").encode(
             text=alt.Text("size:N"), color=alt.ColorValue(INK)
         )

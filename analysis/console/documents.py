@@ -1,7 +1,7 @@
 """Documents that a verb prints on standard output: as text, JSON, YAML, CSV or Markdown.
 
-A verb describes its document by a `Document`, and calls `print_document`. Whatever else it has to say goes to the
-terminal of `aside`, so that nothing but the document is on standard output.
+A verb describes its document by a `PrintableDocument`, and calls `print_document`. Whatever else it has to say goes to
+the terminal of `aside`, so that nothing but the document is on standard output.
 """
 
 import csv
@@ -64,7 +64,7 @@ class Grid(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class PrintableDocument:
     """What a verb has to print, in every format; only the wanted one is made.
 
     Attributes:
@@ -95,7 +95,7 @@ def aside(wanted: Format) -> Terminal:
     return Terminal(file=stream)  # type: ignore[arg-type, unused-ignore]
 
 
-def print_document(document: Document, wanted: Format) -> None:
+def print_document(document: PrintableDocument, wanted: Format) -> None:
     """Print a document on standard output in the wanted format."""
     console = Terminal()
     match wanted:

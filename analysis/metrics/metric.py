@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.flags import Kind
+from analysis.flags import FigureKind
 from analysis.formatting import SHARE
 
 ValueScale = Literal["ratio", "points"]
@@ -81,7 +81,7 @@ class Metric:
     name: str
     title: str
     unit: str
-    kind: Kind
+    kind: FigureKind
     trial: str = ""
     columns: tuple[str, ...] = ()
     visit: str = "avg({value})"

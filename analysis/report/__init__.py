@@ -8,7 +8,7 @@ import duckdb
 from markupsafe import Markup
 
 from analysis import charts, flags, formatting, metrics
-from analysis.charts import Data, Drawing
+from analysis.charts import ChartData, Drawing
 from analysis.domain import IMPORTED
 from analysis.report import evidence, interactive, limits, page, tables
 from analysis.sql import database
@@ -48,14 +48,14 @@ def render_pages(con: duckdb.DuckDBPyConnection, run_id: str, summary: Summary) 
     Raises:
         BadInput: there is no such run.
     """
-    data = Data(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
+    data = ChartData(con, run.load_run(con, run_id), summary.comparisons, summary.changes, summary.curves)
     with charts.narrowed(con, run_id):
         report, drawings = _report(data, summary)
         context = _shared(data, summary) | interactive.context(data, drawings, summary)
     return Pages(report, _PAGE.get_template("interactive.html.j2").render(context))
 
 
-def _shared(data: Data, summary: Summary) -> dict[str, Any]:
+def _shared(data: ChartData, summary: Summary) -> dict[str, Any]:
     """What both pages have."""
     return {
         "run": data.run,
@@ -66,7 +66,7 @@ def _shared(data: Data, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _report(data: Data, summary: Summary) -> tuple[str, list[Drawing]]:
+def _report(data: ChartData, summary: Summary) -> tuple[str, list[Drawing]]:
     """The report, and its charts."""
     about, missing = data.run, sentences(database.left_out(data.con))
     drawn = charts.draw_all([c for c in charts.catalogue() if not c.section or summary.curves], data)

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from analysis import formatting
-from analysis.charts import Data
+from analysis.charts import ChartData
 
 _Found = dict[str, list[int]]
 """The visits of each moment at which a sign was seen."""
 
 
-def evidence(data: Data) -> list[dict[str, Any]]:
+def evidence(data: ChartData) -> list[dict[str, Any]]:
     """The signs and changes of each dataplane that was asked for, in the order of the first visits.
 
     Returns:

@@ -16,8 +16,8 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from analysis import flags, formatting
-from analysis.charts import Data, Drawing, Specs, trials_by_metric
-from analysis.charts.drawing.theme import LOOKS, config
+from analysis.charts import ChartData, Drawing, Specs, trials_by_metric
+from analysis.charts.drawing.theme import LAYOUTS, config
 from analysis.console.documents import plain
 from analysis.domain import CELL
 from analysis.flags import KINDS
@@ -31,7 +31,7 @@ VEGA: Final = Path(__file__).with_name("vega.js.gz")
 STYLE: Final = SCRIPT.with_suffix(".css")
 
 
-def context(data: Data, drawings: Iterable[Drawing], summary: Summary) -> dict[str, Any]:
+def context(data: ChartData, drawings: Iterable[Drawing], summary: Summary) -> dict[str, Any]:
     """What the page's template needs, beside what both pages have."""
     drawn = [drawing for drawing in drawings if drawing.specs]
     every_trial, of_metrics = trials_by_metric(data)
@@ -79,7 +79,7 @@ def _charts(drawings: Iterable[Drawing], every_trial: Specs) -> dict[str, Any]:
         "charts": {drawing.chart.name: _moved(drawing.specs, rows) for drawing in drawings},
         "rows": rows,
         "every_trial": _moved(every_trial, {}),
-        "looks": {look.name: config(look) for look in LOOKS},
+        "looks": {layout.name: config(layout) for layout in LAYOUTS},
     }
 
 
@@ -89,7 +89,7 @@ def _metric(metric: Metric, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     return {"title": metric.title, "kind": metric.kind, "unit": unit, "size": size, "rows": rows}
 
 
-def _told(data: Data, c: Comparison) -> dict[str, str]:
+def _told(data: ChartData, c: Comparison) -> dict[str, str]:
     against = "" if c.against_baseline else f" against {c.baseline}"
     return {
         "metric": c.metric,
@@ -100,17 +100,17 @@ def _told(data: Data, c: Comparison) -> dict[str, str]:
 
 
 def _moved(specs: Specs, rows: dict[str, Any]) -> dict[str, Any]:
-    """A chart without its rows, which are moved into `rows`: all looks share them. `data` are the names of its rows."""
+    """A chart without its rows, which are moved into `rows`: all layouts share them. `data`: the names of its rows."""
     data = {name: found for spec in specs.values() for name, found in spec["datasets"].items()}
     rows |= data
-    looks = {
-        look: {name: value for name, value in spec.items() if name not in {"datasets", "config"}}
-        for look, spec in specs.items()
+    layouts = {
+        layout: {name: value for name, value in spec.items() if name not in {"datasets", "config"}}
+        for layout, spec in specs.items()
     }
-    return {"data": list(data), "looks": looks}
+    return {"data": list(data), "looks": layouts}
 
 
-def _trials(data: Data, used: Iterable[Metric]) -> list[dict[str, Any]]:
+def _trials(data: ChartData, used: Iterable[Metric]) -> list[dict[str, Any]]:
     """Every trial, with a value for each metric that it has, and the kinds of figures that its flags void and mark."""
     columns = "".join(f", cast({metric.trial_sql} as double) as {metric.name}" for metric in used)
     found = data.query(

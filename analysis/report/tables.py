@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analysis import flags, formatting
-from analysis.charts import Data
+from analysis.charts import ChartData
 from analysis.domain import CELL
-from analysis.flags import Kind
+from analysis.flags import FigureKind
 from analysis.metrics import METRICS
 
 _FOLD: Final = 250
@@ -21,7 +21,7 @@ class Figure:
 
     header: str
     sql: str
-    kind: Kind | None
+    kind: FigureKind | None
     divisor: float
 
 
@@ -37,7 +37,7 @@ def _figures() -> Iterator[Figure]:
 _FIGURES: Final = tuple(_figures())
 
 
-def trials(data: Data) -> dict[str, Any]:
+def trials(data: ChartData) -> dict[str, Any]:
     """Every trial; columns without any figure are left out.
 
     Returns:
@@ -77,7 +77,7 @@ def trials(data: Data) -> dict[str, Any]:
     }
 
 
-def _mark(carried: Sequence[str] | None, kind: Kind | None) -> str:
+def _mark(carried: Sequence[str] | None, kind: FigureKind | None) -> str:
     if kind is None:
         return ""
     return flags.VOID if flags.is_voided(carried, kind) else flags.MARKED if flags.is_marked(carried, kind) else ""
@@ -87,7 +87,7 @@ def _figure(value: float | None, divisor: float, mark: str = "") -> str:
     return "" if value is None else formatting.digits(value / divisor) + mark
 
 
-def visits(data: Data) -> list[dict[str, Any]]:
+def visits(data: ChartData) -> list[dict[str, Any]]:
     """Every visit."""
     found = data.query("select * from visits where run_id = $run_id order by visit")
     return [

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import groupby
 from typing import Final
 
-from analysis.site.contents.runs import STATUSES, RunLine, Status
+from analysis.site.contents.runs import STATUSES, RunLine, RunStatus
 
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -23,7 +23,7 @@ class Day:
     runs: tuple[RunLine, ...] = ()
 
     @property
-    def status(self) -> Status | None:
+    def status(self) -> RunStatus | None:
         """The most urgent status of its runs; None: there were none."""
         return min((line.status for line in self.runs), key=_URGENCY.__getitem__, default=None)
 

@@ -9,7 +9,7 @@ from analysis import formatting
 from analysis.report import changes_by_kind, page, tables
 from analysis.site import calendar, names
 from analysis.site.contents.change_log import LoggedChanges
-from analysis.site.contents.environments import ComparableNights, Environment
+from analysis.site.contents.environments import ComparableNights, EnvironmentRuns
 from analysis.site.contents.runs import STATUSES, RunLine
 from analysis.site.contents.trends import Trend
 from analysis.stats.run import StoredRun
@@ -39,7 +39,7 @@ def style() -> str:
     return f"{page.themes()}\n{(names.TEMPLATES / 'site.css').read_text(encoding='utf-8')}"
 
 
-def index(environments: Sequence[Environment], left_out: Sequence[tuple[str, str]]) -> str:
+def index(environments: Sequence[EnvironmentRuns], left_out: Sequence[tuple[str, str]]) -> str:
     """The first page: every environment with its last runs; and the runs that the store leaves out."""
     runs = sum(len(one.lines) for one in environments)
     return _render(
@@ -64,14 +64,14 @@ def index(environments: Sequence[Environment], left_out: Sequence[tuple[str, str
     )
 
 
-def _links(one: Environment) -> list[Link]:
+def _links(one: EnvironmentRuns) -> list[Link]:
     found = [(f"Trends: {series.title}", series.page) for series in one.trends[:1]]
     if one.labels:
         found.append((formatting.count(len(one.labels), "label"), names.labels(one.name)))
     return found
 
 
-def environment(one: Environment, changes: Sequence[LoggedChanges]) -> str:
+def environment(one: EnvironmentRuns, changes: Sequence[LoggedChanges]) -> str:
     """An environment: its calendar, its trends, what changed, its labels and all of its runs."""
     return _render(
         "environment",
@@ -102,7 +102,7 @@ def _by_year(lines: Sequence[RunLine]) -> list[tuple[str, list[RunLine]]]:
     return [(f"{year}: {formatting.count(len(each), 'more run')}", each) for year, each in found.items()]
 
 
-def labels(one: Environment, compared: Sequence[Link]) -> str:
+def labels(one: EnvironmentRuns, compared: Sequence[Link]) -> str:
     """The labels of an environment with their runs; `compared`: two labels each, and the page that compares them."""
     return _render(
         "labels",
@@ -116,7 +116,7 @@ def labels(one: Environment, compared: Sequence[Link]) -> str:
 
 
 def trends(
-    one: Environment, series: ComparableNights, about: StoredRun, found: Sequence[Trend], summary: Summary | None
+    one: EnvironmentRuns, series: ComparableNights, about: StoredRun, found: Sequence[Trend], summary: Summary | None
 ) -> str:
     """The nights of one method: a chart of each figure."""
     return _render(

@@ -15,7 +15,7 @@ from analysis.report import contrast_page
 from analysis.site import names, pages, search
 from analysis.site.contents import environments
 from analysis.site.contents.change_log import find_changes
-from analysis.site.contents.environments import ComparableNights, Environment
+from analysis.site.contents.environments import ComparableNights, EnvironmentRuns
 from analysis.site.contents.runs import RunLine, read_lines
 from analysis.site.contents.stored_runs import StoredRuns
 from analysis.site.contents.trends import draw_trends
@@ -62,7 +62,7 @@ class _Site:
     compared: Compared
     lenient: bool
 
-    def pages(self, found: Sequence[Environment], left_out: Sequence[LeftOut]) -> Iterator[Page]:
+    def pages(self, found: Sequence[EnvironmentRuns], left_out: Sequence[LeftOut]) -> Iterator[Page]:
         """Every page. Those of the runs come first, as they are read."""
         for one in found:
             yield from self._runs(one)
@@ -79,7 +79,7 @@ class _Site:
         yield self._page(names.SEARCH, [], (names.TEMPLATES / names.SEARCH).read_text, "Search")
         yield self._page(names.STYLE, [], pages.style, "Style")
 
-    def _runs(self, one: Environment) -> Iterator[Page]:
+    def _runs(self, one: EnvironmentRuns) -> Iterator[Page]:
         lines = one.lines
         for place, line in enumerate(lines):
             name = names.run(line.run_id)
@@ -95,17 +95,17 @@ class _Site:
         about, summary = self.stored.get(line.run_id)
         return pages.run(line, about, summary, links, beside)
 
-    def _trends(self, one: Environment) -> Iterator[Page]:
+    def _trends(self, one: EnvironmentRuns) -> Iterator[Page]:
         for series in one.trends:
             make = partial(self._trend, one, series)
             yield self._page(series.page, _digests(series.lines), make, f"Trends of {one.title}")
 
-    def _trend(self, one: Environment, series: ComparableNights) -> str:
+    def _trend(self, one: EnvironmentRuns, series: ComparableNights) -> str:
         about, summary = self.stored.get(series.lines[-1].run_id)
         found = draw_trends(self.con, about, [line.run_id for line in series.lines], summary)
         return pages.trends(one, series, about, found, summary)
 
-    def _labels(self, one: Environment) -> Iterator[Page]:
+    def _labels(self, one: EnvironmentRuns) -> Iterator[Page]:
         if not one.labels:
             return
         compared = []
@@ -152,7 +152,7 @@ class _Site:
         return Page(name, fingerprint(name, *parts), made)
 
 
-def _environment(one: Environment) -> str:
+def _environment(one: EnvironmentRuns) -> str:
     return pages.environment(one, find_changes(one.lines))
 
 

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from analysis import formatting
 from analysis.console.sanitizing import strip_controls
 from analysis.site import names
-from analysis.site.contents.environments import Environment
+from analysis.site.contents.environments import EnvironmentRuns
 from analysis.site.contents.runs import RunLine
 
 
-def index_script(environments: Sequence[Environment]) -> str:
+def index_script(environments: Sequence[EnvironmentRuns]) -> str:
     """A script that assigns the pages, each as its address in the site, its title and what else is said of it."""
     entries = [[strip_controls(text) for text in entry] for entry in _entries(environments)]
     text = json.dumps(entries, separators=(",", ":")).replace("<", "\\u003c")  # so that no text ends the script
     return f"globalThis.sitePages = {text};\n"
 
 
-def _entries(environments: Iterable[Environment]) -> Iterator[tuple[str, str, str]]:
+def _entries(environments: Iterable[EnvironmentRuns]) -> Iterator[tuple[str, str, str]]:
     for one in environments:
         yield names.environment(one.name), one.title, f"environment, {formatting.count(len(one.lines), 'run')}"
         for series in one.trends:

@@ -10,7 +10,7 @@ from analysis.console.documents import DocumentModel, Grid, Item, plain
 from analysis.sql.table_output import readable, rows
 
 
-class Column(Item):
+class ColumnItem(Item):
     """A column of an answer."""
 
     name: str
@@ -32,7 +32,7 @@ class QueryDocument(DocumentModel):
     version: Literal[1] = 1
     question: str | None
     """The name of the question; null where SQL was given, or neither."""
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnItem, ...]
     rows: tuple[dict[str, Any], ...]
     """By the names of the columns. Times are texts in ISO 8601; what JSON has no number for is the text NaN, Infinity
     or -Infinity."""
@@ -46,7 +46,7 @@ def query_document(answer: pa.Table, question: str | None, questions: tuple[Know
     return QueryDocument(
         question=question,
         columns=tuple(
-            Column(name=name, type=str(field.type)) for name, field in zip(names, answer.schema, strict=True)
+            ColumnItem(name=name, type=str(field.type)) for name, field in zip(names, answer.schema, strict=True)
         ),
         rows=tuple(
             {name: plain(_with_numbers(value)) for name, value in zip(names, row, strict=True)} for row in rows(answer)

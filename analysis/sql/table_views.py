@@ -14,7 +14,7 @@ from analysis.sql import view_statements
 from analysis.statements.execution import execute, rows_of
 from analysis.store.files.parquet import content_digest
 from analysis.store.index.inventory import Inventory, StoredFile
-from analysis.store.index.left_out import table as left_out_table
+from analysis.store.index.left_out import left_out_table
 from analysis.store.migrations import migrated_relation
 from analysis.store.schema import SCHEMA_VERSION, arrow_schema
 from analysis.store.store import Store

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from typing import Final, Literal
 
-from analysis.domain import FACTORS, SCALE, Factor, Scale
-from analysis.flags import BY_NAME, FLAGS, KINDS, NODE_FIELDS, Kind
+from analysis.domain import FACTORS, SCALE, Factor, StoredScale
+from analysis.flags import BY_NAME, FLAGS, KINDS, NODE_FIELDS, FigureKind
 from analysis.metrics import METRICS
 from analysis.store.schema import NODE_USAGE
 
@@ -76,17 +76,17 @@ def _from_file(name: str) -> str:
     sql = sql.replace("{metrics}", metrics).replace("{flagged_trials}", ",\n    ".join(_flagged_trials()))
     known = (f"coalesce(t.{f.column}, {_of_none(f)})::{_sql_type(f)} as {f.column}" for f in FACTORS)
     sql = sql.replace("{known_scale}", ",\n        ".join(known))
-    in_order = sorted(FACTORS, key=lambda factor: Scale._fields.index(factor.column))
+    in_order = sorted(FACTORS, key=lambda factor: StoredScale._fields.index(factor.column))
     return with_scale(sql.replace("{scale_in_words}", " || ".join(map(_in_words, in_order))))
 
 
 def with_scale(sql: str) -> str:
     """SQL with the columns of a scale in the place of `{scale}`, and those of table `t` in that of `{t.scale}`."""
-    return sql.replace("{scale}", SCALE).replace("{t.scale}", ", ".join(f"t.{name}" for name in Scale._fields))
+    return sql.replace("{scale}", SCALE).replace("{t.scale}", ", ".join(f"t.{name}" for name in StoredScale._fields))
 
 
 def _of_none(factor: Factor) -> float:
-    value: float = Scale._field_defaults[factor.column]
+    value: float = StoredScale._field_defaults[factor.column]
     return value
 
 
@@ -97,7 +97,7 @@ def _sql_type(factor: Factor) -> str:
 def _in_words(factor: Factor) -> str:
     """A factor as the option that gives it, empty where it has its default; the first one in any case."""
     column, default = factor.column, _of_none(factor)
-    if column == Scale._fields[0]:
+    if column == StoredScale._fields[0]:
         return f"'{factor.option}=' || coalesce({column}, {default})"
     value = f"printf('%g', {column})" if isinstance(default, float) else column
     begins = f" {factor.option}="
@@ -119,7 +119,7 @@ def _by_kind(effect: Effect) -> str:
     return f"case kind {cases} end"
 
 
-def _effect(kind: Kind, effect: Effect) -> str:
+def _effect(kind: FigureKind, effect: Effect) -> str:
     """The flags that have this effect on figures of this kind."""
     return _list(flag.name for flag in FLAGS if kind in getattr(flag, effect))
 
@@ -130,7 +130,7 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _usable_node() -> str:
-    kinds: dict[str, Kind] = {name: kind for kind, names in NODE_FIELDS.items() for name in names}
+    kinds: dict[str, FigureKind] = {name: kind for kind, names in NODE_FIELDS.items() for name in names}
     fields = [NODE_USAGE.field(i).name for i in range(NODE_USAGE.num_fields)]
     parts = (
         f"{name} := case when not void_{kinds[name]} then n.{name} end" if name in kinds else f"{name} := n.{name}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import duckdb
 
 from analysis import formatting
-from analysis.domain import CELL, DEALT, HOST_PATH, IMPORTED, LAB, Cell, Factor, Scale, Variant
+from analysis.domain import CELL, DEALT, HOST_PATH, IMPORTED, LAB, Cell, Factor, StoredScale, StoredVariant
 from analysis.errors import BadInput, Unsupported
 from analysis.statements.execution import rows_of
 from analysis.stats import scales
@@ -60,7 +60,7 @@ class StoredRun:
     arms: tuple[RunArm, ...]
     skipped: tuple[RunArm, ...]
     cells: tuple[Cell, ...]
-    variants: Mapping[tuple[str, str], Variant]
+    variants: Mapping[tuple[str, str], StoredVariant]
     paths: Mapping[str, RecordedPath]
 
     @property
@@ -79,7 +79,7 @@ class StoredRun:
         return self.parameters.get(DEALT) is True
 
     @cached_property
-    def scales(self) -> tuple[Scale, ...]:
+    def scales(self) -> tuple[StoredScale, ...]:
         """The scales at which it measured, the smallest first."""
         return tuple(sorted({cell.scale for cell in self.cells}))
 
@@ -132,9 +132,9 @@ class StoredRun:
         named = (topology or "unknown path").replace("-", " ")
         return self.paths.get(topology) or RecordedPath(named, topology == HOST_PATH)
 
-    def variant(self, cell: Cell) -> Variant:
+    def variant(self, cell: Cell) -> StoredVariant:
         """The variant that measured a cell; if the run did not record it, one named after tool and transport."""
-        return self.variants.get(cell.measured_by) or Variant(" ".join(filter(None, cell.measured_by)))
+        return self.variants.get(cell.measured_by) or StoredVariant(" ".join(filter(None, cell.measured_by)))
 
     def has_figure(self, cell: Cell, column: str) -> bool:
         """Whether a cell's variant fills a column of `trials`; True where that was not recorded."""
@@ -223,15 +223,15 @@ def _run(row: Mapping[str, Any], visited: Sequence[str | None], measured: list[C
 
 def _cells(parameters: dict[str, Any], measured: list[Cell]) -> tuple[Cell, ...]:
     """The measured cells: those planned in their order, then the others; at each of its scales, the smallest first."""
-    named = {*Cell._fields} - {*Scale._fields}
+    named = {*Cell._fields} - {*StoredScale._fields}
     planned = [Cell.of(c) for c in _recorded(parameters, "cells", named)]
     places = {cell: place for place, cell in enumerate(dict.fromkeys(c.unscaled for c in [*planned, *measured]))}
     return tuple(sorted({*measured}, key=lambda cell: (places[cell.unscaled], cell.scale)))
 
 
-def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], Variant]:
+def _variants(parameters: dict[str, Any]) -> dict[tuple[str, str], StoredVariant]:
     return {
-        (entry["tool"], entry["transport"]): Variant(
+        (entry["tool"], entry["transport"]): StoredVariant(
             str(entry["name"]), frozenset(entry["figures"]), str(entry.get("title") or "")
         )
         for entry in _recorded(parameters, "tools", {"tool", "transport", "name", "figures"})

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 
-from analysis.domain import FACTORS, Factor, Scale
+from analysis.domain import FACTORS, Factor, StoredScale
 from analysis.formatting import digits
 
 
-def varied(scales: Iterable[Scale]) -> tuple[Factor, ...]:
+def varied(scales: Iterable[StoredScale]) -> tuple[Factor, ...]:
     """The factors of which these scales have several values."""
     known = [*scales]
     return tuple(factor for factor in FACTORS if len({value_of(scale, factor) for scale in known}) > 1)
 
 
-def value_of(scale: Scale, factor: Factor) -> float:
+def value_of(scale: StoredScale, factor: Factor) -> float:
     """How much of a factor a scale has."""
     return float(getattr(scale, factor.column))
 
@@ -27,6 +27,6 @@ def amount(factor: Factor, value: float) -> str:
     return f"{number(value)} {factor.one if value == 1 else factor.many}"
 
 
-def describe(scale: Scale, factors: Sequence[Factor]) -> str:
+def describe(scale: StoredScale, factors: Sequence[Factor]) -> str:
     """What a scale has of these factors: `1 000 Services, 50 endpoints per Service`; empty without factors."""
     return ", ".join(amount(factor, value_of(scale, factor)) for factor in factors)

@@ -52,7 +52,7 @@ ROW_GROUP: Final = {"visits": 8192, "trials": 8192, "samples": 65536}
 PROMOTE: Final = {"promote_options": "permissive"}
 """For joining tables whose files differ by a column: what one lacks is null."""
 
-Kind = tuple[int, str | None]
+PackKind = tuple[int, str | None]
 """What the runs of a pack have in common: schema version and environment."""
 
 
@@ -96,12 +96,12 @@ def _rested(files: ObjectStorage, entries: Iterable[RunEntry]) -> list[RunEntry]
     return [entry for entry in entries if files.local or entry.written_at < before]
 
 
-def _by_kind(stock: Inventory, entries: Iterable[RunEntry]) -> dict[Kind, list[RunEntry]]:
+def _by_kind(stock: Inventory, entries: Iterable[RunEntry]) -> dict[PackKind, list[RunEntry]]:
     environments: dict[str, str | None] = {}
     for rows in stock.runs.values():
         names = rows["environment"].to_pylist() if "environment" in rows.column_names else [None] * rows.num_rows
         environments.update(zip(rows["run_id"].to_pylist(), names, strict=True))
-    kinds: dict[Kind, list[RunEntry]] = defaultdict(list)
+    kinds: dict[PackKind, list[RunEntry]] = defaultdict(list)
     for entry in entries:
         kinds[entry.version, environments[entry.run_id]].append(entry)
     return kinds
@@ -113,7 +113,7 @@ def _mergeable(files: ObjectStorage, stock: Inventory, merge_at: int) -> list[li
     for entry in stock.counting:
         if is_packed(entry.name):
             entries_of[entry.name].append(entry)
-    alike: dict[tuple[int, frozenset[Kind]], list[str]] = defaultdict(list)
+    alike: dict[tuple[int, frozenset[PackKind]], list[str]] = defaultdict(list)
     for name, entries in sorted(entries_of.items()):
         if len(_rested(files, entries)) == len(entries):
             alike[int(log(len(entries), MERGE_AT)), frozenset(_by_kind(stock, entries))].append(name)

@@ -18,10 +18,10 @@ from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from benchmarks import program
 from benchmarks.chaos import commands, outcomes, points, runs, session, tables
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import Runner
-from benchmarks.chaos.runs import Shape
+from benchmarks.chaos.runs import MatrixSettings
 from benchmarks.chaos.strikes import ARGO, Strikes
 from steps.catalogue.option_fields import items
 from steps.cluster.kube.adapter import KubernetesCluster
@@ -40,7 +40,7 @@ _INTERRUPTED: Final = "Interrupted. A run that is at work ends by itself, and th
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class ChaosFlags:
     """The flags of `make chaos`.
 
     Attributes:
@@ -78,11 +78,11 @@ class Flags:
     results: str = ""
 
 
-_DEFAULTS: Final = Flags()
+_DEFAULTS: Final = ChaosFlags()
 
 
 @without_output_errors()
-def chaos(flags: Flags = _DEFAULTS) -> int:
+def chaos(flags: ChaosFlags = _DEFAULTS) -> int:
     """Try the points; 1 if the bar is missed.
 
     Raises:
@@ -93,7 +93,7 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
     client = UserClient.of(flags.context, flags.namespace or OWN, patience_s=PATIENCE_S)
     client.namespace = flags.namespace or find_namespace(client) or OWN
     strikes = Strikes(client, commands.read_commands(flags.faults))
-    shape = Shape(tuple(items(flags.dataplanes)), flags.topologies, flags.rounds)
+    shape = MatrixSettings(tuple(items(flags.dataplanes)), flags.topologies, flags.rounds)
     settings = submit.checked_settings(client, runs.whole_run(shape))
     if flags.retried:
         require_retry(strikes, flags.together)
@@ -111,7 +111,7 @@ def chaos(flags: Flags = _DEFAULTS) -> int:
         print_notice,
     )
 
-    def keep(found: Outcome) -> None:
+    def keep(found: PointOutcome) -> None:
         outcomes.append(flags.outcomes, found)
         tried.append(found)
         judged[found.point] = found
@@ -146,7 +146,7 @@ def require_retry(strikes: Strikes, together: int) -> None:
         raise Unsupported(f"RETRIED needs `{ARGO}` on PATH, which makes a Retry.")
 
 
-def _wanted(flags: Flags, strikes: Strikes, visits: int) -> list[Point]:
+def _wanted(flags: ChaosFlags, strikes: Strikes, visits: int) -> list[Point]:
     """The points of the matrix, in their order."""
     steps = points.steps_of(build_template().to_dict())
     drawn = points.draw(steps, strikes.possible(), visits, flags.seed)

@@ -25,7 +25,7 @@ from steps.lease import PART as GUARD
 from workflows.cli import uncollected
 from workflows.deployment.user_client import PART, UserClient
 
-Objects = Mapping[str, Object | None]
+ObjectsByName = Mapping[str, Object | None]
 Trials = frozenset[tuple[int, int]]
 """Visits and trials by their numbers."""
 
@@ -55,7 +55,7 @@ def objects(client: UserClient) -> dict[str, Object | None]:
     return {str(ref): found for ref, found in snapshot_objects(taken).items()}
 
 
-def keep_objects(path: Path, found: Objects) -> None:
+def keep_objects(path: Path, found: ObjectsByName) -> None:
     """Write the objects from before the first point of a matrix, for sessions to come.
 
     If each took its own beginning, a point that left something changed would be the measure of those after it.
@@ -63,7 +63,7 @@ def keep_objects(path: Path, found: Objects) -> None:
     path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def kept_objects(path: Path) -> Objects | None:
+def kept_objects(path: Path) -> ObjectsByName | None:
     """The objects that were kept; None: none yet.
 
     Raises:
@@ -77,10 +77,10 @@ def kept_objects(path: Path) -> Objects | None:
         raise BadInput(f"{path} can't be read ({error}): delete it where the cluster is as it should be.") from None
     if not isinstance(found, dict):
         raise BadInput(f"{path} holds no objects: delete it where the cluster is as it should be.")
-    return cast("Objects", found)
+    return cast("ObjectsByName", found)
 
 
-def remains(client: UserClient, before: Objects | None) -> Remains:
+def remains(client: UserClient, before: ObjectsByName | None) -> Remains:
     """What is not as it was. `before`: the objects then; None: they are not known, and not compared."""
     now = {} if before is None else objects(client)
     changed = sorted(name for name in {*(before or {}), *now} if (before or {}).get(name) != now.get(name))

@@ -19,7 +19,7 @@ from workflows.template.benchmark import build_template
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class ChaosTableFlags:
     """The flags of `make chaos-table`.
 
     Attributes:
@@ -31,10 +31,10 @@ class Flags:
     document: Path | None = None
 
 
-_DEFAULTS: Final = Flags()
+_DEFAULTS: Final = ChaosTableFlags()
 
 
-def show(flags: Flags = _DEFAULTS) -> int:
+def show(flags: ChaosTableFlags = _DEFAULTS) -> int:
     """Print or write the document; 1 if the bar is missed.
 
     Raises:

@@ -16,7 +16,7 @@ _BEGINNING: Final = '{"point":'
 """Of every line of the file."""
 
 
-class Outcome(StrictModel):
+class PointOutcome(StrictModel):
     """What was found after one point. Times are missing in files from before they were kept.
 
     Attributes:
@@ -88,14 +88,14 @@ class Outcome(StrictModel):
         return "; ".join(self.misses) or ("kept" if self.is_kept else without)
 
 
-def append(path: Path, outcome: Outcome) -> None:
+def append(path: Path, outcome: PointOutcome) -> None:
     """Add an outcome to the file, behind whatever a killed process has left of a line."""
     cut = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" * cut + outcome.model_dump_json() + "\n")
 
 
-def read(path: Path) -> list[Outcome]:
+def read(path: Path) -> list[PointOutcome]:
     """The outcomes of a file in the order of their trial, without a line that was cut short; none if there is no file.
 
     Raises:
@@ -112,32 +112,32 @@ def read(path: Path) -> list[Outcome]:
     return [outcome for outcome in found if outcome is not None]
 
 
-def latest(found: Iterable[Outcome]) -> dict[tuple[str, int], Outcome]:
+def latest(found: Iterable[PointOutcome]) -> dict[tuple[str, int], PointOutcome]:
     """The last outcome of each point and seed: a point may have been tried again."""
     return {(outcome.point, outcome.seed): outcome for outcome in found}
 
 
-def missed_together(found: Iterable[Outcome]) -> list[Outcome]:
+def missed_together(found: Iterable[PointOutcome]) -> list[PointOutcome]:
     """Those that missed the bar beside others of their run, while each of these kept it alone, one of each run."""
     found = list(found)
     kept = {outcome.point for outcome in latest(found).values() if outcome.is_kept}
-    first: dict[str, Outcome] = {}
+    first: dict[str, PointOutcome] = {}
     for one in found:
         if one.beside and one.misses and {one.point, *one.beside} <= kept:
             first.setdefault(one.run, one)
     return list(first.values())
 
 
-def misses_bar(found: Iterable[Outcome]) -> bool:
+def misses_bar(found: Iterable[PointOutcome]) -> bool:
     """Whether a point misses the bar, or several did together."""
     found = list(found)
     return any(outcome.misses for outcome in latest(found).values()) or bool(missed_together(found))
 
 
-def _read(line: str) -> Outcome | None:
+def _read(line: str) -> PointOutcome | None:
     """The outcome of a line; None: the process was killed while it wrote it."""
     try:
-        return Outcome.model_validate_json(line)
+        return PointOutcome.model_validate_json(line)
     except ValidationError as error:
         is_json = all(each["type"] != "json_invalid" for each in error.errors())
         if is_json or line[: len(_BEGINNING)] != _BEGINNING[: len(line)]:

@@ -100,7 +100,7 @@ BY_NAME: Final = {fault.name: fault for fault in FAULTS}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WorkflowStep:
     """A step of the workflow. `in_visit`: each visit has it."""
 
     name: str
@@ -138,16 +138,16 @@ class Point:
         return (self.stage, _STEPS.index(self.step), _PARTS.index(self.part))
 
 
-def steps_of(template: Mapping[str, Any]) -> tuple[Step, ...]:
+def steps_of(template: Mapping[str, Any]) -> tuple[WorkflowStep, ...]:
     """The steps that a run has if nothing fails, of the WorkflowTemplate, in the template's order."""
     return tuple(
-        Step(one["name"], any(p["name"] == "visit" for p in (one.get("inputs") or {}).get("parameters") or []))
+        WorkflowStep(one["name"], any(p["name"] == "visit" for p in (one.get("inputs") or {}).get("parameters") or []))
         for one in template["spec"]["templates"]
         if "script" in one and one["name"] not in _AFTER_A_FAILURE
     )
 
 
-def draw(steps: Sequence[Step], faults: Sequence[Fault], visits: int, seed: int) -> list[Point]:
+def draw(steps: Sequence[WorkflowStep], faults: Sequence[Fault], visits: int, seed: int) -> list[Point]:
     """Every point once, in an order that has each fault and each step early, and each pair of them before any twice.
 
     `seed`: of the order, the visits and the delays. A point's own visit and delay do not depend on the others.
@@ -210,7 +210,7 @@ def chosen(points: Iterable[Point], only: str) -> list[Point]:
     return [point for point in points if not only or fnmatchcase(point.name, only)]
 
 
-def _point(fault: str, step: Step, part: Part, visits: int, seed: int) -> Point:
+def _point(fault: str, step: WorkflowStep, part: Part, visits: int, seed: int) -> Point:
     own = random.Random(f"{seed} {fault}@{step.name}.{part}")  # noqa: S311 - a moment, not a secret
     visit = own.randint(1, visits) if step.in_visit else None
     longest_s = _LAST_DELAY_S if step.name == _LAST else _LONGEST_DELAY_S[part]

@@ -8,8 +8,8 @@ from pathlib import Path
 from analysis.errors import Problem
 from analysis.store.store import Store
 from benchmarks.chaos import before_and_after, moments, waits
-from benchmarks.chaos.before_and_after import Objects, Trials
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.before_and_after import ObjectsByName, Trials
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import BY_NAME, Point
 from benchmarks.chaos.strikes import Strikes
 from benchmarks.chaos.waits import Waits
@@ -70,7 +70,7 @@ class Runner:
         self._waits = Waits(client, sleep, clock)
         self._clock = clock
 
-    def run(self, points: Sequence[Point], seed: int) -> Iterator[Outcome]:
+    def run(self, points: Sequence[Point], seed: int) -> Iterator[PointOutcome]:
         """Try the points of one run; the outcome of each, once the run has ended after it.
 
         Where there are several, one whose moment the run had passed, or did not come to, has none: it tells nothing.
@@ -113,8 +113,16 @@ class Runner:
         return moments.over(self._client.get(WORKFLOWS, name, BENCHMARK) or ended)
 
     def _judge(
-        self, name: str, run: str, struck: Sequence[_Struck], objects: Objects, seed: int, began: float, *, alone: bool
-    ) -> list[Outcome]:
+        self,
+        name: str,
+        run: str,
+        struck: Sequence[_Struck],
+        objects: ObjectsByName,
+        seed: int,
+        began: float,
+        *,
+        alone: bool,
+    ) -> list[PointOutcome]:
         """Wait until a run that was struck has ended; the outcomes, none where it came to no point."""
         ending = self._clock()
         last = struck[-1]
@@ -129,7 +137,7 @@ class Runner:
         rows, unreadable = before_and_after.stored(self._store, run)
         told = struck if alone else [one for one in struck if one.at is not None]
         return [
-            Outcome(
+            PointOutcome(
                 point=one.point.name,
                 seed=seed,
                 run=name,
@@ -153,7 +161,7 @@ class Runner:
         ]
 
     def _strike(
-        self, name: str, points: Sequence[Point], objects: Objects, over: frozenset[str]
+        self, name: str, points: Sequence[Point], objects: ObjectsByName, over: frozenset[str]
     ) -> tuple[str, list[_Struck]]:
         """The run's id, and what was struck until it ends: at least one point, though perhaps one that was passed."""
         struck: list[_Struck] = []
@@ -170,7 +178,7 @@ class Runner:
                 break  # the run has ended, or hangs
         return run, struck
 
-    def _objects_before(self) -> Objects:
+    def _objects_before(self) -> ObjectsByName:
         """The objects from before the first point, which are there again; when nothing of a run is left."""
         known = before_and_after.kept_objects(self._objects)
         self._await_other_runs()
@@ -219,7 +227,7 @@ class Runner:
                 "and go on with the same command."
             )
 
-    def _require_nothing(self, objects: Objects | None) -> None:
+    def _require_nothing(self, objects: ObjectsByName | None) -> None:
         found, _ = self._waits.remains(objects)
         if not found.nothing:
             what = "; ".join((*found.changed, *([f"lock of {found.lock}"] if found.lock else []), *found.left))

@@ -16,7 +16,7 @@ _SCALES: Final = "0,20"
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class MatrixSettings:
     """What all runs of a matrix have in common.
 
     Attributes:
@@ -35,12 +35,12 @@ class Shape:
         return len(self.dataplanes) * max(1, self.rounds)
 
 
-def whole_run(shape: Shape) -> SubmitFlags:
+def whole_run(shape: MatrixSettings) -> SubmitFlags:
     """The longest run that a point may need."""
     return _flags(shape, shape.dataplanes, services="", seed="")
 
 
-def run_of(points: Sequence[Point], shape: Shape, seed: int) -> SubmitFlags:
+def run_of(points: Sequence[Point], shape: MatrixSettings, seed: int) -> SubmitFlags:
     """The run of a point, or of several; the same for the same seed.
 
     A point outside of visits needs one visit, since the cluster is switched from the first on; one in a later visit
@@ -55,7 +55,7 @@ def run_of(points: Sequence[Point], shape: Shape, seed: int) -> SubmitFlags:
     return _flags(shape, chosen, services=services, seed=str(own.randrange(2**32)))
 
 
-def _flags(shape: Shape, dataplanes: Sequence[str], *, services: str, seed: str) -> SubmitFlags:
+def _flags(shape: MatrixSettings, dataplanes: Sequence[str], *, services: str, seed: str) -> SubmitFlags:
     return SubmitFlags(
         profile="smoke",
         dataplanes=",".join(dataplanes),

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from benchmarks.chaos import tables
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import Point
 
 
-def left(points: Iterable[Point], judged: Mapping[str, Outcome], *, again: bool) -> list[Point]:
+def left(points: Iterable[Point], judged: Mapping[str, PointOutcome], *, again: bool) -> list[Point]:
     """The points that are to be tried.
 
     `judged`: the last outcome of each, by its name. `again`: also those that missed the bar, or whose run did not come
@@ -18,8 +18,8 @@ def left(points: Iterable[Point], judged: Mapping[str, Outcome], *, again: bool)
 
 def try_points(
     groups: Sequence[tuple[Point, ...]],
-    try_run: Callable[[tuple[Point, ...]], Iterable[Outcome]],
-    keep: Callable[[Outcome], None],
+    try_run: Callable[[tuple[Point, ...]], Iterable[PointOutcome]],
+    keep: Callable[[PointOutcome], None],
     say: Callable[[str], None],
     *,
     longest_s: float | None,
@@ -32,7 +32,7 @@ def try_points(
     called with each outcome at once. `longest_s`: None: until there is no point left.
     """
     began, longest = clock(), 0.0
-    found: list[Outcome] = []
+    found: list[PointOutcome] = []
     waiting = list(groups)
     while waiting:
         begins = clock()

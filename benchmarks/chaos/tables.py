@@ -7,7 +7,7 @@ from typing import Final
 from analysis import formatting
 from analysis.console import markdown
 from benchmarks.chaos import outcomes
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import BY_NAME
 
 _HEADS: Final = (
@@ -25,7 +25,7 @@ _HEADS: Final = (
 )
 _NONE: Final = "–"
 
-_PARTS: Final[tuple[tuple[str, Callable[[Outcome], float | None]], ...]] = (
+_PARTS: Final[tuple[tuple[str, Callable[[PointOutcome], float | None]], ...]] = (
     ("until its moment", lambda outcome: outcome.moment_s),
     ("the fault", lambda outcome: outcome.fault_s),
     ("until the run's end", lambda outcome: outcome.end_s),
@@ -34,17 +34,17 @@ _PARTS: Final[tuple[tuple[str, Callable[[Outcome], float | None]], ...]] = (
 """Where the time of a point goes."""
 
 
-def points(found: Iterable[Outcome]) -> list[str]:
+def points(found: Iterable[PointOutcome]) -> list[str]:
     """The outcomes as lines of a Markdown table, a line each."""
     return markdown.table(_HEADS, ([markdown.escape(cell) for cell in _cells(one)] for one in found)).splitlines()
 
 
-def matrix(found: Iterable[Outcome], steps: Sequence[str]) -> list[str]:
+def matrix(found: Iterable[PointOutcome], steps: Sequence[str]) -> list[str]:
     """How many points of each step and fault kept the bar, as lines of a Markdown table.
 
     `steps`: of a run, in their order; those without an outcome are left out, as faults are.
     """
-    cells: dict[tuple[str, str], list[Outcome]] = {}
+    cells: dict[tuple[str, str], list[PointOutcome]] = {}
     for one in found:
         cells.setdefault((_step(one), _fault(one)), []).append(one)
     faults = _in_order({fault for _, fault in cells}, list(BY_NAME))
@@ -55,7 +55,9 @@ def matrix(found: Iterable[Outcome], steps: Sequence[str]) -> list[str]:
     return markdown.table(("step", *faults), rows).splitlines()
 
 
-def summary(found: Sequence[Outcome], left_out: Sequence[str] = (), before: Iterable[Outcome] = ()) -> list[str]:
+def summary(
+    found: Sequence[PointOutcome], left_out: Sequence[str] = (), before: Iterable[PointOutcome] = ()
+) -> list[str]:
     """The bar, what a point took, and what no figure says, as sentences.
 
     `found`: the last outcome of each point. `left_out`: the faults that can't be made, with the reason. `before`: all
@@ -89,7 +91,7 @@ def summary(found: Sequence[Outcome], left_out: Sequence[str] = (), before: Iter
     return sentences
 
 
-def time_taken(found: Iterable[Outcome]) -> list[str]:
+def time_taken(found: Iterable[PointOutcome]) -> list[str]:
     """What a point took, and where its time went; nothing where no times were kept."""
     timed = [one for one in found if one.took_s is not None]
     took = [one.took_s for one in timed if one.took_s is not None]
@@ -106,14 +108,14 @@ def time_taken(found: Iterable[Outcome]) -> list[str]:
     ]
 
 
-def time_left(number: int, found: Iterable[Outcome]) -> str:
+def time_left(number: int, found: Iterable[PointOutcome]) -> str:
     """How many points are left, and how long they take by those before, as a sentence."""
     took = [one.took_s for one in found if one.took_s is not None]
     left = f"{formatting.count(number, 'point')} left"
     return f"{left}, about {formatting.duration(number * statistics.fmean(took))}." if took else f"{left}."
 
 
-def document(found: Sequence[Outcome], steps: Sequence[str]) -> str:
+def document(found: Sequence[PointOutcome], steps: Sequence[str]) -> str:
     """All that was judged, for docs: what missed the bar comes first, also where it was mended and tried again.
 
     `found`: in the order of their trial. `steps`: of a run, in their order.
@@ -144,15 +146,15 @@ def _in_order(names: set[str], order: Sequence[str]) -> list[str]:
     return [*(name for name in order if name in names), *sorted(names - set(order))]
 
 
-def _fault(outcome: Outcome) -> str:
+def _fault(outcome: PointOutcome) -> str:
     return outcome.point.partition("@")[0]
 
 
-def _step(outcome: Outcome) -> str:
+def _step(outcome: PointOutcome) -> str:
     return outcome.point.partition("@")[2].partition(".")[0]
 
 
-def _count(found: Sequence[Outcome]) -> str:
+def _count(found: Sequence[PointOutcome]) -> str:
     """Such as `2 kept, 1 missed`."""
     numbers = (
         (sum(one.is_kept for one in found), "kept"),
@@ -162,7 +164,7 @@ def _count(found: Sequence[Outcome]) -> str:
     return ", ".join(f"{number} {what}" for number, what in numbers if number) or _NONE
 
 
-def _cells(outcome: Outcome) -> list[str]:
+def _cells(outcome: PointOutcome) -> list[str]:
     return [
         outcome.point,
         outcome.struck_at or "the run had ended",

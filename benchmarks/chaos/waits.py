@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from analysis.errors import Problem, Unsupported
 from benchmarks.chaos import before_and_after, moments
-from benchmarks.chaos.before_and_after import Objects, Remains
+from benchmarks.chaos.before_and_after import ObjectsByName, Remains
 from benchmarks.chaos.points import Point
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, WORKFLOWS
@@ -37,7 +37,7 @@ class Waits:
         self._clock = clock
 
     def moment(
-        self, name: str, point: Point, objects: Objects, *, passed: bool, over: frozenset[str]
+        self, name: str, point: Point, objects: ObjectsByName, *, passed: bool, over: frozenset[str]
     ) -> tuple[Object, Object | None]:
         """The workflow, and the node of the point's step when the run has come to it; None: the run ended before.
 
@@ -45,7 +45,7 @@ class Waits:
         the moment; then there is no node. `over`: the nodes that were over when the run was retried, which it does not
         come to again; then there is none either, unless the step is one of each round.
         """
-        at_start: Objects | None = None
+        at_start: ObjectsByName | None = None
 
         def look() -> tuple[Object, Object | None]:
             nonlocal at_start
@@ -97,7 +97,7 @@ class Waits:
             lambda: before_and_after.runs_at_work(self._client), lambda found: not found, _PAUSE_S, LONGEST_RUN_S
         )
 
-    def remains(self, objects: Objects | None) -> tuple[Remains, float | None]:
+    def remains(self, objects: ObjectsByName | None) -> tuple[Remains, float | None]:
         """What is left when nothing is, or at last; and after how many seconds nothing was."""
         began = self._clock()
 

@@ -33,7 +33,7 @@ MEASURES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class CpuAccounts:
     """The accounts at one moment; None: this kernel does not keep that one. Seconds of all cores together.
 
     `switches`: context switches since boot.
@@ -46,10 +46,10 @@ class Snapshot:
     switches: int = 0
 
 
-def snapshot() -> Snapshot:
+def read_accounts() -> CpuAccounts:
     """The accounts now."""
     counters = monitor.local("host")
-    return Snapshot(
+    return CpuAccounts(
         counters=counters,
         uptime_idle_s=float(Path("/proc/uptime").read_text().split()[1]),
         residency_s=_sum(_CPUIDLE.glob("cpu[0-9]*/cpuidle/state*/time"), 1e6),
@@ -58,12 +58,12 @@ def snapshot() -> Snapshot:
     )
 
 
-def switches_per_s(before: Snapshot, after: Snapshot) -> float:
+def switches_per_s(before: CpuAccounts, after: CpuAccounts) -> float:
     """Context switches a second: a trial with other ones is not the same trial."""
     return (after.switches - before.switches) / (after.counters.at_s - before.counters.at_s)
 
 
-def busy_beside(before: Snapshot, after: Snapshot) -> float:
+def busy_beside(before: CpuAccounts, after: CpuAccounts) -> float:
     """The busy columns but that of niced programs, which soakers are, as a share of all cores."""
     usage = monitor.usage(before.counters, after.counters, None, None)
     return sum(float(str(usage[f"{mode}_ratio"])) for mode in _BUSY if mode != "nice")
@@ -74,7 +74,7 @@ def _sum(files: Iterable[Path], per_s: float) -> float | None:
     return sum(figures) / per_s if figures else None
 
 
-def busy(before: Snapshot, after: Snapshot) -> dict[str, float]:
+def busy(before: CpuAccounts, after: CpuAccounts) -> dict[str, float]:
     """How busy the machine was between two moments, as a share of all cores, by each measure that there is."""
     wall_s = (after.counters.at_s - before.counters.at_s) * len(after.counters.cores)
     usage = monitor.usage(before.counters, after.counters, None, None)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from analysis.console.terminal import printing
-from benchmarks.cpu.accounts import BESIDE, IDLE_TIME, busy, busy_beside, snapshot, switches_per_s
+from benchmarks.cpu.accounts import BESIDE, IDLE_TIME, busy, busy_beside, read_accounts, switches_per_s
 from benchmarks.cpu.figures import Pair, table, verdicts
 from benchmarks.cpu.soaker import Soakers, lost_ratio
 from steps.catalogue.options import Settings
@@ -76,7 +76,7 @@ class Window:
     switches_per_s: float = 0.0
 
 
-class Bench:
+class CalibrationBench:
     """The lab, the soakers, and a watch on what others use."""
 
     def __init__(self, soakers: Soakers, order: random.Random) -> None:
@@ -102,9 +102,9 @@ class Bench:
     def _window(self, argv: Sequence[str] | None, condition: Condition) -> Window:
         self._calm()
         with self._soaking() if condition == "beside" else _awake() if condition == "awake" else nullcontext():
-            used, before, lost = self.others.read(), snapshot(), self.soakers.read()
+            used, before, lost = self.others.read(), read_accounts(), self.soakers.read()
             received_bps = _send(argv)
-            after, lost_after = snapshot(), self.soakers.read()
+            after, lost_after = read_accounts(), self.soakers.read()
             ratio = interference.foreign_ratio(used, self.others.read())
         beside = condition == "beside"
         own = {BESIDE: busy_beside(before, after)} if beside else busy(before, after)
@@ -145,7 +145,7 @@ def _send(argv: Sequence[str] | None) -> float | None:
     offered_bps = float(argv[argv.index("-b") + 1]) if "-b" in argv else None
     task = Task(transport="udp" if "-u" in argv else "tcp", duration_s=DURATION_S, offered_bps=offered_bps)
     found = iperf3.read(task, argv, Output(done.stdout, done.stderr, done.returncode))
-    return found.received_bps if isinstance(found, iperf3.Report) else None
+    return found.received_bps if isinstance(found, iperf3.IperfReport) else None
 
 
 def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[tuple[Trial, list[str]]]:
@@ -159,7 +159,7 @@ def trials(visit: Visit, placement: Placement, settings: Settings) -> Iterator[t
             yield paced, [*argv, *rate_flags, "-A", f"{cores[0]},{cores[-1]}"]
 
 
-def measured(bench: Bench, rounds: int, until_s: float) -> Iterator[Pair]:
+def measured(bench: CalibrationBench, rounds: int, until_s: float) -> Iterator[Pair]:
     """Each dataplane once a round, as long as the monotonic clock is not beyond `until_s`."""
     names = [name for name, shown in traits().items() if capabilities.is_privileged() or not shown.mechanism.root_only]
     options = f"duration={DURATION_S} rounds=1 repetitions=1 protocols=tcp,udp directions=forward foreign_cpu_limit=1"
@@ -218,7 +218,7 @@ def main() -> int:
     minutes = float(sys.argv[2]) if len(sys.argv) > 2 else math.inf  # noqa: PLR2004 - the second argument
     pairs: list[Pair] = []
     with Soakers() as soakers:
-        bench = Bench(soakers, random.Random(1))  # noqa: S311 - an order, not a secret
+        bench = CalibrationBench(soakers, random.Random(1))  # noqa: S311 - an order, not a secret
         for pair in measured(bench, rounds, time.monotonic() + 60 * minutes):
             pairs.append(pair)
             shares = ", ".join(f"{name} {100 * share:.1f}" for name, share in pair.busy.items())

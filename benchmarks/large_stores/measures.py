@@ -48,7 +48,7 @@ _TREND_BY_HAND: Final = """
 
 
 @dataclass(slots=True)
-class Clock:
+class Stopwatch:
     """The wall time and the CPU time of the named parts of a measurement, in seconds."""
 
     wall_s: dict[str, float] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ProcessMeasurement:
     """What one process did. `wall_s`, `cpu_s`: of its parts. `read_bytes`: by all its calls of read(2)."""
 
     answer: str
@@ -74,7 +74,7 @@ class Measured:
     read_bytes: int
 
 
-def trend(clock: Clock, store: Store, _run_id: str, _files: Files) -> str:
+def trend(clock: Stopwatch, store: Store, _run_id: str, _files: Files) -> str:
     """Every path and dataplane of one environment, over all its nights."""
     with clock.part("imports"):
         from analysis.sql import database  # noqa: PLC0415 - timed
@@ -85,7 +85,7 @@ def trend(clock: Clock, store: Store, _run_id: str, _files: Files) -> str:
     return f"{answer.num_rows} rows of {len(set(answer['run_id'].to_pylist()))} nights"
 
 
-def report(clock: Clock, store: Store, run_id: str, _files: Files) -> str:
+def report(clock: Stopwatch, store: Store, run_id: str, _files: Files) -> str:
     """The report of the latest run, its history included, and the interactive one beside it."""
     with clock.part("imports"):
         from analysis.report import render_pages  # noqa: PLC0415 - timed
@@ -100,7 +100,7 @@ def report(clock: Clock, store: Store, run_id: str, _files: Files) -> str:
     return f"the report of {run_id}, {len(pages.report) / 1024:.0f} KiB"
 
 
-def compare(clock: Clock, store: Store, _run_id: str, _files: Files) -> str:
+def compare(clock: Stopwatch, store: Store, _run_id: str, _files: Files) -> str:
     """The comparison of the latest two runs of an environment, with their histories, and its page."""
     with clock.part("imports"):
         from analysis.report import contrast_page  # noqa: PLC0415 - timed
@@ -112,7 +112,7 @@ def compare(clock: Clock, store: Store, _run_id: str, _files: Files) -> str:
     return f"{name}, {len(html) / 1024:.0f} KiB"
 
 
-def trend_by_hand(clock: Clock, _store: Store, _run_id: str, files: Files) -> str:
+def trend_by_hand(clock: Stopwatch, _store: Store, _run_id: str, files: Files) -> str:
     """The answer to `trend` by DuckDB on the same files, without this project."""
     with clock.part("imports"):
         import duckdb  # noqa: PLC0415 - timed
@@ -121,7 +121,7 @@ def trend_by_hand(clock: Clock, _store: Store, _run_id: str, files: Files) -> st
     return f"{answer.num_rows} rows"
 
 
-def rows_by_hand(clock: Clock, _store: Store, _run_id: str, files: Files) -> str:
+def rows_by_hand(clock: Stopwatch, _store: Store, _run_id: str, files: Files) -> str:
     """All rows and columns of visits and trials that a report or a comparison may be about, by DuckDB alone."""
     with clock.part("imports"):
         import duckdb  # noqa: PLC0415 - timed
@@ -133,7 +133,7 @@ def rows_by_hand(clock: Clock, _store: Store, _run_id: str, files: Files) -> str
     return f"{rows} rows"
 
 
-MEASURES: Final[Mapping[str, Callable[[Clock, Store, str, Files], str]]] = {
+MEASURES: Final[Mapping[str, Callable[[Stopwatch, Store, str, Files], str]]] = {
     "trend": trend,
     "report": report,
     "compare": compare,
@@ -142,12 +142,12 @@ MEASURES: Final[Mapping[str, Callable[[Clock, Store, str, Files], str]]] = {
 }
 
 
-def measure(what: str, url: str, run_id: str, files: Files) -> Measured:
+def measure(what: str, url: str, run_id: str, files: Files) -> ProcessMeasurement:
     """Do it once, and say what it took."""
-    clock, store = Clock(), Store(url)
+    clock, store = Stopwatch(), Store(url)
     before = _read_bytes()
     answer = MEASURES[what](clock, store, run_id, files)
-    return Measured(answer, clock.wall_s, clock.cpu_s, peak_bytes(), _read_bytes() - before)
+    return ProcessMeasurement(answer, clock.wall_s, clock.cpu_s, peak_bytes(), _read_bytes() - before)
 
 
 def _read_bytes() -> int:

@@ -27,7 +27,7 @@ from analysis.store.index.run_entries import RunEntry
 from analysis.store.integrity.stock import read_rows
 from analysis.store.store import Store
 from benchmarks.large_stores import slow_bucket
-from benchmarks.large_stores.measures import ENVIRONMENT, Measured
+from benchmarks.large_stores.measures import ENVIRONMENT, ProcessMeasurement
 from benchmarks.large_stores.opened_files import watched
 
 MOST_BYTES: Final = 512 * 2**20
@@ -49,7 +49,7 @@ class Limit:
         """What is measured, in a few words."""
         return f"{self.what} of a bucket {slow_bucket.DELAY_S * 1000:.0f} ms away" if self.slow_bucket else self.what
 
-    def taken_s(self, found: Measured) -> float:
+    def taken_s(self, found: ProcessMeasurement) -> float:
         """What counts of a measurement."""
         return sum(found.wall_s[part] for part in self.parts)
 
@@ -106,10 +106,10 @@ def fill(folder: str, runs: int, samples: int) -> Filled:
     """Write the runs, unless the folder has them."""
     store = Store(folder)
     if len(read_rows(store.files).counting) != runs:
-        from benchmarks.large_stores.synthetic import fill as write  # noqa: PLC0415 - needs numpy
+        from benchmarks.large_stores.synthetic import write_runs  # noqa: PLC0415 - needs numpy
 
         began = time.perf_counter()
-        write(store, runs, samples // runs)
+        write_runs(store, runs, samples // runs)
         print(f"wrote {runs} runs in {time.perf_counter() - began:.1f} s", flush=True)
     stock = read_rows(store.files)
     places = {
@@ -154,7 +154,7 @@ def check(limit: Limit, filled: Filled) -> bool:
     return fast and small and not needless
 
 
-def _measured(what: str, filled: Filled, url: str, environment: Mapping[str, str]) -> Measured:
+def _measured(what: str, filled: Filled, url: str, environment: Mapping[str, str]) -> ProcessMeasurement:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.large_stores.measures", what, url, filled.run_id],
         input=json.dumps(filled.files),
@@ -163,14 +163,14 @@ def _measured(what: str, filled: Filled, url: str, environment: Mapping[str, str
         stdout=subprocess.PIPE,
         text=True,
     )
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    return ProcessMeasurement(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _middle(found: list[Measured], parts: Iterable[str]) -> Measured:
+def _middle(found: list[ProcessMeasurement], parts: Iterable[str]) -> ProcessMeasurement:
     return sorted(found, key=lambda one: sum(one.wall_s[part] for part in parts))[len(found) // 2]
 
 
-def _parts(found: Measured) -> str:
+def _parts(found: ProcessMeasurement) -> str:
     return ", ".join(f"{part} {wall_s:.3f} s ({found.cpu_s[part]:.3f} s CPU)" for part, wall_s in found.wall_s.items())
 
 

@@ -93,7 +93,7 @@ def summaries(runs: int) -> "dict[str, Summary]":
 
     with tempfile.TemporaryDirectory(prefix="site-") as folder:
         store = Store(folder)
-        synthetic.fill(store, runs, SAMPLES)
+        synthetic.write_runs(store, runs, SAMPLES)
         with closing(database.connect(store, asking="")) as con:
             rows = database.query(con, "select run_id, environment from runs order by started_at").to_pylist()
             last = {row["environment"]: row["run_id"] for row in rows}

@@ -33,7 +33,7 @@ SIDES: Final = ("sender", "receiver", "node-a", "node-b")
 EPOCH: Final = datetime(2023, 1, 1, 22, tzinfo=UTC)
 
 
-def fill(store: Store, runs: int, samples_per_run: int, seed: int = 7) -> None:
+def write_runs(store: Store, runs: int, samples_per_run: int, seed: int = 7) -> None:
     """Write runs, one a night, in two environments taken in turn, each trial with its share of the samples."""
     dice = np.random.default_rng(seed)
     for night in range(runs):

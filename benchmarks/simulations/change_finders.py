@@ -14,13 +14,13 @@ from analysis.domain import Cell
 from analysis.errors import Unsupported
 from analysis.metrics import BY_NAME
 from analysis.metrics.throughput import THROUGHPUT
-from analysis.stats.change_points.night_noise import Values
+from analysis.stats.change_points.night_noise import NightValues
 from analysis.stats.nights.nightly import Night, Series
 from analysis.stats.nights.regressions import find_changes
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedChanges:
     """What was found in a series: nights of certain changes, and of all that is shown; whether it fails the night."""
 
     certain: tuple[int, ...]
@@ -28,7 +28,7 @@ class Found:
     fails: bool = False
 
 
-def as_series(values: Values, place: int) -> Series:
+def as_series(values: NightValues, place: int) -> Series:
     """A series as the history has it: throughput relative to a baseline."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
     cell = Cell(f"path-{place}", "iperf3", "tcp", "forward")
@@ -36,13 +36,13 @@ def as_series(values: Values, place: int) -> Series:
     return Series(BY_NAME[THROUGHPUT], cell, cell.topology, "ebpf", "iptables", made)
 
 
-def find_here(runs: Sequence[Sequence[Values]]) -> list[list[Found]]:
+def find_here(runs: Sequence[Sequence[NightValues]]) -> list[list[DetectedChanges]]:
     """What this project finds in each of the runs, on all cores."""
     with ProcessPoolExecutor() as pool:
         return list(pool.map(find_in_run, runs))
 
 
-def find_in_run(run: Sequence[Values]) -> list[Found]:
+def find_in_run(run: Sequence[NightValues]) -> list[DetectedChanges]:
     """What this project finds in the series of one run."""
     changes = find_changes([as_series(values, place) for place, values in enumerate(run)]).changes
     found = []
@@ -50,7 +50,7 @@ def find_in_run(run: Sequence[Values]) -> list[Found]:
         own = [change for change in changes if change.topology == f"path-{place}"]
         certain = tuple(int(change.run_id) for change in own if change.status != "suspected")
         shown = tuple(int(change.run_id) for change in own)
-        found.append(Found(certain, shown, any(change.status == "regression" for change in own)))
+        found.append(DetectedChanges(certain, shown, any(change.status == "regression" for change in own)))
     return found
 
 
@@ -61,7 +61,7 @@ class Otava:
     python: str
     cpu_s: float = 0.0
 
-    def __call__(self, runs: Sequence[Sequence[Values]]) -> list[list[Found]]:
+    def __call__(self, runs: Sequence[Sequence[NightValues]]) -> list[list[DetectedChanges]]:
         """What it finds.
 
         Raises:
@@ -77,4 +77,4 @@ class Otava:
         answer = json.loads(done.stdout)
         self.cpu_s += answer["cpu_s"]
         points = iter(answer["points"])
-        return [[Found(one := tuple(next(points)), one) for _ in run] for run in runs]
+        return [[DetectedChanges(one := tuple(next(points)), one) for _ in run] for run in runs]

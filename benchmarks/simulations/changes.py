@@ -17,7 +17,7 @@ from analysis.console.terminal import printing
 from analysis.stats.estimates.intervals import SIGNIFICANCE
 from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.regressions import find_changes
-from benchmarks.simulations.change_finders import Found, Otava, as_series, find_here, find_in_run
+from benchmarks.simulations.change_finders import DetectedChanges, Otava, as_series, find_here, find_in_run
 from benchmarks.simulations.night_series import (
     ALIKE,
     CHANGED,
@@ -89,7 +89,7 @@ def _history(otava: Otava, count: int) -> Iterable[str]:
     return missed
 
 
-def precision_recall(runs: Sequence[SimulatedRun], found: Sequence[Sequence[Found]]) -> tuple[Rate, Rate]:
+def precision_recall(runs: Sequence[SimulatedRun], found: Sequence[Sequence[DetectedChanges]]) -> tuple[Rate, Rate]:
     precision, recall = Rate(), Rate()
     for run, each in zip(runs, found, strict=True):
         for at, one in zip(run.steps, each, strict=True):
@@ -119,7 +119,7 @@ def _silence(otava: Otava, count: int) -> Iterable[str]:
     return missed
 
 
-def _runs(found: Sequence[Sequence[Found]], has: Callable[[Found], bool]) -> Rate:
+def _runs(found: Sequence[Sequence[DetectedChanges]], has: Callable[[DetectedChanges], bool]) -> Rate:
     return Rate(sum(any(has(one) for one in run) for run in found), len(found))
 
 

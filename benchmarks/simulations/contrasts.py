@@ -19,17 +19,17 @@ from analysis.stats.contrasts.contrast import Contrast
 from analysis.stats.contrasts.group_contrasts import Contrasted, contrast_all
 from analysis.stats.contrasts.sides import ALONE, Nights, Scatter
 from analysis.stats.estimates.differences import Values
-from analysis.stats.verdicts.judgement import Place
+from analysis.stats.verdicts.judgement import CellOfArm
 from benchmarks.simulations.runs import BASELINE, Scenario
 from benchmarks.simulations.scoring import Rate
 
-Night = dict[Place, Values]
+SimulatedNight = dict[CellOfArm, Values]
 _Key = tuple[Cell, tuple[str, str]]
 METRIC: Final = metrics.BY_NAME[THROUGHPUT]
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class ContrastScenario:
     """How the runs of a comparison are made up.
 
     Attributes:
@@ -56,12 +56,12 @@ class Sides:
         own, base = (self.shift.get(name or "", 0.0) for name in (one.dataplane, one.against))
         return math.log1p(own) - math.log1p(base)
 
-    def night_of(self, dice: np.random.Generator, name: str, *, is_b: bool = False) -> Night:
+    def night_of(self, dice: np.random.Generator, name: str, *, is_b: bool = False) -> SimulatedNight:
         """One run of throughput."""
         scenario = replace(self.scenario, sd=self.scenario.sd * (self.noise_of_b if is_b else 1.0))
         (run,) = scenario.run(dice, name).values()
         level = dice.normal(0, self.level)
-        found: Night = {}
+        found: SimulatedNight = {}
         for place, values in run.items():
             moved = level + dice.normal(0, self.night) + (math.log1p(self.shift.get(place[1], 0.0)) if is_b else 0.0)
             found[place] = {block: value * math.exp(moved) for block, value in values.items()}
@@ -79,7 +79,7 @@ class Sides:
         figures = Contrasted(METRIC, cells, *(Nights(runs, scatter=scatter) for runs in (a, b)))
         return contrast_all([figures], self.scenario.arms, MARGIN_RATIO, absolute=self.absolute)[0]
 
-    def _scatter(self, nights: list[Night]) -> Scatter:
+    def _scatter(self, nights: list[SimulatedNight]) -> Scatter:
         """How far these nights scatter, as the store of a cluster tells it."""
         keys = list(self._keys())
         series = [
@@ -95,7 +95,7 @@ class Sides:
                     yield cell, (BASELINE, arm)
 
 
-def _mean(night: Night, key: _Key) -> float:
+def _mean(night: SimulatedNight, key: _Key) -> float:
     cell, (against, dataplane) = key
     own = _logs(night[cell, dataplane])
     return own if against == ALONE else own - _logs(night[cell, against])
@@ -106,7 +106,7 @@ def _logs(values: Values) -> float:
 
 
 @dataclass(slots=True)
-class Score:
+class ContrastScore:
     """What came of the comparisons.
 
     Attributes:
@@ -120,9 +120,9 @@ class Score:
     found: Rate = field(default_factory=Rate)
     halves: list[float] = field(default_factory=list)
 
-    def add(self, sides: Sides, contrasts: tuple[Contrast, ...]) -> None:
+    def add(self, scenario: ContrastScenario, contrasts: tuple[Contrast, ...]) -> None:
         """Score one comparison."""
-        known = [(sides.truth(one), one, one.low, one.high) for one in contrasts]
+        known = [(scenario.truth(one), one, one.low, one.high) for one in contrasts]
         ends = [
             (t, one, math.log1p(low), math.log1p(high))
             for t, one, low, high in known
@@ -136,42 +136,46 @@ class Score:
                 self.found.add(happened=one.different and (low > 0) == (truth > 0))
 
 
-def score(sides: Sides, count: int, seed: int = 1) -> Score:
+def score(scenario: ContrastScenario, count: int, seed: int = 1) -> ContrastScore:
     """So many comparisons of a kind."""
-    scored, dice = Score(), np.random.default_rng(seed)
+    scored, dice = ContrastScore(), np.random.default_rng(seed)
     for _ in range(count):
-        scored.add(sides, sides.contrasts(dice))
+        scored.add(scenario, scenario.contrasts(dice))
     return scored
 
 
 _SHIFT: Final = {"arm-2": -0.1}
 TABLE: Final = (
-    Sides("one run a side"),
-    Sides("one run a side, figures themselves", absolute=True),
-    Sides("one run a side, a baseline three times as noisy", Scenario(rounds=5, arm_noise=(3,))),
-    Sides("one run a side, noise that cells have in common", Scenario(rounds=5, common=0.8)),
-    Sides("one run a side, B twice as noisy", noise_of_b=2.0),
-    Sides("one run a side, nights scatter by 1.1 %, unknown", night=0.011),
-    Sides("one run a side, nights scatter by 2 %, unknown", night=0.02),
-    Sides("the same, a week of nights known", night=0.02, history=6),
-    Sides("the same, three weeks known", night=0.02, history=20),
-    Sides("the same, figures themselves, all scatter by 3 %", night=0.02, level=0.03, history=20, absolute=True),
-    Sides("two runs a side, nights scatter by 2 %", runs=(2, 2), night=0.02),
-    Sides("two runs against one, nights scatter by 2 %", runs=(2, 1), night=0.02),
-    Sides("three runs a side", runs=(3, 3), night=0.02),
-    Sides("three runs a side, figures themselves, all by 3 %", runs=(3, 3), night=0.02, level=0.03, absolute=True),
-    Sides("five runs a side", runs=(5, 5), night=0.02),
+    ContrastScenario("one run a side"),
+    ContrastScenario("one run a side, figures themselves", absolute=True),
+    ContrastScenario("one run a side, a baseline three times as noisy", Scenario(rounds=5, arm_noise=(3,))),
+    ContrastScenario("one run a side, noise that cells have in common", Scenario(rounds=5, common=0.8)),
+    ContrastScenario("one run a side, B twice as noisy", noise_of_b=2.0),
+    ContrastScenario("one run a side, nights scatter by 1.1 %, unknown", night=0.011),
+    ContrastScenario("one run a side, nights scatter by 2 %, unknown", night=0.02),
+    ContrastScenario("the same, a week of nights known", night=0.02, history=6),
+    ContrastScenario("the same, three weeks known", night=0.02, history=20),
+    ContrastScenario(
+        "the same, figures themselves, all scatter by 3 %", night=0.02, level=0.03, history=20, absolute=True
+    ),
+    ContrastScenario("two runs a side, nights scatter by 2 %", runs=(2, 2), night=0.02),
+    ContrastScenario("two runs against one, nights scatter by 2 %", runs=(2, 1), night=0.02),
+    ContrastScenario("three runs a side", runs=(3, 3), night=0.02),
+    ContrastScenario(
+        "three runs a side, figures themselves, all by 3 %", runs=(3, 3), night=0.02, level=0.03, absolute=True
+    ),
+    ContrastScenario("five runs a side", runs=(5, 5), night=0.02),
 )
 
 
 def main(count: int = 1000) -> None:
     print("| comparison | a false difference | all intervals hold | half an interval | finds a ratio 10 % lower |")
     print("| --- | --- | --- | --- | --- |")
-    for sides in TABLE:
-        equal, moved = score(sides, count), score(replace(sides, shift=_SHIFT), count // 4)
+    for scenario in TABLE:
+        equal, moved = score(scenario, count), score(replace(scenario, shift=_SHIFT), count // 4)
         half = statistics.median(equal.halves)
         shares = f"{equal.false.share:.3f} | {equal.hold.share:.3f} | {100 * half:.0f} % | {moved.found.share:.2f}"
-        print(f"| {sides.name} | {shares} |", flush=True)
+        print(f"| {scenario.name} | {shares} |", flush=True)
 
 
 if __name__ == "__main__":

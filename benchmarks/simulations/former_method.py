@@ -14,19 +14,19 @@ from typing import Final
 from scipy import special
 
 from analysis.stats.estimates.differences import Values
-from analysis.stats.verdicts.judgement import Place
-from benchmarks.simulations.runs import BASELINE, Judged, Run, Scenario
+from analysis.stats.verdicts.judgement import CellOfArm
+from benchmarks.simulations.runs import BASELINE, JudgedComparison, Run, Scenario
 
 ERROR: Final = 0.05
 ENOUGH: Final = 2
 
 
-def judge(scenario: Scenario, run: Run) -> list[Judged]:
+def judge(scenario: Scenario, run: Run) -> list[JudgedComparison]:
     """The comparisons with the baseline, which are all that there were; those without a spread are missing."""
     return [judged for metric in run for judged in _compare(scenario, metric, run[metric])]
 
 
-def _compare(scenario: Scenario, metric: str, visits: Mapping[Place, Values]) -> Iterator[Judged]:
+def _compare(scenario: Scenario, metric: str, visits: Mapping[CellOfArm, Values]) -> Iterator[JudgedComparison]:
     drafts = [
         (cell, arm, *found)
         for cell in scenario.cells_of(metric)
@@ -36,7 +36,7 @@ def _compare(scenario: Scenario, metric: str, visits: Mapping[Place, Values]) ->
     adjusted = _holm([_p(estimate, error, freedom) for *_, estimate, error, freedom in drafts])
     for (cell, arm, estimate, error, freedom), p in zip(drafts, adjusted, strict=True):
         half = float(special.stdtrit(freedom, 1 - ERROR / 2)) * error
-        yield Judged(cell, arm, BASELINE, estimate - half, estimate + half, p < ERROR)
+        yield JudgedComparison(cell, arm, BASELINE, estimate - half, estimate + half, p < ERROR)
 
 
 def _difference(baseline: Values, other: Values) -> tuple[float, float, float] | None:

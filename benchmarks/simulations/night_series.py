@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 
-from analysis.stats.change_points.night_noise import Values
+from analysis.stats.change_points.night_noise import NightValues
 
 NIGHTS: Final = 90
 SERIES: Final = 56
@@ -27,7 +27,7 @@ _BAD: Final = (0.1, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SeriesKind:
     """How nights scatter.
 
     `correlation`: of consecutive nights; `bad_nights`: one night in nine is bad, and neither the one before nor the one
@@ -40,10 +40,10 @@ class Kind:
     unlike: bool = False
 
 
-PLAIN: Final = Kind("noise 3 %")
-LONE: Final = Kind("lone bad nights", bad_nights=True)
-ALIKE: Final = Kind("correlation 0.5", correlation=0.5)
-UNLIKE: Final = Kind("noise 1.5 to 6 %", unlike=True)
+PLAIN: Final = SeriesKind("noise 3 %")
+LONE: Final = SeriesKind("lone bad nights", bad_nights=True)
+ALIKE: Final = SeriesKind("correlation 0.5", correlation=0.5)
+UNLIKE: Final = SeriesKind("noise 1.5 to 6 %", unlike=True)
 KINDS: Final = (PLAIN, LONE, ALIKE, UNLIKE)
 
 
@@ -51,7 +51,7 @@ KINDS: Final = (PLAIN, LONE, ALIKE, UNLIKE)
 class SimulatedRun:
     """The series of a run, as logarithms; the first ones step down at these nights."""
 
-    series: tuple[Values, ...]
+    series: tuple[NightValues, ...]
     steps: tuple[int, ...] = ()
 
     def until(self, nights: int) -> "SimulatedRun":
@@ -59,7 +59,7 @@ class SimulatedRun:
         return SimulatedRun(tuple(one[:nights] for one in self.series), self.steps)
 
 
-def nights(dice: Generator, kind: Kind, count: int = NIGHTS) -> Values:
+def nights(dice: Generator, kind: SeriesKind, count: int = NIGHTS) -> NightValues:
     """One series without any change."""
     noise = NOISE * float(np.exp(dice.uniform(-math.log(2), math.log(2)))) if kind.unlike else NOISE
     values = dice.normal(0, noise, count)
@@ -73,11 +73,11 @@ def nights(dice: Generator, kind: Kind, count: int = NIGHTS) -> Values:
     return values
 
 
-def stable_run(dice: Generator, kind: Kind, count: int = NIGHTS) -> SimulatedRun:
+def stable_run(dice: Generator, kind: SeriesKind, count: int = NIGHTS) -> SimulatedRun:
     return SimulatedRun(tuple(nights(dice, kind, count) for _ in range(SERIES)))
 
 
-def stepped_run(dice: Generator, kind: Kind, loss: float) -> SimulatedRun:
+def stepped_run(dice: Generator, kind: SeriesKind, loss: float) -> SimulatedRun:
     """A whole history; each of the first series loses this share at a random night of its own."""
     run = stable_run(dice, kind)
     steps = tuple(int(at) for at in dice.integers(_AT_LEAST, NIGHTS - _AT_LEAST, CHANGED))

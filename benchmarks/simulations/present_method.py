@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from analysis import metrics
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.stats.verdicts.judgement import Figures, Plan, compare_run
-from benchmarks.simulations.runs import Judged, Run, Scenario
+from analysis.stats.verdicts.judgement import MetricFigures, Plan, compare_run
+from benchmarks.simulations.runs import JudgedComparison, Run, Scenario
 
 
-def judge(scenario: Scenario, run: Run, earlier: Sequence[Run] = ()) -> list[Judged]:
+def judge(scenario: Scenario, run: Run, earlier: Sequence[Run] = ()) -> list[JudgedComparison]:
     """The comparisons of a run without looks, those between other dataplanes than the baseline included."""
     return [judged(c) for c in compare(scenario, run, Plan(), earlier) if c.low is not None]
 
@@ -17,7 +17,7 @@ def judge(scenario: Scenario, run: Run, earlier: Sequence[Run] = ()) -> list[Jud
 def compare(scenario: Scenario, run: Run, plan: Plan, earlier: Sequence[Run] = ()) -> Sequence[Comparison]:
     """The comparisons of a run. `earlier`: comparable earlier nights."""
     given = [
-        Figures(
+        MetricFigures(
             metrics.BY_NAME[metric],
             {cell: " ".join(cell.unscaled) for cell in scenario.cells_of(metric)},
             visits,
@@ -29,11 +29,11 @@ def compare(scenario: Scenario, run: Run, plan: Plan, earlier: Sequence[Run] = (
     return comparisons
 
 
-def judged(comparison: Comparison) -> Judged:
+def judged(comparison: Comparison) -> JudgedComparison:
     """A comparison with its interval in logarithms."""
     c = comparison
     low, high = c.low if c.low is not None else -1.0, c.high if c.high is not None else math.inf
-    return Judged(
+    return JudgedComparison(
         c.cell,
         c.dataplane,
         c.baseline,

@@ -15,7 +15,7 @@ from steps.collect.decision import ComparisonProgress, progress_of
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class StoppedRun:
     """A run that stopped: what was measured, in how many rounds and visits, and its verdicts."""
 
     run: Run
@@ -26,7 +26,7 @@ class Ended:
 
 
 @dataclass(slots=True)
-class Stopped:
+class StoppingScore:
     """What came of a scenario's runs.
 
     `hold`: runs all of whose last intervals hold the truth. `false`: runs with a difference that is none, or "the same"
@@ -48,7 +48,7 @@ class Stopped:
         """Over the runs."""
         return fmean(visits for _, visits in self.ended)
 
-    def add(self, scenario: Scenario, plan: Plan, one: Ended) -> None:
+    def add(self, scenario: Scenario, plan: Plan, one: StoppedRun) -> None:
         """Score one run."""
         self.ended.append((one.rounds, one.visits))
         holds, false = True, False
@@ -68,15 +68,15 @@ class Stopped:
         self.decided.of += one.standing.compared
 
 
-def until_decided(scenario: Scenario, runs: int, margin: float = 0.1, seed: int = 1) -> Stopped:
+def until_decided(scenario: Scenario, runs: int, margin: float = 0.1, seed: int = 1) -> StoppingScore:
     """Have so many runs, each with the scenario's rounds at most."""
-    plan, stopped = Plan(scenario.rounds, margin), Stopped()
+    plan, stopped = Plan(scenario.rounds, margin), StoppingScore()
     for run in scenario.runs(runs, seed):
-        stopped.add(scenario, plan, measure(scenario, run, plan))
+        stopped.add(scenario, plan, measure_until_decided(scenario, run, plan))
     return stopped
 
 
-def measure(scenario: Scenario, run: Run, plan: Plan) -> Ended:
+def measure_until_decided(scenario: Scenario, run: Run, plan: Plan) -> StoppedRun:
     """Look after each round, leave out dataplanes that are decided, and stop when all are."""
     last = dict.fromkeys(scenario.arms, scenario.rounds)
     for after in range(min(FIRST_LOOK, scenario.rounds), scenario.rounds + 1):
@@ -87,7 +87,7 @@ def measure(scenario: Scenario, run: Run, plan: Plan) -> Ended:
         if not found.undecided:
             break
         last |= {arm: min(last[arm], after) for arm in scenario.arms[1:] if arm not in found.undecided}
-    return Ended(measured, after, sum(until.values()), comparisons, found)
+    return StoppedRun(measured, after, sum(until.values()), comparisons, found)
 
 
 def _cut(run: Run, until: Mapping[str, int]) -> Run:

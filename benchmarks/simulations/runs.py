@@ -15,14 +15,14 @@ import numpy as np
 from analysis.domain import Cell
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.estimates.differences import Values
-from analysis.stats.verdicts.judgement import Place
+from analysis.stats.verdicts.judgement import CellOfArm
 
-Run = Mapping[str, Mapping[Place, Values]]
+Run = Mapping[str, Mapping[CellOfArm, Values]]
 """Metric -> cell and dataplane -> run and round -> the visit's figure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedComparison:
     """What a method says of one comparison: its interval, as logarithms, and whether it calls it a difference."""
 
     cell: Cell
@@ -108,7 +108,7 @@ class Scenario:
         size = (self.rounds, self.dataplanes)
         figures = math.log(BAD_VISIT) * (dice.random(size) < self.bad) + [self.truth(arm) for arm in self.arms]
         shared, there = dice.normal(size=size), dice.random(size) >= self.missing
-        run: dict[str, dict[Place, Values]] = {}
+        run: dict[str, dict[CellOfArm, Values]] = {}
         for metric in self.metrics:
             cells = self.cells_of(metric)
             values = np.exp(figures + self._noise(dice, len(cells), shared))

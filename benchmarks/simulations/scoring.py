@@ -8,12 +8,12 @@ from scipy import special
 
 from analysis.console import markdown
 from benchmarks.simulations import present_method
-from benchmarks.simulations.runs import BASELINE, Judged, Run, Scenario
+from benchmarks.simulations.runs import BASELINE, JudgedComparison, Run, Scenario
 
 TOLERATED: Final = 0.08
 """The error that runs must surely stay below, as far as so many can tell: those of 5 % pass."""
 
-Method = Callable[[Scenario, Run], list[Judged]]
+JudgingMethod = Callable[[Scenario, Run], list[JudgedComparison]]
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Rate:
 
 
 @dataclass(slots=True)
-class Score:
+class VerdictScore:
     """What came of a scenario's runs.
 
     Attributes:
@@ -70,7 +70,7 @@ class Score:
     contradiction: Rate = field(default_factory=Rate)
     found: Rate = field(default_factory=Rate)
 
-    def add(self, scenario: Scenario, judged: Sequence[Judged]) -> None:
+    def add(self, scenario: Scenario, judged: Sequence[JudgedComparison]) -> None:
         """Score one run."""
         truths = [scenario.truth(j.dataplane, j.against) for j in judged]
         holds = [j.low <= truth <= j.high for j, truth in zip(judged, truths, strict=True)]
@@ -90,17 +90,17 @@ def print_table(header: Sequence[str], lines: Iterable[Iterable[str]]) -> None:
     print(markdown.table(header, lines))
 
 
-def score(scenario: Scenario, method: Method, runs: int, seed: int = 1) -> Score:
+def score(scenario: Scenario, method: JudgingMethod, runs: int, seed: int = 1) -> VerdictScore:
     """Judge so many runs of a scenario by a method."""
-    scored = Score()
+    scored = VerdictScore()
     for run in scenario.runs(runs, seed):
         scored.add(scenario, method(scenario, run))
     return scored
 
 
-def score_nights(scenario: Scenario, runs: int, nights: int, seed: int = 1) -> Score:
+def score_nights(scenario: Scenario, runs: int, nights: int, seed: int = 1) -> VerdictScore:
     """Judge so many nightly runs by the present method, each with so many earlier nights of the same dataplanes."""
-    scored = Score()
+    scored = VerdictScore()
     for run, *earlier in zip(*[scenario.runs(runs * (nights + 1), seed)] * (nights + 1), strict=True):
         scored.add(scenario, present_method.judge(scenario, run, earlier))
     return scored

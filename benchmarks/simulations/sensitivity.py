@@ -24,7 +24,7 @@ from analysis.sql import database
 from analysis.stats.verdicts.judgement import FAMILY_ERROR, Plan
 from analysis.store.store import Store
 from analysis.summary.run.summary import Summary, summarise
-from benchmarks.simulations.rounds_until_decided import measure
+from benchmarks.simulations.rounds_until_decided import measure_until_decided
 from benchmarks.simulations.runs import QUOTED_METRICS, Scenario
 from benchmarks.simulations.scoring import TOLERATED, Rate
 from benchmarks.simulations.stores import write
@@ -44,7 +44,7 @@ BATCH: Final = 10
 
 
 @dataclass(slots=True)
-class Found:
+class SensitivityScore:
     """What came of some runs.
 
     `found`: runs that found the difference on a path, another one in each. `false`: runs with a difference that is
@@ -55,7 +55,7 @@ class Found:
     false: Rate = field(default_factory=Rate)
     rounds: list[int] = field(default_factory=list)
 
-    def __iadd__(self, other: "Found") -> Self:
+    def __iadd__(self, other: "SensitivityScore") -> Self:
         self.found += other.found
         self.false += other.false
         self.rounds += other.rounds
@@ -77,13 +77,13 @@ def promised(profile: str, environment: str) -> Scenario:
     )
 
 
-def judge_runs(scenario: Scenario, seed: int) -> Found:
+def judge_runs(scenario: Scenario, seed: int) -> SensitivityScore:
     """Simulate a store's runs, and judge them from there."""
-    total, plan = Found(), Plan(scenario.rounds, MARGIN_RATIO)
+    total, plan = SensitivityScore(), Plan(scenario.rounds, MARGIN_RATIO)
     with tempfile.TemporaryDirectory(prefix="sensitivity-") as folder:
         store = Store(folder)
         for number, run in enumerate(scenario.runs(BATCH, seed)):
-            ended = measure(scenario, run, plan)
+            ended = measure_until_decided(scenario, run, plan)
             total.rounds.append(ended.rounds)
             write(store, f"run-{number}", scenario, ended.run)
         with database.connect(store, asking="") as con:
@@ -92,7 +92,7 @@ def judge_runs(scenario: Scenario, seed: int) -> Found:
     return total
 
 
-def _add(total: Found, scenario: Scenario, summarised: Summary, number: int) -> None:
+def _add(total: SensitivityScore, scenario: Scenario, summarised: Summary, number: int) -> None:
     slower = scenario.arms[1]
     quoted = [c for c in summarised.comparisons if c.metric in QUOTED_METRICS and c.low is not None]
     different = [c for c in quoted if c.outcome == "different"]
@@ -110,10 +110,10 @@ def main(runs: int) -> int:
         for environment in DATAPLANES
     ]
     seeds = range(1, 1 + -(-runs // BATCH))
-    every, met = Found(), []
+    every, met = SensitivityScore(), []
     with ProcessPoolExecutor(len(sched_getaffinity(0))) as pool:
         for scenario, found in [(s, pool.map(partial(judge_runs, s), seeds)) for s in scenarios]:
-            total = Found()
+            total = SensitivityScore()
             for one in found:
                 total += one
             every += total
@@ -126,7 +126,7 @@ def main(runs: int) -> int:
     return 0 if held and all(met) else 1
 
 
-def _print_power(scenario: Scenario, total: Found) -> bool:
+def _print_power(scenario: Scenario, total: SensitivityScore) -> bool:
     kept = total.found.lower >= POWER
     print(
         f"{scenario.name}: {scenario.dataplanes} dataplanes, {len(scenario.cells)} paths, visits that differ by "

@@ -17,9 +17,9 @@ from analysis import formatting
 from analysis.console.terminal import printing
 from analysis.stats.verdicts.judgement import FAMILY_ERROR
 from benchmarks.simulations import former_method, present_method
-from benchmarks.simulations.rounds_until_decided import Stopped, until_decided
+from benchmarks.simulations.rounds_until_decided import StoppingScore, until_decided
 from benchmarks.simulations.runs import QUOTED_METRICS, Scenario, paths
-from benchmarks.simulations.scoring import TOLERATED, Rate, Score, print_table, score, score_nights
+from benchmarks.simulations.scoring import TOLERATED, Rate, VerdictScore, print_table, score, score_nights
 from steps.settings.schedule import rounds_to_decide
 
 RUNS: Final = 1000
@@ -79,12 +79,12 @@ def main(runs: int) -> int:
     return 0 if all(met) else 1
 
 
-def _both(scenario: Scenario, runs: int) -> tuple[Score, Score]:
+def _both(scenario: Scenario, runs: int) -> tuple[VerdictScore, VerdictScore]:
     """Version 0.1.0's score and the present one."""
     return score(scenario, former_method.judge, runs), score(scenario, present_method.judge, runs)
 
 
-def _print_power(powers: Sequence[tuple[Score, Score]], nights: Sequence[Score]) -> None:
+def _print_power(powers: Sequence[tuple[VerdictScore, VerdictScore]], nights: Sequence[VerdictScore]) -> None:
     print(
         "Chance to find a difference of one of four dataplanes on seven paths: "
         f"0.1.0 / now / now with {NIGHTS} earlier nights\n"
@@ -104,9 +104,9 @@ def _print_power(powers: Sequence[tuple[Score, Score]], nights: Sequence[Score])
     )
 
 
-def _print_claims(claims: Sequence[tuple[Score, Score]]) -> bool:
+def _print_claims(claims: Sequence[tuple[VerdictScore, VerdictScore]]) -> bool:
     """Whether the error of each scenario is held."""
-    columns: dict[str, Callable[[Score], Rate]] = {
+    columns: dict[str, Callable[[VerdictScore], Rate]] = {
         "a false difference": lambda one: one.false,
         "all intervals hold": lambda one: one.hold,
         "the clearest interval holds": lambda one: one.quoted,
@@ -127,7 +127,7 @@ def _print_claims(claims: Sequence[tuple[Score, Score]]) -> bool:
     return all(held)
 
 
-def _print_stops(stops: Sequence[Stopped]) -> bool:
+def _print_stops(stops: Sequence[StoppingScore]) -> bool:
     print(f"\nRounds until decided, {MOST_ROUNDS} at most (noise of a visit 4 %, the same within 10 %)\n")
     print_table(
         ["three dataplanes by the baseline", "rounds", "visits", "comparisons decided", "all intervals hold", "false"],
@@ -148,7 +148,7 @@ def _print_stops(stops: Sequence[Stopped]) -> bool:
     return all([held, *map(_is_planned, SLOWER, stops)])
 
 
-def _is_planned(slower: float, stopped: Stopped) -> bool:
+def _is_planned(slower: float, stopped: StoppingScore) -> bool:
     """Whether runs stop after as many rounds as `make plan` expects; a sentence where they don't."""
     planned = min(MOST_ROUNDS, rounds_to_decide(slower, Scenario().sd))
     if abs(stopped.mean_rounds - planned) <= 1:

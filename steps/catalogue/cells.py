@@ -12,7 +12,7 @@ TopologyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 """It is also the name of a folder of raw documents."""
 
 
-class Measured(StrictModel):
+class ToolOverTransport(StrictModel):
     """What is measured by which tool, over which transport. Older documents name the variant alone, as `protocol`."""
 
     tool: str
@@ -47,8 +47,8 @@ class Measured(StrictModel):
         return found
 
 
-class Cell(Measured):
-    """What is compared between dataplanes: one path, measured by one tool over one transport in one direction."""
+class PlannedCell(ToolOverTransport):
+    """A cell as it is planned: without a scale, since it is measured at each scale of its run."""
 
     topology: TopologyName
     direction: Direction

@@ -7,7 +7,7 @@ lab, in the folder `dataplanes` of its network plugin for a cluster.
 from dataclasses import dataclass
 from typing import Final
 
-from steps.catalogue.environments import KUBERNETES, LAB, Kind
+from steps.catalogue.environments import KUBERNETES, LAB, EnvironmentKind
 
 IPTABLES: Final = "iptables"
 NFTABLES: Final = "nftables"
@@ -34,7 +34,7 @@ class Dataplane:
     name: str
     title: str
     colour: str
-    environment: Kind
+    environment: EnvironmentKind
     mechanism: str | None
     cni: str | None = None
     direct_return: bool | None = False
@@ -75,7 +75,7 @@ DATAPLANES: Final = (
 BY_NAME: Final = {d.name: d for d in DATAPLANES}
 
 
-def of_kind(kind: Kind) -> tuple[Dataplane, ...]:
+def of_kind(kind: EnvironmentKind) -> tuple[Dataplane, ...]:
     """The dataplanes that environments of a kind can have, in their order here."""
     return tuple(d for d in DATAPLANES if d.environment == kind)
 

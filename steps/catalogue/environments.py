@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 from analysis.domain import LAB
 
-__all__ = ["KUBERNETES", "LAB", "Kind", "is_lab", "kind_of"]
+__all__ = ["KUBERNETES", "LAB", "EnvironmentKind", "is_lab", "kind_of"]
 
-Kind = Literal["lab", "kubernetes"]
+EnvironmentKind = Literal["lab", "kubernetes"]
 """lab: network namespaces on this machine. kubernetes: a cluster."""
 
 KUBERNETES: Final = "kubernetes"
@@ -20,6 +20,6 @@ def is_lab(environment: str) -> bool:
     return environment.strip() == LAB
 
 
-def kind_of(environment: str) -> Kind:
+def kind_of(environment: str) -> EnvironmentKind:
     """The kind of the environment of this name."""
     return "lab" if is_lab(environment) else KUBERNETES

@@ -32,7 +32,7 @@ Lists = Mapping[str, Sequence[Number]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Factor:
+class FactorEntry:
     """The entry of a factor, in the metadata of its field, whose name is its column of `trials`.
 
     The field's bounds are those of every environment; preflight may say less. Its own default is the value of rows from
@@ -70,7 +70,7 @@ class Scale(StrictModel):
     services: Annotated[
         int,
         Field(ge=0, le=45_000),
-        Factor(
+        FactorEntry(
             title="Services",
             help="How many unused Services the rule sets and maps contain, beside the measured one.",
             module="services",
@@ -85,7 +85,7 @@ class Scale(StrictModel):
     endpoints: Annotated[
         int,
         Field(ge=1, le=1_000),
-        Factor(
+        FactorEntry(
             title="endpoints per Service",
             help="How many endpoints each of these Services has.",
             module="services",
@@ -95,7 +95,7 @@ class Scale(StrictModel):
     policies: Annotated[
         int,
         Field(ge=0, le=10_000),
-        Factor(
+        FactorEntry(
             title="policies",
             help="How many NetworkPolicies select the measured pods and match none of their traffic.",
             module="policies",
@@ -105,7 +105,7 @@ class Scale(StrictModel):
     churn_per_s: Annotated[
         float,
         Field(ge=0, le=1_000),
-        Factor(
+        FactorEntry(
             title="endpoint changes",
             help="How many endpoints of these Services change per second, while everything is measured.",
             module="churn",
@@ -159,8 +159,11 @@ class Scale(StrictModel):
         return " ".join(f"{_option_name(name)}={getattr(self, name):g}" for name in names)
 
 
-FACTORS: Final[Mapping[str, Factor]] = {
-    name: entry for name, info in Scale.model_fields.items() for entry in info.metadata if isinstance(entry, Factor)
+FACTORS: Final[Mapping[str, FactorEntry]] = {
+    name: entry
+    for name, info in Scale.model_fields.items()
+    for entry in info.metadata
+    if isinstance(entry, FactorEntry)
 }
 """The entries by their fields."""
 

@@ -55,7 +55,7 @@ class Bounds:
 UNBOUNDED: Final = Bounds(-math.inf, math.inf)
 """Of an option that is not a number, and of a number without bounds."""
 
-Place = Literal["here", "cluster"]
+OptionPlace = Literal["here", "cluster"]
 """Where an option is given. here: to run, plan and preflight. cluster: to submit, and in Argo's form."""
 
 
@@ -105,7 +105,7 @@ class Option:
     changes_method: bool = True
     quantity: tuple[str, ...] = ()
     hint: str = ""
-    only: Place | None = None
+    only: OptionPlace | None = None
     form: str = ""
     enum: tuple[str, ...] = ()
     default: str = ""

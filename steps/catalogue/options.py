@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 from analysis.domain import DEALT, IMPORTED, MARGIN_RATIO
 from steps.catalogue import factors
 from steps.catalogue.arms import burden_fault
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.choices import CHOICES
 from steps.catalogue.environments import is_lab
 from steps.catalogue.factors import MOST_SCALES, Scale
@@ -36,7 +36,7 @@ class Settings(StrictModel):
     profile: str
     environment: str
     dataplanes: tuple[str, ...] = Field(max_length=MOST_ARMS)
-    cells: tuple[Cell, ...] = Field(max_length=100)
+    cells: tuple[PlannedCell, ...] = Field(max_length=100)
     duration_s: Annotated[
         int,
         Field(ge=1, le=86_400),

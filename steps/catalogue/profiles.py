@@ -4,25 +4,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.tools import TOOLS
 from steps.catalogue.topologies import TOPOLOGIES
 from steps.tools import programming
 from steps.tools.tool import Transport
 
 
-def _of_service(tools: Iterable[str], transport: Transport = "tcp") -> tuple[Cell, ...]:
+def _of_service(tools: Iterable[str], transport: Transport = "tcp") -> tuple[PlannedCell, ...]:
     """Cells of the path to an in-cluster Service."""
-    return tuple(Cell(topology="pod-to-service", tool=tool, transport=transport, direction="forward") for tool in tools)
+    return tuple(
+        PlannedCell(topology="pod-to-service", tool=tool, transport=transport, direction="forward") for tool in tools
+    )
 
 
 _STREAM: Final = _of_service(["iperf3"])
 _TELLING_TCP: Final = (
-    Cell(topology="node-to-node", tool="iperf3", transport="tcp", direction="forward"),
-    Cell(topology="pod-to-pod", tool="iperf3", transport="tcp", direction="forward"),
+    PlannedCell(topology="node-to-node", tool="iperf3", transport="tcp", direction="forward"),
+    PlannedCell(topology="pod-to-pod", tool="iperf3", transport="tcp", direction="forward"),
     *_STREAM,
-    Cell(topology="pod-to-pod-same-node", tool="iperf3", transport="tcp", direction="forward"),
-    Cell(topology="external-to-nodeport", tool="iperf3", transport="tcp", direction="reverse"),
+    PlannedCell(topology="pod-to-pod-same-node", tool="iperf3", transport="tcp", direction="forward"),
+    PlannedCell(topology="external-to-nodeport", tool="iperf3", transport="tcp", direction="reverse"),
 )
 _CONNECT: Final = _of_service(["tcp_connect"])
 _UDP: Final = _of_service(["iperf3"], "udp")
@@ -55,7 +57,7 @@ _LONG_S: Final = 5.0
 """Of tools that last longer and read the same, such as the sizes of the ladder, a self-test has the first."""
 
 
-def _self_test() -> tuple[Cell, ...]:
+def _self_test() -> tuple[PlannedCell, ...]:
     """Every path and every tool, paired in the order of their catalogues, which begin anew where one is shorter."""
     long = {tool.read: tool for tool in reversed(TOOLS) if (tool.fixed_s or 0) > _LONG_S}
     chosen = [tool for tool in TOOLS if not tool.by_scale and long.get(tool.read, tool) is tool]
@@ -68,7 +70,9 @@ def _self_test() -> tuple[Cell, ...]:
     for place in range(max(len(variants), len(TOPOLOGIES))):
         (tool, variant), topology = variants[place % len(variants)], TOPOLOGIES[place % len(TOPOLOGIES)]
         direction = topology.direction if topology.direction in tool.directions else tool.directions[0]
-        cells.append(Cell(topology=topology.name, tool=tool.name, transport=variant.transport, direction=direction))
+        cells.append(
+            PlannedCell(topology=topology.name, tool=tool.name, transport=variant.transport, direction=direction)
+        )
     return (*cells, *_CHANGES)
 
 
@@ -87,7 +91,7 @@ class Profile:
 
     name: str
     description: str
-    cells: tuple[Cell, ...] | None
+    cells: tuple[PlannedCell, ...] | None
     finds_ratio: float | None = None
     is_dealt: bool = False
 

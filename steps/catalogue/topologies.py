@@ -5,8 +5,8 @@ from typing import Final, Literal
 
 from steps.tools.tool import Direction
 
-End = Literal["node", "pod", "outside"]
-Target = Literal[
+TopologyEnd = Literal["node", "pod", "outside"]
+TopologyTarget = Literal[
     "node-address",
     "pod-address",
     "service",
@@ -37,15 +37,15 @@ class Topology:
     name: str
     title: str
     description: str
-    client: End
-    target: Target
+    client: TopologyEnd
+    target: TopologyTarget
     same_node: bool = False
     direction: Direction = "forward"
 
     @property
-    def server(self) -> End:
+    def server(self) -> TopologyEnd:
         """Where the server runs: behind a Service is always a pod."""
-        places: dict[Target, End] = {"node-address": "node", "outside-address": "outside"}
+        places: dict[TopologyTarget, TopologyEnd] = {"node-address": "node", "outside-address": "outside"}
         return places.get(self.target, "pod")
 
     @property

@@ -18,7 +18,7 @@ from steps.catalogue.topologies import BY_NAME
 from steps.domain import Visit
 from steps.settings import schedule
 
-Stopped = Literal["decided", "rounds", "budget"]
+StopReason = Literal["decided", "rounds", "budget"]
 """Why a run stops: all is decided; it had its rounds; another one would have exceeded its budget."""
 
 
@@ -47,7 +47,7 @@ class Decision:
     """
 
     visits: tuple[Visit, ...]
-    stopped: Stopped | None
+    stopped: StopReason | None
     dropped: tuple[str, ...]
     reason: str
 
@@ -109,7 +109,7 @@ def decide(
     visits = (*repeats, *following)
     after = _after(done, found, judged=judged)
     if not visits:
-        stopped: Stopped = "decided" if all_decided else "rounds"
+        stopped: StopReason = "decided" if all_decided else "rounds"
         were = "was" if settings.rounds == 1 else "were"
         why = "" if all_decided else f", and {formatting.count(settings.rounds, 'round')} {were} the most"
         return Decision((), stopped, dropped, f"{after}{why}.")

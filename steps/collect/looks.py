@@ -11,7 +11,7 @@ from analysis.flags import REFERENCE_OFF, REPEATED
 from steps import documents
 from steps.catalogue.options import MOST_ARMS, Settings
 from steps.collect import Row
-from steps.collect.decision import Stopped
+from steps.collect.decision import StopReason
 from steps.domain import MOST_TRIALS, Visit
 from steps.settings import schedule
 from steps.strict_model import Count, Seconds, StrictModel
@@ -40,7 +40,7 @@ class Look(StrictModel):
     dropped: Annotated[tuple[str, ...], Field(max_length=MOST_ARMS)] = ()
     off: Annotated[tuple[OffVisit, ...], Field(max_length=MOST_TRIALS)] = ()
     visits: Annotated[tuple[Count, ...], Field(max_length=MOST_TRIALS)] = ()
-    stopped: Stopped | None = None
+    stopped: StopReason | None = None
     reason: str
     error: str | None = None
 

@@ -25,7 +25,7 @@ from steps.collect.visit_record import read_visit
 from steps.collect.visit_rows import visit_row
 from steps.domain import Trial, Visit
 from steps.proof import return_path
-from steps.run_documents import RunDocument
+from steps.run_documents import PlannedRun
 from steps.settings import schedule, turn_order
 from steps.tools import bounds
 
@@ -80,14 +80,14 @@ def run_rows(
     return tables
 
 
-def _run(directory: Path) -> RunDocument:
+def _run(directory: Path) -> PlannedRun:
     try:
-        return documents.read_document(directory / documents.RUN, RunDocument)
+        return documents.read_document(directory / documents.RUN, PlannedRun)
     except FileNotFoundError:
         raise Problem(f"{directory / documents.RUN} is missing, so it is unknown what this run was") from None
 
 
-def _preflight(directory: Path, run: RunDocument) -> tuple[documents.Preflight | None, str | None]:
+def _preflight(directory: Path, run: PlannedRun) -> tuple[documents.Preflight | None, str | None]:
     """What preflight found, or why that is unknown."""
     try:
         found = documents.read_document(directory / documents.PREFLIGHT, documents.Preflight)
@@ -132,7 +132,7 @@ def _trial(
 
 
 def _run_row(
-    run: RunDocument,
+    run: PlannedRun,
     preflight: documents.Preflight | None,
     collected_at: datetime | None,
 ) -> Row:

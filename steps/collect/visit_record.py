@@ -14,7 +14,7 @@ from steps.measurement.monitors import monitor
 from steps.proof import evaluate, scale
 from steps.settings import turn_order
 from steps.strict_model import StrictModel
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 
 D = TypeVar("D", bound=StrictModel)
 
@@ -231,4 +231,4 @@ def _hold_to(visit: Visit, name: str, document: StrictModel) -> None:
 
 def _bps(reference: documents.CanaryDocument) -> float | None:
     found = results.read_canary(reference.attempt) if reference.attempt is not None else None
-    return found.received_bps if isinstance(found, Report) else None
+    return found.received_bps if isinstance(found, IperfReport) else None

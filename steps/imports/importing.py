@@ -8,12 +8,12 @@ from typing import Final
 
 from analysis.errors import Problem
 from steps.imports.content import Content
-from steps.imports.places import Place, Places
+from steps.imports.places import ImportPlace, Places
 from steps.imports.readers import formats
 from steps.imports.repeats import Repeats
-from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, Tables, run_rows
-from steps.imports.sides import Sides
-from steps.imports.sources import Source
+from steps.imports.rows import MOST_SAMPLES, MOST_TRIALS, ReadFile, RowsByTable, run_rows
+from steps.imports.sides import ImportedNames
+from steps.imports.sources import SourceFile
 from steps.imports.unbegun import with_kinds_of_others
 from steps.imports.values import slug
 from steps.tools.failure import Failure
@@ -31,7 +31,7 @@ class Imported:
         left_out: how many the pattern leaves out.
     """
 
-    runs: tuple[Tables, ...]
+    runs: tuple[RowsByTable, ...]
     faults: tuple[str, ...]
     left_out: int
 
@@ -42,17 +42,17 @@ class _Read:
 
     name: str
     digest: str
-    place: Place
+    place: ImportPlace
     content: Content
     paths: tuple[str, ...]
 
-    def named(self, sides: Sides) -> ReadFile:
+    def named(self, sides: ImportedNames) -> ReadFile:
         """The file with its dataplane and topologies as they are stored."""
         paths = tuple(map(sides.topology, self.paths))
         return ReadFile(self.name, self.digest, self.place, self.content, sides.dataplane(self.place.dataplane), paths)
 
 
-def import_files(name: str, sources: Iterable[Source], places: Places, *, label: str = "") -> Imported:
+def import_files(name: str, sources: Iterable[SourceFile], places: Places, *, label: str = "") -> Imported:
     """The runs of these files; `name`: of their environment, without `imported:`."""
     found: dict[str, list[_Read]] = defaultdict(list)
     faults: dict[str, list[str]] = defaultdict(list)
@@ -78,7 +78,7 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
     # over all runs, so that what is called alike in two has one name
     every = [file for files in found.values() for file in files]
     dataplanes = (file.place.dataplane for file in every)
-    sides = Sides.of(places.mapping, dataplanes, (path for file in every for path in file.paths))
+    sides = ImportedNames.of(places.mapping, dataplanes, (path for file in every for path in file.paths))
     runs = []
     for run, files in found.items():
         known, notes = with_kinds_of_others([file.named(sides) for file in files])
@@ -89,7 +89,7 @@ def import_files(name: str, sources: Iterable[Source], places: Places, *, label:
     return Imported(tuple(runs), named, left_out)
 
 
-def _read(source: Source, place: Place, repeats: Repeats) -> tuple[_Read | None, Sequence[str]]:
+def _read(source: SourceFile, place: ImportPlace, repeats: Repeats) -> tuple[_Read | None, Sequence[str]]:
     """A file's measurements, and why it or parts of it can't be used. `repeats`: what earlier files have."""
     try:
         data = source.read()

@@ -26,14 +26,14 @@ _PART: Final = re.compile(r"\{([^{}]*)\}|(\*)")
 _NUMBER: Final = re.compile(r"\d{1,9}")
 _DIGITS: Final = re.compile(r"(\d+)")
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+MappedName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 Title = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class NamedDataplane(StrictModel):
     """How a name in files is shown; `name`: under which it is stored, such as that of this project's catalogue."""
 
-    name: Name | None = None
+    name: MappedName | None = None
     title: Title | None = None
     colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
 
@@ -41,7 +41,7 @@ class NamedDataplane(StrictModel):
 class NamedTopology(StrictModel):
     """The same of a topology. `host_network`: it is between the nodes' own networks, with no dataplane in the path."""
 
-    name: Name | None = None
+    name: MappedName | None = None
     title: Title | None = None
     host_network: bool | None = None
 
@@ -78,7 +78,7 @@ NO_MAPPING: Final = MappingFile()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ImportPlace:
     """Where a file stands, in the words of its path and the mapping; empty or None: neither of them says."""
 
     dataplane: str = ""
@@ -112,7 +112,7 @@ class Places:
         text = pattern or mapping.pattern
         return cls(compile_pattern(text) if text else None, mapping, {k: v for k, v in given.items() if v})
 
-    def place(self, path: str) -> Place | None:
+    def place(self, path: str) -> ImportPlace | None:
         """The place of a file by its path below the folder; None: the pattern leaves it out."""
         found: dict[str, str] = dict(self.given)
         listed = [entry for entry in self.mapping.files if fnmatch.fnmatchcase(path, entry.file)]
@@ -123,7 +123,7 @@ class Places:
             found |= {name: text for name, text in match.groupdict().items() if text} if match else {}
         for entry in listed:
             found |= {name: str(value) for name in FIELDS if (value := getattr(entry, name)) is not None}
-        return Place(
+        return ImportPlace(
             dataplane=found.get("dataplane", ""),
             topology=found.get("topology", ""),
             visit=found.get("visit", ""),

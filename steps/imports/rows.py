@@ -16,12 +16,12 @@ from pydantic_core import to_json
 from analysis.domain import IMPORTED, OKABE_ITO
 from steps.catalogue import dataplanes, topologies
 from steps.imports.content import Content, ImportedTrial, Traffic
-from steps.imports.places import Place, natural
-from steps.imports.sides import Side
+from steps.imports.places import ImportPlace, natural
+from steps.imports.sides import ImportedName
 from steps.imports.unknown import unknown_sentences
 
 Row = dict[str, object]
-Tables = dict[str, list[Row]]
+RowsByTable = dict[str, list[Row]]
 
 MOST_TRIALS: Final = 20_000
 MOST_SAMPLES: Final = 5_000_000
@@ -39,22 +39,22 @@ class ReadFile:
 
     name: str
     digest: str
-    place: Place
+    place: ImportPlace
     content: Content
-    dataplane: Side
-    paths: tuple[Side, ...]
+    dataplane: ImportedName
+    paths: tuple[ImportedName, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
     file: ReadFile
-    topology: Side
+    topology: ImportedName
     measured: ImportedTrial
 
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    dataplane: Side
+    dataplane: ImportedName
     name: str
     trials: tuple[_Trial, ...]
 
@@ -73,7 +73,7 @@ def run_rows(
     label: str,
     order: Sequence[str],
     notes: Sequence[str] = (),
-) -> Tables:
+) -> RowsByTable:
     """The rows of a run.
 
     Args:
@@ -90,7 +90,7 @@ def run_rows(
     visits = _visits(files, sides)
     rounds = _rounds(visits)
     ordered = sorted(visits, key=lambda visit: (rounds.get(visit.name, 10**9), list(sides).index(visit.dataplane.name)))
-    tables: Tables = {"runs": [], "visits": [], "trials": [], "samples": []}
+    tables: RowsByTable = {"runs": [], "visits": [], "trials": [], "samples": []}
     for number, visit in enumerate(ordered, 1):
         tables["visits"].append({"run_id": run_id, **_visit_row(number, visit, rounds.get(visit.name))})
         for row, samples in _trial_rows(number, visit, len(tables["trials"])):
@@ -118,7 +118,7 @@ def digests_of(facts: Mapping[str, object]) -> frozenset[str]:
     return frozenset(str(facts.get("digests", "")).split())
 
 
-def _sides(files: Iterable[ReadFile], order: Sequence[str]) -> dict[str, Side]:
+def _sides(files: Iterable[ReadFile], order: Sequence[str]) -> dict[str, ImportedName]:
     """The dataplanes by name: those of `order`, those of the catalogue in its order, then the others."""
     found = {file.dataplane.name: file.dataplane for file in files}
     catalogue = list(dataplanes.BY_NAME)
@@ -127,7 +127,7 @@ def _sides(files: Iterable[ReadFile], order: Sequence[str]) -> dict[str, Side]:
     return {name: found[name] for name in names}
 
 
-def _visits(files: Iterable[ReadFile], sides: Mapping[str, Side]) -> list[_Visit]:
+def _visits(files: Iterable[ReadFile], sides: Mapping[str, ImportedName]) -> list[_Visit]:
     found: dict[tuple[str, str], list[_Trial]] = defaultdict(list)
     for file in files:
         for measured, topology in zip(file.content.trials, file.paths, strict=True):
@@ -194,7 +194,7 @@ def _trial_rows(visit: int, found: _Visit, before: int) -> Iterable[tuple[Row, S
 
 
 def _run_row(
-    name: str, files: Sequence[ReadFile], tables: Tables, sides: Mapping[str, Side], facts: Row, label: str
+    name: str, files: Sequence[ReadFile], tables: RowsByTable, sides: Mapping[str, ImportedName], facts: Row, label: str
 ) -> Row:
     trials = [measured for file in files for measured in file.content.trials]
     began = [t.started_at for t in trials if t.started_at is not None]
@@ -219,7 +219,7 @@ def _run_row(
     }
 
 
-def _shown(sides: Mapping[str, Side]) -> list[Row]:
+def _shown(sides: Mapping[str, ImportedName]) -> list[Row]:
     """The dataplanes with a colour each: their own, else one that no other has."""
     taken = {side.colour for side in sides.values()}
     free = [colour for colour in OKABE_ITO if colour not in taken]
@@ -248,7 +248,7 @@ def _tools(trials: Iterable[ImportedTrial]) -> list[Row]:
     ]
 
 
-def _topologies(paths: Mapping[str, Side]) -> list[Row]:
+def _topologies(paths: Mapping[str, ImportedName]) -> list[Row]:
     return [
         {"name": side.name, "title": side.title, "host_network": bool(side.host_network)}
         for side in sorted(paths.values(), key=lambda side: _path_order(side.name))

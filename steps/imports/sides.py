@@ -13,8 +13,7 @@ from typing import Final, Self
 
 from steps.catalogue import dataplanes, topologies
 from steps.imports.places import MappingFile, NamedDataplane, NamedTopology
-from steps.imports.values import slug
-from steps.imports.values import text as plain_text
+from steps.imports.values import first_line, slug
 
 _DIGEST: Final = 6
 _LONGEST: Final = 63
@@ -23,7 +22,7 @@ _SHOWN: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ImportedName:
     """A dataplane or a topology as stored and shown. `colour` and `host_network`: of one of the two; None: unknown."""
 
     name: str
@@ -41,7 +40,7 @@ class _Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class ImportedNames:
     """All dataplanes and topologies of an import."""
 
     mapping: MappingFile
@@ -57,7 +56,7 @@ class Sides:
             _names(topologies, {text: side.name for text, side in mapping.topologies.items()}, "topology"),
         )
 
-    def dataplane(self, text: str) -> Side:
+    def dataplane(self, text: str) -> ImportedName:
         """A dataplane as its files call it: by the mapping, else by the catalogue, else by its name alone."""
         mapped = self.mapping.dataplanes.get(text, NamedDataplane())
         name = self.dataplanes.of[text]
@@ -65,9 +64,11 @@ class Sides:
         title = known.title if known is not None else mapped.name or text
         if text in self.dataplanes.alike:
             title = text
-        return Side(name, mapped.title or title, colour=mapped.colour or (known.colour if known is not None else None))
+        return ImportedName(
+            name, mapped.title or title, colour=mapped.colour or (known.colour if known is not None else None)
+        )
 
-    def topology(self, text: str) -> Side:
+    def topology(self, text: str) -> ImportedName:
         """A topology as its files call it, likewise."""
         mapped = self.mapping.topologies.get(text, NamedTopology())
         name = self.topologies.of[text]
@@ -78,7 +79,7 @@ class Sides:
         host_network = mapped.host_network
         if host_network is None:
             host_network = known.host_network if known is not None else False
-        return Side(name, mapped.title or title, host_network=host_network)
+        return ImportedName(name, mapped.title or title, host_network=host_network)
 
     @property
     def order(self) -> list[str]:
@@ -96,7 +97,7 @@ class Sides:
 
 
 def _doubt(kind: str, alike: Sequence[str]) -> str:
-    shown = [repr(plain_text(text)) for text in alike[:_SHOWN]]
+    shown = [repr(first_line(text)) for text in alike[:_SHOWN]]
     last = f"{len(alike) - _SHOWN} more" if len(alike) > _SHOWN else shown.pop()
     return (
         f"Whether {', '.join(shown)} and {last} are one {kind} is unknown, so each counts as one of its own. "

@@ -16,7 +16,7 @@ MOST_BYTES: Final = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """A file, and its path below what was given, by which it is named and placed; with slashes."""
 
     path: Path
@@ -34,7 +34,7 @@ class Source:
             raise Problem(f"{self.name} is gone") from None
 
 
-def find(given: str) -> list[Source]:
+def find(given: str) -> list[SourceFile]:
     """The files of a list of files and folders, separated by commas; of folders in the order of their names.
 
     Raises:
@@ -43,7 +43,7 @@ def find(given: str) -> list[Source]:
     roots = [Path(open_home(part, "FILES")) for part in given.split(",") if part.strip()]
     if not roots:
         raise BadInput("nothing to import was given: name a file or a folder, as in FILES=results")
-    found: dict[Path, Source] = {}
+    found: dict[Path, SourceFile] = {}
     for root in roots:
         if not os.path.lexists(root):
             raise BadInput(f"{root} is not there, so nothing of it can be imported")
@@ -54,15 +54,15 @@ def find(given: str) -> list[Source]:
     return list(found.values())
 
 
-def _below(root: Path) -> Iterator[Source]:
+def _below(root: Path) -> Iterator[SourceFile]:
     if not root.is_dir():
-        yield Source(root, _text(root.name))
+        yield SourceFile(root, _text(root.name))
         return
     for folder, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
             path = Path(folder, name)
-            yield Source(path, _text(path.relative_to(root).as_posix()))
+            yield SourceFile(path, _text(path.relative_to(root).as_posix()))
 
 
 def _text(name: str) -> str:

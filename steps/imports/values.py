@@ -27,7 +27,7 @@ def number(value: object, most: float) -> float | None:
     return found if math.isfinite(found) and 0 <= found <= most else None
 
 
-def text(value: object) -> str:
+def first_line(value: object) -> str:
     """The first line of a text, for a row or a sentence; empty for anything else."""
     return bounds.one_line(value, SHOWN) if isinstance(value, str) else ""
 

@@ -17,7 +17,7 @@ from steps.domain import LOCAL, Placement
 from steps.measurement.monitors import monitor, node_load
 from steps.measurement.monitors.interference import ForeignCpu, Others
 from steps.measurement.monitors.node_load import NodeLoad
-from steps.measurement.monitors.sampler import Sampler, read
+from steps.measurement.monitors.sampler import Sampler, read_counters
 from steps.measurement.subprocesses import Programs
 from steps.namespaces import command_in
 from steps.tools.tool import Output, Task, Tool
@@ -114,7 +114,7 @@ class MeasuringClient:
         if self.placement.nat_monitor is None:
             return None
         try:
-            return read(self.placement.nat_monitor)
+            return read_counters(self.placement.nat_monitor)
         except Problem:
             return None
 

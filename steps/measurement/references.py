@@ -22,7 +22,7 @@ from steps.settings import turn_order
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import interval_s
 
 _TIMEOUT_S: Final = iperf3.CANARY_S + GRACE_S
@@ -71,7 +71,7 @@ def measure_references(
 
 def _measure(
     client: MeasuringClient, begun: documents.CanaryDocument, settings: Settings, gate: InterferenceGate, idle_s: float
-) -> tuple[documents.CanaryDocument, Report | Failure]:
+) -> tuple[documents.CanaryDocument, IperfReport | Failure]:
     command = iperf3.canary_command(
         settings.congestion_control, client.placement.address, client.placement.port(CANARY.name)
     )

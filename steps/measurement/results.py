@@ -4,7 +4,7 @@ from steps.documents import Attempt
 from steps.domain import Trial
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import Output, Result, Task
 
 
@@ -27,7 +27,7 @@ def task(trial: Trial, omit_s: int) -> Task:
     )
 
 
-def read_canary(attempt: Attempt) -> Report | Failure:
+def read_canary(attempt: Attempt) -> IperfReport | Failure:
     """The results of an attempt at a canary."""
     if attempt.error is not None:
         return Failure(attempt.error)

@@ -13,8 +13,8 @@ from steps.catalogue.options import Settings, defaults, settings_of
 from steps.settings.limits import amount_faults
 from steps.strict_model import faults_of
 
-Parameters = Mapping[str, Any]
-FindRun = Callable[[str], Parameters]
+StoredParameters = Mapping[str, Any]
+FindRun = Callable[[str], StoredParameters]
 """The stored parameters of a run; raises BadInput where the store has no such run, Unsupported where it is damaged."""
 
 _OWN: Final = frozenset({"rounds", "budget_s", "margin_ratio", "continues", "seed", "label", "results"})
@@ -27,7 +27,7 @@ _FEWER: Final = frozenset({"dataplanes", "cells"})
 def stored_runs(results: str) -> FindRun:
     """The parameters of the runs in a store."""
 
-    def find(run_id: str) -> Parameters:
+    def find(run_id: str) -> StoredParameters:
         # imported here, since most runs continue none and should not wait for Parquet
         from analysis.store.index.selection import last_begun, one_run  # noqa: PLC0415
         from analysis.store.store import Store  # noqa: PLC0415
@@ -37,7 +37,7 @@ def stored_runs(results: str) -> FindRun:
         for runs in stock.runs.values():
             for row in runs.select(["run_id", "parameters"]).to_pylist():
                 if row["run_id"] == run_id and row["parameters"]:
-                    found: Parameters = json.loads(row["parameters"])
+                    found: StoredParameters = json.loads(row["parameters"])
                     return found
         for one in stock.left_out:
             if one.run_id == run_id:

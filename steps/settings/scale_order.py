@@ -1,4 +1,4 @@
-"""The order in which a block of trials goes through the scales of a run, and how long the changes take. Pure."""
+"""The order in which a repetition goes through the scales of a run, and how long the changes take. Pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,13 +16,13 @@ _FIRST_S: Final = 10.0
 
 
 def ordered(scales: Sequence[Scale], environment: str, random: Random, present: Scale | None) -> list[Scale]:
-    """The scales of a block in their order.
+    """The scales of a repetition in their order.
 
     In the lab, where a change takes a second or two, it is random, except that the present scale is first. On a
-    cluster, where 5,000 Services take more than a minute, blocks go up and down in turn, so that each writes the
-    difference between the least and the most once; which way the first one goes is random. What drifts steadily is
-    opposite in two blocks that follow each other. `present`: the scale that the cluster has, where the block before
-    ended; None: this is the first block.
+    cluster, where 5,000 Services take more than a minute, repetitions go up and down in turn, so that each writes
+    the difference between the least and the most once; which way the first one goes is random. What drifts steadily is
+    opposite in two repetitions that follow each other. `present`: the scale that the cluster has, where the repetition
+    before ended; None: this is the first one.
     """
     shuffled = list(scales)
     random.shuffle(shuffled)
@@ -33,8 +33,8 @@ def ordered(scales: Sequence[Scale], environment: str, random: Random, present: 
     return found[::-1] if is_down else found
 
 
-def block_s(scales: Sequence[Scale], environment: str) -> float:
-    """Seconds that the changes of the scale within a block take together, and their counts on the nodes."""
+def changes_s(scales: Sequence[Scale], environment: str) -> float:
+    """Seconds that the changes of the scale within a repetition take together, and their counts on the nodes."""
     if len(scales) == 1:
         return 0.0
     if is_lab(environment):

@@ -10,7 +10,7 @@ from typing import Final
 from analysis import formatting
 from analysis.domain import FIRST_LOOK
 from steps.catalogue import profiles
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.dataplanes import Arm
 from steps.catalogue.environments import is_lab
 from steps.catalogue.factors import Scale
@@ -98,7 +98,7 @@ def make_schedule(settings: Settings) -> tuple[Visit, ...]:
     return tuple(visits)
 
 
-def cells_of(settings: Settings, arm: str) -> tuple[Cell, ...]:
+def cells_of(settings: Settings, arm: str) -> tuple[PlannedCell, ...]:
     """What a dataplane's visits measure: all cells, or its part where the profile deals them out."""
     if not profiles.is_dealt(settings.profile):
         return settings.cells
@@ -226,7 +226,7 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     `by_operator`: on a cluster where the Tigera operator rolls each switch out.
     """
     beyond, most = overhead(settings), settings.rounds
-    changes_s = scale_order.block_s(settings.scales, settings.environment)
+    changes_s = scale_order.changes_s(settings.scales, settings.environment)
     visit = beyond.visit_s + settings.idle_s + settings.repetitions * changes_s
     visit += OPERATOR_VISIT_S if by_operator else 0.0
     burdens = BURDEN_S_PER_RULE * sum(Arm.parse(arm).burden for arm in settings.dataplanes)
@@ -246,7 +246,7 @@ def planned_time(settings: Settings, *, by_operator: bool = False) -> PlannedTim
     return PlannedTime(least_s, expected_s, most_s, rounds, difference)
 
 
-def _sending_s(settings: Settings, cells: Sequence[Cell]) -> float:
+def _sending_s(settings: Settings, cells: Sequence[PlannedCell]) -> float:
     """Wall seconds of a visit's trials and references."""
     beyond = overhead(settings)
     once = [cell for cell in cells for _ in range(_repetitions(cell, settings))]
@@ -260,18 +260,18 @@ def _sending_s(settings: Settings, cells: Sequence[Cell]) -> float:
     return trials + len(references) * (beyond.trial_s + CANARY_S)
 
 
-def _repetitions(cell: Cell, settings: Settings) -> int:
+def _repetitions(cell: PlannedCell, settings: Settings) -> int:
     return 1 if cell.program.once_a_visit else settings.repetitions
 
 
 def _trials(
-    settings: Settings, measured: Sequence[Cell], random: Random, visit: int, first: int, present: Scale | None
+    settings: Settings, measured: Sequence[PlannedCell], random: Random, visit: int, first: int, present: Scale | None
 ) -> tuple[Trial, ...]:
     """The trials of a visit: each repetition has all scales, each with every cell once, in random order.
 
     `present`: the scale that the cluster has, with which the first repetition begins.
     """
-    planned: list[tuple[Scale, Cell, int]] = []
+    planned: list[tuple[Scale, PlannedCell, int]] = []
     for repetition in range(1, settings.repetitions + 1):
         cells = [cell for cell in measured if repetition <= _repetitions(cell, settings)]
         scales = scale_order.ordered(settings.scales, settings.environment, random, present)

@@ -12,7 +12,7 @@ from analysis.store.storage.urls import parse_url
 from steps.catalogue import profiles, tools
 from steps.catalogue import topologies as topologies_catalogue
 from steps.catalogue.arms import arm_fault
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB, is_lab, kind_of
 from steps.catalogue.factors import FACTORS, Number, default_values, list_faults, scales_of
@@ -160,7 +160,7 @@ def _factor_values(
     return values
 
 
-def _rate_faults(rate: object, cells: Iterable[Cell]) -> list[str]:
+def _rate_faults(rate: object, cells: Iterable[PlannedCell]) -> list[str]:
     """That a rate was given where nothing is paced."""
     if not rate or any(cell.variant.is_paced for cell in cells):
         return []
@@ -226,7 +226,7 @@ def _cells(
     protocols: tuple[str, ...] | None,
     directions: tuple[Direction, ...] | None,
     environment: str,
-) -> tuple[Cell, ...]:
+) -> tuple[PlannedCell, ...]:
     if profile.cells is not None:
         own = tuple(cell for cell in profile.cells if tools.measures_in(cell.program, lab=is_lab(environment)))
     else:
@@ -245,7 +245,7 @@ def _cells(
 
 def _product(
     paths: Iterable[str], protocols: Iterable[str], directions: tuple[Direction, ...] | None
-) -> tuple[Cell, ...]:
+) -> tuple[PlannedCell, ...]:
     """Each path by each protocol, in those of the directions that the protocol can measure, or else in its first.
 
     The directions are each path's most informative one where they are None.
@@ -257,7 +257,7 @@ def _product(
             wanted = directions or (topologies_catalogue.BY_NAME[path].direction,)
             able = [direction for direction in wanted if direction in tool.directions] or tool.directions[:1]
             cells += [
-                Cell(topology=path, tool=tool.name, transport=variant.transport, direction=direction)
+                PlannedCell(topology=path, tool=tool.name, transport=variant.transport, direction=direction)
                 for direction in able
             ]
     return tuple(cells)

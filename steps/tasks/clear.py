@@ -12,7 +12,7 @@ from steps.cluster import connect_cluster
 from steps.proof import evaluate
 from steps.settings import turn_order
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit
+from steps.tasks.shared.step import VISIT_FOLDER, document_artifact, log, planned_visit
 from steps.tasks.shared.turns import turns_of
 
 _SUCCEEDED: Final = "Succeeded"
@@ -23,7 +23,7 @@ def clear(
     settings: str,
     visit: str,
     configured: str,
-    document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CLEAR)],
+    document: Annotated[Path, document_artifact(VISIT_FOLDER + "/" + documents.CLEAR)],
 ) -> None:
     """Write the evidence, or why there is none: either can void the visit's trials.
 

@@ -10,7 +10,7 @@ from steps.documents import LATE
 from steps.settings import environment
 from steps.tasks.shared.artifacts import Artifact
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import RUN_FOLDER, document, log, own_run_id
+from steps.tasks.shared.step import RUN_FOLDER, document_artifact, log, own_run_id
 
 _DOCUMENTS = Artifact("documents", RUN_FOLDER + "/", optional=True)
 
@@ -26,7 +26,7 @@ def collect(documents: Annotated[Path | None, _DOCUMENTS]) -> None:
 @step("measure", deadline_s=1800, memory=LARGEST_STEP_MEMORY, store=True, repeatable=True)
 def recollect(
     documents: Annotated[Path | None, _DOCUMENTS],
-    document: Annotated[Path, document(f"{RUN_FOLDER}/{LATE}")],
+    document: Annotated[Path, document_artifact(f"{RUN_FOLDER}/{LATE}")],
 ) -> None:
     """The same in the exit handler, for a run whose own collect never ran or ran too early.
 

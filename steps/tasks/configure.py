@@ -23,7 +23,7 @@ from steps.proof import scale
 from steps.settings import turn_order
 from steps.tasks.shared.artifacts import Outputs
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, node_title, planned_visit
+from steps.tasks.shared.step import VISIT_FOLDER, document_artifact, kept_on_failure, log, node_title, planned_visit
 
 TURN: Final = "dataplane-benchmark-visit"
 """The mutex of the visit that begins."""
@@ -48,8 +48,8 @@ class ConfigureResult(Outputs):
 def configure(
     settings: str,
     visit: str,
-    document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.CONFIGURE)],
-    prepared: Annotated[Path, document(VISIT_FOLDER + "/" + documents.PREPARE, name="prepared")],
+    document: Annotated[Path, document_artifact(VISIT_FOLDER + "/" + documents.CONFIGURE)],
+    prepared: Annotated[Path, document_artifact(VISIT_FOLDER + "/" + documents.PREPARE, name="prepared")],
 ) -> ConfigureResult:
     """Switch, start servers and Services, and prove the first scale; write what was done, or why it failed.
 

@@ -1,8 +1,8 @@
 """The guard: a CronJob of Kubernetes' own that puts the cluster back where a run died before it could.
 
-It isn't Argo's, whose controller may be what died. With nothing to do it ends within a second, after it has looked for
-pods and Services of a run that died before it held the lock; while a run holds it, one pod stays and looks, so that no
-container starts during its trials. `python -m steps.tasks.guard`.
+It isn't Argo's, whose controller may be what died. With nothing to do it ends within a second, after it has searched
+for pods and Services of a run that died before it held the lock; while a run holds it, one pod stays and checks it, so
+that no container starts during its trials. `python -m steps.tasks.guard`.
 """
 
 import os
@@ -14,11 +14,11 @@ from typing import Final
 
 from steps.lease import DAY, POD_NAME, RENEWAL_S
 from steps.tasks.guarding import guard_metrics
-from steps.tasks.guarding.guard_look import Look, LookError, PodApi, look
+from steps.tasks.guarding.guard_lock import GuardApiError, LockStatus, PodApi, check_lock
 from steps.tasks.guarding.guard_sweep import sweep
 
-LOOK_S: Final = 10.0
-"""Between two looks while a run holds the lock."""
+CHECK_S: Final = 10.0
+"""Between two checks while a run holds the lock."""
 
 STAY_S: Final = 1800.0
 """How long one pod stays with a run; the next one goes on."""
@@ -28,9 +28,9 @@ MINUTES: Final = "BENCHMARK_GUARD_MINUTES"
 """Variables of the deployment: where metrics are pushed to, and how many minutes pass between two pods."""
 
 _LOST: Final = 6
-"""So many looks without an answer end a pod: the next one may be on a node that reaches the API server."""
+"""So many checks without an answer end a pod: the next one may be on a node that reaches the API server."""
 
-Act = Callable[[Look, Mapping[str, str]], int]
+Act = Callable[[LockStatus, Mapping[str, str]], int]
 
 
 def watch(
@@ -40,7 +40,7 @@ def watch(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Look, again and again while a run holds the lock, and act where it is dead; the exit code.
+    """Check the lock, again and again while a run holds the lock, and act where it is dead; the exit code.
 
     `act`: called with what was found where something is left behind, or a person's lock is to be reported.
     """
@@ -48,13 +48,13 @@ def watch(
     pushed_at = None
     while True:
         try:
-            found, lost = look(api), 0
-        except LookError as error:
+            found, lost = check_lock(api), 0
+        except GuardApiError as error:
             lost += 1
             if lost == _LOST or pushed_at is None:
                 _say(str(error))
                 return 1
-            sleep(LOOK_S)
+            sleep(CHECK_S)
             continue
         if pushed_at is None or clock() - pushed_at >= RENEWAL_S:
             pushed_at = clock()
@@ -65,14 +65,14 @@ def watch(
             return _sweep(api)
         if clock() - began >= STAY_S:
             return 0
-        sleep(LOOK_S)
+        sleep(CHECK_S)
 
 
 def _sweep(api: PodApi) -> int:
     """Delete what a run left that died before it held the lock; the exit code."""
     try:
         swept = sweep(api)
-    except LookError as error:
+    except GuardApiError as error:
         _say(str(error))
         return 1
     if swept:
@@ -80,10 +80,10 @@ def _sweep(api: PodApi) -> int:
     return 0
 
 
-def _is_due(api: PodApi, found: Look, variables: Mapping[str, str]) -> bool:
-    """Whether a person's lock became a day older since the look before: no look remembers another.
+def _is_due(api: PodApi, found: LockStatus, variables: Mapping[str, str]) -> bool:
+    """Whether a person's lock became a day older since the check before: no check remembers another.
 
-    A look begins some seconds after the minute for which it is scheduled, so both are rounded down to that.
+    A check begins some seconds after the minute for which it is scheduled, so both are rounded down to that.
     """
     interval = timedelta(minutes=_minutes(variables))
     rounding = timedelta(seconds=api.now.timestamp() % interval.total_seconds())
@@ -97,7 +97,7 @@ def _minutes(variables: Mapping[str, str]) -> int:
     return max(1, int(text)) if text.isascii() and text.isdecimal() else 1
 
 
-def _push(api: PodApi, variables: Mapping[str, str], found: Look) -> None:
+def _push(api: PodApi, variables: Mapping[str, str], found: LockStatus) -> None:
     if gateway := variables.get(PUSHGATEWAY, "").strip():
         from steps.settings.environment import name_for_messages  # noqa: PLC0415 - few deployments push
 
@@ -106,8 +106,8 @@ def _push(api: PodApi, variables: Mapping[str, str], found: Look) -> None:
             _say(problem)
 
 
-def _act(found: Look, variables: Mapping[str, str]) -> int:
-    # imported here, since almost no look needs them, and they take most of a second
+def _act(found: LockStatus, variables: Mapping[str, str]) -> int:
+    # imported here, since almost no check needs them, and they take most of a second
     from analysis.errors import Problem  # noqa: PLC0415
     from steps.cluster.kube.adapter import KubernetesCluster  # noqa: PLC0415
     from steps.settings.environment import name_for_messages  # noqa: PLC0415
@@ -135,7 +135,7 @@ def main(variables: Mapping[str, str] = os.environ) -> int:
         return 2
     try:
         api = PodApi(variables)
-    except LookError as error:
+    except GuardApiError as error:
         _say(str(error))
         return 1
     return watch(api, variables, _act)

@@ -11,7 +11,7 @@ from steps.catalogue.options import Settings
 from steps.cluster.kube.workloads.manifests import LARGEST_STEP_MEMORY
 from steps.collect.decision import ComparisonProgress, decide, progress_of
 from steps.collect.looks import Look, OffVisit, read_looks
-from steps.run_documents import RunDocument
+from steps.run_documents import PlannedRun
 from steps.settings import environment
 from steps.settings.schedule import level_rounds
 from steps.settings.settings import load_settings
@@ -19,7 +19,7 @@ from steps.tasks.preflight import level_outputs
 from steps.tasks.shared.artifacts import Artifact, Outputs
 from steps.tasks.shared.inputs import BY_ITS_OWN, checked_tag
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import RUN_FOLDER, document, log, own_run_id
+from steps.tasks.shared.step import RUN_FOLDER, document_artifact, log, own_run_id
 
 ROUNDS: Final = "rounds"
 STOP: Final = "stop"
@@ -43,7 +43,7 @@ def look(
     settings: str,
     level: str,
     raw: Annotated[Path | None, Artifact("raw", RUN_FOLDER + "/", optional=True)],
-    document: Annotated[Path, document(f"{RUN_FOLDER}/look-{checked_tag('level')}.json")],
+    document: Annotated[Path, document_artifact(f"{RUN_FOLDER}/look-{checked_tag('level')}.json")],
 ) -> LookResult:
     """Compare what was measured so far; where that fails, the run goes on."""
     chosen, number = load_settings(settings), int(level)
@@ -51,7 +51,7 @@ def look(
         raise BadInput(f"input level is {level}, and this run has fewer: {BY_ITS_OWN}.")
     if raw is None:
         raise Problem("No document of this run was found, so there is nothing to look at.")
-    run = documents.read_document(raw / documents.RUN, RunDocument)
+    run = documents.read_document(raw / documents.RUN, PlannedRun)
     found = look_at(raw, chosen, own_run_id())
     ended_at, _ = clock.ended_at(run.started_at, run.started_mark, datetime.now(UTC), clock.clock_mark())
     decision = decide(

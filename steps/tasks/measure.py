@@ -23,7 +23,7 @@ from steps.settings import turn_order
 from steps.tasks.shared.artifacts import Artifact
 from steps.tasks.shared.inputs import checked_tag
 from steps.tasks.shared.pod import NODE_NETWORK, step
-from steps.tasks.shared.step import RUN_FOLDER, VISIT_FOLDER, document, log, planned_visit, progress
+from steps.tasks.shared.step import RUN_FOLDER, VISIT_FOLDER, document_artifact, log, planned_visit, progress
 from steps.tasks.shared.turns import turns_of
 
 Network = Literal["node", "outside", "pod"]
@@ -74,7 +74,7 @@ def measure(  # noqa: PLR0917 - the template uses some of them for the pod
     title: str,  # noqa: ARG001 - of the workflow's node
     prepared: Annotated[Path, Artifact("prepared", VISIT_FOLDER + "/" + documents.PREPARE)],
     restored: Annotated[Path | None, Artifact("restored", RUN_FOLDER + "/" + documents.RESTORE, optional=True)],
-    document: Annotated[Path, document(f"{VISIT_FOLDER}/{checked_tag('what')}")],
+    document: Annotated[Path, document_artifact(f"{VISIT_FOLDER}/{checked_tag('what')}")],
 ) -> None:
     """Write a document for every trial into the folder; a failed trial does not fail the step."""
     chosen, planned = planned_visit(settings, visit)

@@ -15,7 +15,7 @@ from steps.settings.schedule import level_rounds, level_title
 from steps.settings.settings import load_settings
 from steps.tasks.shared.artifacts import Outputs
 from steps.tasks.shared.pod import SWITCH_DEADLINE_S, step
-from steps.tasks.shared.step import RUN_FOLDER, document, log, node_title
+from steps.tasks.shared.step import RUN_FOLDER, document_artifact, log, node_title
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class PreflightResult(Outputs):
 
 @step("switch", deadline_s=SWITCH_DEADLINE_S)  # with the time to put back what a dead run left
 def preflight(
-    settings: str, document: Annotated[Path, document(RUN_FOLDER + "/" + documents.PREFLIGHT)]
+    settings: str, document: Annotated[Path, document_artifact(RUN_FOLDER + "/" + documents.PREFLIGHT)]
 ) -> PreflightResult:
     """Leave out what the cluster does not support; refuse a run without anything to measure.
 

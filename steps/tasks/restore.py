@@ -9,11 +9,11 @@ from steps.cluster import connect_cluster
 from steps.cluster.port import Cluster
 from steps.settings import environment
 from steps.tasks.shared.pod import SWITCH_DEADLINE_S, step
-from steps.tasks.shared.step import RUN_FOLDER, document, kept_on_failure, log
+from steps.tasks.shared.step import RUN_FOLDER, document_artifact, kept_on_failure, log
 
 
 @step("switch", deadline_s=SWITCH_DEADLINE_S, repeatable=True)
-def restore(document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RESTORE)]) -> None:
+def restore(document: Annotated[Path, document_artifact(RUN_FOLDER + "/" + documents.RESTORE)]) -> None:
     """Restore by the cluster's lock. Safe to run twice, and when nothing was changed.
 
     It has no input: its pod would wait for documents from a bucket while the cluster's network is broken, and anyone

@@ -12,13 +12,13 @@ from steps.cluster.port import Cluster
 from steps.domain import Change, Visit
 from steps.proof.wait import Impossible, judge
 from steps.tasks.shared.pod import SWITCH_DEADLINE_S, step
-from steps.tasks.shared.step import VISIT_FOLDER, document, kept_on_failure, log, planned_visit
+from steps.tasks.shared.step import VISIT_FOLDER, document_artifact, kept_on_failure, log, planned_visit
 from steps.tasks.shared.turns import refuse_turns
 
 
 @step("switch", deadline_s=SWITCH_DEADLINE_S, repeatable=True)
 def retreat(
-    settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.RETREAT)]
+    settings: str, visit: str, document: Annotated[Path, document_artifact(VISIT_FOLDER + "/" + documents.RETREAT)]
 ) -> None:
     """Switch back to what ran before the run; later visits do not try again what is impossible here.
 

@@ -17,7 +17,7 @@ from steps.measurement.turns.turn_taker import TurnTaker
 from steps.proof import scale as proof
 from steps.settings import turn_order
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit, progress
+from steps.tasks.shared.step import VISIT_FOLDER, document_artifact, log, planned_visit, progress
 from steps.tasks.shared.turns import turns_of
 
 
@@ -25,7 +25,7 @@ from steps.tasks.shared.turns import turns_of
 def scale(
     settings: str,
     visit: str,
-    document: Annotated[Path, document(f"{VISIT_FOLDER}/{turn_order.SCALE}")],
+    document: Annotated[Path, document_artifact(f"{VISIT_FOLDER}/{turn_order.SCALE}")],
 ) -> None:
     """Write the changes, and a document for each trial of its own; neither a change nor a trial that fails ends it."""
     chosen, planned = planned_visit(settings, visit)

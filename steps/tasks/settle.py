@@ -16,13 +16,13 @@ from steps.cluster.port import Cluster
 from steps.domain import Visit
 from steps.proof import wait
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import VISIT_FOLDER, document, log, planned_visit
+from steps.tasks.shared.step import VISIT_FOLDER, document_artifact, log, planned_visit
 from steps.tasks.shared.turns import open_turns, refuse_turns
 
 
 @step("observe", deadline_s=900)
 def settle(
-    settings: str, visit: str, document: Annotated[Path, document(VISIT_FOLDER + "/" + documents.SETTLE)]
+    settings: str, visit: str, document: Annotated[Path, document_artifact(VISIT_FOLDER + "/" + documents.SETTLE)]
 ) -> None:
     """Observe until the evidence suffices or time is up, and write the evidence in either case."""
     chosen, planned = planned_visit(settings, visit)

@@ -11,13 +11,13 @@ from analysis.store.storage import urls
 from steps import clock, documents
 from steps.catalogue.dataplanes import BY_NAME, Arm
 from steps.catalogue.option_fields import nearest, shown_option
-from steps.run_documents import RunDocument, ShownArm, Trigger
+from steps.run_documents import PlannedRun, ShownArm, Trigger
 from steps.settings import environment
 from steps.settings.continued import stored_runs
 from steps.settings.settings import choose_settings
 from steps.tasks.shared.artifacts import Outputs
 from steps.tasks.shared.pod import step
-from steps.tasks.shared.step import RUN_FOLDER, document, log, own_identity, own_run_id
+from steps.tasks.shared.step import RUN_FOLDER, document_artifact, log, own_identity, own_run_id
 
 TRIGGERS: Final[tuple[str, ...]] = get_args(Trigger)
 
@@ -46,7 +46,7 @@ def validate(
     nodes: str,
     label: str,
     trigger: str,
-    document: Annotated[Path, document(RUN_FOLDER + "/" + documents.RUN)],
+    document: Annotated[Path, document_artifact(RUN_FOLDER + "/" + documents.RUN)],
 ) -> ValidateResult:
     """Complete the settings; fail with a sentence for each fault."""
     faults = [] if trigger in TRIGGERS else [f"unknown trigger {shown_option(trigger)}: {nearest(trigger, TRIGGERS)}"]
@@ -66,7 +66,7 @@ def validate(
         raise BadInput("\n".join([*faults, str(problem)])) from None
     if faults:
         raise BadInput("\n".join(faults))
-    run = RunDocument(
+    run = PlannedRun(
         run_id=own_run_id(),
         workflow_uid=own_identity()[1],
         trigger=cast("Trigger", trigger),

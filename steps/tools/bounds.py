@@ -27,7 +27,7 @@ Whole = Annotated[int, Meta(ge=0, le=_LARGEST)]
 SignedCount = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
 """A count that may be negative: -1 where the other end does not count, fewer losses than none where packets doubled."""
 
-Rate = Annotated[float, Meta(ge=0, le=1e15)]
+BitRate = Annotated[float, Meta(ge=0, le=1e15)]
 """Per second; a petabit is a thousand times the fastest network card."""
 
 Seconds = Annotated[float, Meta(ge=0, le=1e6)]

@@ -14,7 +14,7 @@ from msgspec import Meta
 from steps.tools import bounds, connect_probe, tcp_connect
 from steps.tools.bounds import Seconds, Whole
 from steps.tools.failure import Failure
-from steps.tools.tool import FEW, Output, Place, Task, Tool, Variant, decode_output, shown_time
+from steps.tools.tool import FEW, Output, Task, Tool, ToolPlace, Variant, decode_output, shown_time
 
 PROGRAM: Final = "times of changes"
 """What an attempt has in the place of a command."""
@@ -140,7 +140,7 @@ PROGRAMMING: Final = (
 )
 
 
-def _tool(name: str, title: str, place: Place, names: tuple[str, ...], lasts_s: float) -> Tool:
+def _tool(name: str, title: str, place: ToolPlace, names: tuple[str, ...], lasts_s: float) -> Tool:
     def read(_task: Task, _argv: Sequence[str], output: Output) -> Timed | Failure:
         times = decode_output(_TIMES, output, _CLIENT)
         if isinstance(times, Failure):

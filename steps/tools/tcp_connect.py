@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from steps.tools import bounds, connect_probe
-from steps.tools.bounds import Rate, Seconds, Whole
+from steps.tools.bounds import BitRate, Seconds, Whole
 from steps.tools.failure import Failure
 from steps.tools.tool import FEW, PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output, shown_time
 
@@ -23,7 +23,7 @@ _PROBE: Final = "the connect probe"
 class Connects(msgspec.Struct, frozen=True):
     """The results of the probe; see `steps.tools.connect_probe.ConnectReport`."""
 
-    connects_per_s: Rate | None
+    connects_per_s: BitRate | None
     p50_s: Seconds | None
     p99_s: Seconds | None
     count: Whole

@@ -19,7 +19,7 @@ Transport = Literal["tcp", "udp"]
 Direction = Literal["forward", "reverse"]
 """forward: client to server. reverse: server to client."""
 
-Place = Literal["anywhere", "lab", "cluster"]
+ToolPlace = Literal["anywhere", "lab", "cluster"]
 """The kind of environment in which a tool measures."""
 
 FIRST_PORT: Final = 5201
@@ -188,7 +188,7 @@ class Tool:
     fixed_s: float | None = None
     lead_s: int | None = None
     by_scale: bool = False
-    place: Place = "anywhere"
+    place: ToolPlace = "anywhere"
     own_cpu: Callable[[Task, Output], OwnCpu] = lambda _task, _output: OwnCpu()
     is_busy: Callable[[bytes], bool] = lambda _stdout: False
     packages: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from analysis.domain import Cell as Measured
-from analysis.domain import Scale
+from analysis.domain import StoredScale
 from analysis.sql.database import connect
 from analysis.stats.nights.regressions import LevelChange
 from analysis.store.schema import TABLES
@@ -110,8 +110,10 @@ class Recipe:
     left_out: frozenset[str] = frozenset()  # dataplanes without a visit
     dealt: bool = False  # to the dataplanes, as the run says
     references: bool = False  # of the host network, beside each trial
-    scales: tuple[Scale, ...] = (Scale(1000),)
-    slower: Callable[[str, Scale], float] = lambda _dataplane, _scale: 1.0  # connections at a scale, so many times
+    scales: tuple[StoredScale, ...] = (StoredScale(1000),)
+    slower: Callable[[str, StoredScale], float] = lambda _dataplane, _scale: (
+        1.0
+    )  # connections at a scale, so many times
     broken: Mapping[str, int] = field(default_factory=dict)  # dataplane -> connections, of 4, in each switch to it
 
 

@@ -12,12 +12,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from analysis import charts
-from analysis.charts import Chart, Data
+from analysis.charts import Chart, ChartData
 from analysis.charts.drawing.data import to_frame
 from analysis.charts.drawing.forest import OUTCOMES
 from analysis.charts.drawing.svg import to_svg
-from analysis.charts.drawing.theme import INKS, LOOKS, WIDE, Look
-from analysis.domain import Scale
+from analysis.charts.drawing.theme import INKS, LAYOUTS, WIDE, ChartLayout
+from analysis.domain import StoredScale
 from analysis.metrics import METRICS
 from analysis.stats import run
 from steps.catalogue.dataplanes import DATAPLANES
@@ -33,23 +33,23 @@ HERE = Path(charts.__file__).parent
 
 
 @contextmanager
-def opened(root: Path, *recipes: Recipe) -> Iterator[Data]:
+def opened(root: Path, *recipes: Recipe) -> Iterator[ChartData]:
     """The first of these runs. The views are limited to it once, and not for each drawing, which takes longer."""
     con = synthetic.database(root, *recipes)
-    found = Data(con, run.load_run(con, recipes[0].run_id), summarise(con, recipes[0].run_id).comparisons)
+    found = ChartData(con, run.load_run(con, recipes[0].run_id), summarise(con, recipes[0].run_id).comparisons)
     with charts.narrowed(con, found.run.run_id):
         yield found
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChartData]:
     missing = frozenset({("beta", "pod-to-service")})
     recipe = Recipe(
         environment="prod", entries=(*ENTRIES, TWIN), fail=missing, references=True, cells=synthetic.LATENCY
     )
     earlier = Recipe(run_id="run-0", environment="prod", started_at=recipe.started_at.replace(day=2, month=2))
     connects = (("pod-to-service", "connect", "forward"),)
-    scaled = Recipe(entries=recipe.entries, cells=connects, rounds=3, scales=(Scale(0), Scale(10_000)))
+    scaled = Recipe(entries=recipe.entries, cells=connects, rounds=3, scales=(StoredScale(0), StoredScale(10_000)))
     with synthetic.database(tmp_path_factory.mktemp("scales"), scaled) as con:
         curves = summarise(con, scaled.run_id).curves
     with opened(tmp_path_factory.mktemp("store"), recipe, earlier) as found:
@@ -57,20 +57,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
 
 
 @pytest.fixture(scope="module")
-def unmeasured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
+def unmeasured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChartData]:
     with opened(tmp_path_factory.mktemp("store"), Recipe(stop_after=0)) as found:
         yield found
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one-round", "two-rounds"])
-def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChartData]:
     recipe = Recipe(rounds=request.param, entries=ENTRIES[:2], between=1.5)
     with opened(tmp_path_factory.mktemp("store"), recipe) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def least(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
+def least(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChartData]:
     recipe = Recipe(rounds=1, entries=ENTRIES[:1], cells=synthetic.QUICK[:2])
     with opened(tmp_path_factory.mktemp("store"), recipe) as found:
         yield found
@@ -94,15 +94,15 @@ def test_chart_has_title_reading_and_reason_for_being_empty(chart: Chart) -> Non
     assert chart.empty.endswith(".")
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
 def test_chart_is_valid_vega_lite_and_svg_of_known_colours_without_scripts(
-    chart: Chart, look: Look, data: Data
+    chart: Chart, layout: ChartLayout, data: ChartData
 ) -> None:
     frame = chart.frame(data)
     assert frame.num_rows > 0
-    spec = chart.draw(frame, look).to_dict(format="vega-lite")  # validates
-    svg = to_svg(spec, look, "name", "A description with <brackets> & more")
+    spec = chart.draw(frame, layout).to_dict(format="vega-lite")  # validates
+    svg = to_svg(spec, layout, "name", "A description with <brackets> & more")
     root = ET.fromstring(svg)
     assert root.get("role") == "img"
     assert root.get("aria-label") == "A description with <brackets> & more"
@@ -112,14 +112,16 @@ def test_chart_is_valid_vega_lite_and_svg_of_known_colours_without_scripts(
     texts = [element.text for element in root.iter() if element.tag.endswith("text")]
     assert len(texts) > 3
     box = root.get("viewBox") or ""
-    assert look.width * 0.9 <= float(box.split()[2]) <= look.width * 1.08, "a chart fills its room, or its text shrinks"
+    assert layout.width * 0.9 <= float(box.split()[2]) <= layout.width * 1.08, (
+        "a chart fills its room, or its text shrinks"
+    )
     known = {*INKS.values(), *(arm.colour for arm in data.run.arms), "transparent", "none"}
     used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg))
     assert {ink for ink in used if not ink.startswith("url")} <= known, "each has a light and a dark variant"
 
 
 @pytest.mark.parametrize("chart", [c for c in ALL if of_chart(c) not in OF_VISITS], ids=of_chart)
-def test_chart_without_data_gives_its_reason(chart: Chart, unmeasured: Data) -> None:
+def test_chart_without_data_gives_its_reason(chart: Chart, unmeasured: ChartData) -> None:
     drawing = charts.draw_all([chart], unmeasured)[0]
     if of_chart(chart) == "differences":
         assert "undecided" in drawing.variants[0]
@@ -127,7 +129,7 @@ def test_chart_without_data_gives_its_reason(chart: Chart, unmeasured: Data) -> 
     assert drawing.variants == ()
 
 
-def test_forest_shows_the_outcome_as_shape_and_colour_and_the_margin(data: Data) -> None:
+def test_forest_shows_the_outcome_as_shape_and_colour_and_the_margin(data: ChartData) -> None:
     chart = next(c for c in ALL if of_chart(c) == "differences")
     rows = chart.frame(data).to_pylist()
     expected = {
@@ -147,7 +149,7 @@ def test_forest_shows_the_outcome_as_shape_and_colour_and_the_margin(data: Data)
 
 
 @pytest.mark.parametrize("change", [-0.999_999, -1.0, -3.1, 0.0, 9e300, math.inf])
-def test_forest_draws_whatever_a_noisy_run_compares(change: float, data: Data) -> None:
+def test_forest_draws_whatever_a_noisy_run_compares(change: float, data: ChartData) -> None:
     """As a few trials on a busy machine do: CPU below the idle nodes', an interval without an end."""
     comparisons = tuple(
         replace(c, change=change, low=min(change, -1.0), high=math.inf, verdict="undecided")
@@ -169,14 +171,14 @@ def test_connections_broken_chart_of_a_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
-def test_charts_of_the_smallest_runs(chart: Chart, small: Data) -> None:
+def test_charts_of_the_smallest_runs(chart: Chart, small: ChartData) -> None:
     drawing = charts.draw_all([chart], small)[0]
-    assert len(drawing.variants) in {0, len(LOOKS)}
+    assert len(drawing.variants) in {0, len(LAYOUTS)}
     assert "NaN" not in "".join(drawing.variants)
 
 
 @pytest.mark.parametrize("chart", ALL, ids=of_chart)
-def test_labels_of_the_least_run_are_figures_and_no_noise_of_floats(chart: Chart, least: Data) -> None:
+def test_labels_of_the_least_run_are_figures_and_no_noise_of_floats(chart: Chart, least: ChartData) -> None:
     """A path of a single trial does not deviate from its mean at all, and its axis says so."""
     frame = chart.frame(least)
     if frame.num_rows:
@@ -184,7 +186,7 @@ def test_labels_of_the_least_run_are_figures_and_no_noise_of_floats(chart: Chart
         assert not re.findall(r">[^<]*\d\.\d{6,}[^<]*<", svg)
 
 
-def test_chart_labels_equal_computed_values(data: Data) -> None:
+def test_chart_labels_equal_computed_values(data: ChartData) -> None:
     """Three digits in the frame are three digits in the drawing; coordinates alone are rounded."""
     chart = next(c for c in ALL if of_chart(c) == "cpu_per_gbit")
     figures = {text for text in chart.frame(data).column("text").to_pylist() if text != "not measured"}
@@ -193,7 +195,7 @@ def test_chart_labels_equal_computed_values(data: Data) -> None:
         assert figures <= {element.text for element in ET.fromstring(svg).iter()}
 
 
-def test_missing_value_is_labelled_and_has_no_bar(data: Data) -> None:
+def test_missing_value_is_labelled_and_has_no_bar(data: ChartData) -> None:
     chart = next(c for c in ALL if of_chart(c) == "throughput")
     rows = [row for row in chart.frame(data).to_pylist() if row["dataplane"] == "Beta" and "Service" not in row["path"]]
     assert {row["value"] is None for row in rows} == {True, False}
@@ -207,7 +209,7 @@ def test_trend_chart_marks_the_night_of_a_change_point(tmp_path: Path) -> None:
     con = synthetic.database(tmp_path, *runs)
     summary = summarise(con, "night-23")
     assert "suspected" in {change.status for change in summary.changes}, "and is not marked, for it may be one night's"
-    data = Data(con, run.load_run(con, "night-23"), summary.comparisons, summary.changes)
+    data = ChartData(con, run.load_run(con, "night-23"), summary.comparisons, summary.changes)
     chart = next(c for c in ALL if of_chart(c) == "trend")
     frame = chart.frame(data)
     marks = [row for row in frame.to_pylist() if row["size"] is not None]
@@ -217,15 +219,15 @@ def test_trend_chart_marks_the_night_of_a_change_point(tmp_path: Path) -> None:
         for name, day in (("Gamma", "2026-03-21"), ("Beta", "2026-03-19"))
     }
     assert {row["place"] for row in marks} == {0, 1}, "nights near each other are written on two lines"
-    for look in LOOKS:
-        svg = to_svg(chart.draw(frame, look).to_dict(format="vega-lite"), look, "x", "y")
+    for layout in LAYOUTS:
+        svg = to_svg(chart.draw(frame, layout).to_dict(format="vega-lite"), layout, "x", "y")
         written = [element.text for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
         for row in marks:
             assert written.count(row["size"]) == sum(other["size"] == row["size"] for other in marks)
         assert svg.count('stroke-dasharray="5,3"') == len(marks)
 
 
-def test_twin_has_its_siblings_colour_and_is_hollow(data: Data) -> None:
+def test_twin_has_its_siblings_colour_and_is_hollow(data: ChartData) -> None:
     first, twin = data.run.arms[0], data.run.arms[-1]
     assert (twin.colour, twin.twin, first.twin) == (first.colour, True, False)
     chart = next(c for c in ALL if of_chart(c) == "throughput")
@@ -244,7 +246,7 @@ def test_views_are_unfiltered_again_after_drawing(tmp_path: Path) -> None:
     recipe = Recipe(rounds=1, cells=synthetic.QUICK[:2])
     with synthetic.database(tmp_path, recipe, replace(recipe, run_id="run-2")) as con:
         before = run.query_rows(con, "select count(distinct run_id) as n from visit_means")
-        charts.draw_all(ALL[:1], Data(con, run.load_run(con, "run-2"), ()))
+        charts.draw_all(ALL[:1], ChartData(con, run.load_run(con, "run-2"), ()))
         assert run.query_rows(con, "select count(distinct run_id) as n from visit_means") == before == [{"n": 2}]
 
 

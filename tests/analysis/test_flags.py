@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from analysis import charts, flags, metrics, report
-from analysis.charts import Chart, Data, Drawing
+from analysis.charts import Chart, ChartData, Drawing
 from analysis.console.terminal import Terminal
-from analysis.domain import Scale
+from analysis.domain import StoredScale
 from analysis.flags import FLAGS, KINDS, MARKED
 from analysis.report import tables
 from analysis.sql import database
@@ -81,10 +81,10 @@ def flagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[database.Conne
 @pytest.fixture(scope="module")
 def flagged_charts(flagged: database.Connection, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drawing]:
     summary = summarise(flagged, "run-1")
-    scaled = replace(RECIPE, cells=synthetic.QUICK[6:], scales=(Scale(0), Scale(1000)))
+    scaled = replace(RECIPE, cells=synthetic.QUICK[6:], scales=(StoredScale(0), StoredScale(1000)))
     with opened(tmp_path_factory.mktemp("scaled"), every(1, "foreign-cpu"), recipe=scaled) as con:
         curves = summarise(con, "run-1").curves
-    data = Data(flagged, run.load_run(flagged, "run-1"), summary.comparisons, summary.changes, curves)
+    data = ChartData(flagged, run.load_run(flagged, "run-1"), summary.comparisons, summary.changes, curves)
     drawn = charts.draw_all([chart for chart in charts.catalogue() if chart.name not in OF_VISITS], data)
     return {drawing.chart.name: drawing for drawing in drawn}
 
@@ -113,7 +113,7 @@ def test_chart_with_flagged_trials_has_a_mark_and_its_legend(chart: Chart, flagg
 
 def test_chart_without_flagged_trials_has_no_mark(plain: database.Connection) -> None:
     summary = summarise(plain, "run-1")
-    data = Data(plain, run.load_run(plain, "run-1"), summary.comparisons, summary.changes)
+    data = ChartData(plain, run.load_run(plain, "run-1"), summary.comparisons, summary.changes)
     for drawing in charts.draw_all(charts.catalogue(), data):
         assert MARKED not in drawing.reading + "".join(drawing.variants)
 
@@ -162,7 +162,7 @@ def test_flag_marks_only_verdicts_of_its_kind(tmp_path: Path) -> None:
 def test_trials_table_of_the_report_marks_flagged_and_voided_values(tmp_path: Path) -> None:
     con = opened(tmp_path, every(5, "steal"), every(7, "udp-counters"))
     summary = summarise(con, "run-1")
-    data = Data(con, run.load_run(con, "run-1"), summary.comparisons, summary.changes)
+    data = ChartData(con, run.load_run(con, "run-1"), summary.comparisons, summary.changes)
     found = tables.trials(data)
     place = {header: number for number, header in enumerate(found["headers"])}
     for row in found["folds"][0]["rows"]:

@@ -15,7 +15,7 @@ from analysis.sql import database
 from analysis.summary.run import key_metrics
 from analysis.stats import run
 from analysis.stats.nights import history
-from analysis.charts import Data
+from analysis.charts import ChartData
 from analysis.report import reference, tables
 from analysis.store.store import Store
 from analysis.summary.run.summary import to_json
@@ -25,7 +25,7 @@ NEW = {"datagrams", "round_trip"}
 with database.connect(Store(STORE)) as con:
     about = run.load_run(con, "night-01")
     summary = summarise(con, about.run_id)
-    data = Data(con, about, summary.comparisons)
+    data = ChartData(con, about, summary.comparisons)
     print(json.dumps({
         "view": run.query_rows(con, "select datagrams_per_s as d from visit_means where transport = 'udp'")[0]["d"],
         "table": tables.trials(data)["headers"],

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.errors import Unsupported
 from benchmarks.simulations import night_series
-from benchmarks.simulations.change_finders import Found, Otava, find_in_run
+from benchmarks.simulations.change_finders import DetectedChanges, Otava, find_in_run
 from benchmarks.simulations.changes import precision_recall
 from benchmarks.simulations.night_series import (
     ALIKE,
@@ -47,7 +47,7 @@ def test_step_of_a_run_is_found_in_its_night() -> None:
 
 def test_precision_counts_points_and_recall_counts_steps() -> None:
     run = SimulatedRun((np.zeros(90),) * 3, (30, 40, 50))
-    found = [Found((32, 60), (32, 60)), Found((37,), (37,)), Found((), (50,))]
+    found = [DetectedChanges((32, 60), (32, 60)), DetectedChanges((37,), (37,)), DetectedChanges((), (50,))]
     precision, recall = precision_recall([run], [found])
     assert (precision.count, precision.of) == (1, 3)
     assert (recall.count, recall.of) == (1, 3)

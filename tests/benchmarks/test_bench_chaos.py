@@ -9,7 +9,7 @@ import pytest
 from analysis.errors import BadInput, Unsupported
 from analysis.store.store import Store
 from benchmarks.chaos import before_and_after, moments, waits
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import Point
 from benchmarks.chaos.runner import NotAsBeforeError, Runner
 from benchmarks.chaos.strikes import Strikes
@@ -85,7 +85,7 @@ class Cluster:
             clock=lambda: self.waited_s,
         )
 
-    def run(self, alone: Point) -> Outcome:
+    def run(self, alone: Point) -> PointOutcome:
         """The outcome of a point that has a run of its own."""
         (found,) = self.runner.run([alone], 3)
         return found

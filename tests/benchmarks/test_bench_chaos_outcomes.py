@@ -7,10 +7,10 @@ import pytest
 
 from analysis.errors import BadInput
 from benchmarks.chaos import document, outcomes, points, runs, session, tables
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import FAULTS, Point
 from benchmarks.chaos.runner import NotAsBeforeError
-from benchmarks.chaos.runs import Shape
+from benchmarks.chaos.runs import MatrixSettings
 from steps.domain import Visit
 from steps.settings.schedule import make_schedule
 from steps.settings.turn_order import has_scale_step
@@ -18,7 +18,7 @@ from tests.benchmarks.test_bench_chaos import point
 from tests.benchmarks.test_bench_chaos_points import STEPS
 from workflows.flags.run import SubmitFlags
 
-KEPT = Outcome(point="stop@settle.running", seed=1, run="r", struck_at="settle", measured=4, back_s=0.4)
+KEPT = PointOutcome(point="stop@settle.running", seed=1, run="r", struck_at="settle", measured=4, back_s=0.4)
 
 
 def test_outcomes_are_kept_and_a_line_that_was_cut_short_is_tried_again(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_point_whose_fault_had_no_effect_is_not_counted_as_kept() -> None:
     assert KEPT.model_copy(update={"effect": True}).verdict == "kept"
 
 
-def of(name: str, **more: Any) -> Outcome:  # noqa: ANN401 - fields of any kind
+def of(name: str, **more: Any) -> PointOutcome:  # noqa: ANN401 - fields of any kind
     return KEPT.model_copy(update={"point": name, **more})
 
 
@@ -114,7 +114,7 @@ def test_what_points_miss_only_together_is_not_forgotten(tmp_path: Path, capsys:
         outcomes.append(file, of(name, run="both", lost=1, beside=others))
     for name in beside:
         outcomes.append(file, of(name, run=f"alone at {name}"))
-    assert document.show(document.Flags(outcomes=file)) == 1
+    assert document.show(document.ChaosTableFlags(outcomes=file)) == 1
     assert "Missed together, and kept alone" in capsys.readouterr().out
     (sentence,) = (each for each in tables.summary([], before=outcomes.read(file)) if "together" in each)
     assert sentence.endswith(f"alone: {first}, {second} (run both): 1 measured rows lost.")
@@ -136,16 +136,16 @@ def test_chaos_summary_says_what_a_point_takes() -> None:
 def test_table_is_printed_without_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, written = tmp_path / "chaos.jsonl", tmp_path / "chaos.md"
     with pytest.raises(BadInput, match="has no outcomes"):
-        document.show(document.Flags(outcomes=file))
+        document.show(document.ChaosTableFlags(outcomes=file))
     outcomes.append(file, KEPT)
-    assert document.show(document.Flags(outcomes=file)) == 0
+    assert document.show(document.ChaosTableFlags(outcomes=file)) == 0
     printed = capsys.readouterr().out
-    assert document.show(document.Flags(outcomes=file, document=written)) == 0
+    assert document.show(document.ChaosTableFlags(outcomes=file, document=written)) == 0
     assert written.read_text() == printed
     outcomes.append(file, MISSED)
-    assert document.show(document.Flags(outcomes=file, document=written)) == 1
+    assert document.show(document.ChaosTableFlags(outcomes=file, document=written)) == 1
     with pytest.raises(BadInput, match=r"nowhere/chaos\.md can't be written"):
-        document.show(document.Flags(outcomes=file, document=tmp_path / "nowhere" / "chaos.md"))
+        document.show(document.ChaosTableFlags(outcomes=file, document=tmp_path / "nowhere" / "chaos.md"))
 
 
 @pytest.mark.parametrize(("kept", "written"), [("outcomes.jsonl", "chaos.md"), ("stops.jsonl", "chaos-stops.md")])
@@ -160,11 +160,11 @@ def test_document_of_the_repository_is_that_of_its_outcomes(kept: str, written: 
 
 def test_next_session_goes_on_with_the_points_that_are_left() -> None:
     wanted = [point(f"stop@{step.name}.running") for step in STEPS[:5]]
-    judged: dict[str, Outcome] = {}
+    judged: dict[str, PointOutcome] = {}
     said: list[str] = []
     now = 0.0
 
-    def try_run(tried: tuple[Point, ...]) -> list[Outcome]:
+    def try_run(tried: tuple[Point, ...]) -> list[PointOutcome]:
         nonlocal now
         now += 100.0
         return [of(one.name, took_s=100.0, changed=("x",) if one == wanted[0] else ()) for one in tried]
@@ -191,9 +191,9 @@ def test_next_session_goes_on_with_the_points_that_are_left() -> None:
 
 
 def test_outcome_is_kept_before_the_next_point_begins() -> None:
-    kept: list[Outcome] = []
+    kept: list[PointOutcome] = []
 
-    def try_run(tried: tuple[Point, ...]) -> list[Outcome]:
+    def try_run(tried: tuple[Point, ...]) -> list[PointOutcome]:
         if kept:
             raise NotAsBeforeError("prod is not as before.")
         return [of(one.name) for one in tried]
@@ -207,9 +207,9 @@ def test_outcome_is_kept_before_the_next_point_begins() -> None:
 def test_points_of_a_run_that_tell_nothing_together_are_tried_alone() -> None:
     passed, missed, good = (point(f"s3-away@{moment}") for moment in ("validate.ended", "look.running", "notify.ended"))
     tried: list[tuple[str, ...]] = []
-    kept: list[Outcome] = []
+    kept: list[PointOutcome] = []
 
-    def try_run(group: tuple[Point, ...]) -> list[Outcome]:
+    def try_run(group: tuple[Point, ...]) -> list[PointOutcome]:
         tried.append(tuple(one.name for one in group))
         if len(group) == 1:
             return [of(group[0].name)]
@@ -229,7 +229,7 @@ def visits_of(asked: SubmitFlags) -> tuple[Visit, ...]:
 
 
 def test_run_of_a_point_is_the_shortest_that_comes_to_it() -> None:
-    shape = Shape(("iptables", "nftables", "ebpf"), "pod-to-service")
+    shape = MatrixSettings(("iptables", "nftables", "ebpf"), "pod-to-service")
     for each in points.draw(STEPS, FAULTS, shape.visits, 3):
         asked = runs.run_of([each], shape, 3)
         visits = visits_of(asked)
@@ -240,7 +240,7 @@ def test_run_of_a_point_is_the_shortest_that_comes_to_it() -> None:
 
 
 def test_run_of_several_points_comes_to_each_of_them() -> None:
-    shape = Shape(("iptables", "nftables", "ebpf"), "pod-to-service")
+    shape = MatrixSettings(("iptables", "nftables", "ebpf"), "pod-to-service")
     for group in points.together(points.draw(STEPS, FAULTS, shape.visits, 3), 4):
         visits = visits_of(runs.run_of(group, shape, 3))
         assert len(visits) == max(each.visit or 1 for each in group)
@@ -248,7 +248,7 @@ def test_run_of_several_points_comes_to_each_of_them() -> None:
 
 
 def test_runs_of_several_rounds_are_whole() -> None:
-    shape = Shape(("iptables", "nftables", "ebpf", "ebpf-dsr"), rounds=4)
+    shape = MatrixSettings(("iptables", "nftables", "ebpf", "ebpf-dsr"), rounds=4)
     drawn = points.chosen(points.draw(STEPS, FAULTS, shape.visits, 1), "stop@*")
     assert {len(visits_of(runs.run_of([each], shape, 1))) for each in drawn} == {16} == {shape.visits}
     assert max(each.visit or 0 for each in drawn) > 8

@@ -10,7 +10,7 @@ import pytest
 from analysis.errors import Problem
 from benchmarks import program
 from benchmarks.chaos import __main__ as chaos
-from benchmarks.chaos.outcomes import Outcome
+from benchmarks.chaos.outcomes import PointOutcome
 from benchmarks.chaos.points import Point
 from tests.steps.kube.fakes.api import NAMESPACE
 from tests.steps.kube.fakes.calico import Calico
@@ -40,7 +40,7 @@ class Session:
         fields = given[3]
         assert callable(fields)
 
-        def run(group: Sequence[Point], seed: int) -> list[Outcome]:
+        def run(group: Sequence[Point], seed: int) -> list[PointOutcome]:
             form: Mapping[str, str] = fields(group)
             assert form["profile"] == "smoke"
             assert form["topologies"] == "pod-to-service"
@@ -48,13 +48,13 @@ class Session:
             self.tried += [point.name for point in group]
             self.runs += 1
             common = {"seed": seed, "run": "r", **self.outcome}
-            return [Outcome.model_validate({"point": point.name, **common}) for point in group]
+            return [PointOutcome.model_validate({"point": point.name, **common}) for point in group]
 
         return SimpleNamespace(run=run)
 
     def __call__(self, **flags: object) -> int:
         """The exit code of a session."""
-        return chaos.chaos(chaos.Flags(outcomes=self.outcomes, **flags))  # type: ignore[arg-type]
+        return chaos.chaos(chaos.ChaosFlags(outcomes=self.outcomes, **flags))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -125,9 +125,9 @@ def test_table_is_printed_whatever_ends_a_session(
 def test_flags_of_the_command_line_reach_the_program(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[chaos.Flags] = []
+    seen: list[chaos.ChaosFlags] = []
 
-    def take(flags: chaos.Flags = chaos._DEFAULTS) -> int:
+    def take(flags: chaos.ChaosFlags = chaos._DEFAULTS) -> int:
         seen.append(flags)
         return 0
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.cpu import accounts, calibration, figures
-from benchmarks.cpu.accounts import BESIDE, COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, Snapshot
+from benchmarks.cpu.accounts import BESIDE, COLUMNS, IDLE_TIME, RESIDENCY, RUN_TIME, SCALED, UPTIME, CpuAccounts
 from benchmarks.cpu.calibration import Condition, Window
 from benchmarks.cpu.figures import Pair
 from benchmarks.cpu.soaker import Progress, Soakers, lost_ratio
@@ -26,29 +26,29 @@ def core(**seconds: float) -> CoreTimes:
 
 
 def test_cpu_accounts_are_ratios_of_all_cores() -> None:
-    before = Snapshot(Counters(node="n", at_s=0, cores=(core(), core())), 0.0, 0.0, 0.0)
+    before = CpuAccounts(Counters(node="n", at_s=0, cores=(core(), core())), 0.0, 0.0, 0.0)
     cores = (core(idle=1.0, iowait=0.2, softirq=0.4), core(idle=1.2, user=0.4))
-    found = accounts.busy(before, Snapshot(Counters(node="n", at_s=2, cores=cores), 2.4, 2.0, 1.0))
+    found = accounts.busy(before, CpuAccounts(Counters(node="n", at_s=2, cores=cores), 2.4, 2.0, 1.0))
     assert found == pytest.approx(
         {IDLE_TIME: 0.4, COLUMNS: 0.2, SCALED: 0.8 / 3.2, UPTIME: 0.4, RESIDENCY: 0.5, RUN_TIME: 0.25}
     )
 
 
 def test_nice_column_is_the_soakers() -> None:
-    before = Snapshot(Counters(node="n", at_s=0, cores=(core(), core())), 0.0, 0.0, 0.0)
+    before = CpuAccounts(Counters(node="n", at_s=0, cores=(core(), core())), 0.0, 0.0, 0.0)
     cores = (core(nice=1.5, softirq=0.5), core(nice=1.9, user=0.1))
     found = accounts.busy_beside(before, replace(before, counters=Counters(node="n", at_s=2, cores=cores)))
     assert found == pytest.approx(0.15)
 
 
 def test_context_switches_per_second() -> None:
-    before = Snapshot(Counters(node="n", at_s=1, cores=(core(),)), None, None, None, switches=100)
+    before = CpuAccounts(Counters(node="n", at_s=1, cores=(core(),)), None, None, None, switches=100)
     after = replace(before, counters=Counters(node="n", at_s=3, cores=(core(),)), switches=500)
     assert accounts.switches_per_s(before, after) == pytest.approx(200)
 
 
 def test_missing_kernel_account_is_null() -> None:
-    before = Snapshot(Counters(node="n", at_s=0, cores=(core(),)), None, None, None)
+    before = CpuAccounts(Counters(node="n", at_s=0, cores=(core(),)), None, None, None)
     found = accounts.busy(
         before, replace(before, counters=Counters(node="n", at_s=1, cores=(core(idle=0.5, user=0.5),)))
     )

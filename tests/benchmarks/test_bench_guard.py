@@ -158,7 +158,7 @@ def test_counters_that_begin_anew_are_a_problem(counter: str, says: str) -> None
 def test_one_pair_is_refused_before_anything_is_asked() -> None:
     for flags in ({"pairs": 1}, {"minutes": 0.0}):
         with pytest.raises(BadInput, match="PAIRS 2 at least"):
-            guard_cost.guard_cost(guard_cost.Flags(**flags))
+            guard_cost.guard_cost(guard_cost.GuardCostFlags(**flags))
 
 
 def test_missing_counters_are_sentences() -> None:

@@ -8,16 +8,16 @@ import yaml
 
 from analysis.store.files.arrow import to_table
 from steps.imports.content import Content
-from steps.imports.places import Place
+from steps.imports.places import ImportPlace
 from steps.imports.readers import formats
 from steps.imports.rows import ReadFile, run_rows
-from steps.imports.sides import Side
+from steps.imports.sides import ImportedName
 from steps.tools.failure import Failure
 from tests.fuzz import inputs, mutations
 from tests.fuzz.test_iperf3 import DOCUMENTS, one_sentence
 from tests.steps.imports import written
 
-PATH: Final = Side("p", "p")
+PATH: Final = ImportedName("p", "p")
 REPORTS: Final[dict[str, Any]] = {
     "knb": written.knb_report(),
     "k8s-netperf": [written.netperf(), written.netperf(profile="TCP_RR", tputMetric="OP/s")],
@@ -35,7 +35,12 @@ def check(data: bytes) -> str:
     assert isinstance(found, Content)
     paths = tuple(PATH for _ in found.trials)
     tables = run_rows(
-        "a", "", [ReadFile("f", "0" * 64, Place(), found, Side("a", "a"), paths)], found.faults, label="", order=()
+        "a",
+        "",
+        [ReadFile("f", "0" * 64, ImportPlace(), found, ImportedName("a", "a"), paths)],
+        found.faults,
+        label="",
+        order=(),
     )
     for name, rows in tables.items():
         to_table(name, "imported_a_all", rows)

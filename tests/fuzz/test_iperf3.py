@@ -10,7 +10,7 @@ import msgspec
 from steps.measurement import results
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import Output
 from tests.fuzz import inputs, mutations
 from tests.steps.builders import PROBED, RECORDED, attempt, trial
@@ -50,7 +50,7 @@ def try_document(random: Random) -> tuple[str, str]:
         one_sentence(found)
         return kind, "refused"
     within_bounds(found)
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     assert found.received_bps > 0
     assert found.duration_s >= 0.9 * task.duration_s
     return kind, "flagged" if found.flags else "read"

@@ -11,7 +11,7 @@ import yaml
 from analysis.errors import Problem
 from steps.cluster.kube.api import connect
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.transport import Transport
+from steps.cluster.kube.api.transport import ApiTransport
 from tests.fuzz import inputs
 from tests.steps.kube.api.kubeconfigs import EXEC_VERSION, certificate, document, written
 
@@ -109,7 +109,7 @@ def test_any_kubeconfig_is_read_or_refused(folder: Path, monkeypatch: pytest.Mon
                 client = connect.connect("staging", variables)
             else:
                 way = connect.find_access(random.choice(["", "staging", "other"]), variables)
-                client = Client(Transport(way, "prod"), "bench")
+                client = Client(ApiTransport(way, "prod"), "bench")
             client._transport._authorisation()
         except Problem as problem:
             return problem

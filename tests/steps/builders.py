@@ -12,7 +12,7 @@ from steps.catalogue.options import Settings
 from steps.catalogue.tools import VARIANTS
 from steps.counters import CoreTimes, Counters, InterfaceTraffic
 from steps.domain import Change, Monitor, Placement, ScaleSign, Sign, Trial, Visit
-from steps.run_documents import RunDocument, ShownArm
+from steps.run_documents import PlannedRun, ShownArm
 from steps.settings import schedule, turn_order
 from steps.settings.settings import choose_settings
 
@@ -161,7 +161,7 @@ def _make_run(directory: Path, chosen: Settings, run_id: str, visits: tuple[Visi
     shown = tuple(ShownArm(name=arm, title=arm, colour="#000000") for arm in chosen.dataplanes)
     documents.write_document(
         directory / documents.RUN,
-        RunDocument(run_id=run_id, workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown),
+        PlannedRun(run_id=run_id, workflow_uid="u", trigger="local", started_at=AT, settings=chosen, dataplanes=shown),
     )
     documents.write_document(
         directory / documents.PREFLIGHT, documents.Preflight(findings=(), provenance={"kernel": "6"}, visits=visits)

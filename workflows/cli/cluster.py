@@ -14,10 +14,10 @@ from steps.cluster.kube.adapter import KubernetesCluster
 from steps.domain import Change
 from steps.settings.environment import restore_command, with_context
 from workflows.deployment.deployed import use_deployment
-from workflows.flags.common import Dataplane, DryRun, Environment
+from workflows.flags.common import DataplaneFlag, DryRunFlag, EnvironmentFlag
 
 
-def configure(*, environment: Environment, dataplane: Dataplane, dry_run: DryRun = False) -> int:
+def configure(*, environment: EnvironmentFlag, dataplane: DataplaneFlag, dry_run: DryRunFlag = False) -> int:
     """Switch a cluster, or with `dry_run` print the kubectl commands for it. Returns 0.
 
     Raises:
@@ -42,7 +42,7 @@ def configure(*, environment: Environment, dataplane: Dataplane, dry_run: DryRun
     return 0
 
 
-def settle(*, environment: Environment, dataplane: Dataplane) -> int:
+def settle(*, environment: EnvironmentFlag, dataplane: DataplaneFlag) -> int:
     """Wait until the dataplane is proven on every measured node, and print the proof. Returns 0.
 
     Raises:
@@ -63,7 +63,7 @@ def settle(*, environment: Environment, dataplane: Dataplane) -> int:
     return 0
 
 
-def restore(*, environment: Environment, dry_run: DryRun = False) -> int:
+def restore(*, environment: EnvironmentFlag, dry_run: DryRunFlag = False) -> int:
     """Restore a cluster, no matter who changed it, or with `dry_run` print the kubectl commands for it. Returns 0.
 
     Raises:

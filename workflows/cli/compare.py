@@ -26,7 +26,7 @@ from steps.settings.compared import COMPARED
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_store
 from workflows.cli.tables import contrast_table
-from workflows.flags.common import AsOwner, Format, Results
+from workflows.flags.common import AsOwnerFlag, FormatFlag, ResultsFlag
 
 FOLDER = "comparisons"
 """Of the store, for the pages."""
@@ -42,9 +42,9 @@ def compare(
     any_method: Annotated[
         bool, Parameter(help="Compare also figures that an option makes another quantity.", negative="")
     ] = False,
-    results: Results = "results",
-    as_owner: AsOwner = False,
-    format: Format = "text",  # noqa: A002 - the flag's name
+    results: ResultsFlag = "results",
+    as_owner: AsOwnerFlag = False,
+    format: FormatFlag = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Compare the runs B with the runs A, write the comparison's page where the store can be written, and print it.
 

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from workflows.deployment import deploy as deploying
 from workflows.deployment import undeploy as undeploying
-from workflows.flags.common import Context, flag
+from workflows.flags.common import ContextFlag, flag
 from workflows.flags.deploy import DeployFlags
 from workflows.flags.run import SubmitFlags
 from workflows.submission import submit as submitting
@@ -24,6 +24,6 @@ def submit(flags: SubmitFlags | None = None) -> int:
     return submitting.submit(flags or SubmitFlags())
 
 
-def undeploy(*, context: Context = "", namespace: Deployed = "") -> int:
+def undeploy(*, context: ContextFlag = "", namespace: Deployed = "") -> int:
     """Delete what was deployed."""
     return undeploying.undeploy(context, namespace)

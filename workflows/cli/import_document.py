@@ -4,7 +4,7 @@ from typing import Literal
 
 from analysis import formatting
 from analysis.console.commands import report_command
-from analysis.console.documents import Document, DocumentModel, Item, grid_of
+from analysis.console.documents import DocumentModel, Item, PrintableDocument, grid_of
 from analysis.console.markdown import code, escape, table
 from analysis.console.terminal import Terminal
 
@@ -37,9 +37,9 @@ class ImportDocument(DocumentModel):
     """Files that the pattern does not fit."""
 
 
-def document(found: ImportDocument) -> Document:
+def document(found: ImportDocument) -> PrintableDocument:
     """What the verb prints."""
-    return Document(
+    return PrintableDocument(
         model=lambda: found,
         grid=lambda: grid_of(ImportedRun, found.runs, environment=found.environment),
         markdown=lambda: _markdown(found),

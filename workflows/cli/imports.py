@@ -20,10 +20,10 @@ from analysis.store.store import Store
 from steps.bounded_files import read_bounded
 from steps.imports import importing, sources
 from steps.imports.places import NO_MAPPING, MappingFile, Places, read_mapping
-from steps.imports.rows import Row, Tables, digests_of, environment_of
+from steps.imports.rows import Row, RowsByTable, digests_of, environment_of
 from workflows.cli.import_document import ImportDocument, ImportedRun, document
 from workflows.cli.opened_store import open_store
-from workflows.flags.common import AsOwner, Format, Results, flag
+from workflows.flags.common import AsOwnerFlag, FormatFlag, ResultsFlag, flag
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{0,100}")
@@ -48,9 +48,9 @@ def import_results(
     replace: Annotated[
         bool, Parameter(help="Replace a stored run that has files which are not among these.", negative="")
     ] = False,
-    results: Results = "results",
-    as_owner: AsOwner = False,
-    format: Format = "text",  # noqa: A002 - the flag's name
+    results: ResultsFlag = "results",
+    as_owner: AsOwnerFlag = False,
+    format: FormatFlag = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Read other tools' results into the store. Importing the same files again changes nothing.
 
@@ -118,14 +118,14 @@ def _stored(store: Store, environment: str) -> dict[str, Mapping[str, Any]]:
     return {run_id: facts for run_id, facts in found.items() if isinstance(facts, dict)}
 
 
-def _facts(tables: Tables) -> Row:
+def _facts(tables: RowsByTable) -> Row:
     parameters = tables["runs"][0]["parameters"]
     assert isinstance(parameters, dict)
     facts: Row = parameters[IMPORTED]
     return facts
 
 
-def _refuse_loss(tables: Tables, stored: Mapping[str, Mapping[str, Any]], *, replace: bool) -> None:
+def _refuse_loss(tables: RowsByTable, stored: Mapping[str, Mapping[str, Any]], *, replace: bool) -> None:
     """Raise where a run of this name would lose files that it has; others that have its files are named."""
     run_id, digests = str(tables["runs"][0]["run_id"]), digests_of(_facts(tables))
     lost = digests_of(stored.get(run_id, {})) - digests
@@ -140,7 +140,7 @@ def _refuse_loss(tables: Tables, stored: Mapping[str, Mapping[str, Any]], *, rep
             print_notice(f"{formatting.count(len(shared), 'file')} of the run {run_id} are also in the run {other}.")
 
 
-def _store(store: Store, tables: Tables, stored: Mapping[str, Mapping[str, Any]]) -> ImportedRun:
+def _store(store: Store, tables: RowsByTable, stored: Mapping[str, Mapping[str, Any]]) -> ImportedRun:
     """Store a run, unless the store has the same rows."""
     run_id, facts = str(tables["runs"][0]["run_id"]), _facts(tables)
     changed = stored.get(run_id, {}).get("rows") != facts["rows"]

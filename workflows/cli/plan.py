@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rich.table import Table
 
-from analysis.console.documents import Document, grid_of, print_document
+from analysis.console.documents import PrintableDocument, grid_of, print_document
 from analysis.console.terminal import Terminal
 from analysis.domain import FIRST_LOOK
 from analysis.formatting import count, duration
@@ -41,7 +41,7 @@ def print_plan(flags: RunFlags | None = None) -> int:
             console.print(sentence, soft_wrap=True)
 
     made = cache(lambda: plan_document.plan_document(settings, visits, planned_time(settings), notes))
-    document = Document(
+    document = PrintableDocument(
         model=made,
         grid=lambda: plan_document.plan_grid(made()),
         markdown=lambda: plan_document.plan_markdown(rows, _COLUMNS, notes),
@@ -124,7 +124,7 @@ def print_findings(flags: RunFlags | None = None) -> int:
         console.print(conclusion, soft_wrap=True)
 
     print_document(
-        Document(
+        PrintableDocument(
             model=lambda: document,
             grid=lambda: grid_of(plan_document.FindingItem, document.findings),
             markdown=lambda: plan_document.preflight_markdown(document, conclusion),

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from analysis import memory
 from analysis.console.commands import question_command, report_command
-from analysis.console.documents import Document, print_document
+from analysis.console.documents import PrintableDocument, print_document
 from analysis.console.markdown import code, escape
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
@@ -33,7 +33,7 @@ from steps.catalogue.options import method
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_store
 from workflows.cli.tables import summary_table
-from workflows.flags.common import AsOwner, Format, Results
+from workflows.flags.common import AsOwnerFlag, FormatFlag, ResultsFlag
 
 _LATEST = "select arg_max(run_id, coalesce(started_at, '0001-01-01 00:00:00+00'::timestamptz)) as run_id from runs"
 """A run whose time is unknown, as of an imported one, counts as the earliest."""
@@ -42,9 +42,9 @@ _LATEST = "select arg_max(run_id, coalesce(started_at, '0001-01-01 00:00:00+00':
 def report_again(
     *,
     run: Annotated[str, Parameter(help="The run's name; the latest if empty.")] = "",
-    results: Results = "results",
-    as_owner: AsOwner = False,
-    format: Format = "text",  # noqa: A002 - the flag's name
+    results: ResultsFlag = "results",
+    as_owner: AsOwnerFlag = False,
+    format: FormatFlag = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Analyse a stored run again, write its report and print its summary.
 
@@ -118,9 +118,9 @@ def print_answer(
     *,
     sql: Annotated[str, Parameter(help="A statement over the views runs, visits, trials, samples, measurements.")] = "",
     question: Annotated[str, Parameter(help="One of the stored questions, such as trend.")] = "",
-    results: Results = "results",
-    as_owner: AsOwner = False,
-    format: Format = "text",  # noqa: A002 - the flag's name
+    results: ResultsFlag = "results",
+    as_owner: AsOwnerFlag = False,
+    format: FormatFlag = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Print the answer to SQL or to a stored question; without either, the views and the questions.
 
@@ -143,7 +143,7 @@ def print_answer(
     return 0
 
 
-def _document(answer: pa.Table, question: str, *, listing: bool) -> Document:
+def _document(answer: pa.Table, question: str, *, listing: bool) -> PrintableDocument:
     """The answer to a query; with `listing` and no question, and all questions."""
     known = (
         ()
@@ -159,7 +159,7 @@ def _document(answer: pa.Table, question: str, *, listing: bool) -> Document:
     def markdown() -> str:
         return "\n".join([answer_markdown(answer), "", *(f"- {code(q.name)}: {escape(q.question)}" for q in known)])
 
-    return Document(
+    return PrintableDocument(
         model=lambda: query_document(answer, question or None, known),
         grid=lambda: answer_grid(answer),
         markdown=markdown,
@@ -167,7 +167,7 @@ def _document(answer: pa.Table, question: str, *, listing: bool) -> Document:
     )
 
 
-def open_shell(*, results: Results = "results", as_owner: AsOwner = False) -> int:
+def open_shell(*, results: ResultsFlag = "results", as_owner: AsOwnerFlag = False) -> int:
     """Read SQL from the terminal until the end of input."""
     store = open_store(results, as_owner=as_owner)
     _collect_all(store)

@@ -33,9 +33,9 @@ def run(flags: RunFlags | None = None) -> int:
             f"workflow: type `{make_command('submit', settings.environment)}`, where the benchmark is deployed."
         )
     if sandbox.is_inside():
-        from workflows.cli.run_in_sandbox import measure  # noqa: PLC0415 - an error in the flags should not wait for the engine
+        from workflows.cli.run_in_sandbox import run_workflow  # noqa: PLC0415 - an error in the flags should not wait for the engine
 
-        return measure(flags, settings)
+        return run_workflow(flags, settings)
     from analysis import memory  # noqa: PLC0415 - likewise
     from workflows.cli import uncollected  # noqa: PLC0415 - likewise
     from workflows.cli.opened_store import open_for_run  # noqa: PLC0415 - likewise

@@ -33,7 +33,7 @@ ONE_REQUEST_S = 0.5
 shell, and what ends a whole group, as `timeout` does, ends make and this program, to which make passes it on."""
 
 
-def measure(flags: RunFlags, settings: Settings) -> int:
+def run_workflow(flags: RunFlags, settings: Settings) -> int:
     """Run the workflow and print the summary. Returns the exit code.
 
     Raises:

@@ -6,14 +6,14 @@ from cyclopts import Parameter
 
 from analysis import memory, site
 from analysis.console.commands import report_command
-from analysis.console.documents import Document, DocumentModel, grid_of, print_document
+from analysis.console.documents import DocumentModel, PrintableDocument, grid_of, print_document
 from analysis.console.markdown import link, table
 from analysis.console.notices import print_notice
 from analysis.console.terminal import Terminal
 from steps.settings.compared import COMPARED
 from workflows.cli import uncollected
 from workflows.cli.opened_store import open_site, open_store
-from workflows.flags.common import AsOwner, Format, Results
+from workflows.flags.common import AsOwnerFlag, FormatFlag, ResultsFlag
 
 _SITE = "Where the pages are written: a folder, file:// or s3://; if empty the folder site of the store."
 
@@ -37,10 +37,10 @@ class SiteDocument(DocumentModel):
 
 def write_site(
     *,
-    results: Results = "results",
+    results: ResultsFlag = "results",
     site_address: Annotated[str, Parameter(name="--site", help=_SITE)] = "",
-    as_owner: AsOwner = False,
-    format: Format = "text",  # noqa: A002 - the flag's name
+    as_owner: AsOwnerFlag = False,
+    format: FormatFlag = "text",  # noqa: A002 - the flag's name
 ) -> int:
     """Write the pages of a whole store, or bring them up to date.
 
@@ -61,14 +61,14 @@ def write_site(
     return 0
 
 
-def _document(written: site.Written, address: str) -> Document:
+def _document(written: site.Written, address: str) -> PrintableDocument:
     found = SiteDocument.of(written, address=address)
 
     def text(console: Terminal) -> None:
         console.print(written.sentence)
         console.print(f"Site: {address}", soft_wrap=True)
 
-    return Document(
+    return PrintableDocument(
         model=lambda: found,
         grid=lambda: grid_of(SiteDocument, [found]),
         markdown=lambda: f"{link('Site', address)}\n\n{_table(found)}",

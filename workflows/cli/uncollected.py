@@ -21,7 +21,7 @@ from analysis.store.store import Store
 from steps import documents
 from steps.collect.run_rows import run_rows
 from workflows.local.execution import liveness
-from workflows.local.execution.liveness import State
+from workflows.local.execution.liveness import Liveness
 
 RAW: Final = "raw"
 MOST_BYTES: Final = 4 * 2**30
@@ -149,9 +149,9 @@ def _has_begun_a_visit(store: Store, run_id: str) -> bool:
     )
 
 
-def _state(store: Store, run_id: str) -> contextlib.AbstractContextManager[State]:
+def _state(store: Store, run_id: str) -> contextlib.AbstractContextManager[Liveness]:
     if (folder := store.files.folder) is None:
-        return contextlib.nullcontext[State]("unknown")
+        return contextlib.nullcontext[Liveness]("unknown")
     return liveness.run_state(folder, f"{RAW}/{run_id}")
 
 

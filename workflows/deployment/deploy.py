@@ -30,7 +30,7 @@ from workflows.deployment.user_client import (
     POLICY_BINDINGS,
     SECRETS,
     SELECTOR,
-    Change,
+    ApplyOutcome,
     UserClient,
     build_secret,
     is_deployed,
@@ -171,7 +171,7 @@ def _delete(client: UserClient, resources: tuple[Resource, ...], console: Termin
 
 
 def _apply(client: UserClient, objects: list[Object], console: Terminal, *, force: bool) -> None:
-    counts: Counter[Change] = Counter()
+    counts: Counter[ApplyOutcome] = Counter()
     for wanted in objects:
         change = client.apply(wanted, force=force)
         counts[change] += 1

@@ -13,7 +13,7 @@ _MAY_GO_ON: Final = "workflows.argoproj.io/completed notin (true)"
 """By Argo's label, so that of hundreds of workflows that have ended, up to a megabyte each, none is read."""
 
 
-def list_runs(client: UserClient, namespace: str | None = None) -> list[Object]:
+def list_unfinished(client: UserClient, namespace: str | None = None) -> list[Object]:
     """The workflows of the template that have not ended; without a namespace those of all."""
     return [
         found
@@ -29,7 +29,7 @@ def images_in_use(client: UserClient) -> set[str]:
     Raises:
         Problem: the lock can't be read.
     """
-    found = list_runs(client, client.namespace)
+    found = list_unfinished(client, client.namespace)
     held = find_lock(client)
     if held is not None and held.owner.workflow is not None:
         # it may have ended, and be retried while it holds the cluster

@@ -9,7 +9,7 @@ from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import PODS, WORKFLOWS
 from steps.cluster.kube.ownership import lock
 from workflows.deployment.namespaces import OWN
-from workflows.deployment.runs import list_runs
+from workflows.deployment.runs import list_unfinished
 from workflows.deployment.user_client import (
     CRON_JOBS,
     DEPLOYED,
@@ -95,7 +95,7 @@ def _refuse_switched(client: UserClient) -> None:
             f"`{client.restore_command}`."
         )
     # those of preflight, of a queue and of a Retry hold no lock yet, and one that was stopped may hold none any more
-    if runs := list_runs(client):
+    if runs := list_unfinished(client):
         names = [f"{run['metadata']['namespace']}/{run['metadata']['name']}" for run in runs]
         further = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
         namespace, _, name = names[0].partition("/")

@@ -14,12 +14,12 @@ from steps.cluster.kube.api.connect import find_access
 from steps.cluster.kube.api.errors import ConflictError
 from steps.cluster.kube.api.objects import Object, resource_version
 from steps.cluster.kube.api.permissions import Resource
-from steps.cluster.kube.api.transport import Transport
+from steps.cluster.kube.api.transport import ApiTransport
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED
 from steps.lease import DEPLOYED_PART
 from steps.settings.environment import THIS_CLUSTER
 
-Change = Literal["created", "changed", "unchanged"]
+ApplyOutcome = Literal["created", "changed", "unchanged"]
 
 MANAGER: Final = "dataplane-benchmark-deploy"
 """The field manager of server-side apply."""
@@ -101,7 +101,7 @@ class UserClient(Client):
         if _NAME.fullmatch(namespace) is None:
             raise BadInput(f"NAMESPACE is {namespace!r}, which is no namespace's name: use a-z, 0-9 and -.")
         way = find_access(context, variables)
-        return cls(Transport(way, way.context or THIS_CLUSTER, patience_s, at_prompt=True), namespace)
+        return cls(ApiTransport(way, way.context or THIS_CLUSTER, patience_s, at_prompt=True), namespace)
 
     def patient(self, patience_s: float) -> Self:
         """The same user, already logged in, with more patience."""
@@ -117,7 +117,7 @@ class UserClient(Client):
         found = self._json("GET", f"/apis/{resource.api_version}", f"API group {resource.api_version}", missing=True)
         return any(each.get("name") == resource.plural for each in (found or {}).get("resources") or [])
 
-    def apply(self, wanted: Object, *, force: bool) -> Change:
+    def apply(self, wanted: Object, *, force: bool) -> ApplyOutcome:
         """Server-side apply.
 
         `force`: take over fields that another manager has set to another value.

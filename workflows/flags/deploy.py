@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from steps.settings.environment import ACCEPTED
-from workflows.flags.common import Context, flag
+from workflows.flags.common import ContextFlag, flag
 
 _ACCEPT = " ".join(f"{word}: {meaning}." for word, meaning in ACCEPTED.items())
 
@@ -35,7 +35,7 @@ _NOTIFY_URL = "Where the verdict of each run is posted, as JSON. It is a secret:
 class DeployFlags:
     """The flags of deploy. Where a text is empty, the cluster decides."""
 
-    context: Context = ""
+    context: ContextFlag = ""
     namespace: Annotated[str, flag(_NAMESPACE)] = ""
     image: Annotated[str, flag("NAME:TAG of the steps' image, where the nodes can pull it.")] = ""
     results: Annotated[str, flag("The store, s3://BUCKET[/PREFIX]; the bucket of Argo's artifacts if empty.")] = ""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 from cyclopts import Parameter
 
 from analysis.errors import BadInput
-from steps.catalogue.option_fields import Place, shown_option
+from steps.catalogue.option_fields import OptionPlace, shown_option
 from steps.catalogue.options import OPTIONS, Settings
 from steps.settings import environment
 from steps.settings.continued import FindRun, stored_runs
 from steps.settings.settings import choose_settings
-from workflows.flags.common import AsOwner, Context, Format, flag
+from workflows.flags.common import AsOwnerFlag, ContextFlag, FormatFlag, flag
 
 _COMMA: Final = re.compile(r"\s*,\s*")
 
-Flags = TypeVar("Flags", bound="MeasurementFlags")
+AnyFlags = TypeVar("AnyFlags", bound="MeasurementFlags")
 
 
 class MeasurementFlags:
@@ -70,10 +70,10 @@ class MeasurementFlags:
         )
 
 
-def with_options(place: Place) -> Callable[[type[Flags]], type[Flags]]:
+def with_options(place: OptionPlace) -> Callable[[type[AnyFlags]], type[AnyFlags]]:
     """Make a dataclass of a class: a flag for each option that applies there, then the class's own flags."""
 
-    def complete(flags: type[Flags]) -> type[Flags]:
+    def complete(flags: type[AnyFlags]) -> type[AnyFlags]:
         options = [option for option in OPTIONS if option.only in {None, place}]
         given = {option.name: Annotated[str, flag(option.help, aliases=option.aliases)] for option in options}
         flags.__annotations__ = given | get_annotations(flags)
@@ -89,8 +89,8 @@ def with_options(place: Place) -> Callable[[type[Flags]], type[Flags]]:
 class RunFlags(MeasurementFlags):
     """The flags of run, plan and preflight."""
 
-    as_owner: AsOwner = False
-    format: Format = "text"
+    as_owner: AsOwnerFlag = False
+    format: FormatFlag = "text"
 
     def settings(self) -> Settings:
         """The settings of the run; raises BadInput with a sentence for each fault."""
@@ -118,6 +118,6 @@ class RunFlags(MeasurementFlags):
 class SubmitFlags(MeasurementFlags):
     """The flags of submit."""
 
-    context: Context = ""
+    context: ContextFlag = ""
     namespace: Annotated[str, flag("Where the benchmark is deployed; found if empty.")] = ""
     detach: Annotated[bool, Parameter(help="Print the run's name and exit, without watching it.", negative="")] = False

@@ -9,10 +9,10 @@ from steps.cluster.kube.api.objects import Object
 from steps.lease import ENDED
 from workflows.local.execution import events
 from workflows.local.execution.events import Event
-from workflows.local.semantics.nodes import Kind, Phase
+from workflows.local.semantics.nodes import NodeKind, Phase
 from workflows.submission import status
 
-_KINDS: Final = get_args(Kind)
+_KINDS: Final = get_args(NodeKind)
 _ENDED: Final = ENDED | {"Skipped", "Omitted"}
 
 
@@ -59,7 +59,7 @@ class Translator:
     def _node(self, id_: str, node: Object, parent: str | None, nodes: dict[str, Object]) -> Iterator[Event]:
         if id_ in self._finished:
             return
-        kind = cast("Kind", node["type"] if node.get("type") in _KINDS else "Skipped")
+        kind = cast("NodeKind", node["type"] if node.get("type") in _KINDS else "Skipped")
         template = node.get("templateName") or ""
         if id_ not in self._started:
             self._started.add(id_)
@@ -75,7 +75,7 @@ class Translator:
         own = status.failure_sentence(message) if kind in {"Pod", "Skipped"} or not node.get("children") else ""
         yield events.NodeFinished(id_, cast("Phase", phase), own, status.duration_s(node))
 
-    def _progress(self, id_: str, node: Object, kind: Kind, message: str) -> Iterator[Event]:
+    def _progress(self, id_: str, node: Object, kind: NodeKind, message: str) -> Iterator[Event]:
         if kind != "Pod":
             return
         if message and self._logged.get(f"{id_} message") != message:  # such as why its pod can't be placed

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data
-from analysis.charts.drawing.theme import Look
+from analysis.charts.drawing.data import ChartData
+from analysis.charts.drawing.theme import ChartLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Chart:
     reading: str
     empty: str
     place: int
-    frame: Callable[[Data], pa.Table]
-    draw: Callable[[pa.Table, Look], alt.TopLevelMixin]
+    frame: Callable[[ChartData], pa.Table]
+    draw: Callable[[pa.Table, ChartLayout], alt.TopLevelMixin]
     key: bool = False
     section: str = ""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from analysis import formatting
 from analysis.console.sanitizing import strip_controls
 from analysis.domain import Cell
-from analysis.flags import MARKED, Kind
+from analysis.flags import MARKED, FigureKind
 from analysis.metrics.metric import ComparedMetric, Metric
 from analysis.statements.execution import execute, rows_of
 from analysis.stats import run
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class ChartData:
     """One run, its comparisons, changes and curves, and the connection to the store."""
 
     con: duckdb.DuckDBPyConnection
@@ -82,12 +82,14 @@ def to_frame(rows: Iterable[Row]) -> pa.Table:
     )
 
 
-def flagged(row: Row, kind: Kind) -> bool:
+def flagged(row: Row, kind: FigureKind) -> bool:
     """Whether flagged trials entered a row of `visit_means`, or were left out of it."""
     return bool(row[f"{kind}_flagged"] or row[f"{kind}_left_out"])
 
 
-def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geometric: bool = False) -> pa.Table:
+def intervals(
+    data: ChartData, visits: Iterable[Row], unit: str, kind: FigureKind, *, geometric: bool = False
+) -> pa.Table:
     """Means over visits with their 95 % intervals: a row for each path and dataplane, also where there is no value.
 
     Args:
@@ -105,7 +107,7 @@ def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geome
             found.setdefault(place, []).append(row["value"])
         if flagged(row, kind):
             marks[place] = MARKED
-    size, name = formatting.scale(unit, *(sum(values) / len(values) for values in found.values()))
+    size, name = formatting.fitting_unit(unit, *(sum(values) / len(values) for values in found.values()))
     rows = [
         {"path": path, "unit": name} | data.side(arm) | _value(found.get((path, arm.name)), size, geometric)
         for path in dict.fromkeys(path for path, _ in found)
@@ -115,7 +117,7 @@ def intervals(data: Data, visits: Iterable[Row], unit: str, kind: Kind, *, geome
     return to_frame(row | {"text": row["text"] + titles.get((row["path"], row["dataplane"]), "")} for row in rows)
 
 
-def metric_frame(data: Data, metric: Metric) -> pa.Table:
+def metric_frame(data: ChartData, metric: Metric) -> pa.Table:
     """The means of a metric as `intervals` has them, geometric like its comparisons."""
     sql = f"select *, {metric.name} as value from visit_means where run_id = $run_id"  # noqa: S608 - a metric's name
     geometric = isinstance(metric, ComparedMetric) and metric.scale == "ratio"

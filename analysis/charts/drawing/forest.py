@@ -8,9 +8,9 @@ from typing import Final
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts.drawing.data import Data, Row, to_frame
+from analysis.charts.drawing.data import ChartData, Row, to_frame
 from analysis.charts.drawing.marks import by_path, column, lane, plot_width
-from analysis.charts.drawing.theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, Look
+from analysis.charts.drawing.theme import BETTER, GROUND, INK, MUTED, SAME, WIDE, WORSE, ChartLayout
 from analysis.metrics.throughput import HOST_NETWORK_RATIO, THROUGHPUT
 from analysis.stats.contrasts.contrast import Contrast
 from analysis.stats.estimates.margins import least_change
@@ -38,7 +38,7 @@ _REACH: Final = 1.6
 """How far beyond the outermost estimate the axis extends for an interval; a longer one is cut at the edge."""
 
 
-def differences(data: Data, metrics: Sequence[str]) -> pa.Table:
+def differences(data: ChartData, metrics: Sequence[str]) -> pa.Table:
     """A row for each comparison by these metrics; `value`, `low`, `high` are ratios to the baseline."""
     rows: list[Row] = []
     mixed = len({c.better for c in data.comparisons if c.metric in metrics}) > 1
@@ -87,16 +87,16 @@ def _domain(table: pa.Table) -> tuple[float, float]:
     return low / 1.02, high * 1.02
 
 
-def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
+def forest(table: pa.Table, layout: ChartLayout = WIDE) -> alt.FacetChart:
     """Lanes of dataplanes below the name of each path; on a logarithmic axis half and double are equally far from 1."""
     low, high = _domain(table)
     scale = {"type": "log", "domain": [low, high], "nice": False, "clamp": True}
-    ticks = _ticks(low, high, 5 if look.narrow else 9)
+    ticks = _ticks(low, high, 5 if layout.narrow else 9)
     label = "datum.value == 1 ? '0' : (datum.value > 1 ? '+' : '−') + format(abs(datum.value - 1) * 100, '.3~g') + ' %'"
     against = next(iter(column(table, "baseline")))
     axis = {"title": f"difference to {against}, per cent", "values": ticks, "labelExpr": label, "grid": True}
 
-    base = alt.Chart().encode(y=lane(table, look))
+    base = alt.Chart().encode(y=lane(table, layout))
     shapes, colours = zip(*OUTCOMES.values(), strict=True)
     domain = [*OUTCOMES]
     outcome = alt.Color("outcome:N", scale={"domain": domain, "range": colours}, legend=None)
@@ -107,7 +107,7 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
         low=f"clamp(datum.low, {low}, {high})",
         high=f"clamp(datum.high, {low}, {high})",
     ).transform_filter("isValid(datum.value)")
-    width = plot_width(table, look, right=94 if look.narrow else 140)
+    width = plot_width(table, layout, right=94 if layout.narrow else 140)
     layers = [
         alt.Chart().mark_rule(color=MUTED, strokeWidth=1).encode(x=x("one:Q")).transform_calculate(one="1"),
         *(
@@ -118,12 +118,12 @@ def forest(table: pa.Table, look: Look = WIDE) -> alt.FacetChart:
         base.transform_filter("isValid(datum.value)")
         .mark_point(size=72, strokeWidth=1.8, filled=True, opacity=1)
         .encode(x=x("value:Q"), stroke=outcome, shape=shape, fill=fill),
-        base.mark_text(align="left", dx=8, fontSize=look.font, x=width).encode(
+        base.mark_text(align="left", dx=8, fontSize=layout.font, x=width).encode(
             text=alt.Text("text:N"),
             color=alt.ColorValue(INK, condition={"test": "datum.outcome == 'undecided'", "value": MUTED}),
         ),
     ]
-    return by_path(layers, table, look, width)
+    return by_path(layers, table, layout, width)
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:

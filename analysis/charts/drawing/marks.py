@@ -8,7 +8,7 @@ from typing import Any, cast
 import altair as alt
 import pyarrow as pa
 
-from analysis.charts.drawing.theme import INK, LEVELS, MUTED, SHAPES, WIDE, Look
+from analysis.charts.drawing.theme import INK, LEVELS, MUTED, SHAPES, WIDE, ChartLayout
 from analysis.flags import MARKED
 
 LABELS_WIDE = 190
@@ -48,22 +48,22 @@ def hollow(opacity: float) -> dict[str, Any]:
     return {"fillOpacity": alt.FillOpacityValue(1.0, condition={"test": "datum.twin", "value": opacity})}
 
 
-def lane(frame: pa.Table, look: Look = WIDE, labels: str = "dataplane") -> alt.Y:
+def lane(frame: pa.Table, layout: ChartLayout = WIDE, labels: str = "dataplane") -> alt.Y:
     """One labelled lane for each dataplane, in their order."""
-    limit = LABELS_NARROW if look.narrow else LABELS_WIDE
+    limit = LABELS_NARROW if layout.narrow else LABELS_WIDE
     order = list(dict.fromkeys(column(frame, labels)))
     return alt.Y(f"{labels}:N", sort=order, axis={"title": None, "labelLimit": limit, "labelColor": INK})
 
 
-def plot_width(frame: pa.Table, look: Look, right: int = 0, labels: str = "dataplane") -> int:
+def plot_width(frame: pa.Table, layout: ChartLayout, right: int = 0, labels: str = "dataplane") -> int:
     """The width left for the plot beside its labels and `right` pixels of text, in pixels."""
     longest = max((len(str(name)) for name in column(frame, labels)), default=0)
-    left = min(LABELS_NARROW if look.narrow else LABELS_WIDE, longest * look.font * 0.56 + 12)
-    return int(look.width - left - right - 8)
+    left = min(LABELS_NARROW if layout.narrow else LABELS_WIDE, longest * layout.font * 0.56 + 12)
+    return int(layout.width - left - right - 8)
 
 
 def by_path(
-    layers: Sequence[alt.Chart], frame: pa.Table, look: Look, width: int, independent: Sequence[str] = ("y",)
+    layers: Sequence[alt.Chart], frame: pa.Table, layout: ChartLayout, width: int, independent: Sequence[str] = ("y",)
 ) -> alt.FacetChart:
     """The layers once for each path, one below the other, each with the path's name above it.
 
@@ -71,11 +71,11 @@ def by_path(
     """
     paths = list(dict.fromkeys(column(frame, "path")))
     header: dict[str, Any] = {"title": None, "labelOrient": "top", "labelAnchor": "start"}
-    if look.narrow:  # a path with its metric needs two lines there
+    if layout.narrow:  # a path with its metric needs two lines there
         header["labelExpr"] = "split(datum.label, ': ')"
     row = alt.Row("path:N", sort=paths, header=header, title=None)
     # all at once: each further call on a chart of layers copies all of them, several times
-    layered = alt.layer(*layers, width=width, height=alt.Step(look.lane))
+    layered = alt.layer(*layers, width=width, height=alt.Step(layout.lane))
     return layered.facet(row=row, data=frame, resolve=independent_scales(*independent))
 
 
@@ -105,7 +105,9 @@ def around(values: list[float | None]) -> list[float]:
     return [low - 0.3 * spread, high + 0.7 * spread]
 
 
-def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False, zero: bool = True) -> alt.FacetChart:
+def lanes(
+    frame: pa.Table, layout: ChartLayout = WIDE, *, title: str, bars: bool = False, zero: bool = True
+) -> alt.FacetChart:
     """A value with its interval for each dataplane, in lanes below the name of each path.
 
     `frame`: as `intervals` returns it; `title`: of the axis, to which the frame's unit is added; `bars`: bars, whose
@@ -114,12 +116,12 @@ def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False,
     unit = next(iter(column(frame, "unit")), "")
     values = column(frame, "value") + column(frame, "high")
     if zero:
-        scale = {"domain": [0, top(values, 0.28 if look.narrow else 0.12)], "nice": False}
+        scale = {"domain": [0, top(values, 0.28 if layout.narrow else 0.12)], "nice": False}
     else:
         scale = {"domain": around([*values, *column(frame, "low")]), "zero": False, "nice": False}
-    axis = {"title": f"{title}, {unit}" if unit else title, "tickCount": look.ticks}
+    axis = {"title": f"{title}, {unit}" if unit else title, "tickCount": layout.ticks}
     x = partial(alt.X, scale=scale, axis=axis)
-    base = alt.Chart().encode(y=lane(frame, look))
+    base = alt.Chart().encode(y=lane(frame, layout))
     side = colour(frame)
     rule = base.mark_rule(strokeWidth=1.6, clip=True).encode(x=x("low:Q"), x2=alt.X2("high:Q"))
     mark = {"x": x("value:Q"), "fill": side, "stroke": side}
@@ -130,19 +132,19 @@ def lanes(frame: pa.Table, look: Look = WIDE, *, title: str, bars: bool = False,
         point = base.mark_point(size=64, strokeWidth=1.6, filled=True, opacity=1)
         marks = [rule.encode(color=side), point.encode(**mark, shape=shape(frame), **hollow(0))]
     beside = base.transform_calculate(end="isValid(datum.high) ? max(datum.high, datum.value) : datum.value")
-    text = beside.mark_text(align="left", dx=6 if bars else 9, fontSize=look.font).encode(
+    text = beside.mark_text(align="left", dx=6 if bars else 9, fontSize=layout.font).encode(
         x=x("end:Q"), text=alt.Text("text:N")
     )
     missing = (
         base.transform_filter("!isValid(datum.value)")
-        .mark_text(align="left", dx=4, fontSize=look.font, fontStyle="italic", x=0)
+        .mark_text(align="left", dx=4, fontSize=layout.font, fontStyle="italic", x=0)
         .encode(text=alt.Text("text:N"), color=alt.ColorValue(MUTED))
     )
     shown = text.transform_filter("isValid(datum.value)")
-    return by_path([*marks, shown, missing], frame, look, plot_width(frame, look))
+    return by_path([*marks, shown, missing], frame, layout, plot_width(frame, layout))
 
 
-def parts(frame: pa.Table, look: Look = WIDE, *, title: str, names: tuple[str, ...]) -> alt.FacetChart:
+def parts(frame: pa.Table, layout: ChartLayout = WIDE, *, title: str, names: tuple[str, ...]) -> alt.FacetChart:
     """Stacked bars of the parts of a whole, in lanes below the name of each path.
 
     `frame`: `path`, `lane`, `part`, `place` (index of the part) and `value`, in the unit that the axis's `title` names;
@@ -151,18 +153,18 @@ def parts(frame: pa.Table, look: Look = WIDE, *, title: str, names: tuple[str, .
     totals: dict[tuple[str, str], float] = {}
     for path, one, value in zip(*(column(frame, name) for name in ("path", "lane", "value")), strict=True):
         totals[path, one] = totals.get((path, one), 0.0) + value
-    scale = {"domain": [0, top(list(totals.values()), 0.24 if look.narrow else 0.1)], "nice": False}
-    axis = {"title": title, "tickCount": look.ticks}
-    legend = {"columns": 3 if look.narrow else len(names)}
+    scale = {"domain": [0, top(list(totals.values()), 0.24 if layout.narrow else 0.1)], "nice": False}
+    axis = {"title": title, "tickCount": layout.ticks}
+    legend = {"columns": 3 if layout.narrow else len(names)}
     tone = alt.Color("part:N", scale={"domain": list(names), "range": list(LEVELS[: len(names)])}, legend=legend)
-    base = alt.Chart().encode(y=lane(frame, look, "lane"))
+    base = alt.Chart().encode(y=lane(frame, layout, "lane"))
     bars = base.mark_bar(height={"band": 0.72}).encode(
         x=alt.X("value:Q", stack="zero", scale=scale, axis=axis), color=tone, order=alt.Order("place:Q")
     )
     total = (
         base.transform_aggregate(total="sum(value)", groupby=["lane", "path"])
         .transform_calculate(text="format(datum.total, datum.total < 10 ? '.2~f' : '.1f')")
-        .mark_text(align="left", dx=6, fontSize=look.font)
+        .mark_text(align="left", dx=6, fontSize=layout.font)
         .encode(x=alt.X("total:Q", scale=scale, axis=axis), text=alt.Text("text:N"), color=alt.ColorValue(INK))
     )
-    return by_path([bars, total], frame, look, plot_width(frame, look, labels="lane"))
+    return by_path([bars, total], frame, layout, plot_width(frame, layout, labels="lane"))

@@ -8,7 +8,7 @@ import pyarrow as pa
 from analysis.charts.drawing.data import Row, to_frame
 from analysis.charts.drawing.forest import MARKS, forest, ratios
 from analysis.charts.drawing.svg import to_specs, to_svg
-from analysis.charts.drawing.theme import LOOKS
+from analysis.charts.drawing.theme import LAYOUTS
 from analysis.metrics import LEADING
 from analysis.metrics.throughput import THROUGHPUT
 from analysis.stats.contrasts.contrast import Contrast
@@ -42,6 +42,6 @@ def frame(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> pa.Table:
 
 
 def draw(contrasts: Sequence[Contrast], names: Mapping[str, str]) -> tuple[str, ...]:
-    """An SVG for each look; none where there is nothing to draw."""
+    """An SVG for each layout; none where there is nothing to draw."""
     specs = to_specs(frame(contrasts, names), forest)
-    return tuple(to_svg(specs[look.name], look, "contrasts", f"{TITLE}. {READING}") for look in LOOKS if specs)
+    return tuple(to_svg(specs[layout.name], layout, "contrasts", f"{TITLE}. {READING}") for layout in LAYOUTS if specs)

@@ -10,10 +10,10 @@ import altair as alt
 import pyarrow as pa
 import vl_convert
 
-from analysis.charts.drawing.theme import LOOKS, Look, config
+from analysis.charts.drawing.theme import LAYOUTS, ChartLayout, config
 
 Specs = dict[str, dict[str, Any]]
-"""A chart in Vega-Lite, with its data, by the name of the look."""
+"""A chart in Vega-Lite, with its data, by the name of the layout."""
 
 _EMPTY_PATH: Final = re.compile(r'<path (?:class|aria-hidden)="[^"]*"[^>]*\bd=""[^>]*/>')
 _BACKGROUND: Final = re.compile(r'<path class="background"[^>]*/>')
@@ -36,23 +36,25 @@ _HEAD: Final = re.compile(r"<svg [^>]*?viewBox=\"0 0 ([\d.]+) ([\d.]+)\"[^>]*>")
 
 
 def to_specs(frame: pa.Table, drawing: Callable[..., alt.TopLevelMixin]) -> Specs:
-    """A chart in every look; empty where the frame has no rows."""
+    """A chart in every layout; empty where the frame has no rows."""
     if not frame.num_rows:
         return {}
-    return {look.name: drawing(frame, look=look).to_dict(format="vega-lite", validate=False) for look in LOOKS}
+    return {
+        layout.name: drawing(frame, layout=layout).to_dict(format="vega-lite", validate=False) for layout in LAYOUTS
+    }
 
 
-def to_svg(spec: dict[str, Any], look: Look, name: str, description: str) -> str:
+def to_svg(spec: dict[str, Any], layout: ChartLayout, name: str, description: str) -> str:
     """Draw a chart in Vega-Lite. `name`: unique in the page, for ids; `description`: the text for screen readers."""
-    drawn: str = vl_convert.vegalite_to_svg(spec, config=config(look))
+    drawn: str = vl_convert.vegalite_to_svg(spec, config=config(layout))
     body = _BACKGROUND.sub("", _EMPTY_PATH.sub("", drawn))
     body = _grouped(_TAG.sub(lambda tag: _lean(tag[0]), body))
-    prefix = f"{name}-{look.name}-"
+    prefix = f"{name}-{layout.name}-"
     body = body.replace('id="', f'id="{prefix}').replace("url(#", f"url(#{prefix}")
     text = html.escape(description)
     return _HEAD.sub(
         lambda m: (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="{look.name}" role="img" aria-label="{text}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="{layout.name}" role="img" aria-label="{text}" '
             f'viewBox="0 0 {m[1]} {m[2]}"><title>{text}</title>'
         ),
         body,

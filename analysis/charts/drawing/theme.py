@@ -28,8 +28,8 @@ SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "triangle-down", 
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The size of a chart: `width` of the whole, `font` size of the labels and height of a `lane`, in pixels."""
+class ChartLayout:
+    """The layout of a chart: `width` of the whole, `font` size of the labels and height of a `lane`, in pixels."""
 
     name: str
     width: int
@@ -47,14 +47,14 @@ class Look:
         return 4 if self.narrow else 7
 
 
-WIDE: Final = Look("wide", 820, 12, 20)
-NARROW: Final = Look("narrow", 358, 11, 19)
-LOOKS: Final = (WIDE, NARROW)
+WIDE: Final = ChartLayout("wide", 820, 12, 20)
+NARROW: Final = ChartLayout("narrow", 358, 11, 19)
+LAYOUTS: Final = (WIDE, NARROW)
 
 
-def config(look: Look) -> dict[str, Any]:
-    """Vega-Lite's configuration for a look."""
-    label = {"labelColor": MUTED, "labelFontSize": look.font, "titleColor": MUTED, "titleFontSize": look.font}
+def config(layout: ChartLayout) -> dict[str, Any]:
+    """Vega-Lite's configuration for a layout."""
+    label = {"labelColor": MUTED, "labelFontSize": layout.font, "titleColor": MUTED, "titleFontSize": layout.font}
     return {
         "aria": False,
         "background": None,
@@ -69,19 +69,19 @@ def config(look: Look) -> dict[str, Any]:
             "domainColor": GRID,
             "tickColor": GRID,
             "labelLimit": 220,
-            "titleLimit": look.width,
+            "titleLimit": layout.width,
         },
         "axisY": {"domain": False, "ticks": False, "labelPadding": 6, "grid": False},
         "header": {
             "labelColor": INK,
-            "labelFontSize": look.font + 0.5,
+            "labelFontSize": layout.font + 0.5,
             "labelFontWeight": "bold",
             "labelPadding": 3,
-            "labelLimit": look.width,
+            "labelLimit": layout.width,
             "title": None,
         },
         "legend": label | {"title": None, "orient": "top", "symbolSize": 90, "labelLimit": 200, "columns": 3},
-        "text": {"fill": INK, "fontSize": look.font},
+        "text": {"fill": INK, "fontSize": layout.font},
         "facet": {"spacing": 10},
         "concat": {"spacing": 22},
     }

@@ -29,7 +29,7 @@ class ComparableNights:
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
+class EnvironmentRuns:
     """The runs of an environment.
 
     Attributes:
@@ -62,13 +62,13 @@ class Environment:
         return self.lines[-1]
 
 
-def group(lines: Iterable[RunLine]) -> list[Environment]:
+def group(lines: Iterable[RunLine]) -> list[EnvironmentRuns]:
     """The environments, that of the latest run first; `lines`: every run, the earliest first."""
     found = _grouped((line.environment, line) for line in lines)
     return [_environment(name, each) for name, each in found.items()]
 
 
-def _environment(name: str, lines: Sequence[RunLine]) -> Environment:
+def _environment(name: str, lines: Sequence[RunLine]) -> EnvironmentRuns:
     by_method = _grouped((line.series, line) for line in lines)
     long = [
         ComparableNights(names.trends(name, method), each)
@@ -78,7 +78,7 @@ def _environment(name: str, lines: Sequence[RunLine]) -> Environment:
     more = len(long) - _MOST_TRENDS
     left_out = f"{formatting.count(more, 'earlier method')} with two runs or more: a run's own page tells of each."
     labels = _grouped((line.label, line) for line in lines if line.label)
-    return Environment(name, tuple(lines), tuple(long[:_MOST_TRENDS]), left_out if more > 0 else "", labels)
+    return EnvironmentRuns(name, tuple(lines), tuple(long[:_MOST_TRENDS]), left_out if more > 0 else "", labels)
 
 
 def _grouped(found: Iterable[tuple[str, RunLine]]) -> dict[str, tuple[RunLine, ...]]:

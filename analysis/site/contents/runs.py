@@ -15,9 +15,9 @@ from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.nights.history import Method
 from analysis.stats.nights.regressions import LevelChange
 
-Status = Literal["worse", "suspected", "nothing", "failures", "better", "quiet", "unread"]
+RunStatus = Literal["worse", "suspected", "nothing", "failures", "better", "quiet", "unread"]
 
-STATUSES: Final[dict[Status, tuple[str, str]]] = {
+STATUSES: Final[dict[RunStatus, tuple[str, str]]] = {
     "worse": ("▼", "worse than the nights before"),
     "suspected": ("?", "a change is suspected"),
     "nothing": ("✕", "nothing was measured"),
@@ -78,7 +78,7 @@ class RunLine:
     label: str
     dataplanes: tuple[str, ...]
     headline: str
-    status: Status
+    status: RunStatus
     changes: tuple[LevelChange, ...]
     series: str
     digest: str
@@ -138,7 +138,7 @@ def _verdict(text: str | None) -> _Verdict | None:
         return None
 
 
-def _status(verdict: _Verdict | None) -> Status:
+def _status(verdict: _Verdict | None) -> RunStatus:
     if verdict is None:
         return "unread"
     if verdict.outcome == "nothing-measured":

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from analysis import charts, formatting
-from analysis.charts import Chart, Data, Drawing, trend
+from analysis.charts import Chart, ChartData, Drawing, trend
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.nights import history
 from analysis.stats.nights.level_since import LevelSince
@@ -40,7 +40,7 @@ def draw_trends(
     `con`: with the views of `analysis.sql.database`; `about`: the last of the nights; `nights`: the runs, the oldest
     first; `summary`: of the last night, with the change points and levels to show; None: there are none.
     """
-    data = Data(con, about, (), summary.changes if summary else ())
+    data = ChartData(con, about, (), summary.changes if summary else ())
     levels = summary.history.levels if summary and summary.history else ()
     found: dict[tuple[ComparedMetric, str | None], list[Series]] = defaultdict(list)
     for one in history.nightly_series(con, about, nights[-history.MOST_NIGHTS :]):
@@ -53,7 +53,7 @@ def draw_trends(
     ]
 
 
-def _chart(data: Data, metric: ComparedMetric, against: str | None, series: list[Series]) -> Chart:
+def _chart(data: ChartData, metric: ComparedMetric, against: str | None, series: list[Series]) -> Chart:
     title = f"{metric.title[:1].upper()}{metric.title[1:]}"
     return Chart(
         name=f"{metric.name}-{'itself' if against is None else 'compared'}",
@@ -67,7 +67,7 @@ def _chart(data: Data, metric: ComparedMetric, against: str | None, series: list
     )
 
 
-def _frame(data: Data, metric: ComparedMetric, against: str | None, series: list[Series]) -> pa.Table:
+def _frame(data: ChartData, metric: ComparedMetric, against: str | None, series: list[Series]) -> pa.Table:
     size, axis = _axis(data, metric, against, series)
     rows = [
         {
@@ -87,9 +87,11 @@ def _frame(data: Data, metric: ComparedMetric, against: str | None, series: list
     return trend.with_changes(data, rows, changes)
 
 
-def _axis(data: Data, metric: ComparedMetric, against: str | None, series: list[Series]) -> tuple[float, str]:
+def _axis(data: ChartData, metric: ComparedMetric, against: str | None, series: list[Series]) -> tuple[float, str]:
     """The divisor of the values, and the axis's title."""
     if against is not None:
         unit = "points" if metric.scale == "points" else "%"
         return 0.01, f"to {data.run.arm(against).title}, {unit}"
-    return formatting.scale(metric.shown_unit, *(one.figure(night.value) for one in series for night in one.nights))
+    return formatting.fitting_unit(
+        metric.shown_unit, *(one.figure(night.value) for one in series for night in one.nights)
+    )

@@ -13,7 +13,7 @@ from analysis.errors import Unsupported
 from analysis.sql.table_views import verdicts_in
 from analysis.store.files.parquet import readable_runs
 from analysis.store.index.run_entries import WRITTEN_AT
-from analysis.store.integrity.unnamed import list_runs
+from analysis.store.integrity.unnamed import list_run_files
 from analysis.store.schema import VERDICT, is_known
 from analysis.store.store import Store
 
@@ -65,6 +65,6 @@ def _read(store: Store) -> Verdicts:
 
 def _tables(store: Store) -> Iterator[tuple[str, pa.Table]]:
     """The files of `runs/`, one at a time: one of packed runs has some twenty MiB of verdicts."""
-    for listed in list_runs(store.files):
+    for listed in list_run_files(store.files):
         found, _ = readable_runs(store.files, [listed])
         yield from ((name, table) for name, table in found if VERDICT in table.column_names)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from scipy import special
 
-from analysis.stats.change_points.night_noise import Values
+from analysis.stats.change_points.night_noise import NightValues
 from analysis.stats.change_points.step_search import RECENT, KeptNights
 
 FIRST: Final = 14
@@ -32,18 +32,18 @@ class Drift:
 
     since: int
     before: float
-    differences: Values
+    differences: NightValues
     error: float
     degrees_of_freedom: float
     recent: int
 
     @property
-    def p(self) -> Values:
+    def p(self) -> NightValues:
         """One-sided, in the direction of each difference."""
         tail = special.stdtr(self.degrees_of_freedom, -np.abs(self.differences) / self.error)
         return np.asarray(tail, dtype=np.float64)
 
-    def loss(self, *, higher_is_better: bool, level: float) -> Values:
+    def loss(self, *, higher_is_better: bool, level: float) -> NightValues:
         """How much worse it is as of each night, where that is significant at this level; elsewhere 0."""
         worse = -self.differences if higher_is_better else self.differences
         return np.asarray(np.where((worse > 0) & (self.p < level), worse, 0.0), dtype=np.float64)
@@ -63,7 +63,7 @@ def find_drift(nights: KeptNights, variance: float, freedom: float) -> Drift | N
     return Drift(int(nights.nights[FIRST]), before, differences, error, freedom, recent)
 
 
-def is_news(loss: Values, limit: float, recent: int) -> bool:
+def is_news(loss: NightValues, limit: float, recent: int) -> bool:
     """Whether one of the recent nights is the first at which so many times the limit were lost."""
     times = np.floor(loss / limit)
     earlier = times[: len(times) - recent]

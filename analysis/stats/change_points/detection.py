@@ -32,13 +32,13 @@ from analysis.stats.change_points.last_level import LastLevel, possible_starts
 from analysis.stats.change_points.night_noise import (
     DIFFERENCE_FREEDOM,
     FLOOR,
+    NightValues,
     Prior,
-    Values,
     correlations,
+    night_sd,
     priors,
-    scale,
 )
-from analysis.stats.change_points.partition import LEAST, settle
+from analysis.stats.change_points.partition import LEAST, without_outliers
 from analysis.stats.change_points.step_search import OLDER_ERROR, RECENT, Cut, KeptNights, search
 from analysis.stats.estimates.intervals import smallest_effect, t_quantile
 
@@ -61,7 +61,7 @@ class NightSeries:
     one group are compared in their noise, such as those of one metric.
     """
 
-    values: Values
+    values: NightValues
     floor: float = FLOOR
     group: Hashable = None
 
@@ -138,9 +138,9 @@ def _without_outliers(
     alike, most_alike = (_correlations(series, errors) for errors in (0.0, SURE_OF_CORRELATION))
     noise = _variances(series, alike)
     long = list(noise)
-    settled = settle([values[place] for place in long], [math.sqrt(noise[place][0]) for place in long])
+    inliers = without_outliers([values[place] for place in long], [math.sqrt(noise[place][0]) for place in long])
     kept = {}
-    for place, one in zip(long, settled, strict=True):
+    for place, one in zip(long, inliers, strict=True):
         if one is not None and len(one.nights) >= 2 * LEAST:
             kept[place] = KeptNights(
                 values[place][one.nights],
@@ -169,7 +169,7 @@ def _correlations(series: Sequence[NightSeries], standard_errors: float) -> list
 def _variances(series: Sequence[NightSeries], alike: Sequence[float]) -> dict[int, tuple[float, float]]:
     """The moderated variances of the series that are long enough, with their freedom."""
     long = [place for place, one in enumerate(series) if len(one.values) >= 2 * LEAST]
-    scales = [scale(series[place].values, alike[place], series[place].floor) for place in long]
+    scales = [night_sd(series[place].values, alike[place], series[place].floor) for place in long]
     freedoms = [max(1.0, DIFFERENCE_FREEDOM * len(series[place].values)) for place in long]
     known = priors([own**2 for own in scales], freedoms, [series[place].group for place in long])
     moderated = [
@@ -211,7 +211,9 @@ def _levels(
     return Levels(steps, _suspicion(series.values, nights, first, variance, freedom), last)
 
 
-def _suspicion(values: Values, nights: KeptNights, first: int, variance: float, freedom: float) -> ChangePoint | None:
+def _suspicion(
+    values: NightValues, nights: KeptNights, first: int, variance: float, freedom: float
+) -> ChangePoint | None:
     """The last nights, up to four, that are furthest off the others of the last level; None if these are too few."""
     n = len(values)
     found: list[ChangePoint] = []

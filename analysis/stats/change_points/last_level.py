@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from analysis.stats.change_points.night_noise import Values, mean_variances, middle
+from analysis.stats.change_points.night_noise import NightValues, mean_variances, middle
 from analysis.stats.change_points.partition import LEAST
 from analysis.stats.change_points.step_search import Cut, KeptNights
 from analysis.stats.estimates.intervals import t_quantile
@@ -109,7 +109,7 @@ def possible_starts(nights: KeptNights, cuts: Sequence[Cut], further: Sequence[C
     ]
 
 
-def _start(values: Values, variance: float, of_means: Values, against: float) -> _Start:
+def _start(values: NightValues, variance: float, of_means: NightValues, against: float) -> _Start:
     """The mean of a level's nights without those that are far off: a few bad nights move it by more than its error."""
     near = values[np.abs(values - middle(values)) <= _FAR * math.sqrt(variance)]
     near = near if len(near) >= LEAST else values
@@ -122,7 +122,7 @@ def _other_nights(nights: KeptNights, begin: int, variance: float) -> Iterable[t
     count = len(values)
     if count < 2 * LEAST:
         return []
-    sums: Values = np.cumsum(values)
+    sums: NightValues = np.cumsum(values)
     before = np.arange(LEAST, count - LEAST + 1)
     after = count - before
     difference = (sums[-1] - sums[before - 1]) / after - sums[before - 1] / before

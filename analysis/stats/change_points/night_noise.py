@@ -22,13 +22,13 @@ from scipy import special
 
 from analysis.stats.estimates.moderation import freedom_of, log_variance, trigamma
 
-Values = NDArray[np.float64]
+NightValues = NDArray[np.float64]
 
 FLOOR: Final = 1e-3
 """The least noise assumed, since equal figures occur and nothing is measured to better than a thousandth."""
 
 DIFFERENCE_FREEDOM: Final = 0.25
-"""Degrees of freedom of `scale` squared for each night: 37 % of those of a variance, as for each median absolute
+"""Degrees of freedom of `night_sd` squared for each night: 37 % of those of a variance, as for each median absolute
 deviation, times two thirds, since consecutive differences share a night."""
 
 _TRIM: Final = 2.5
@@ -55,18 +55,20 @@ _BOUND: Final = 0.25
 """How unlike the series' variances are is taken at the bound that holds in 1 - 0.25 of cases."""
 
 
-def middle(values: Values) -> float:
+def middle(values: NightValues) -> float:
     """The median. NumPy's takes ten times as long for so few values."""
     return float(median(values.tolist()))
 
 
-def scale(values: Sequence[float] | Values, correlation: float = 0.0, floor: float = FLOOR) -> float:
+def night_sd(values: Sequence[float] | NightValues, correlation: float = 0.0, floor: float = FLOOR) -> float:
     """The standard deviation of a night about its level, from two nights or more."""
     differences = np.abs(np.diff(np.asarray(values, dtype=float)))
     return max(GAUSSIAN * middle(differences) / math.sqrt(2 * (1 - correlation)), floor)
 
 
-def correlations(series: Sequence[Values], groups: Sequence[Hashable], standard_errors: float = 0.0) -> list[float]:
+def correlations(
+    series: Sequence[NightValues], groups: Sequence[Hashable], standard_errors: float = 0.0
+) -> list[float]:
     """The correlation of consecutive nights of each series, 0 to 0.9; 0 where a group has only short series.
 
     As of an autoregressive process of the first order, whose differences to the next night are small against those over
@@ -98,7 +100,7 @@ def correlations(series: Sequence[Values], groups: Sequence[Hashable], standard_
     return found
 
 
-def _near_share(values: Values) -> float:
+def _near_share(values: NightValues) -> float:
     """The squared differences to the next night as a share of these and those over more nights; 0.5: uncorrelated."""
     near, *far = (_trimmed_square(np.abs(values[lag:] - values[:-lag])) for lag in (1, 2, 3))
     distant = float(np.mean(far))
@@ -110,19 +112,19 @@ def _correlation(share: float) -> float:
     return min(max(math.sqrt(max(2 / max(share, FLOOR) - 3, 0.0)) - 1, 0.0), _MOST_CORRELATION)
 
 
-def _trimmed_square(distances: Values) -> float:
+def _trimmed_square(distances: NightValues) -> float:
     bound = max(_TRIM * GAUSSIAN * middle(distances), FLOOR)
     return float(np.mean(distances[distances <= bound] ** 2))
 
 
-def mean_variances(most: int, correlation: float) -> Values:
+def mean_variances(most: int, correlation: float) -> NightValues:
     """The variances of the means of 0 to `most` consecutive nights, as shares of a night's; of no night: infinite."""
     nights = np.arange(most + 1, dtype=float)
-    powers: Values = correlation ** nights[1:]
+    powers: NightValues = correlation ** nights[1:]
     sums = np.concatenate([[0.0, 0.0], np.cumsum(powers)[:-1]])
     weighted = np.concatenate([[0.0, 0.0], np.cumsum(nights[1:] * powers)[:-1]])
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Values = (1 + 2 * (sums - weighted / nights)) / nights
+        found: NightValues = (1 + 2 * (sums - weighted / nights)) / nights
     found[0] = math.inf
     return found
 
@@ -134,7 +136,7 @@ class Prior:
     variance: float
     degrees_of_freedom: float
 
-    def moderate(self, squares: Values, own_freedom: float) -> tuple[Values, float]:
+    def moderate(self, squares: NightValues, own_freedom: float) -> tuple[NightValues, float]:
         """The moderated variances of sums of squares with so many degrees of freedom, and theirs in all."""
         freedom = self.degrees_of_freedom + own_freedom
         return (self.degrees_of_freedom * self.variance + squares) / freedom, freedom

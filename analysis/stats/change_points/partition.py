@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats.change_points.night_noise import Values, middle
+from analysis.stats.change_points.night_noise import NightValues, middle
 
 LEAST: Final = 2
 """The fewest nights of a level."""
@@ -30,7 +30,7 @@ _MOSTLY: Final = 0.75
 """The least share of a level's nights that are no outliers: two bad nights with a good one between are no level."""
 
 
-def segment_starts(values: Values, penalty: float) -> list[list[int]]:
+def segment_starts(values: NightValues, penalty: float) -> list[list[int]]:
     """The first index of each segment of the best partition of each series, beginning with 0.
 
     `values`: a row for each series, in units of its noise. Many at once take a fifth of the time of one by one.
@@ -63,27 +63,27 @@ def _walk_back(begins: NDArray[np.intp]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Inliers:
     """The nights of a series that are no outliers, by their indices, and the first of each segment among them."""
 
     nights: NDArray[np.intp]
     starts: tuple[int, ...]
 
 
-def settle(series: Sequence[Values], noises: Sequence[float]) -> list[Settled | None]:
+def without_outliers(series: Sequence[NightValues], noises: Sequence[float]) -> list[Inliers | None]:
     """Each series without outliers, given the standard deviation of its nights. None: nothing is left."""
-    found: list[Settled | None] = [None] * len(series)
+    found: list[Inliers | None] = [None] * len(series)
     by_length: dict[int, list[int]] = {}
     for place, values in enumerate(series):
         by_length.setdefault(len(values), []).append(place)
     for length, places in by_length.items():
         rows = np.array([series[place] / noises[place] for place in places])
         for place, row, starts in zip(places, rows, segment_starts(rows, math.log(length)), strict=True):
-            found[place] = _settle(row, starts)
+            found[place] = _inliers(row, starts)
     return found
 
 
-def _settle(values: Values, starts: list[int]) -> Settled | None:
+def _inliers(values: NightValues, starts: list[int]) -> Inliers | None:
     """A segment of outliers alone joins its neighbour."""
     while True:
         parts = [values[one:two] for one, two in itertools.pairwise([*starts, len(values)])]
@@ -91,7 +91,7 @@ def _settle(values: Values, starts: list[int]) -> Settled | None:
         thin = next((i for i, kept in enumerate(near) if kept.sum() < max(LEAST, _MOSTLY * len(kept))), None)
         if thin is None:
             lengths = [int(kept.sum()) for kept in near]
-            return Settled(np.flatnonzero(np.concatenate(near)), tuple(itertools.accumulate(lengths[:-1], initial=0)))
+            return Inliers(np.flatnonzero(np.concatenate(near)), tuple(itertools.accumulate(lengths[:-1], initial=0)))
         if len(starts) == 1:
             return None
         starts = starts[: max(thin, 1)] + starts[max(thin, 1) + 1 :]

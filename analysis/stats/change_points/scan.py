@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from scipy import special
 
-from analysis.stats.change_points.night_noise import Values
+from analysis.stats.change_points.night_noise import NightValues
 
 _LEAST_P: Final = 1e-300
 _NO_TAIL: Final = 0.2
@@ -23,12 +23,12 @@ _NO_TAIL: Final = 0.2
 _SQRT_2PI: Final = math.sqrt(2 * math.pi)
 
 
-def rates(inside: Values, outside: Values) -> Values:
+def rates(inside: NightValues, outside: NightValues) -> NightValues:
     """The rate at each cut, from the numbers of nights on its two sides."""
     return (inside + outside) / (2 * inside * outside)
 
 
-def one_cut_p(p: float, rate: Values, sides: int = 2) -> float:
+def one_cut_p(p: float, rate: NightValues, sides: int = 2) -> float:
     """The p-value of the largest statistic over all cuts with these rates, from its own p-value of one or two sides."""
     if p >= _NO_TAIL:
         return 1.0
@@ -38,7 +38,7 @@ def one_cut_p(p: float, rate: Values, sides: int = 2) -> float:
     return min(1.0, p + sides * b * _density(b) * float((rate * _overshoot(b * np.sqrt(2 * rate))).sum()))
 
 
-def two_cuts_p(p: float, rate: Values, counts: Values) -> float:
+def two_cuts_p(p: float, rate: NightValues, counts: NightValues) -> float:
     """As `one_cut_p`, two-sided, for a part between two cuts.
 
     `rate`: for each length of the part, which was tried in so many places (`counts`).
@@ -59,11 +59,11 @@ def _density(b: float) -> float:
     return math.exp(-b * b / 2) / _SQRT_2PI
 
 
-def _overshoot(x: Values) -> Values:
+def _overshoot(x: NightValues) -> NightValues:
     """How much less a walk in steps exceeds a bound than a continuous one.
 
     Siegmund and Yakir, "The Statistics of Gene Mapping", 2007.
     """
     half = special.ndtr(x / 2)
-    found: Values = (2 / x) * (half - 0.5) / ((x / 2) * half + np.exp(-x * x / 8) / _SQRT_2PI)
+    found: NightValues = (2 / x) * (half - 0.5) / ((x / 2) * half + np.exp(-x * x / 8) / _SQRT_2PI)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.stats.change_points import scan
-from analysis.stats.change_points.night_noise import Prior, Values, mean_variances
+from analysis.stats.change_points.night_noise import NightValues, Prior, mean_variances
 from analysis.stats.change_points.partition import LEAST
 from analysis.stats.estimates.intervals import two_sided_p
 
@@ -49,7 +49,7 @@ class KeptNights:
     assume.
     """
 
-    values: Values
+    values: NightValues
     nights: NDArray[np.intp]
     starts: tuple[int, ...]
     total: int
@@ -58,7 +58,7 @@ class KeptNights:
     floor: float
 
     @functools.cached_property
-    def mean_variances(self) -> Values:
+    def mean_variances(self) -> NightValues:
         """By their number, the variance of a mean over nights, as a share of a night's."""
         return mean_variances(max(len(self.values), RECENT), self.correlation)
 
@@ -108,7 +108,9 @@ class _Surroundings:
     freedom: int
     older: float
 
-    def _statistics(self, difference: Values, inside: Counts, outside: Counts, cuts: int) -> tuple[Values, float]:
+    def _statistics(
+        self, difference: NightValues, inside: Counts, outside: Counts, cuts: int
+    ) -> tuple[NightValues, float]:
         """The t statistics of these differences of means, were they levels, and the degrees of freedom."""
         explained = difference**2 * inside * outside / (inside + outside)
         own = max(self.freedom - cuts, 0)

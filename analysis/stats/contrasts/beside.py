@@ -14,7 +14,7 @@ from analysis.stats.contrasts.run_groups import RunGroup
 from analysis.stats.nights.history import Method
 from analysis.stats.run import StoredRun
 
-Kind = Literal["method", "provenance", "load", "time"]
+BesideKind = Literal["method", "provenance", "load", "time"]
 
 UNKNOWN: Final = "unknown"
 
@@ -34,7 +34,7 @@ _CLOSE_H: Final = 2
 class Beside:
     """One thing that differs. `a`, `b`: what it is on either side, as text."""
 
-    kind: Kind
+    kind: BesideKind
     name: str
     a: str
     b: str

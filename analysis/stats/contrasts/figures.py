@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import duckdb
 
 from analysis import flags, metrics
-from analysis.domain import LAB, Cell, Scale
+from analysis.domain import LAB, Cell, StoredScale
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.change_points import detection
 from analysis.stats.contrasts.group_contrasts import Contrasted
@@ -16,7 +16,7 @@ from analysis.stats.contrasts.sides import ALONE, Nights, Scatter
 from analysis.stats.estimates.moderation import Key
 from analysis.stats.nights import history
 from analysis.stats.nights.history import Method
-from analysis.stats.verdicts.judgement import Place
+from analysis.stats.verdicts.judgement import CellOfArm
 from analysis.stats.verdicts.run_judgement import flags_by_place, visit_means, visits_by_round
 
 T = TypeVar("T")
@@ -52,11 +52,11 @@ class SideRows:
 
     group: RunGroup
     rows: Sequence[Mapping[str, Any]]
-    flagged: Mapping[Place, list[tuple[list[str] | None, int]]]
-    scale: Scale | None = None
+    flagged: Mapping[CellOfArm, list[tuple[list[str] | None, int]]]
+    scale: StoredScale | None = None
 
     @property
-    def scales(self) -> set[Scale]:
+    def scales(self) -> set[StoredScale]:
         """The scales at which it measured."""
         return {cell.scale for one in self.group.runs for cell in one.cells}
 
@@ -86,7 +86,7 @@ class SideRows:
     def nights(self, metric: ComparedMetric, known: Mapping[str, str], scatter: Scatter) -> Nights:
         """The figures of a metric, of the dataplanes that have a name in `known`, by that name."""
 
-        def renamed(found: Mapping[Place, T]) -> dict[Place, T]:
+        def renamed(found: Mapping[CellOfArm, T]) -> dict[CellOfArm, T]:
             return {(self.at(cell), known[name]): one for (cell, name), one in found.items() if name in known}
 
         runs = [renamed(visits_by_round(metric, self._of(pieces))) for pieces in self.group.pieces]

@@ -12,7 +12,7 @@ from analysis.metrics.metric import ComparedMetric
 from analysis.stats.estimates.differences import Values
 from analysis.stats.estimates.intervals import as_share
 from analysis.stats.estimates.moderation import Key
-from analysis.stats.verdicts.judgement import Place
+from analysis.stats.verdicts.judgement import CellOfArm
 
 ALONE = ""
 """In place of a baseline's name, for a figure itself."""
@@ -31,8 +31,8 @@ class Nights:
         scatter: how far nights of this environment and method scatter, where that is known.
     """
 
-    runs: Sequence[Mapping[Place, Values]]
-    doubts: Mapping[Place, FlagEffect] = field(default_factory=dict)
+    runs: Sequence[Mapping[CellOfArm, Values]]
+    doubts: Mapping[CellOfArm, FlagEffect] = field(default_factory=dict)
     scatter: Scatter = field(default_factory=dict)
 
 
@@ -93,7 +93,7 @@ def cell_of(key: Key) -> Cell:
     return cast("Cell", key[0])
 
 
-def _reading(metric: ComparedMetric, run: Mapping[Place, Values], key: Key) -> list[float]:
+def _reading(metric: ComparedMetric, run: Mapping[CellOfArm, Values], key: Key) -> list[float]:
     """The values of a run, one a round: logarithms, or points. None at all where a figure is not above zero."""
     cell, (against, dataplane) = cell_of(key), key[1]
     own, base = run.get((cell, dataplane), {}), run.get((cell, against), {})

@@ -10,11 +10,11 @@ from analysis.stats.estimates import moderation
 from analysis.stats.estimates.differences import Block, Differences
 from analysis.stats.estimates.moderation import Estimate, Key
 
-Compared = Mapping[Key, Differences]
+DifferencesByKey = Mapping[Key, Differences]
 
 
 def estimate_all(
-    found: Compared, earlier: Sequence[Compared], resolution: float, order: Mapping[Block, int] | None
+    found: DifferencesByKey, earlier: Sequence[DifferencesByKey], resolution: float, order: Mapping[Block, int] | None
 ) -> dict[Key, Estimate]:
     """The estimate of each comparison of a run, whose rounds are in this order if it looked after each.
 

@@ -11,7 +11,7 @@ import duckdb
 
 from analysis import flags, formatting, metrics
 from analysis.domain import CELL, Cell
-from analysis.flags import Kind
+from analysis.flags import FigureKind
 from analysis.stats import run
 from analysis.stats.nights import regressions
 from analysis.stats.nights.level_since import LevelSince
@@ -130,7 +130,7 @@ def nightly_series(con: duckdb.DuckDBPyConnection, about: StoredRun, nights: lis
     return series
 
 
-def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, Kind, Cell], set[str]]:
+def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[str, FigureKind, Cell], set[str]]:
     """Night, kind of figure and cell -> the dataplanes whose figure has flagged or left-out trials."""
     rows = run.query_rows(
         con,
@@ -138,7 +138,7 @@ def _flagged(con: duckdb.DuckDBPyConnection, nights: list[str]) -> dict[tuple[st
             where len(flags) > 0 and run_id in (select unnest($nights::varchar[]))""",  # noqa: S608 - a cell's columns
         nights=nights,
     )
-    found: dict[tuple[str, Kind, Cell], set[str]] = {}
+    found: dict[tuple[str, FigureKind, Cell], set[str]] = {}
     for row in rows:
         cell = Cell.of(row)
         for kind in {metric.kind for metric in metrics.COMPARED}:

@@ -63,7 +63,7 @@ class LevelSince(PathMetric):
         mark = MARKED if self.nights_flagged else ""
         if self.against is not None:
             return self.change_text(self.value, self.low, self.high) + mark
-        size, name = formatting.scale(shown_unit(self.unit, self.scale), self.value)
+        size, name = formatting.fitting_unit(shown_unit(self.unit, self.scale), self.value)
         low, value, high = (formatting.digits(figure / size) for figure in (self.low, self.value, self.high))
         return f"{value} {name} [{low}, {high}]{mark}"
 

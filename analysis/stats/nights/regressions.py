@@ -27,7 +27,7 @@ from analysis.stats.nights.level_since import LevelSince, levels_since
 from analysis.stats.nights.nightly import Series
 from analysis.stats.path_metric import PathMetric, path_metric_fields
 
-Status = Literal["regression", "standing", "improvement", "small", "suspected", "past"]
+ChangeStatus = Literal["regression", "standing", "improvement", "small", "suspected", "past"]
 
 LIMIT_RATIO: Final = 0.05
 """A change for the worse by this or more is a regression, unless a run sets another limit."""
@@ -67,7 +67,7 @@ class LevelChange(PathMetric):
 
     dataplane: str
     against: str | None
-    status: Status
+    status: ChangeStatus
     run_id: str
     began_at: datetime | None
     nights_since: int
@@ -191,9 +191,9 @@ class _Gradual(ChangePoint):
     """From the first nights to the last ones, bit by bit."""
 
 
-def _reported(one: Series, found: Levels, series: int, limit: float) -> list[tuple[ChangePoint, Status]]:
+def _reported(one: Series, found: Levels, series: int, limit: float) -> list[tuple[ChangePoint, ChangeStatus]]:
     """The changes of a series that are certain enough to be reported, out of so many series."""
-    reported: list[tuple[ChangePoint, Status]] = [(step, "past") for step in found.steps[:-1]]
+    reported: list[tuple[ChangePoint, ChangeStatus]] = [(step, "past") for step in found.steps[:-1]]
     if found.steps:
         step = found.steps[-1]
         reported.append((step, _judged(one, step, limit)))
@@ -209,7 +209,9 @@ def _reported(one: Series, found: Levels, series: int, limit: float) -> list[tup
     return reported
 
 
-def _decline(one: Series, found: Levels, drift: Drift, series: int, limit: float) -> list[tuple[ChangePoint, Status]]:
+def _decline(
+    one: Series, found: Levels, drift: Drift, series: int, limit: float
+) -> list[tuple[ChangePoint, ChangeStatus]]:
     """The slow decline of a series, unless one of its steps makes up half of it."""
     higher = one.metric.better == "higher"
     loss = drift.loss(higher_is_better=higher, level=SIGNIFICANCE / series)
@@ -228,7 +230,7 @@ def _is_gain(one: Series, estimate: float) -> bool:
     return (estimate > 0) == (one.metric.better == "higher")
 
 
-def _judged(one: Series, step: ChangePoint, limit: float) -> Status:
+def _judged(one: Series, step: ChangePoint, limit: float) -> ChangeStatus:
     """The status of the last step of a series."""
     if abs(one.shown(step.estimate)) < limit:
         return "small"
@@ -237,7 +239,7 @@ def _judged(one: Series, step: ChangePoint, limit: float) -> Status:
     return "regression" if len(one.nights) - step.at <= RECENT else "standing"
 
 
-def _change(one: Series, step: ChangePoint, status: Status, p: float, confidence: float) -> LevelChange:
+def _change(one: Series, step: ChangePoint, status: ChangeStatus, p: float, confidence: float) -> LevelChange:
     metric, night, gradual = one.metric, one.nights[step.at], isinstance(step, _Gradual)
     low, high = step.interval(confidence)
     new = one.nights[-step.nights_after :] if gradual else one.nights[step.at : step.at + step.nights_after]

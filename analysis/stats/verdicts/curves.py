@@ -26,7 +26,7 @@ from analysis.stats.path_metric import PathMetric, path_metric_fields
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.judgement import (
     FAMILY_ERROR,
-    Figures,
+    MetricFigures,
     Plan,
     interval_of,
     mean_of,
@@ -156,7 +156,7 @@ class _Draft:
         return (self.curve.cell, self.curve.dataplane), ("first", to)
 
 
-def find_curves(about: StoredRun, figures: Sequence[Figures], plan: Plan) -> tuple[Curve, ...]:
+def find_curves(about: StoredRun, figures: Sequence[MetricFigures], plan: Plan) -> tuple[Curve, ...]:
     """The curves of a run, in the order of metrics, paths and dataplanes; none where it has one scale."""
     drafts: list[_Draft] = []
     estimates: list[dict[moderation.Key, moderation.Estimate]] = []
@@ -205,7 +205,7 @@ def _with_none(
     return found
 
 
-def _drafts(about: StoredRun, figures: Figures, plan: Plan) -> Iterator[_Draft]:
+def _drafts(about: StoredRun, figures: MetricFigures, plan: Plan) -> Iterator[_Draft]:
     metric = figures.metric
     margin = margin_on(metric.scale, plan.margin_ratio)
     for sweep in _sweeps(figures.cells):

@@ -40,7 +40,7 @@ _LEADING, _BESIDE = 6.0, 1.5
 _BETWEEN_OTHERS: Final = 1 / 3
 """The weight of comparisons between other dataplanes, by that of comparisons with the baseline."""
 
-Place = tuple[Cell, str]
+CellOfArm = tuple[Cell, str]
 """A cell, and a dataplane."""
 
 
@@ -72,7 +72,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class MetricFigures:
     """A metric's figures in a run.
 
     Attributes:
@@ -84,9 +84,9 @@ class Figures:
 
     metric: ComparedMetric
     cells: Mapping[Cell, str]
-    visits: Mapping[Place, Values]
-    doubts: Mapping[Place, FlagEffect] = field(default_factory=dict)
-    earlier: Sequence[Mapping[Place, Values]] = ()
+    visits: Mapping[CellOfArm, Values]
+    doubts: Mapping[CellOfArm, FlagEffect] = field(default_factory=dict)
+    earlier: Sequence[Mapping[CellOfArm, Values]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class _Draft(FamilyMember):
 
 
 def compare_run(
-    figures: Sequence[Figures], dataplanes: Sequence[str], plan: Plan
+    figures: Sequence[MetricFigures], dataplanes: Sequence[str], plan: Plan
 ) -> tuple[tuple[Comparison, ...], tuple[Family, ...]]:
     """Compare all dataplanes of a run, the baseline first, with each other by all metrics.
 
@@ -159,14 +159,14 @@ def compare_run(
     return judged, tuple(replace(family, error=plan.error) for family in families)
 
 
-def order_of_rounds(figures: Sequence[Figures], runs: Sequence[str]) -> dict[Block, int]:
+def order_of_rounds(figures: Sequence[MetricFigures], runs: Sequence[str]) -> dict[Block, int]:
     """The place of each round in time."""
     blocks = {block for one in figures for values in one.visits.values() for block in values}
     places = {name: place for place, name in enumerate(runs)}
     return {block: n for n, block in enumerate(sorted(blocks, key=lambda b: (places.get(b[0], 0), b[1])))}
 
 
-def _drafts(figures: Figures, dataplanes: Sequence[str], plan: Plan) -> Iterator[_Draft]:
+def _drafts(figures: MetricFigures, dataplanes: Sequence[str], plan: Plan) -> Iterator[_Draft]:
     metric = figures.metric
     margin = margin_on(metric.scale, plan.margin_ratio)
     for cell, path in figures.cells.items():
@@ -212,7 +212,7 @@ def mean_of(metric: ComparedMetric, values: Values) -> float | None:
 
 
 def _estimates(
-    figures: Figures, drafts: Sequence[_Draft], order: Mapping[Block, int] | None
+    figures: MetricFigures, drafts: Sequence[_Draft], order: Mapping[Block, int] | None
 ) -> dict[moderation.Key, moderation.Estimate]:
     estimates: dict[moderation.Key, moderation.Estimate] = {}
     for with_baseline in (True, False):
@@ -224,7 +224,7 @@ def _estimates(
 
 
 def _night(
-    figures: Figures, night: Mapping[Place, Values], wanted: Iterable[tuple[Cell, tuple[str, str]]]
+    figures: MetricFigures, night: Mapping[CellOfArm, Values], wanted: Iterable[tuple[Cell, tuple[str, str]]]
 ) -> dict[moderation.Key, Differences]:
     """The differences of an earlier night in these comparisons, as far as it has them."""
     found: dict[moderation.Key, Differences] = {}

@@ -17,7 +17,7 @@ from analysis.stats.nights.history import Method
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.curves import Curve, find_curves
-from analysis.stats.verdicts.judgement import Family, Figures, Place, Plan, compare_run
+from analysis.stats.verdicts.judgement import CellOfArm, Family, MetricFigures, Plan, compare_run
 
 NIGHTLY: Final = "nightly"
 """The trigger of runs that are compared with earlier nights, and that a regression fails."""
@@ -30,7 +30,7 @@ _MOST_PIECES: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RunJudgement:
     """A run's comparisons in the order of metrics, paths and dataplanes; their families, the quoted first; curves."""
 
     comparisons: tuple[Comparison, ...] = ()
@@ -38,13 +38,13 @@ class Judged:
     curves: tuple[Curve, ...] = ()
 
 
-_Visits = dict[Place, dict[Block, float]]
+_Visits = dict[CellOfArm, dict[Block, float]]
 
 
-def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> Judged:
+def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) -> RunJudgement:
     """Compare all dataplanes of a run with each other, and each with itself at other scales."""
     if about.baseline is None or about.is_dealt:
-        return Judged()
+        return RunJudgement()
     pieces = [about.run_id, *continued_runs(con, about.parameters)]
     nights = list(history.comparable_runs(con, about, method)) if about.trigger == NIGHTLY else []
     nights = [night for night in nights if night not in pieces][-NIGHTS_OF_NOISE:]
@@ -59,7 +59,9 @@ def judge_run(con: duckdb.DuckDBPyConnection, about: StoredRun, method: Method) 
     ]
     rounds_before = len({(row["run_id"], row["round"]) for row in own if row["run_id"] != about.run_id})
     plan = plan_of(about, pieces[:0:-1], rounds_before)
-    return Judged(*compare_run(figures, [arm.name for arm in about.arms], plan), find_curves(about, figures, plan))
+    return RunJudgement(
+        *compare_run(figures, [arm.name for arm in about.arms], plan), find_curves(about, figures, plan)
+    )
 
 
 def plan_of(about: StoredRun, continued: Sequence[str], rounds_before: int) -> Plan:
@@ -103,8 +105,8 @@ def _figures(
     metric: ComparedMetric,
     own: Sequence[Mapping[str, Any]],
     past: Sequence[Sequence[Mapping[str, Any]]],
-    flagged: Mapping[Place, list[tuple[list[str] | None, int]]],
-) -> Figures | None:
+    flagged: Mapping[CellOfArm, list[tuple[list[str] | None, int]]],
+) -> MetricFigures | None:
     """A metric's figures; None where the run has nothing to say of it."""
     cells = {c: about.path(c, metric.title) for c in about.cells if about.has_figure(c, metric.needed_column)}
     doubts = {place: flags.flag_effect(trials, metric.kind) for place, trials in flagged.items()}
@@ -114,7 +116,7 @@ def _figures(
         cells = {cell: path for cell, path in cells.items() if cell in ruled_out or any(cell == c for c, _ in visits)}
     if not cells:
         return None
-    return Figures(metric, cells, visits, doubts, [visits_by_round(metric, night) for night in past])
+    return MetricFigures(metric, cells, visits, doubts, [visits_by_round(metric, night) for night in past])
 
 
 def visits_by_round(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -> _Visits:
@@ -128,7 +130,7 @@ def visits_by_round(metric: ComparedMetric, rows: Sequence[Mapping[str, Any]]) -
 
 def flags_by_place(
     con: duckdb.DuckDBPyConnection, runs: Sequence[str]
-) -> dict[Place, list[tuple[list[str] | None, int]]]:
+) -> dict[CellOfArm, list[tuple[list[str] | None, int]]]:
     """Cell and dataplane -> each set of flags of the measured trials, and how many trials have it."""
     found = run.query_rows(
         con,
@@ -136,7 +138,7 @@ def flags_by_place(
             where run_id in (select unnest($runs::varchar[])) group by all order by all""",  # noqa: S608 - a cell
         runs=list(runs),
     )
-    places: dict[Place, list[tuple[list[str] | None, int]]] = {}
+    places: dict[CellOfArm, list[tuple[list[str] | None, int]]] = {}
     for row in found:
         places.setdefault((Cell.of(row), row["dataplane"]), []).append((row["flags"], row["n"]))
     return places

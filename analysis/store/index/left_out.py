@@ -38,7 +38,7 @@ def sentences(found: Sequence[LeftOut]) -> list[str]:
     return lines
 
 
-def table(found: Iterable[LeftOut]) -> pa.Table:
+def left_out_table(found: Iterable[LeftOut]) -> pa.Table:
     """The table `left_out` that queries read."""
     schema = pa.schema([(field.name, pa.string()) for field in fields(LeftOut)])
     return pa.Table.from_pylist([asdict(one) for one in found], schema=schema)

@@ -16,7 +16,7 @@ from analysis.store.index.names import run_of_file
 from analysis.store.index.run_entries import RunEntry
 from analysis.store.index.selection import ABOUT, Choice, every_run
 from analysis.store.integrity.audit import Extent, audit
-from analysis.store.integrity.unnamed import list_runs, runs_without_row
+from analysis.store.integrity.unnamed import list_run_files, runs_without_row
 from analysis.store.schema import VERDICT, arrow_schema
 from analysis.store.storage.object_storage import UNREADABLE, ObjectStorage
 
@@ -27,7 +27,7 @@ def read_rows(files: ObjectStorage) -> Inventory:
     """The inventory by the rows of `runs/` alone; the files that they name are not checked."""
     for _ in range(_LISTINGS):
         try:
-            return select_runs(*_read_listed(files, list_runs(files)))
+            return select_runs(*_read_listed(files, list_run_files(files)))
         except FileNotFoundError:
             continue  # a writer replaced a row between the listing and the reading
     raise _restless(files)
@@ -49,7 +49,7 @@ def take_inventory(
     """
     files.check_there()
     for _ in range(_LISTINGS):
-        listed = list_runs(files)
+        listed = list_run_files(files)
         try:
             found, damaged = _read_listed(files, listed, without="" if extent.verdicts else VERDICT)
         except FileNotFoundError:
@@ -77,7 +77,7 @@ def _checked(
         stock = select(faults)
         chosen = _chosen(stock, choice, extent.run_id)
         checked = audit(files, chosen - done, extent)
-        if checked.gone and list_runs(files) != listed:
+        if checked.gone and list_run_files(files) != listed:
             return None  # what is gone while no row has changed is lost
         faults |= {**checked.faults, **dict.fromkeys(sorted(checked.gone), "is not there")}
         sound |= checked.sound

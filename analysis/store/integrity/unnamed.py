@@ -21,7 +21,7 @@ REST_S: Final = 3600
 LOST: Final = "is there, but no row of runs/ names it"
 
 
-def list_runs(files: ObjectStorage) -> list[str]:
+def list_run_files(files: ObjectStorage) -> list[str]:
     """The files of `runs/`."""
     return [f"runs/{file.name}" for file in files.list("runs") if is_store_file(file.name)]
 
@@ -36,7 +36,7 @@ def runs_without_row(files: ObjectStorage, stock: Inventory, listed: Sequence[st
     if not half_named and not unreferenced_files(files, stock):
         return []
     with contextlib.suppress(Problem), files.no_writer() as quiet:
-        if list_runs(files) != list(listed):
+        if list_run_files(files) != list(listed):
             return []
         now = time.time()
         found = [

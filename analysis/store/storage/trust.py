@@ -29,7 +29,7 @@ _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class UntrustedPart:
     """A part of a path that another user controls. `uid`: its owner; None: others may write it."""
 
     path: Path
@@ -77,7 +77,7 @@ def use_folder(root: str, *, as_owner: bool, create: bool = False) -> None:
     owner.act_as(owner.owner_of(fault.uid))
 
 
-def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> Fault | None:
+def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> UntrustedPart | None:
     """The first part of a folder's path, links in it resolved, that a user who is not trusted controls, if any.
 
     `create`: missing parts are made; else the path ends before the first.
@@ -116,18 +116,18 @@ def find_fault(path: Path, trusted: frozenset[int], *, create: bool = False) -> 
     return fault
 
 
-def _fault_at(path: Path, trusted: frozenset[int]) -> Fault | None:
+def _fault_at(path: Path, trusted: frozenset[int]) -> UntrustedPart | None:
     status = path.lstat()
     if status.st_uid not in trusted:
-        return Fault(path, status.st_uid, _user(status.st_uid))
+        return UntrustedPart(path, status.st_uid, _user(status.st_uid))
     mode = status.st_mode
     # With the sticky bit, as /tmp has it, others can add files, but not rename or delete those of trusted users.
     if stat.S_ISLNK(mode) or mode & stat.S_ISVTX or not mode & _OTHERS_MAY_WRITE:
         return None
     if mode & stat.S_IWOTH:
-        return Fault(path, None, "everyone")
+        return UntrustedPart(path, None, "everyone")
     if ACL in os.listxattr(path) or not _members(status.st_gid) <= {_user(uid) for uid in trusted}:
-        return Fault(path, None, f"group {_group(status.st_gid)}")
+        return UntrustedPart(path, None, f"group {_group(status.st_gid)}")
     return None
 
 

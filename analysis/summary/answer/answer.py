@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from analysis import formatting
 from analysis.console.commands import continue_command
-from analysis.domain import Scale
+from analysis.domain import StoredScale
 from analysis.flags import MARKED
 from analysis.metrics import LEADING
 from analysis.metrics.metric import ComparedMetric
@@ -19,7 +19,7 @@ from analysis.stats.arms import RunArm
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.comparison import Comparison
 from analysis.summary.answer import course
-from analysis.summary.answer.certainty import Certainty, settle
+from analysis.summary.answer.certainty import Certainty, rounds_to_decide
 from analysis.summary.answer.sentence import answer_sentence
 from analysis.summary.figures.switch_costs import SwitchTotals
 from analysis.summary.figures.traffic import QUOTED, TitledDataplane, TrafficKind, traffic_kind
@@ -30,7 +30,7 @@ _SUFFIX: Final = re.compile(r" \([^()]*\)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredAmounts:
     """How much of a run was measured.
 
     `trials`: with a result. `rounds`: whole ones with one. `lasted_s`: from the first switch to the end of the last
@@ -81,13 +81,13 @@ class Answer:
 
 
 def make_answer(
-    about: StoredRun, comparisons: Sequence[Comparison], moves: Iterable[SwitchTotals], measured: Measured
+    about: StoredRun, comparisons: Sequence[Comparison], moves: Iterable[SwitchTotals], measured: MeasuredAmounts
 ) -> Answer:
     """The answer of a run, at its largest scale: a table with every scale would hide the kinds of traffic.
 
     `comparisons`: between any two of its dataplanes, at any scale.
     """
-    largest = max(about.scales, default=Scale())
+    largest = max(about.scales, default=StoredScale())
     comparisons = [c for c in comparisons if c.cell.scale == largest]
     scale = scales.describe(largest, about.factors)
     sides = short_titles(about.arms)
@@ -138,10 +138,10 @@ def _sentence(
 
 
 def _certainty(
-    about: StoredRun, kinds: Sequence[TrafficKind], comparisons: Iterable[Comparison], measured: Measured
+    about: StoredRun, kinds: Sequence[TrafficKind], comparisons: Iterable[Comparison], measured: MeasuredAmounts
 ) -> Certainty:
     still_open = _open(kinds, comparisons, LEADING) or _open(kinds, comparisons, QUOTED)
-    more, unsettled = settle(still_open)
+    more, unsettled = rounds_to_decide(still_open)
     each_s = measured.lasted_s / measured.rounds if measured.lasted_s and measured.rounds else None
     return Certainty(
         rounds=measured.rounds,

@@ -111,7 +111,7 @@ def rounds_needed(comparison: Comparison) -> int | None:
     return None if more > MOST_ROUNDS else max(1, more)
 
 
-def settle(undecided: Iterable[Comparison]) -> tuple[int, int]:
+def rounds_to_decide(undecided: Iterable[Comparison]) -> tuple[int, int]:
     """How many more rounds would settle all that a reasonable number settles, and how many comparisons none would."""
     needs = [rounds_needed(comparison) for comparison in undecided]
     return max((need for need in needs if need is not None), default=0), needs.count(None)

@@ -23,7 +23,7 @@ _CLAIMS: Final[Mapping[Claim, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AnswerLine:
     """A standing in a cell: the arrow with a word, marked where flagged trials matter, and how far."""
 
     standing: Standing
@@ -37,7 +37,7 @@ class Line:
         return f"{self.word}{comma} {self.extent}".rstrip()
 
 
-def cell_lines(answer: Answer, cell: TrafficCell) -> list[Line]:
+def cell_lines(answer: Answer, cell: TrafficCell) -> list[AnswerLine]:
     """The lines of a cell of the table: one where all metrics agree, else one for each, with its name."""
     shown = cell.shown
     lines = []
@@ -46,7 +46,7 @@ def cell_lines(answer: Answer, cell: TrafficCell) -> list[Line]:
         beside = _beside(answer, cell) if place == 0 and each.standing == "undecided" else ""
         than = "" if place and each.standing == "undecided" else _than(answer, each)
         extent = "; ".join(filter(None, [each.extent + than, beside, each.reason]))
-        lines.append(Line(each.standing, f"{each.arrow} {name}{each.word}{each.mark}", extent))
+        lines.append(AnswerLine(each.standing, f"{each.arrow} {name}{each.word}{each.mark}", extent))
     return lines
 
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from analysis.console.documents import DocumentModel, Grid, Item, grid_of
-from analysis.stats.contrasts.beside import Kind
+from analysis.stats.contrasts.beside import BesideKind
 from analysis.stats.contrasts.contrast import Basis, Contrast, Outcome
 from analysis.stats.verdicts.comparison import Verdict
 from analysis.summary.contrast.run_contrast import RunContrast
@@ -38,7 +38,7 @@ class DataplaneItem(Item):
 class BesideItem(Item):
     """What differed beside the figures."""
 
-    kind: Kind
+    kind: BesideKind
     name: str
     a: str
     b: str

@@ -113,7 +113,7 @@ def legend(contrasts: Iterable[Contrast], margin_ratio: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ContrastLine:
     """A contrast in a cell of the table: the sign with the figures, and how far. `against`: the other's title."""
 
     outcome: Outcome
@@ -134,7 +134,7 @@ class TableRow:
     """A row of the table: a path by a metric; the cells are those of the dataplanes of `columns`."""
 
     title: str
-    cells: tuple[tuple[Line, ...], ...]
+    cells: tuple[tuple[ContrastLine, ...], ...]
 
 
 def columns(contrasts: Iterable[Contrast], arms: Sequence[RunArm]) -> list[RunArm]:
@@ -149,10 +149,10 @@ def table(contrasts: Iterable[Contrast], arms: Sequence[RunArm], *, leading: boo
     shown = [one for one in contrasts if (one.metric in LEADING_NAMES) == leading]
     names, sides = titles(arms), columns(contrasts, arms)
     both = any(one.against is None for one in contrasts)
-    rows: dict[str, dict[str, list[Line]]] = {}
+    rows: dict[str, dict[str, list[ContrastLine]]] = {}
     for one in shown:
         against = names.get(one.against, one.against) if both and one.against else ""
-        line = Line(one.outcome, f"{ARROWS[one.outcome]} {one.figures}".rstrip(), one.finding, against)
+        line = ContrastLine(one.outcome, f"{ARROWS[one.outcome]} {one.figures}".rstrip(), one.finding, against)
         rows.setdefault(one.where, {}).setdefault(one.dataplane, []).append(line)
     return [TableRow(where, tuple(tuple(cells.get(arm.name, ())) for arm in sides)) for where, cells in rows.items()]
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 import duckdb
 
-from analysis.domain import Scale
+from analysis.domain import StoredScale
 from analysis.metrics import KINDS, OUTCOMES, TRIALS, exports, figure_name
 from analysis.stats import run
 from analysis.summary.answer.answer import Answer
@@ -20,7 +20,7 @@ def key_figures(con: duckdb.DuckDBPyConnection, summary: Summary, directions: Ma
     exported.
     """
     found = answer_figures(summary.answer) if summary.answer is not None else {}
-    largest = max(run.load_run(con, summary.run_id).scales, default=Scale())
+    largest = max(run.load_run(con, summary.run_id).scales, default=StoredScale())
     for row in run.query_rows(con, _of_paths(), run_id=summary.run_id, **largest._asdict()):
         if directions.get(str(row["topology"])) == row["direction"]:
             for _, export in exports():
@@ -54,5 +54,5 @@ def _of_paths() -> str:
     )
     return f"""
         select dataplane, topology, direction, {means} from visit_means
-        where run_id = $run_id and {" and ".join(f"{name} = ${name}" for name in Scale._fields)}
+        where run_id = $run_id and {" and ".join(f"{name} = ${name}" for name in StoredScale._fields)}
         group by dataplane, topology, direction"""  # noqa: S608 - names of this project's metrics

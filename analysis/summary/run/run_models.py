@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Literal
 
 from analysis.console.documents import DocumentModel, Item
-from analysis.stats.nights.regressions import Status
+from analysis.stats.nights.regressions import ChangeStatus
 from analysis.stats.verdicts.comparison import Verdict
 from analysis.summary.figures.standings import Standing
 from analysis.summary.figures.traffic import Claim
-from analysis.summary.run.summary import Outcome
+from analysis.summary.run.summary import RunOutcome
 
 
-class Dataplane(Item):
+class MeasuredDataplane(Item):
     """A dataplane that was measured."""
 
     name: str
@@ -125,7 +125,7 @@ class ChangeItem(PathItem):
     dataplane: str
     against: str | None
     """The baseline to which the levels are relative; null: they are absolute, in `unit`."""
-    status: Status
+    status: ChangeStatus
     run_id: str
     """The first night of the new level."""
     began_at: datetime | None
@@ -220,7 +220,7 @@ class RunDocument(DocumentModel):
     version: Literal[1] = 1
     run_id: str
     environment: str
-    outcome: Outcome
+    outcome: RunOutcome
     interrupted: bool
     """Whether it ended before it began every trial."""
     headline: str
@@ -234,7 +234,7 @@ class RunDocument(DocumentModel):
     trials_measured: int
     trials_failed: int
     trials_not_run: int
-    dataplanes: tuple[Dataplane, ...]
+    dataplanes: tuple[MeasuredDataplane, ...]
     answer: AnswerItem | None
     """Null where nothing was compared."""
     comparisons: tuple[ComparisonItem, ...]

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json as from_json_text
 
 from analysis import flags, formatting
-from analysis.domain import MARGIN_RATIO, Scale
+from analysis.domain import MARGIN_RATIO, StoredScale
 from analysis.errors import BadInput
 from analysis.stats import run
 from analysis.stats.nights import history
@@ -21,13 +21,13 @@ from analysis.stats.verdicts.comparison import Comparison
 from analysis.stats.verdicts.curves import Curve
 from analysis.stats.verdicts.judgement import Family
 from analysis.stats.verdicts.run_judgement import NIGHTLY
-from analysis.summary.answer.answer import Answer, Measured, make_answer
+from analysis.summary.answer.answer import Answer, MeasuredAmounts, make_answer
 from analysis.summary.figures import change_groups, switch_costs
 from analysis.summary.figures.disclaimers import disclaimer
 from analysis.summary.figures.failures import FailureCount, find_failures
 from analysis.summary.figures.pooled_times import PooledTimes, find_pooled_times
 
-Outcome = Literal["measured", "measured-with-failures", "nothing-measured"]
+RunOutcome = Literal["measured", "measured-with-failures", "nothing-measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Summary:
 
     run_id: str
     environment: str
-    outcome: Outcome
+    outcome: RunOutcome
     interrupted: bool
     headline: str
     baseline: str | None
@@ -124,7 +124,7 @@ class Summary:
 
     def answered(self, metric: str) -> tuple[Comparison, ...]:
         """Those of them at the scale of the answer, the largest."""
-        largest = max((c.cell.scale for c in self.comparisons), default=Scale())
+        largest = max((c.cell.scale for c in self.comparisons), default=StoredScale())
         return tuple(c for c in self.of(metric) if c.cell.scale == largest)
 
 
@@ -207,13 +207,13 @@ def summarise(con: duckdb.DuckDBPyConnection, run_id: str, method: history.Metho
     (counts,) = run.query_rows(con, _COUNTS, run_id=run_id)
     trials, measured, not_run = counts["trials"], counts["measured"], counts["not_run"]
     failures = find_failures(con, about)
-    outcome: Outcome = "measured" if measured == trials and not failures else "measured-with-failures"
+    outcome: RunOutcome = "measured" if measured == trials and not failures else "measured-with-failures"
     if measured == 0:
         outcome = "nothing-measured"
     changes, nights = history.find_history(con, about, method) if measured else ((), None)
     # the times of other tools' files span whatever lay between them
     lasted_s = counts["lasted_s"] if about.imported is None else None
-    extent = Measured(measured, counts["rounds"], lasted_s, _confidence(judgement.families))
+    extent = MeasuredAmounts(measured, counts["rounds"], lasted_s, _confidence(judgement.families))
     answer = make_answer(about, comparisons, switch_costs.switch_costs(con, about), extent)
     return Summary(
         run_id=run_id,

@@ -16,7 +16,7 @@ from steps.cluster.kube import cnis, preflight
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.connect import connect
-from steps.cluster.kube.cni import Cni, Standing, Surroundings
+from steps.cluster.kube.cni import Cni, CniState, Surroundings
 from steps.cluster.kube.ownership import lock, notes, takeover, workflow_record
 from steps.cluster.kube.ownership.owner import current_owner
 from steps.cluster.kube.restoration import LeftBehind, Restoration
@@ -66,7 +66,7 @@ class KubernetesCluster:
         self._around = Surroundings(self._client, self._owner, asked_nodes, variables, self._say, sleep)
 
     @cached_property
-    def _cni(self) -> Cni[Standing]:
+    def _cni(self) -> Cni[CniState]:
         return cnis.choose(self._around)
 
     @property
@@ -74,7 +74,7 @@ class KubernetesCluster:
         return Restoration(self._around, lambda: self._cni, self._gate_s)
 
     @property
-    def _standing(self) -> Standing:
+    def _standing(self) -> CniState:
         """The state of the cluster now, from what every account may read."""
         return self._cni.stand(to_switch=False)
 
@@ -128,7 +128,7 @@ class KubernetesCluster:
         takeover.refuse_restored(self._client, lock.require_lock(self._client, self._owner), self._owner)
         dataplane = Arm.parse(visit.dataplane).name
 
-        def before(standing: Standing, measured: tuple[str, ...]) -> None:
+        def before(standing: CniState, measured: tuple[str, ...]) -> None:
             self._report_unfit(standing, measured)
             # before the switch, which every agent goes through with the Services that the first trials have
             first = visit.trials[0].scale if visit.trials else settings.scales[0]
@@ -224,7 +224,7 @@ class KubernetesCluster:
             self._client, standing, measured, visit, settings, variables=self._variables, meanwhile=meanwhile
         )
 
-    def _standing_of(self, visit: Visit) -> Standing:
+    def _standing_of(self, visit: Visit) -> CniState:
         """The state of the cluster now, which this run has switched for this visit.
 
         `prepare` reads it again after `await_switch`, which may wait for more than a minute: meanwhile nodes come and
@@ -288,7 +288,7 @@ class KubernetesCluster:
         """Switch for a user, who gets the lock and has to restore."""
         return self._cni.configure(Arm.parse(dataplane).name, self._report_unfit)
 
-    def _report_unfit(self, standing: Standing, measured: tuple[str, ...]) -> None:
+    def _report_unfit(self, standing: CniState, measured: tuple[str, ...]) -> None:
         for sentence in nodes.unfit_nodes(standing.nodes, measured):
             self._say(sentence)
 

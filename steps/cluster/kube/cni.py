@@ -39,7 +39,7 @@ class Surroundings:
     sleep: Callable[[float], None]
 
 
-class Standing(Protocol):
+class CniState(Protocol):
     """The state of a cluster, read once."""
 
     @property
@@ -66,7 +66,7 @@ class ToProve:
     unprovable: str | None = None
 
 
-S = TypeVar("S", bound=Standing)
+S = TypeVar("S", bound=CniState)
 
 
 class Cni(Protocol[S]):

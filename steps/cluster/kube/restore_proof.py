@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.errors import Problem
-from steps.cluster.kube.cni import Cni, Standing, Surroundings, ToProve
+from steps.cluster.kube.cni import Cni, CniState, Surroundings, ToProve
 from steps.cluster.kube.ownership import lock
 from steps.cluster.kube.ownership.lock import HeldLock
 from steps.cluster.kube.workloads.workload import NodesError
@@ -58,11 +58,11 @@ class RestoreProof:
         """Start no pods, and restart no agents, beside a run that has the cluster by now."""
         lock.require_right(self._around.client, self._held, self._around.owner)
 
-    def _observe(self, standing: Standing) -> list[Sign]:
+    def _observe(self, standing: CniState) -> list[Sign]:
         visit = Visit(visit=1, round=1, dataplane=self._dataplane, trials=())
         return self._cni.observe(standing, self._probed, visit, "before", whole=True, unprobed=tuple(self._unprobed))
 
-    def _place(self, standing: Standing) -> None:
+    def _place(self, standing: CniState) -> None:
         """Start the probes, and leave out the nodes that can't run them.
 
         Raises:
@@ -73,7 +73,7 @@ class RestoreProof:
         for node, why in self._cni.place_probes(standing, self._probed, self._needed).items():
             self._do_without(node, why)
 
-    def _leave_out(self, standing: Standing) -> None:
+    def _leave_out(self, standing: CniState) -> None:
         """Leave out what is no longer a node, as where an autoscaler removes some, or was ready when this began."""
         ready = {node.name: node.ready for node in standing.nodes}
         for node in self._probed:

@@ -13,7 +13,7 @@ from steps.strict_model import StrictModel
 FILE: Final = Path("/run/lab/state.json")
 
 
-class State(StrictModel):
+class LabState(StrictModel):
     """The visit that the lab was built for, without its trials, the options that it was built with, and its scale.
 
     `scale`: None while it changes, or where a change failed. `bare_kernel_bytes`: what the kernel held before the
@@ -32,10 +32,10 @@ def first_scale(visit: Visit, settings: Settings) -> Scale:
     return visit.trials[0].scale if visit.trials else settings.scales[0]
 
 
-def wanted_state(visit: Visit, settings: Settings) -> State:
+def wanted_state(visit: Visit, settings: Settings) -> LabState:
     """The state that a visit needs to begin with."""
     without_trials = visit.model_copy(update={"trials": ()})
-    return State(visit=without_trials, offloads=settings.offloads, scale=first_scale(visit, settings))
+    return LabState(visit=without_trials, offloads=settings.offloads, scale=first_scale(visit, settings))
 
 
 def is_built_for(visit: Visit, settings: Settings) -> bool:
@@ -45,15 +45,15 @@ def is_built_for(visit: Visit, settings: Settings) -> bool:
     return known is not None and known.model_copy(update=found) == wanted_state(visit, settings)
 
 
-def read_state() -> State | None:
+def read_state() -> LabState | None:
     """The state of the lab; None if there is none, or only half of one."""
     try:
-        return State.model_validate_json(FILE.read_bytes())
+        return LabState.model_validate_json(FILE.read_bytes())
     except (OSError, ValueError):
         return None
 
 
-def write_state(state: State) -> None:
+def write_state(state: LabState) -> None:
     """Record that the lab is complete."""
     atomic.write(FILE, state.model_dump_json().encode())
 

@@ -11,7 +11,7 @@ from steps.imports.readers.traffic import iperf3_shape, iperf3_traffic
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3, older, shapes
-from steps.tools.iperf3.document import Document, TestStart, parse
+from steps.tools.iperf3.document import IperfDocument, TestStart, parse
 from steps.tools.tool import Result, Task
 
 _EVENT: Final = b'"event"'
@@ -37,12 +37,12 @@ def read(text: bytes) -> Content | Failure:
             faults.append(trial.reason if len(found) == 1 else f"document {number}: {trial.reason}")
         else:
             trials.append(trial)
-        if isinstance(document, Document):
+        if isinstance(document, IperfDocument):
             provenance |= _provenance(document)
     return Content("iperf3", tuple(trials), provenance, faults=tuple(faults)) if trials else Failure(faults[0])
 
 
-def _trial(reported: Document) -> ImportedTrial | Failure:
+def _trial(reported: IperfDocument) -> ImportedTrial | Failure:
     document = _in_bytes(older.completed(reported))
     start = document.start.test_start
     trial = ImportedTrial(
@@ -80,7 +80,7 @@ def _trial(reported: Document) -> ImportedTrial | Failure:
     )
 
 
-def _result(document: Document, task: Task, *, both_ways: bool) -> Result | Failure:
+def _result(document: IperfDocument, task: Task, *, both_ways: bool) -> Result | Failure:
     if document.error is not None:
         return Failure(iperf3.error_text(document.error))
     start = document.start.test_start
@@ -88,7 +88,7 @@ def _result(document: Document, task: Task, *, both_ways: bool) -> Result | Fail
     return shapes.read_both(document, task, argv) if both_ways else iperf3.read_one_way(document, task, argv)
 
 
-def _in_bytes(document: Document) -> Document:
+def _in_bytes(document: IperfDocument) -> IperfDocument:
     """A test of a number of blocks as one of so many bytes."""
     start = document.start.test_start
     if start is None or not start.blocks or not start.blksize:
@@ -116,12 +116,12 @@ def _task(start: TestStart | None) -> Task | Failure:
     )
 
 
-def _started_at(document: Document) -> datetime | None:
+def _started_at(document: IperfDocument) -> datetime | None:
     seconds = document.start.timestamp.timesecs if document.start.timestamp is not None else None
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
-def _provenance(document: Document) -> dict[str, str]:
+def _provenance(document: IperfDocument) -> dict[str, str]:
     version = bounds.one_line(document.start.version or "", 40).removeprefix("iperf ")
     system = bounds.one_line(document.start.system_info or "")
     return {name: text for name, text in (("iperf3", version), ("system", system)) if text}

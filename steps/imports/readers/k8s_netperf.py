@@ -11,10 +11,18 @@ from dataclasses import replace
 from typing import Final
 
 from steps.imports.content import Content, ImportedTrial, Traffic
-from steps.imports.readers.k8s_netperf_documents import Cpu, Metadata, Node, Result, Value, decode_csv, decode_json
+from steps.imports.readers.k8s_netperf_documents import (
+    K8sNetperfCpu,
+    K8sNetperfFigure,
+    K8sNetperfMetadata,
+    K8sNetperfNode,
+    K8sNetperfResult,
+    decode_csv,
+    decode_json,
+)
 from steps.imports.readers.knb import CPU_WINDOW
-from steps.imports.readers.traffic import Shape, iperf3_shape, iperf3_traffic, other_traffic
-from steps.imports.values import instant, number, slug, text
+from steps.imports.readers.traffic import TrafficShape, iperf3_shape, iperf3_traffic, other_traffic
+from steps.imports.values import first_line, instant, number, slug
 from steps.tools.failure import Failure
 
 Row = Mapping[str, object]
@@ -43,12 +51,12 @@ def read_csv(data: bytes) -> Content | Failure:
     return _content(decode_csv(data))
 
 
-def _content(results: list[Result] | Failure) -> Content | Failure:
+def _content(results: list[K8sNetperfResult] | Failure) -> Content | Failure:
     if isinstance(results, Failure):
         return results
     if not results:
         return Failure("it has no results of k8s-netperf")
-    pairs = len({text(result.pair) for result in results} - {""})
+    pairs = len({first_line(result.pair) for result in results} - {""})
     found = [_trial(result, pairs) for result in results]
     trials = tuple(trial for trial in found if isinstance(trial, ImportedTrial))
     faults = [f"result {n}: {one.reason}" for n, one in enumerate(found, 1) if isinstance(one, Failure)]
@@ -59,25 +67,25 @@ def _content(results: list[Result] | Failure) -> Content | Failure:
         trials,
         _provenance(results[0]),
         faults=tuple(faults),
-        at=instant(text(results[0].timestamp)),
+        at=instant(first_line(results[0].timestamp)),
         figures=_digest(sorted(map(_figures, results))),
     )
 
 
-def _figures(result: Result) -> tuple[str, ...]:
+def _figures(result: K8sNetperfResult) -> tuple[str, ...]:
     """What JSON and CSV both have of a test, with as many digits as the CSV."""
     numbers = (result.duration, result.parallelism, result.samples, result.message_size, result.throughput)
     shown = [
         f"{value:.6g}" if (value := number(each, _MOST)) is not None else "" for each in (*numbers, result.latency)
     ]
     where = (str(_is(each)) for each in (result.local, result.host_network, result.service))
-    return (text(result.driver), text(result.profile), *where, *shown)
+    return (first_line(result.driver), first_line(result.profile), *where, *shown)
 
 
-def _test(result: Result) -> str:
+def _test(result: K8sNetperfResult) -> str:
     """The name of a test: the run's uuid, which a user may give to several, its time, cell and figures."""
-    uuid = text(result.uuid)
-    found = [uuid, text(result.timestamp), text(result.pair), _topology(result), *_figures(result)]
+    uuid = first_line(result.uuid)
+    found = [uuid, first_line(result.timestamp), first_line(result.pair), _topology(result), *_figures(result)]
     return _digest(found) if uuid else ""
 
 
@@ -85,16 +93,16 @@ def _digest(parts: object) -> str:
     return hashlib.sha256(repr(parts).encode(errors="replace")).hexdigest()
 
 
-def _trial(result: Result, pairs: int) -> ImportedTrial | Failure:
+def _trial(result: K8sNetperfResult, pairs: int) -> ImportedTrial | Failure:
     transport, _, kind = result.profile.lower().partition("_")
     if transport not in {"tcp", "udp", "sctp"} or kind not in {_STREAM, "rr", "crr"}:
-        return Failure(f"its profile {text(result.profile)!r} is no STREAM, RR or CRR of TCP, UDP or SCTP")
+        return Failure(f"its profile {first_line(result.profile)!r} is no STREAM, RR or CRR of TCP, UDP or SCTP")
     if result.driver not in _DRIVERS:
-        return Failure(f"its driver {text(result.driver)!r} is not read, but {', '.join(_DRIVERS)}")
+        return Failure(f"its driver {first_line(result.driver)!r} is not read, but {', '.join(_DRIVERS)}")
     streams = round(number(result.parallelism, 100_000) or 1)
     traffic = _beside_others(_traffic(result, transport, kind, streams), pairs)
     trial = ImportedTrial(traffic=traffic, topology=_topology(result), streams=streams, test=_test(result))
-    value, metric = number(result.throughput, _MOST), text(result.tput_metric)
+    value, metric = number(result.throughput, _MOST), first_line(result.tput_metric)
     expected = "Mb/s" if kind == _STREAM else "OP/s"
     if not value:
         return replace(trial, error="k8s-netperf has 0, which is also what it stores of a test that failed")
@@ -110,7 +118,7 @@ def _trial(result: Result, pairs: int) -> ImportedTrial | Failure:
     )
 
 
-def _traffic(result: Result, transport: str, kind: str, streams: int) -> Traffic:
+def _traffic(result: K8sNetperfResult, transport: str, kind: str, streams: int) -> Traffic:
     size = round(number(result.message_size, 2**31) or 0) or None
     if result.driver == "iperf3" and kind == _STREAM and transport != "sctp":
         found = iperf3_traffic(transport, iperf3_shape(transport, streams, size, 0, both_ways=False))
@@ -118,7 +126,7 @@ def _traffic(result: Result, transport: str, kind: str, streams: int) -> Traffic
         burst = round(number(result.burst, 1e6) or 0)
         named = f"{kind}-burst{burst}" if burst and kind != _STREAM else kind
         figures = ("received_bps",) if kind == _STREAM else ("transactions_per_s", "response_p99_s")
-        found = other_traffic(result.driver, transport, named, Shape(streams, size), figures)
+        found = other_traffic(result.driver, transport, named, TrafficShape(streams, size), figures)
     return replace(found, figures=("sent_bps",)) if _is_sender_rate(result.driver, transport, kind) else found
 
 
@@ -134,7 +142,7 @@ def _is_sender_rate(driver: str, transport: str, kind: str) -> bool:
     return kind == _STREAM and transport == "udp" and driver != _NETPERF
 
 
-def _columns(result: Result, traffic: Traffic, kind: str, value: float) -> dict[str, object]:
+def _columns(result: K8sNetperfResult, traffic: Traffic, kind: str, value: float) -> dict[str, object]:
     columns: dict[str, object] = {"block_size_bytes": round(number(result.message_size, 2**31) or 0) or None}
     mtu = number(result.metadata.mtu, 2**31 - 1) if result.metadata is not None else None
     columns["mtu_bytes"] = round(mtu) if mtu else None
@@ -145,11 +153,11 @@ def _columns(result: Result, traffic: Traffic, kind: str, value: float) -> dict[
         if traffic.transport == "tcp" and result.driver != "uperf" and resent is not None:
             columns["retransmits"] = round(resent)
         return columns
-    p99 = number(result.latency, _MOST) if text(result.ltcy_metric) == "usec" else None
+    p99 = number(result.latency, _MOST) if first_line(result.ltcy_metric) == "usec" else None
     return columns | {"transactions_per_s": value, "response_p99_s": p99 * _MICROSECOND if p99 else None}
 
 
-def _topology(result: Result) -> str:
+def _topology(result: K8sNetperfResult) -> str:
     """The path, by the catalogue's name where it has one; else by what distinguishes it."""
     infos = {name: getattr(result, f"{name}_info") for name in _NETWORKS}
     network = next((name for name, info in infos.items() if isinstance(info, str) and slug(info)), "")
@@ -160,28 +168,33 @@ def _topology(result: Result) -> str:
     return "-".join(filter(None, parts))
 
 
-def _is(value: Value) -> bool:
+def _is(value: K8sNetperfFigure) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
-def _nodes(result: Result) -> Iterable[Row]:
+def _nodes(result: K8sNetperfResult) -> Iterable[Row]:
     ends = (
         ("client", result.client_cpu, result.client_node_info),
         ("server", result.server_cpu, result.server_node_info),
     )
     for side, cpu, node in ends:
-        ratios = {name: number(getattr(cpu, name), _HUNDRED) for name in Cpu.__struct_fields__} if cpu else {}
+        ratios = {name: number(getattr(cpu, name), _HUNDRED) for name in K8sNetperfCpu.__struct_fields__} if cpu else {}
         idle, iowait = ratios.get("idle"), ratios.get("iowait")
         # all zero where Prometheus was not asked
         if idle and iowait is not None:
             shown = {f"{name}_ratio": value / _HUNDRED if value is not None else None for name, value in ratios.items()}
             busy = max(0.0, 1 - (idle + iowait) / _HUNDRED)
-            yield {"node": (text(node.node_name) if node else "") or side, "side": side, **shown, "busy_ratio": busy}
+            yield {
+                "node": (first_line(node.node_name) if node else "") or side,
+                "side": side,
+                **shown,
+                "busy_ratio": busy,
+            }
 
 
-def _provenance(result: Result) -> dict[str, str]:
-    about = result.metadata or Metadata()
-    client, server = result.client_node_info or Node(), result.server_node_info or Node()
+def _provenance(result: K8sNetperfResult) -> dict[str, str]:
+    about = result.metadata or K8sNetperfMetadata()
+    client, server = result.client_node_info or K8sNetperfNode(), result.server_node_info or K8sNetperfNode()
     found = {
         "k8s_netperf": result.tool_version,
         "kernel": about.kernel or client.kernel_version,
@@ -192,4 +205,4 @@ def _provenance(result: Result) -> dict[str, str]:
         "client_node": client.node_name,
         "server_node": server.node_name,
     }
-    return {name: shown for name, value in found.items() if (shown := text(value))}
+    return {name: shown for name, value in found.items() if (shown := first_line(value))}

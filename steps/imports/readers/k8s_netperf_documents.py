@@ -40,84 +40,84 @@ _COLUMNS: Final = {
 
 _NEEDED: Final = ("Driver", "Profile", "Avg Throughput", "Throughput Metric")
 
-Value = float | bool | str | None
+K8sNetperfFigure = float | bool | str | None
 
 
-class Node(msgspec.Struct, rename="camel"):
+class K8sNetperfNode(msgspec.Struct, rename="camel"):
     """A node's name and kernel."""
 
-    node_name: Value = None
-    kernel_version: Value = None
+    node_name: K8sNetperfFigure = None
+    kernel_version: K8sNetperfFigure = None
 
 
-class Cpu(msgspec.Struct):
+class K8sNetperfCpu(msgspec.Struct):
     """Per cent of all cores."""
 
-    idle: Value = msgspec.field(default=None, name="idleCPU")
-    user: Value = msgspec.field(default=None, name="userCPU")
-    nice: Value = msgspec.field(default=None, name="niceCPU")
-    system: Value = msgspec.field(default=None, name="systemCPU")
-    iowait: Value = msgspec.field(default=None, name="ioCPU")
-    irq: Value = msgspec.field(default=None, name="irqCPU")
-    softirq: Value = msgspec.field(default=None, name="softCPU")
-    steal: Value = msgspec.field(default=None, name="stealCPU")
+    idle: K8sNetperfFigure = msgspec.field(default=None, name="idleCPU")
+    user: K8sNetperfFigure = msgspec.field(default=None, name="userCPU")
+    nice: K8sNetperfFigure = msgspec.field(default=None, name="niceCPU")
+    system: K8sNetperfFigure = msgspec.field(default=None, name="systemCPU")
+    iowait: K8sNetperfFigure = msgspec.field(default=None, name="ioCPU")
+    irq: K8sNetperfFigure = msgspec.field(default=None, name="irqCPU")
+    softirq: K8sNetperfFigure = msgspec.field(default=None, name="softCPU")
+    steal: K8sNetperfFigure = msgspec.field(default=None, name="stealCPU")
 
 
-class Metadata(msgspec.Struct, rename="camel"):
+class K8sNetperfMetadata(msgspec.Struct, rename="camel"):
     """The cluster."""
 
-    kernel: Value = None
-    mtu: Value = None
-    platform: Value = None
-    ocp_version: Value = None
-    k8s_version: Value = None
-    sdn_type: Value = None
+    kernel: K8sNetperfFigure = None
+    mtu: K8sNetperfFigure = None
+    platform: K8sNetperfFigure = None
+    ocp_version: K8sNetperfFigure = None
+    k8s_version: K8sNetperfFigure = None
+    sdn_type: K8sNetperfFigure = None
 
 
-class Result(msgspec.Struct, rename="camel"):
+class K8sNetperfResult(msgspec.Struct, rename="camel"):
     """One test: the mean of its samples."""
 
     driver: str
     profile: str
-    pair: Value = None
-    uuid: Value = None
-    timestamp: Value = None
-    local: Value = None
-    host_network: Value = None
-    service: Value = None
-    virt: Value = None
-    across_az: Value = msgspec.field(default=None, name="acrossAZ")
-    external_server: Value = None
-    udn_info: Value = None
-    bridge_info: Value = None
-    sriov_info: Value = None
-    macvlan_info: Value = None
-    localnet_info: Value = None
-    duration: Value = None
-    parallelism: Value = None
-    samples: Value = None
-    message_size: Value = None
-    burst: Value = None
-    throughput: Value = None
-    tput_metric: Value = None
-    latency: Value = None
-    ltcy_metric: Value = None
-    tcp_retransmits: Value = None
-    tool_version: Value = None
-    metadata: Metadata | None = None
-    client_node_info: Node | None = None
-    server_node_info: Node | None = None
-    client_cpu: Cpu | None = msgspec.field(default=None, name="clientCPU")
-    server_cpu: Cpu | None = msgspec.field(default=None, name="serverCPU")
+    pair: K8sNetperfFigure = None
+    uuid: K8sNetperfFigure = None
+    timestamp: K8sNetperfFigure = None
+    local: K8sNetperfFigure = None
+    host_network: K8sNetperfFigure = None
+    service: K8sNetperfFigure = None
+    virt: K8sNetperfFigure = None
+    across_az: K8sNetperfFigure = msgspec.field(default=None, name="acrossAZ")
+    external_server: K8sNetperfFigure = None
+    udn_info: K8sNetperfFigure = None
+    bridge_info: K8sNetperfFigure = None
+    sriov_info: K8sNetperfFigure = None
+    macvlan_info: K8sNetperfFigure = None
+    localnet_info: K8sNetperfFigure = None
+    duration: K8sNetperfFigure = None
+    parallelism: K8sNetperfFigure = None
+    samples: K8sNetperfFigure = None
+    message_size: K8sNetperfFigure = None
+    burst: K8sNetperfFigure = None
+    throughput: K8sNetperfFigure = None
+    tput_metric: K8sNetperfFigure = None
+    latency: K8sNetperfFigure = None
+    ltcy_metric: K8sNetperfFigure = None
+    tcp_retransmits: K8sNetperfFigure = None
+    tool_version: K8sNetperfFigure = None
+    metadata: K8sNetperfMetadata | None = None
+    client_node_info: K8sNetperfNode | None = None
+    server_node_info: K8sNetperfNode | None = None
+    client_cpu: K8sNetperfCpu | None = msgspec.field(default=None, name="clientCPU")
+    server_cpu: K8sNetperfCpu | None = msgspec.field(default=None, name="serverCPU")
 
 
-_LIST: Final = msgspec.json.Decoder(list[Result])
-_ONE: Final = msgspec.json.Decoder(Result)
+_LIST: Final = msgspec.json.Decoder(list[K8sNetperfResult])
+_ONE: Final = msgspec.json.Decoder(K8sNetperfResult)
 
 
-def decode_json(parts: Iterable[bytes]) -> list[Result] | Failure:
+def decode_json(parts: Iterable[bytes]) -> list[K8sNetperfResult] | Failure:
     """The results of JSON documents, each a result or a list of them."""
-    results: list[Result] = []
+    results: list[K8sNetperfResult] = []
     for part in parts:
         if part.lstrip().startswith(b"["):
             many = bounds.decode(_LIST, part, "k8s-netperf", len(part))
@@ -132,7 +132,7 @@ def decode_json(parts: Iterable[bytes]) -> list[Result] | Failure:
     return results
 
 
-def decode_csv(data: bytes) -> list[Result] | Failure:
+def decode_csv(data: bytes) -> list[K8sNetperfResult] | Failure:
     """The results of the CSV of throughputs, `result-*.csv`; others of its CSVs have no throughput."""
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
@@ -144,7 +144,7 @@ def decode_csv(data: bytes) -> list[Result] | Failure:
             if len(rows) == _MOST_ROWS:
                 return Failure(f"it has more than {_MOST_ROWS:,} rows")
             rows.append({field: row[name] for name, field in _COLUMNS.items() if row.get(name) is not None})
-        return msgspec.convert(rows, list[Result])
+        return msgspec.convert(rows, list[K8sNetperfResult])
     except (UnicodeDecodeError, csv.Error) as error:
         return Failure(f"it is damaged CSV: {bounds.one_line(str(error))}")
     except msgspec.ValidationError as error:

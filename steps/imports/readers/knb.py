@@ -15,7 +15,7 @@ import yaml
 
 from steps.imports.content import Content, ImportedTrial
 from steps.imports.readers.traffic import PLAIN, iperf3_traffic
-from steps.imports.values import instant, number, text
+from steps.imports.values import first_line, instant, number
 from steps.tools import bounds
 from steps.tools.failure import Failure
 
@@ -37,71 +37,71 @@ _MOST_MBPS: Final = 1e9
 _MOST_MIB: Final = 1e9
 _HUNDRED: Final = 100.0
 
-Figure = float | str | None
+KnbFigure = float | str | None
 """A number, or what knb prints in its place."""
 
 
-class Cpu(msgspec.Struct):
+class KnbCpu(msgspec.Struct):
     """Per cent of all cores."""
 
-    user: Figure = None
-    nice: Figure = None
-    system: Figure = None
-    iowait: Figure = None
-    steal: Figure = None
+    user: KnbFigure = None
+    nice: KnbFigure = None
+    system: KnbFigure = None
+    iowait: KnbFigure = None
+    steal: KnbFigure = None
 
 
 class NodeResult(msgspec.Struct):
     """One node in one test."""
 
-    cpu: Cpu = msgspec.field(default_factory=Cpu)
-    ram: Figure = None
+    cpu: KnbCpu = msgspec.field(default_factory=KnbCpu)
+    ram: KnbFigure = None
 
 
-class Test(msgspec.Struct):
+class KnbTest(msgspec.Struct):
     """One test; idle has a bandwidth of 0."""
 
-    bandwidth: Figure = None
+    bandwidth: KnbFigure = None
     client: NodeResult = msgspec.field(default_factory=NodeResult)
     server: NodeResult = msgspec.field(default_factory=NodeResult)
 
 
-class Path(msgspec.Struct):
+class KnbPath(msgspec.Struct):
     """The tests of one path."""
 
-    tcp: Test | None = None
-    udp: Test | None = None
+    tcp: KnbTest | None = None
+    udp: KnbTest | None = None
 
 
-class Metadata(msgspec.Struct, rename="kebab"):
+class KnbMetadata(msgspec.Struct, rename="kebab"):
     """What was run, where and when."""
 
     generator: str
-    name: Figure = None
-    version: Figure = None
-    date: Figure = None
-    server_node: Figure = None
-    client_node: Figure = None
-    socket_buffer_size: Figure = None
+    name: KnbFigure = None
+    version: KnbFigure = None
+    date: KnbFigure = None
+    server_node: KnbFigure = None
+    client_node: KnbFigure = None
+    socket_buffer_size: KnbFigure = None
 
 
-class Data(msgspec.Struct, rename={"k8s_version": "k8s-version"}):
+class KnbData(msgspec.Struct, rename={"k8s_version": "k8s-version"}):
     """The machine as knb found it, and the tests."""
 
-    cpu: Figure = None
-    kernel: Figure = None
-    k8s_version: Figure = None
-    mtu: Figure = None
-    idle: Test | None = None
-    pod2pod: Path | None = None
-    pod2svc: Path | None = None
+    cpu: KnbFigure = None
+    kernel: KnbFigure = None
+    k8s_version: KnbFigure = None
+    mtu: KnbFigure = None
+    idle: KnbTest | None = None
+    pod2pod: KnbPath | None = None
+    pod2svc: KnbPath | None = None
 
 
-class Report(msgspec.Struct):
+class KnbReport(msgspec.Struct):
     """The whole report."""
 
-    metadata: Metadata
-    data: Data
+    metadata: KnbMetadata
+    data: KnbData
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Detail:
     error: str | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(Report)
+_DECODER: Final = msgspec.json.Decoder(KnbReport)
 
 
 class _NoAliases(yaml.SafeLoader):
@@ -139,7 +139,7 @@ def read_json(data: bytes) -> Content | Failure:
 def read_yaml(data: bytes) -> Content | Failure:
     """The measurements of a report as YAML."""
     try:
-        report = msgspec.convert(yaml.load(data.decode(), _NoAliases), Report)  # noqa: S506 - a SafeLoader
+        report = msgspec.convert(yaml.load(data.decode(), _NoAliases), KnbReport)  # noqa: S506 - a SafeLoader
     except msgspec.ValidationError as error:
         return Failure(f"knb's YAML has an unknown form: {error}")
     except yaml.YAMLError as error:
@@ -150,36 +150,40 @@ def read_yaml(data: bytes) -> Content | Failure:
     return content(report, {})
 
 
-def content(report: Report, details: Mapping[tuple[str, str], Detail]) -> Content:
+def content(report: KnbReport, details: Mapping[tuple[str, str], Detail]) -> Content:
     """The measurements of a report, in the order in which knb makes them.
 
     `details`: of its tests by path and transport, as far as they are known.
     """
     about = report.metadata
-    names = {"client": text(about.client_node) or "client", "server": text(about.server_node) or "server"}
+    names = {"client": first_line(about.client_node) or "client", "server": first_line(about.server_node) or "server"}
     same_node = names["client"] == names["server"]
     idle = _nodes(report.data.idle, names, None) if report.data.idle is not None else ()
     trials = []
     for name, topology in PATHS.items():
-        path: Path | None = getattr(report.data, name)
+        path: KnbPath | None = getattr(report.data, name)
         for transport in TRANSPORTS:
-            test: Test | None = getattr(path, transport, None)
+            test: KnbTest | None = getattr(path, transport, None)
             if test is not None:
                 where = f"{topology}-same-node" if same_node else topology
                 detail = details.get((name, transport), Detail())
                 trial = _trial(test, where, transport, detail, _nodes(test, names, report.data.idle), report)
                 trials.append(replace(trial, test=_test(about, name, transport)))
-    return Content("knb", tuple(trials), _provenance(report), idle=idle, at=instant(text(about.date)))
+    return Content("knb", tuple(trials), _provenance(report), idle=idle, at=instant(first_line(about.date)))
 
 
-def _test(about: Metadata, path: str, transport: str) -> str:
+def _test(about: KnbMetadata, path: str, transport: str) -> str:
     """The name of a test, alike in all forms of one run's report."""
-    run, date = text(about.name), text(about.date)
-    return f"knb {run} {date} {text(about.client_node)} {text(about.server_node)} {path} {transport}" if date else ""
+    run, date = first_line(about.name), first_line(about.date)
+    return (
+        f"knb {run} {date} {first_line(about.client_node)} {first_line(about.server_node)} {path} {transport}"
+        if date
+        else ""
+    )
 
 
 def _trial(
-    test: Test, topology: str, transport: str, detail: Detail, nodes: tuple[Row, ...], report: Report
+    test: KnbTest, topology: str, transport: str, detail: Detail, nodes: tuple[Row, ...], report: KnbReport
 ) -> ImportedTrial:
     mbps = number(test.bandwidth, _MOST_MBPS)
     error = detail.error or (None if mbps else "knb has no bandwidth of it: its iperf3 failed, or nothing arrived")
@@ -198,7 +202,7 @@ def _trial(
     return replace(trial, duration_s=detail.duration_s, columns=columns, nodes=nodes, flags=flags)
 
 
-def _nodes(test: Test, names: Mapping[str, str], idle: Test | None) -> tuple[Row, ...]:
+def _nodes(test: KnbTest, names: Mapping[str, str], idle: KnbTest | None) -> tuple[Row, ...]:
     """CPU and memory of both nodes; of one where it carried both ends."""
     one = names["client"] == names["server"]
     rows = (
@@ -226,18 +230,18 @@ def _usage(used: NodeResult, before: NodeResult | None, node: str, side: str) ->
     }
 
 
-def _ratios(cpu: Cpu) -> dict[str, float]:
+def _ratios(cpu: KnbCpu) -> dict[str, float]:
     known = {mode: number(getattr(cpu, mode), _HUNDRED) for mode in MODES}
     return {mode: value / _HUNDRED for mode, value in known.items() if value is not None}
 
 
-def _busy(cpu: Cpu) -> float | None:
+def _busy(cpu: KnbCpu) -> float | None:
     """All but idle and iowait; None where one of the modes is unknown."""
     ratios = _ratios(cpu)
     return min(1.0, sum(ratios.values()) - ratios["iowait"]) if len(ratios) == len(MODES) else None
 
 
-def _provenance(report: Report) -> dict[str, str]:
+def _provenance(report: KnbReport) -> dict[str, str]:
     about, data = report.metadata, report.data
     found = {
         "knb": about.version,
@@ -249,4 +253,6 @@ def _provenance(report: Report) -> dict[str, str]:
         "server_node": about.server_node,
         "udp_socket_buffer": about.socket_buffer_size,
     }
-    return {name: shown for name, value in found.items() if (shown := text(str(value)) if value is not None else "")}
+    return {
+        name: shown for name, value in found.items() if (shown := first_line(str(value)) if value is not None else "")
+    }

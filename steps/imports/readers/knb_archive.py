@@ -14,8 +14,8 @@ from typing import Final
 
 from steps.imports.content import Content
 from steps.imports.readers import knb
-from steps.imports.readers.knb import Cpu, Data, Detail, Metadata, NodeResult, Path, Report, Test
-from steps.imports.values import number, text
+from steps.imports.readers.knb import Detail, KnbCpu, KnbData, KnbMetadata, KnbPath, KnbReport, KnbTest, NodeResult
+from steps.imports.values import first_line, number
 from steps.tools import bounds
 from steps.tools.failure import Failure
 
@@ -63,8 +63,8 @@ def read(data: bytes) -> Content | Failure:
     pods = {place: pod for place, name in _PODS.items() if _POD.fullmatch(pod := settings.get(name, ""))}
     tests = {place: _test(members, pod) for place, pod in pods.items()}
     idle = settings.get(_IDLE, "")
-    report = Report(
-        Metadata(
+    report = KnbReport(
+        KnbMetadata(
             generator=settings.get("GENERATOR", ""),
             name=settings.get("BENCHMARK_RUN_NAME"),
             version=settings.get("VERSION"),
@@ -73,14 +73,14 @@ def read(data: bytes) -> Content | Failure:
             client_node=settings.get("CLIENT_NODE"),
             socket_buffer_size=settings.get("SOCKET_BUFFER_SIZE"),
         ),
-        Data(
-            cpu=text(members.get("cpu")),
-            kernel=text(members.get("kernel")),
-            k8s_version=text(members.get("k8s-version")),
-            mtu=text(members.get("mtu")),
+        KnbData(
+            cpu=first_line(members.get("cpu")),
+            kernel=first_line(members.get("kernel")),
+            k8s_version=first_line(members.get("k8s-version")),
+            mtu=first_line(members.get("mtu")),
             idle=_test(members, idle) if _POD.fullmatch(idle) else None,
             **{
-                path: Path(tests.get((path, "tcp")), tests.get((path, "udp")))
+                path: KnbPath(tests.get((path, "tcp")), tests.get((path, "udp")))
                 for path in knb.PATHS
                 if any(place[0] == path for place in tests)
             },
@@ -123,15 +123,17 @@ def _unpacked(data: bytes) -> bytes | Failure:
     return unpacked if unpacker.eof else Failure("it is cut short")
 
 
-def _test(members: Mapping[str, str], pod: str) -> Test:
-    return Test(text(members.get(f"{pod}.bw")), *(_side(members.get(f"{pod}-{side}.avg", "")) for side in knb.SIDES))
+def _test(members: Mapping[str, str], pod: str) -> KnbTest:
+    return KnbTest(
+        first_line(members.get(f"{pod}.bw")), *(_side(members.get(f"{pod}-{side}.avg", "")) for side in knb.SIDES)
+    )
 
 
 def _side(average: str) -> NodeResult:
     """A node's averages: a line of names, then one of `user nice system iowait steal memory records`."""
     values = [*average.split("\n", 2)[1:2], ""][0].split()[:6]
     padded = [*values, *[None] * (6 - len(values))]
-    return NodeResult(Cpu(*padded[:5]), padded[5])
+    return NodeResult(KnbCpu(*padded[:5]), padded[5])
 
 
 def _detail(members: Mapping[str, str], pod: str, transport: str) -> Detail:

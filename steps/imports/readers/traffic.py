@@ -17,7 +17,7 @@ _KIB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TrafficShape:
     """What distinguishes two tests of one program over one transport.
 
     `block_bytes`: of a message; None: the program's choice. `stream_bps`: the target rate of each stream; None:
@@ -58,12 +58,12 @@ class Shape:
         return ", ".join(parts)
 
 
-PLAIN: Final = Shape()
+PLAIN: Final = TrafficShape()
 
 
 def iperf3_shape(
     transport: str, streams: int, block_bytes: int | None, stream_bps: float | None, *, both_ways: bool
-) -> Shape:
+) -> TrafficShape:
     """The shape of a test of iperf3; a block of its own choice is none.
 
     `stream_bps`: 0 is unlimited. None: not reported, as by older versions of UDP, where 1 Mbit/s is the default.
@@ -72,10 +72,10 @@ def iperf3_shape(
         block_bytes < _SMALLEST_DEFAULT_DATAGRAM if transport == "udp" else block_bytes != DEFAULT_TCP_BLOCK
     )
     unknown = transport == "udp" and stream_bps is None
-    return Shape(streams, block_bytes if chosen else None, stream_bps or None, both_ways, unknown)
+    return TrafficShape(streams, block_bytes if chosen else None, stream_bps or None, both_ways, unknown)
 
 
-def iperf3_traffic(transport: str, shape: Shape) -> Traffic:
+def iperf3_traffic(transport: str, shape: TrafficShape) -> Traffic:
     """How iperf3 measured; shapes without a rate are named as those of the catalogue, and so found there."""
     name = f"{transport}{shape.suffix}"
     if name in tools.VARIANTS and shape.stream_bps is None:
@@ -86,7 +86,7 @@ def iperf3_traffic(transport: str, shape: Shape) -> Traffic:
     return Traffic(tool, transport, name, shape.title(transport), figures)
 
 
-def other_traffic(program: str, transport: str, kind: str, shape: Shape, figures: tuple[str, ...]) -> Traffic:
+def other_traffic(program: str, transport: str, kind: str, shape: TrafficShape, figures: tuple[str, ...]) -> Traffic:
     """How another program measured.
 
     `kind`: `stream`, `rr` or `crr`: streams, requests one after another, or with a connection for each.

@@ -12,7 +12,7 @@ from analysis.errors import Problem
 from steps.counters import Counters
 from steps.domain import Monitor
 from steps.measurement.monitors import monitor
-from steps.measurement.monitors.sampler import read
+from steps.measurement.monitors.sampler import read_counters
 from steps.tools.tool import OwnCpu
 
 _MODES: Final = ("user", "nice", "system")
@@ -70,7 +70,7 @@ class NodeLoad:
         found = {}
         for monitored in self._monitors:
             try:
-                found[monitored.node] = read(monitored)
+                found[monitored.node] = read_counters(monitored)
             except Problem:  # the trial itself reports the lost monitor
                 continue
         return found

@@ -21,7 +21,7 @@ _JOIN_S: Final = 15
 """More than the time limit of the slowest monitor."""
 
 
-def read(monitored: Monitor) -> Counters:
+def read_counters(monitored: Monitor) -> Counters:
     """The counters of a node now.
 
     Raises:
@@ -95,6 +95,6 @@ class Sampler:
         for node, monitored in self._monitors.items():
             if node not in self.lost:
                 try:
-                    self._readings[node].append(read(monitored))
+                    self._readings[node].append(read_counters(monitored))
                 except Problem as problem:
                     self.lost[node] = str(problem)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from analysis.errors import Problem
 from steps.measurement.http_client import exchange, shown
 from steps.measurement.subprocesses import Programs
-from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TRANSPORT_S, Answer, Request
+from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TRANSPORT_S, TurnReply, TurnRequest
 
 SILENT_S: Final = 60.0
 """How long a server of turns may be silent before its clients give up, once the visit's first turn was given."""
@@ -108,8 +108,8 @@ class TurnTaker:
         """
         self._ask(None, 0.0, waits=False, refusal=refusal[:1_000])
 
-    def _ask(self, number: int | None, lease_s: float, *, waits: bool = True, refusal: str = "") -> Answer:
-        request = Request(
+    def _ask(self, number: int | None, lease_s: float, *, waits: bool = True, refusal: str = "") -> TurnReply:
+        request = TurnRequest(
             step=self.step,
             steps=tuple(self.steps),
             next=number,
@@ -152,7 +152,7 @@ class TurnTaker:
         self.programs.interrupt = shut
 
 
-def ask(source: str, request: Request, opened: Callable[[socket.socket], None] | None = None) -> Answer:
+def ask(source: str, request: TurnRequest, opened: Callable[[socket.socket], None] | None = None) -> TurnReply:
     """Ask a server of turns once.
 
     `source`: `http://ADDRESS:PORT/TOKEN` or `unix:PATH`. `opened`: called with the connection's socket, which another
@@ -173,6 +173,6 @@ def ask(source: str, request: Request, opened: Callable[[socket.socket], None] |
     if status != OK:
         raise Problem(f"{server} answers with status {status}")
     try:
-        return Answer.model_validate_json(text)
+        return TurnReply.model_validate_json(text)
     except ValidationError:
         raise Problem(f"{server} answers with something else than a turn") from None

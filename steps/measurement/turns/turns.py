@@ -39,7 +39,7 @@ _END: Final = 2**31
 StepName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
-class Request(StrictModel):
+class TurnRequest(StrictModel):
     """A step's request.
 
     Attributes:
@@ -65,7 +65,7 @@ class Request(StrictModel):
     refusal: Annotated[str, Field(max_length=1_000)] = ""
 
 
-class Answer(StrictModel):
+class TurnReply(StrictModel):
     """What a step is to do.
 
     Attributes:
@@ -117,7 +117,7 @@ class Turns:
         self._needed: tuple[str, ...] = ()
         self._refusal = ""
 
-    def ask(self, request: Request, now_s: float) -> None:
+    def ask(self, request: TurnRequest, now_s: float) -> None:
         """Take a request.
 
         Raises:
@@ -138,19 +138,19 @@ class Turns:
         if self._holder is not None and self._holder.step == request.step and step.next > self._holder.number:
             self._holder = None
 
-    def answer(self, name: str, now_s: float) -> Answer | None:
+    def answer(self, name: str, now_s: float) -> TurnReply | None:
         """The answer to a step's request; None: not yet."""
         self._expire(now_s)
         if not self._has_started(now_s):
             return None
         if self._holder is None and (refusal := self._refusal or self._unneeded()):
-            return Answer(state="leave", missing=self._missing, refusal=refusal)
+            return TurnReply(state="leave", missing=self._missing, refusal=refusal)
         step = self._steps[name]
         if self._holder is None:
             waiting = [(other.next, key) for key, other in self._steps.items() if self._is_present(other, now_s)]
             first = min(waiting, default=(_END, ""))
             if first[0] == _END:
-                return Answer(state="leave", missing=self._missing)
+                return TurnReply(state="leave", missing=self._missing)
             if first[1] == name:
                 self._given += 1
                 self._holder = _Holder(name, step.next, now_s + step.lease_s + TRANSPORT_S)
@@ -159,7 +159,7 @@ class Turns:
         left_s = self._holder.until_s - TRANSPORT_S - now_s
         if left_s <= 0:
             return None
-        return Answer(
+        return TurnReply(
             state="measure", number=self._holder.number, turn=self._given, lease_s=left_s, missing=self._missing
         )
 

@@ -1,7 +1,8 @@
 """The server of a visit's turns over HTTP; its clients are `steps.measurement.turns.turn_taker`'s.
 
-`POST /TOKEN/turns` with a `Request` as JSON is answered with an `Answer`, once there is one. On a cluster a monitor
-serves it; in the lab `python -m steps.measurement.turns.turns_http SOCKET` does, on a Unix socket in the sandbox.
+`POST /TOKEN/turns` with a `TurnRequest` as JSON is answered with a `TurnReply`, once there is one. On a cluster a
+monitor serves it; in the lab `python -m steps.measurement.turns.turns_http SOCKET` does, on a Unix socket in the
+sandbox.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, Answer, Request, Turns
+from steps.measurement.turns.turns import CONFLICT, MOST_BYTES, OK, PATH, POLL_S, TurnReply, TurnRequest, Turns
 from steps.serving import exit_code
 
 _LOOK_S: Final = 1.0
@@ -35,7 +36,7 @@ class Table:
         self._turns = Turns()
         self._changed = threading.Condition()
 
-    def wait(self, request: Request, connection: socket.socket) -> Answer | None:
+    def wait(self, request: TurnRequest, connection: socket.socket) -> TurnReply | None:
         """The answer to a request, when there is one; None: its client is gone.
 
         Raises:
@@ -45,13 +46,13 @@ class Table:
         with self._changed:
             self._turns.ask(request, time.monotonic())
             self._changed.notify_all()
-            answer = None if request.waits else Answer(state="ask-again")
+            answer = None if request.waits else TurnReply(state="ask-again")
             gone = False
             try:
                 while answer is None and not (gone := _is_closed(connection)):
                     answer = self._turns.answer(request.step, now_s := time.monotonic())
                     if answer is None and now_s >= until_s:
-                        answer = Answer(state="ask-again")
+                        answer = TurnReply(state="ask-again")
                     if answer is None:
                         left_s = min(until_s - now_s, self._turns.changes_in_s(now_s), _LOOK_S)
                         self._changed.wait(max(left_s, 0.001))
@@ -95,7 +96,7 @@ class TurnsHandler(BaseHTTPRequestHandler):
             self.reply(_BAD)
             return
         try:
-            answer = server.table.wait(Request.model_validate_json(self.rfile.read(int(length))), self.connection)
+            answer = server.table.wait(TurnRequest.model_validate_json(self.rfile.read(int(length))), self.connection)
         except ValidationError:
             self.reply(_BAD)
         except ValueError as error:

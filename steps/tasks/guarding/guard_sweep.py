@@ -1,6 +1,7 @@
 """The guard's sweep: pods and Services of a run that died before it held the lock, such as in its preflight.
 
-What a run leaves that held the lock is put back with the cluster. By the standard library alone, as the look is.
+What a run leaves that held the lock is put back with the cluster. By the standard library alone, as the lock's check
+is.
 """
 
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from steps.lease import DEPLOYED_PART, PART, PART_LABEL
-from steps.tasks.guarding.guard_look import PodApi, runs
+from steps.tasks.guarding.guard_lock import PodApi, runs
 
 Object = dict[str, Any]
 
@@ -24,7 +25,7 @@ def sweep(api: PodApi) -> list[str]:
     """Delete what belongs to workflows that have ended or are gone; the names, such as `pods check-0`.
 
     Raises:
-        LookError: the API server can't be asked, or refuses.
+        GuardApiError: the API server can't be asked, or refuses.
     """
     dead: dict[str, bool] = {}
     swept = []

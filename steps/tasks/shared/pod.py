@@ -23,8 +23,8 @@ CONFIG_MAP: Final = "dataplane-benchmark"
 SECRET: Final = "dataplane-benchmark-s3"  # noqa: S105 - its name
 """The store's credentials, unless the deployment names another Secret."""
 
-Account = Literal["switch", "observe", "measure"]
-ACCOUNTS: Final[dict[Account, str]] = {
+ServiceAccount = Literal["switch", "observe", "measure"]
+ACCOUNTS: Final[dict[ServiceAccount, str]] = {
     "switch": "dataplane-benchmark-switch",
     "observe": "dataplane-benchmark-observe",
     "measure": "dataplane-benchmark-measure",
@@ -76,7 +76,7 @@ class Step(Generic[P, R]):
     """
 
     function: Callable[P, R]
-    account: Account
+    account: ServiceAccount
     deadline_s: int
     memory: str = "256Mi"
     store: bool = False
@@ -108,7 +108,7 @@ class Step(Generic[P, R]):
 
 
 def step(
-    account: Account,
+    account: ServiceAccount,
     *,
     deadline_s: int,
     memory: str = "256Mi",

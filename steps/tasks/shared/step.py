@@ -64,7 +64,7 @@ def own_run_id() -> str:
     return run_id(*own_identity())
 
 
-def document(key: str, name: str = "document") -> Artifact:
+def document_artifact(key: str, name: str = "document") -> Artifact:
     """The output artifact with a task's raw document."""
     return Artifact(name, key, output=True)
 

@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Meta
 
 from steps.tools import bounds
-from steps.tools.bounds import Count, Microseconds, Milliseconds, Rate, Seconds, SignedCount, Whole
+from steps.tools.bounds import BitRate, Count, Microseconds, Milliseconds, Seconds, SignedCount, Whole
 from steps.tools.failure import Failure
 
 
-class Figures(msgspec.Struct):
+class IperfFigures(msgspec.Struct):
     """A stream or a sum, in an interval or at the end; iperf3 leaves out what does not apply."""
 
     socket: int | None = None
@@ -18,7 +18,7 @@ class Figures(msgspec.Struct):
     end: Seconds | None = None
     seconds: Seconds | None = None
     bytes: Count | None = None
-    bits_per_second: Rate | None = None
+    bits_per_second: BitRate | None = None
     retransmits: SignedCount | None = None
     rtt: Microseconds | None = None
     mean_rtt: Microseconds | None = None
@@ -41,17 +41,17 @@ class Figures(msgspec.Struct):
 class ReportedInterval(msgspec.Struct):
     """One of iperf3's reporting intervals. The second sum is of the way back, where both are measured at once."""
 
-    sum: Figures | None = None
-    sum_bidir_reverse: Figures | None = None
-    streams: list[Figures] = []
+    sum: IperfFigures | None = None
+    sum_bidir_reverse: IperfFigures | None = None
+    streams: list[IperfFigures] = []
 
 
 class Stream(msgspec.Struct):
     """One stream at the end: TCP has sender and receiver; UDP one object, its bytes the sender's."""
 
-    sender: Figures | None = None
-    receiver: Figures | None = None
-    udp: Figures | None = None
+    sender: IperfFigures | None = None
+    receiver: IperfFigures | None = None
+    udp: IperfFigures | None = None
 
 
 class CpuShares(msgspec.Struct):
@@ -70,11 +70,11 @@ class End(msgspec.Struct):
     """
 
     streams: list[Stream] = []
-    sum: Figures | None = None
-    sum_sent: Figures | None = None
-    sum_received: Figures | None = None
-    sum_sent_bidir_reverse: Figures | None = None
-    sum_received_bidir_reverse: Figures | None = None
+    sum: IperfFigures | None = None
+    sum_sent: IperfFigures | None = None
+    sum_received: IperfFigures | None = None
+    sum_sent_bidir_reverse: IperfFigures | None = None
+    sum_received_bidir_reverse: IperfFigures | None = None
     sender_tcp_congestion: str | None = None
     cpu_utilization_percent: CpuShares | None = None
 
@@ -111,7 +111,7 @@ class Start(msgspec.Struct):
     test_start: TestStart | None = None
 
 
-class Document(msgspec.Struct):
+class IperfDocument(msgspec.Struct):
     """The whole document."""
 
     start: Start = msgspec.field(default_factory=Start)
@@ -120,10 +120,10 @@ class Document(msgspec.Struct):
     error: str | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(Document)
+_DECODER: Final = msgspec.json.Decoder(IperfDocument)
 
 
-def parse(stdout: bytes) -> Document | Failure:
+def parse(stdout: bytes) -> IperfDocument | Failure:
     """The document in what iperf3 printed, wherever that is kept."""
     text = stdout.strip()
     first, last = text.find(b"{"), text.rfind(b"}")

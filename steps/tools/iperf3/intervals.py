@@ -4,13 +4,13 @@ from typing import Final
 
 import msgspec
 
-from steps.tools.iperf3.document import Figures, ReportedInterval
+from steps.tools.iperf3.document import IperfFigures, ReportedInterval
 
 MICROSECOND: Final = 1e-6
 _SHORTEST_INTERVAL_S: Final = 0.01
 
 
-class Interval(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredInterval(msgspec.Struct, frozen=True, kw_only=True):
     """One of iperf3's reporting intervals, all streams together. `side`: which end counted, sender or receiver."""
 
     side: str
@@ -25,7 +25,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
     total_packets: int | None = None
 
 
-def read(reported: list[ReportedInterval], omit_s: int) -> tuple[Interval, ...]:
+def read(reported: list[ReportedInterval], omit_s: int) -> tuple[MeasuredInterval, ...]:
     """The intervals of a document, those of so many seconds of warm-up first."""
     intervals = [i for i in map(_interval, reported) if i is not None]
     # iperf3's own clock restarts after the omitted seconds.
@@ -33,7 +33,7 @@ def read(reported: list[ReportedInterval], omit_s: int) -> tuple[Interval, ...]:
     return tuple(i if i.omitted else msgspec.structs.replace(i, offset_s=i.offset_s + omitted_s) for i in intervals)
 
 
-def _interval(interval: ReportedInterval) -> Interval | None:
+def _interval(interval: ReportedInterval) -> MeasuredInterval | None:
     total = interval.sum
     if total is None or total.start is None or not total.seconds:
         return None
@@ -41,7 +41,7 @@ def _interval(interval: ReportedInterval) -> Interval | None:
     rtts = [stream.rtt for stream in interval.streams if stream.rtt is not None and stream.rtt > 0]
     windows = [stream.snd_cwnd for stream in interval.streams if stream.snd_cwnd is not None and stream.snd_cwnd > 0]
     receiver = total.sender is False
-    return Interval(
+    return MeasuredInterval(
         side="receiver" if receiver else "sender",
         offset_s=start_s,
         duration_s=duration_s,
@@ -55,7 +55,7 @@ def _interval(interval: ReportedInterval) -> Interval | None:
     )
 
 
-def _span(total: Figures) -> tuple[float, float, float | None]:
+def _span(total: IperfFigures) -> tuple[float, float, float | None]:
     """Start and duration of an interval in seconds, and its bits per second.
 
     The first interval after the warm-up often has the bytes since the warm-up, but the seconds since the interval

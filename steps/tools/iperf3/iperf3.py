@@ -10,8 +10,8 @@ from analysis import formatting
 from steps.tools import bounds
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import intervals, plan, streams
-from steps.tools.iperf3.document import Document, parse
-from steps.tools.iperf3.intervals import MICROSECOND, Interval, whole
+from steps.tools.iperf3.document import IperfDocument, parse
+from steps.tools.iperf3.intervals import MICROSECOND, MeasuredInterval, whole
 from steps.tools.tool import Output, OwnCpu, Task, Tool, Variant, interval_s
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -46,7 +46,7 @@ _RESET: Final = b"Connection reset by peer"
 _UNCONNECTED: Final = re.compile(rb'"connected":\s*\[\]')
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class IperfReport(msgspec.Struct, frozen=True, kw_only=True):
     """The results of one run of iperf3 without its warm-up. None: this version or protocol doesn't report it."""
 
     version: str | None
@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rtt_s: float | None = None
     block_size_bytes: int | None = None
     congestion_control: str | None = None
-    intervals: tuple[Interval, ...] = ()
+    intervals: tuple[MeasuredInterval, ...] = ()
     flags: tuple[str, ...] = ()
 
     @property
@@ -129,13 +129,13 @@ def _client(address: str, port: int) -> list[str]:
     return ["iperf3", "-c", address, "-p", str(port), "-J", "--connect-timeout", timeout_ms]
 
 
-def read(task: Task, argv: Sequence[str], output: Output) -> Report | Failure:
+def read(task: Task, argv: Sequence[str], output: Output) -> IperfReport | Failure:
     """The report in iperf3's output, checked against the request."""
     document = read_document(output)
     return document if isinstance(document, Failure) else read_one_way(document, task, argv)
 
 
-def read_document(output: Output) -> Document | Failure:
+def read_document(output: Output) -> IperfDocument | Failure:
     """The document in iperf3's output, or why it has none.
 
     The JSON's `error` decides, since iperf3 exits 0 with one, and some versions refuse on stderr alone.
@@ -155,13 +155,13 @@ def error_text(error: str) -> str:
     return f"iperf3: {bounds.one_line(error) or 'an error that it does not name'}"
 
 
-def read_one_way(document: Document, task: Task, argv: Sequence[str]) -> Report | Failure:
+def read_one_way(document: IperfDocument, task: Task, argv: Sequence[str]) -> IperfReport | Failure:
     """The report of a document whose streams all go in the task's direction, checked against the request."""
     fault = _fault(document, task, argv)
     return Failure(fault) if fault is not None else _report(document, task)
 
 
-def _fault(document: Document, task: Task, argv: Sequence[str]) -> str | None:
+def _fault(document: IperfDocument, task: Task, argv: Sequence[str]) -> str | None:
     """Why the document is no measurement of the request, as a sentence; None: it is one."""
     if (other := plan.contradiction(document.start.test_start, task, argv)) is not None:
         return other
@@ -175,7 +175,7 @@ def _fault(document: Document, task: Task, argv: Sequence[str]) -> str | None:
     return _too_short(document, received.seconds, task, argv) or streams.fault(document, task)
 
 
-def _too_short(document: Document, seconds: float, task: Task, argv: Sequence[str]) -> str | None:
+def _too_short(document: IperfDocument, seconds: float, task: Task, argv: Sequence[str]) -> str | None:
     if plan.size_bytes(argv) and not plan.ends_with_its_bytes(document.start.version):
         version = bounds.one_line(document.start.version or "iperf3", 40)
         return f"{version} ends a test of so many bytes at its next interval only, so it has no rate"
@@ -184,7 +184,7 @@ def _too_short(document: Document, seconds: float, task: Task, argv: Sequence[st
     return None
 
 
-def _report(document: Document, task: Task) -> Report:
+def _report(document: IperfDocument, task: Task) -> IperfReport:
     start, end = document.start.test_start, document.end
     sent, received = end.sum_sent or end.sum, end.sum_received
     assert start is not None
@@ -197,7 +197,7 @@ def _report(document: Document, task: Task) -> Report:
     rtts = [sender.mean_rtt for sender in senders if sender.mean_rtt is not None and sender.mean_rtt > 0]
     lost, total, doubts = _losses(document, start.blksize) if udp else (None, None, ())
     long = (LONG_RECEIVER,) if 0 < _LONGEST_SHARE * task.duration_s < received.seconds else ()
-    return Report(
+    return IperfReport(
         version=bounds.one_line(document.start.version or "", 40).removeprefix("iperf ") or None,
         duration_s=received.seconds,
         sent_bps=sent.bits_per_second if sent is not None else None,
@@ -214,7 +214,7 @@ def _report(document: Document, task: Task) -> Report:
     )
 
 
-def _losses(document: Document, block_bytes: int | None) -> tuple[int | None, int | None, tuple[str, ...]]:
+def _losses(document: IperfDocument, block_bytes: int | None) -> tuple[int | None, int | None, tuple[str, ...]]:
     """Packets lost and sent, and the flags on them: as counted, else computed from the bytes at both ends.
 
     The bytes are right in all versions. A negative count, of one stream or of all, means that datagrams arrived twice:
@@ -236,7 +236,7 @@ def _losses(document: Document, block_bytes: int | None) -> tuple[int | None, in
 def own_cpu(task: Task, output: Output) -> OwnCpu:
     """What client and server used of the CPU: their shares of one core, times the whole test with its warm-up."""
     document = parse(output.stdout)
-    shares = document.end.cpu_utilization_percent if isinstance(document, Document) else None
+    shares = document.end.cpu_utilization_percent if isinstance(document, IperfDocument) else None
     if shares is None:
         return OwnCpu()
     wall_s = task.duration_s + task.omit_s

@@ -13,7 +13,7 @@ import msgspec
 
 from steps.tools import bounds
 from steps.tools.failure import Failure
-from steps.tools.iperf3.document import Document, End, Figures, ReportedInterval, Start, Stream
+from steps.tools.iperf3.document import End, IperfDocument, IperfFigures, ReportedInterval, Start, Stream
 
 RECKONED: Final = "received-reckoned"
 """The flag of a UDP test whose received bytes are reckoned from datagrams, since iperf3 does not report them."""
@@ -36,7 +36,7 @@ _DATA: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
     "end": msgspec.json.Decoder(End),
     "error": msgspec.json.Decoder(str),
 }
-"""The events that are read; all but `interval` are a field of `Document`."""
+"""The events that are read; all but `interval` are a field of `IperfDocument`."""
 
 
 def documents(text: bytes) -> list[bytes]:
@@ -44,9 +44,9 @@ def documents(text: bytes) -> list[bytes]:
     return _BETWEEN_DOCUMENTS.split(text, _MOST_DOCUMENTS)
 
 
-def read_stream(lines: Sequence[bytes]) -> Document | Failure:
+def read_stream(lines: Sequence[bytes]) -> IperfDocument | Failure:
     """The document of the events of a streamed test, a line each."""
-    document = Document()
+    document = IperfDocument()
     for line in lines:
         event = bounds.decode(_EVENT, line, "iperf3", len(line))
         if isinstance(event, Failure):
@@ -64,7 +64,7 @@ def read_stream(lines: Sequence[bytes]) -> Document | Failure:
     return document
 
 
-def completed(document: Document) -> Document:
+def completed(document: IperfDocument) -> IperfDocument:
     """A document with what older versions leave out, as far as it follows from what they report."""
     start = document.start.test_start
     if start is None:
@@ -82,7 +82,7 @@ def completed(document: Document) -> Document:
     )
 
 
-def is_reckoned(document: Document) -> bool:
+def is_reckoned(document: IperfDocument) -> bool:
     """Whether a UDP test has no sum of what was received, but the counts from which it follows."""
     start, end = document.start.test_start, document.end
     total = end.sum
@@ -104,7 +104,7 @@ def is_sent(stream: Stream) -> bool:
     return figures is None or figures.sender is not False
 
 
-def _lacks_a_direction(document: Document) -> bool:
+def _lacks_a_direction(document: IperfDocument) -> bool:
     """Whether a test of TCP in both directions has the sums of one of them alone."""
     start, end = document.start.test_start, document.end
     return (
@@ -130,13 +130,13 @@ def _with_directions(end: End) -> End:
     )
 
 
-def _sum(parts: Sequence[Figures | None]) -> Figures | None:
+def _sum(parts: Sequence[IperfFigures | None]) -> IperfFigures | None:
     """The sum of streams; None where one of them is not complete."""
     known = [part for part in parts if part is not None and part.bytes is not None and part.bits_per_second is not None]
     if len(known) < len(parts) or not known:
         return None
     resent = [part.retransmits for part in known if part.retransmits is not None]
-    return Figures(
+    return IperfFigures(
         # before 3.11 a receiver's seconds are the sender's; its end is its own
         seconds=max(part.end or part.seconds or 0.0 for part in known),
         bytes=sum(part.bytes or 0.0 for part in known),
@@ -145,13 +145,13 @@ def _sum(parts: Sequence[Figures | None]) -> Figures | None:
     )
 
 
-def _sent(end: End) -> Figures:
+def _sent(end: End) -> IperfFigures:
     """The sender's sum, without the seconds, which are the receiver's from 3.2 on."""
     assert end.sum is not None
-    return Figures(bytes=end.sum.bytes, bits_per_second=end.sum.bits_per_second)
+    return IperfFigures(bytes=end.sum.bytes, bits_per_second=end.sum.bits_per_second)
 
 
-def _received(end: End, block_bytes: int) -> Figures:
+def _received(end: End, block_bytes: int) -> IperfFigures:
     """The datagrams that arrived, as bytes over the receiver's seconds."""
     total = end.sum
     assert total is not None

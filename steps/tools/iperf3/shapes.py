@@ -12,8 +12,8 @@ import msgspec
 from analysis import formatting
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3, older
-from steps.tools.iperf3.document import Document
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.document import IperfDocument
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import Direction, Output, Task, Tool, Variant
 
 _TCP: Final = iperf3.TOOL.variants[0]
@@ -23,8 +23,8 @@ _DIRECTIONS: Final[tuple[Direction, ...]] = ("forward", "reverse")
 class BothWays(msgspec.Struct, frozen=True):
     """The reports of the two directions of one test."""
 
-    there: Report
-    back: Report
+    there: IperfReport
+    back: IperfReport
 
     @property
     def duration_s(self) -> float:
@@ -68,7 +68,7 @@ def _read_both(task: Task, argv: Sequence[str], output: Output) -> BothWays | Fa
     return document if isinstance(document, Failure) else read_both(document, task, argv)
 
 
-def read_both(document: Document, task: Task, argv: Sequence[str]) -> BothWays | Failure:
+def read_both(document: IperfDocument, task: Task, argv: Sequence[str]) -> BothWays | Failure:
     """The reports of a document of both directions, each checked against the request."""
     start = document.start.test_start
     # 3.12 does not say in the test's description that it is of both directions
@@ -84,7 +84,7 @@ def read_both(document: Document, task: Task, argv: Sequence[str]) -> BothWays |
     return BothWays(*reports)
 
 
-def _one_way(document: Document, direction: Direction) -> Document:
+def _one_way(document: IperfDocument, direction: Direction) -> IperfDocument:
     """The part of a document of both directions that is of one, in the form that a test of that one has."""
     here, end = direction == "forward", document.end
     start = document.start.test_start

@@ -5,7 +5,7 @@ The sum hides a stream that delivered nothing, since the others take its share o
 
 from typing import Final
 
-from steps.tools.iperf3.document import Document, Figures
+from steps.tools.iperf3.document import IperfDocument, IperfFigures
 from steps.tools.tool import Task
 
 UNEVEN: Final = "uneven-streams"
@@ -15,7 +15,7 @@ _UNEVEN_SHARE: Final = 0.1
 _WHOLE_STREAM: Final = 0.9
 
 
-def fault(document: Document, task: Task) -> str | None:
+def fault(document: IperfDocument, task: Task) -> str | None:
     """Which streams are missing or delivered nothing, as a sentence; None where each delivered."""
     if len(document.end.streams) != task.streams:
         return f"iperf3 reports {len(document.end.streams)} of {task.streams} streams"
@@ -29,7 +29,7 @@ def fault(document: Document, task: Task) -> str | None:
     return None
 
 
-def flags(document: Document, task: Task) -> tuple[str, ...]:
+def flags(document: IperfDocument, task: Task) -> tuple[str, ...]:
     """`uneven-streams` where a stream delivered under a tenth of the mean of the others."""
     delivered = [amount or 0.0 for amount in _delivered(document, task)]
     for amount in delivered if len(delivered) > 1 else ():
@@ -39,7 +39,7 @@ def flags(document: Document, task: Task) -> tuple[str, ...]:
     return ()
 
 
-def counted(document: Document) -> bool:
+def counted(document: IperfDocument) -> bool:
     """Whether the UDP receiver's bytes agree with its packets less its losses.
 
     They don't where 3.12 counts losses of the omitted seconds too, nor where a newer client misreads 3.12's server.
@@ -52,7 +52,7 @@ def counted(document: Document) -> bool:
     return abs(arrived - (received.packets - received.lost_packets)) <= max(2.0, 0.01 * received.packets)
 
 
-def _delivered(document: Document, task: Task) -> list[float | None]:
+def _delivered(document: IperfDocument, task: Task) -> list[float | None]:
     """What each stream delivered, bytes or datagrams; None: not reported."""
     streams = document.end.streams
     if task.transport == "tcp":
@@ -64,14 +64,14 @@ def _delivered(document: Document, task: Task) -> list[float | None]:
     return [_arrived(stream.udp, known=known) if stream.udp is not None else None for stream in streams]
 
 
-def _arrived(stream: Figures, *, known: bool) -> float | None:
+def _arrived(stream: IperfFigures, *, known: bool) -> float | None:
     """Datagrams of a stream that arrived; all of them where iperf3's losses are not reliable."""
     if stream.packets is None:
         return None
     return stream.packets - max(0.0, stream.lost_packets or 0.0) if known else stream.packets
 
 
-def _received_here(document: Document) -> dict[int | None, float]:
+def _received_here(document: IperfDocument) -> dict[int | None, float]:
     """Bytes of each stream by its socket where this end received, after the warm-up, by its own intervals."""
     found: dict[int | None, float] = {}
     for interval in document.intervals:
@@ -83,7 +83,7 @@ def _received_here(document: Document) -> dict[int | None, float]:
     return found
 
 
-def _one_missing(document: Document) -> bool:
+def _one_missing(document: IperfDocument) -> bool:
     """Whether the sums lack as many datagrams as one of the streams sent that the receiver knows no loss of.
 
     Forward, a client knows of each UDP stream what it sent and what the receiver missed. A stream that never arrived

@@ -54,7 +54,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LadderResult:
     """The outcome of a search.
 
     Attributes:
@@ -93,7 +93,7 @@ def next_offer(probes: Sequence[Probe], bound: float) -> Offer | None:
     return Offer(passed) if _passes(probes, passed, bound) < _CONFIRMED else None
 
 
-def result(probes: Sequence[Probe], bound: float) -> Found | None:
+def result(probes: Sequence[Probe], bound: float) -> LadderResult | None:
     """What the probes found; None: no rate passed."""
     if not probes:
         return None
@@ -105,7 +105,7 @@ def result(probes: Sequence[Probe], bound: float) -> Found | None:
     limited = failed is None or any(probe.fell_short for probe in at)
     confirmed = _passes(probes, passed, bound) >= _CONFIRMED
     narrow = limited or (passed is not None and failed is not None and failed <= (1 + RESOLUTION_RATIO) * passed)
-    return Found(at, most_sent, is_sender_limited=limited, is_exact=confirmed and narrow)
+    return LadderResult(at, most_sent, is_sender_limited=limited, is_exact=confirmed and narrow)
 
 
 def _bracket(probes: Sequence[Probe], bound: float) -> tuple[float | None, float | None]:

@@ -14,7 +14,7 @@ from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
 from steps.tools.ladder import client, search
 from steps.tools.ladder.client import Climb, ClimbRequest
-from steps.tools.ladder.search import Found, Probe
+from steps.tools.ladder.search import LadderResult, Probe
 from steps.tools.tool import PYTHON, Output, Task, Tool, Variant, decode_output
 
 SENDER_LIMITED: Final = "sender-limited"
@@ -36,7 +36,7 @@ _PROGRAM: Final = "the ladder's client"
 class Ladder(msgspec.Struct, frozen=True):
     """The highest rate within the bound. `duration_s`: of all probes together."""
 
-    found: Found
+    found: LadderResult
     block_size_bytes: int
     duration_s: float
     samples: ClassVar[tuple[Mapping[str, object], ...]] = ()

@@ -44,7 +44,7 @@ _ERROR: Final = re.compile(r"ERROR: (.*)")
 _NONE: Final = ("No messages were received", "No valid observations", "Test end before test start")
 
 
-class Figures(msgspec.Struct, frozen=True):
+class SockperfFigures(msgspec.Struct, frozen=True):
     """The figures of a ping-pong test by sockperf. Times of round trips are in microseconds."""
 
     transport: str
@@ -61,7 +61,7 @@ class Figures(msgspec.Struct, frozen=True):
     worst_us: float
 
 
-def read(text: str, end: str) -> Figures | Failure:
+def read(text: str, end: str) -> SockperfFigures | Failure:
     """The figures in a client's output, each of which it has once.
 
     `text`: its standard output and error. `end`: how it ended, for the reason.
@@ -81,10 +81,10 @@ def read(text: str, end: str) -> Figures | Failure:
     return _checked(found)
 
 
-def _checked(found: Mapping[str, str]) -> Figures | Failure:
+def _checked(found: Mapping[str, str]) -> SockperfFigures | Failure:
     own = {"transport": found["transport"].lower(), "percentiles_us": [found[each] for each in PERCENTILES]}
     try:
-        figures = msgspec.convert({**found, **own}, Figures, strict=False)
+        figures = msgspec.convert({**found, **own}, SockperfFigures, strict=False)
     except msgspec.ValidationError as error:
         return Failure(f"sockperf's figures are out of bounds: {one_line(str(error))}")
     ordered = [figures.best_us, *figures.percentiles_us, figures.worst_us]

@@ -16,7 +16,7 @@ from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3, plan
 from steps.tools.iperf3.intervals import MICROSECOND
 from steps.tools.sockperf import ping_pong, report, responses
-from steps.tools.sockperf.report import Figures
+from steps.tools.sockperf.report import SockperfFigures
 from steps.tools.sockperf.responses import Responses
 from steps.tools.tool import FEW, PYTHON, Output, OwnCpu, Task, Tool, Variant, decode_output
 
@@ -126,7 +126,7 @@ def _read(task: Task, output: Output, ratio: float) -> Responses | Failure:
     return found
 
 
-def _contradiction(task: Task, figures: Figures, argv: Sequence[str]) -> str | None:
+def _contradiction(task: Task, figures: SockperfFigures, argv: Sequence[str]) -> str | None:
     if figures.transport != task.transport:
         return f"sockperf measured by {figures.transport}, not by {task.transport}"
     if "--full-rtt" not in argv:
@@ -150,13 +150,13 @@ def _read_load(task: Task, account: _Account, ratio: float) -> tuple[float, floa
     return load.received_bps, load.received_bps / before.received_bps
 
 
-def _iperf3(task: Task, ran: _Ran | None) -> iperf3.Report | Failure:
+def _iperf3(task: Task, ran: _Ran | None) -> iperf3.IperfReport | Failure:
     if ran is None:
         return Failure("iperf3 was not run")
     return iperf3.read(task, ran.argv, Output(ran.stdout.encode(), ran.stderr.encode(), ran.exit_code))
 
 
-def _responses(task: Task, account: _Account, figures: Figures, loads: tuple[float, float] | None) -> Responses:
+def _responses(task: Task, account: _Account, figures: SockperfFigures, loads: tuple[float, float] | None) -> Responses:
     flags = []
     seconds = [
         value * MICROSECOND if figures.observations * (1 - share) >= 1 - 1e-9 else None

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from analysis.charts import Data
+from analysis.charts import ChartData
 from analysis.report.evidence import evidence
 
 
@@ -22,7 +22,7 @@ class Visits:
 
 
 def shown(*rows: tuple[int, str | None, list[dict[str, Any]], list[str]]) -> list[dict[str, Any]]:
-    return evidence(cast("Data", Visits(*rows)))
+    return evidence(cast("ChartData", Visits(*rows)))
 
 
 def test_evidence_of_every_visit_stands_once_and_what_differs_has_its_visits() -> None:

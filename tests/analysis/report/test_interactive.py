@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from analysis import report
-from analysis.domain import Scale
+from analysis.domain import StoredScale
 from analysis.report import vega
 from analysis.report.interactive import SCRIPT, VEGA
 from analysis.sql import database
@@ -29,7 +29,7 @@ RECIPE = Recipe(
     fail=frozenset({("beta", "pod-to-pod")}),
     unproven=frozenset({2}),
     repetitions=2,
-    scales=(Scale(0), Scale(1000)),
+    scales=(StoredScale(0), StoredScale(1000)),
     slower=lambda dataplane, scale: 1 + scale.services / 500 if dataplane == "alpha" else 1.0,
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis.charts import Chart, Data, Drawing
+from analysis.charts import Chart, ChartData, Drawing
 from analysis.errors import BadInput, Unsupported
 from analysis.site import names, pages, plan
 from analysis.site.contents.runs import RunLine
@@ -313,7 +313,7 @@ def test_trend_has_a_chart_for_each_metric_with_its_change(
 ) -> None:
     drawn: list[tuple[str, list[dict[str, object]]]] = []
 
-    def remember(charts: list[Chart], data: Data) -> list[Drawing]:
+    def remember(charts: list[Chart], data: ChartData) -> list[Drawing]:
         drawn.extend((chart.title, chart.frame(data).to_pylist()) for chart in charts)
         return [Drawing(chart, (), {}) for chart in charts]
 

@@ -43,12 +43,14 @@ def test_damaged_file_costs_its_own_verdict(store: Store) -> None:
 
 def test_verdict_file_that_a_writer_replaces_is_read_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def once_gone(times: int) -> Callable[..., list[str]]:
-        left, listed = [times], unnamed.list_runs
+        left, listed = [times], unnamed.list_run_files
         return lambda files: ["runs/gone.0123456789abcdef.parquet"] if left and left.pop() else listed(files)
 
-    monkeypatch.setattr("analysis.site.contents.verdicts.list_runs", once_gone(1))
+    monkeypatch.setattr("analysis.site.contents.verdicts.list_run_files", once_gone(1))
     assert read_verdicts(store).get("three") == '{"third": 3}'
-    monkeypatch.setattr("analysis.site.contents.verdicts.list_runs", lambda _: ["runs/gone.0123456789abcdef.parquet"])
+    monkeypatch.setattr(
+        "analysis.site.contents.verdicts.list_run_files", lambda _: ["runs/gone.0123456789abcdef.parquet"]
+    )
     with pytest.raises(Unsupported, match="try again when the writer is done"):
         read_verdicts(store)
 

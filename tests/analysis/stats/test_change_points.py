@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 
 from analysis.stats.change_points.detection import Levels, NightSeries, find_levels
-from analysis.stats.change_points.night_noise import FLOOR, Values, correlations, scale
+from analysis.stats.change_points.night_noise import FLOOR, NightValues, correlations, night_sd
 from analysis.stats.change_points.partition import LEAST, segment_starts
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.estimates.intervals import SIGNIFICANCE
@@ -22,21 +22,21 @@ STEP = math.log(0.9)
 LEVEL = SIGNIFICANCE / SERIES
 
 
-def levels(values: Sequence[float] | Values, level: float, floor: float = FLOOR) -> Levels:
+def levels(values: Sequence[float] | NightValues, level: float, floor: float = FLOOR) -> Levels:
     (found,) = find_levels([NightSeries(np.asarray(values, dtype=float), floor)], level)
     return found
 
 
-def run_of(series: Iterable[Values]) -> list[Levels]:
+def run_of(series: Iterable[NightValues]) -> list[Levels]:
     """The levels of the series of a run of which no two are compared, which takes half the time of one by one."""
     return find_levels([NightSeries(values, group=place) for place, values in enumerate(series)], LEVEL)
 
 
-def correlation(values: Values) -> float:
+def correlation(values: NightValues) -> float:
     return correlations([values], [None])[0]
 
 
-def stable(dice: Generator, nights: int = NIGHTS, alike: float = 0.0) -> Values:
+def stable(dice: Generator, nights: int = NIGHTS, alike: float = 0.0) -> NightValues:
     """A level of 1 with noise of 3 %, each night like the one before it by `alike`."""
     values = np.empty(nights)
     values[0] = dice.normal(0, NOISE)
@@ -45,7 +45,7 @@ def stable(dice: Generator, nights: int = NIGHTS, alike: float = 0.0) -> Values:
     return values
 
 
-def stepped(dice: Generator, after: int, size: float = STEP, nights: int = NIGHTS) -> Values:
+def stepped(dice: Generator, after: int, size: float = STEP, nights: int = NIGHTS) -> NightValues:
     values = stable(dice, nights)
     values[nights - after :] += size
     return values
@@ -154,10 +154,10 @@ def test_noise_estimate_ignores_change_points_and_outliers() -> None:
     for seed in range(40):
         values = stepped(np.random.default_rng(seed), 20, size=-1.0)
         values[::15] += 0.6
-        found.append(scale(values))
+        found.append(night_sd(values))
     assert np.median(found) == pytest.approx(NOISE, rel=0.2)
-    assert scale([0.0] * 9) == FLOOR
-    assert scale([0.0] * 9, floor=0.02) == 0.02
+    assert night_sd([0.0] * 9) == FLOOR
+    assert night_sd([0.0] * 9, floor=0.02) == 0.02
 
 
 def test_drift_is_separated_from_noise() -> None:

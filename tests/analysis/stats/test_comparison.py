@@ -10,7 +10,7 @@ from analysis.domain import Cell
 from analysis.metrics import BY_NAME, COMPARED
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.stats.verdicts.judgement import Figures, Plan, compare_run
+from analysis.stats.verdicts.judgement import MetricFigures, Plan, compare_run
 
 TCP, UDP = Cell("p", "iperf3", "tcp", "forward"), Cell("p", "iperf3", "udp", "forward")
 CELLS = {TCP: "p tcp", UDP: "p udp", Cell("q", "tcp_connect", "tcp", "reverse"): "q connect reverse"}
@@ -30,12 +30,12 @@ def compared(
     cell = next(iter(cells))
     means = {(cell, name): {("run", n): v for n, v in enumerate(found)} for name, found in values.items()}
     known = BY_NAME[metric] if isinstance(metric, str) else metric
-    return list(compare_run([Figures(known, cells, means)], dataplanes, Plan())[0])
+    return list(compare_run([MetricFigures(known, cells, means)], dataplanes, Plan())[0])
 
 
 @given(st.sampled_from(COMPARED), visits, plans)
 def test_comparison_sentence_claims_no_more_than_its_interval(metric, values, plan) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    for c in compare_run([Figures(metric, CELLS, values)], SIDES, plan)[0]:
+    for c in compare_run([MetricFigures(metric, CELLS, values)], SIDES, plan)[0]:
         if c.low is None or c.high is None:
             assert (c.verdict, c.p_adjusted, c.change, c.within_margin) == ("undecided", None, None, False)
             assert c.reason

@@ -13,14 +13,14 @@ import pytest
 from analysis import report
 from analysis.charts.at_scale import values_scale
 from analysis.console.terminal import Terminal
-from analysis.domain import Cell, Scale
+from analysis.domain import Cell, StoredScale
 from analysis.metrics import BY_NAME
 from analysis.sql import database
 from analysis.stats import run
 from analysis.stats.nights import history
 from analysis.stats.run import StoredRun
 from analysis.stats.verdicts.curves import Bend, Curve, CurvePoint, find_curves
-from analysis.stats.verdicts.judgement import Figures, Plan
+from analysis.stats.verdicts.judgement import MetricFigures, Plan
 from analysis.store.store import Store
 from analysis.summary.run import at_scale
 from analysis.summary.run.document import run_document
@@ -34,19 +34,21 @@ from workflows.cli.tables.summary_table import print_summary
 SERVICES = (0, 1000, 5000, 10_000)
 TITLES = {"iptables": "iptables", "nftables": "nftables", "ebpf": "eBPF"}
 CELLS = {"received_bps": TCP, "connect_p50_s": CONNECT, "cpu_s_per_gbit": TCP}
-Truth = Callable[[str, Scale], float]
+Truth = Callable[[str, StoredScale], float]
 """Metric and scale -> the true figure by that of no Services."""
 
 
-def scales(*services: int) -> tuple[Scale, ...]:
-    return tuple(map(Scale, services))
+def scales(*services: int) -> tuple[StoredScale, ...]:
+    return tuple(map(StoredScale, services))
 
 
-def about(levels: Sequence[Scale]) -> StoredRun:
+def about(levels: Sequence[StoredScale]) -> StoredRun:
     return run_of(TITLES, [cell.at(scale) for cell in (TCP, CONNECT) for scale in levels])
 
 
-def simulated(levels: Sequence[Scale], truth: Truth, rounds: int = 4, sd: float = 0.04, seed: int = 1) -> list[Curve]:
+def simulated(
+    levels: Sequence[StoredScale], truth: Truth, rounds: int = 4, sd: float = 0.04, seed: int = 1
+) -> list[Curve]:
     """The curves of a run: visits of their own level, noise of each figure, one dataplane three times as noisy."""
     dice = random.Random(seed)
     luck = {(arm, n): dice.gauss(0, 0.05) for arm in TITLES for n in range(rounds)}
@@ -62,11 +64,11 @@ def simulated(levels: Sequence[Scale], truth: Truth, rounds: int = 4, sd: float 
             for one in cells
             for arm in TITLES
         }
-        figures.append(Figures(BY_NAME[metric], dict.fromkeys(cells, "path"), visits))
+        figures.append(MetricFigures(BY_NAME[metric], dict.fromkeys(cells, "path"), visits))
     return list(find_curves(about(levels), figures, Plan()))
 
 
-def flat(_metric: str, _scale: Scale) -> float:
+def flat(_metric: str, _scale: StoredScale) -> float:
     return 1.0
 
 
@@ -140,7 +142,7 @@ def test_curve_bend_is_found() -> None:
 
 def test_scales_of_two_factors_are_swept_along_each() -> None:
     """No Services at all begin the curves over Services of any number of endpoints."""
-    grid = [Scale(0), *(Scale(services, endpoints) for services in (1000, 5000) for endpoints in (1, 50))]
+    grid = [StoredScale(0), *(StoredScale(services, endpoints) for services in (1000, 5000) for endpoints in (1, 50))]
     found = {(c.factor, c.fixed): [p.at for p in c.values] for c in simulated(grid, flat) if c.dataplane == "ebpf"}
     assert found == {
         ("services", "1 endpoint per Service"): [0, 1000, 5000],
@@ -153,7 +155,7 @@ def test_scales_of_two_factors_are_swept_along_each() -> None:
 def test_curve_has_no_interval_at_a_scale_that_was_not_measured() -> None:
     levels = scales(0, 1000)
     visits = {(CONNECT.at(levels[0]), "ebpf"): {("run-1", 1): 1e-4, ("run-1", 2): 1e-4}}
-    figures = [Figures(BY_NAME["connect_p50_s"], dict.fromkeys([CONNECT.at(s) for s in levels], "path"), visits)]
+    figures = [MetricFigures(BY_NAME["connect_p50_s"], dict.fromkeys([CONNECT.at(s) for s in levels], "path"), visits)]
     (curve,) = find_curves(about(levels), figures, Plan())
     assert curve.last == CurvePoint(1000, None, reason="no visit was measured at 1 000 Services")
     assert curve.bend is None
@@ -188,7 +190,7 @@ def test_run_of_several_scales_answers_at_the_largest_and_shows_the_curves(tmp_p
     assert summary.headline.startswith("At 10 000 Services: ")
     assert summary.answer is not None
     assert [kind.path for kind in summary.answer.kinds] == ["pod-to-service tcp", "pod-to-service connect"]
-    assert {c.cell.scale for c in summary.answered("received_bps")} == {Scale(10_000)}
+    assert {c.cell.scale for c in summary.answered("received_bps")} == {StoredScale(10_000)}
     first, *others = at_scale.groups_of(from_json(to_json(summary)))
     assert re.fullmatch(
         r"From 0 to 10 000 Services a new connection takes 0\.\d+ → \S+ ms in Alpha \(×21 \[\d+, \d+], "
@@ -256,7 +258,7 @@ def test_rows_from_before_scales_have_one(tmp_path: Path) -> None:
     with database.connect(store) as con:
         stored = run.load_run(con, SEVERAL.run_id)
         summary = synthetic.summarise(con, SEVERAL.run_id)
-    assert stored.scales == (Scale(1000),)
+    assert stored.scales == (StoredScale(1000),)
     assert {stored.path(cell) for cell in stored.cells} == {"pod-to-service tcp", "pod-to-service connect"}
     assert summary.curves == ()
     assert "Services" not in summary.headline

@@ -11,7 +11,7 @@ from analysis.stats.estimates.differences import Block
 from analysis.stats.estimates.margins import is_within
 from analysis.stats.estimates.sequential import level_after
 from analysis.stats.verdicts.comparison import Comparison
-from analysis.stats.verdicts.judgement import Family, Figures, Place, Plan, compare_run
+from analysis.stats.verdicts.judgement import CellOfArm, Family, MetricFigures, Plan, compare_run
 from analysis.summary.figures.standings import stand
 
 CELLS = [Cell(f"path {n}", "iperf3", "tcp", "forward") for n in range(4)]
@@ -20,7 +20,7 @@ GAINS = {"base": 1.0, "one": 1.3, "two": 1.7}
 LATE = Plan(most_rounds=12)
 
 
-def visits(rounds: int = 5, seed: int = 1, sides: Iterable[str] = SIDES) -> dict[Place, dict[Block, float]]:
+def visits(rounds: int = 5, seed: int = 1, sides: Iterable[str] = SIDES) -> dict[CellOfArm, dict[Block, float]]:
     dice = random.Random(seed)
     return {
         (cell, side): {("run", n): 1e9 * math.exp(dice.gauss(0, 0.03)) for n in range(1, rounds + 1)}
@@ -29,8 +29,8 @@ def visits(rounds: int = 5, seed: int = 1, sides: Iterable[str] = SIDES) -> dict
     }
 
 
-def figures(metric: str, values: Mapping[Place, Mapping[Block, float]]) -> Figures:
-    return Figures(BY_NAME[metric], {cell: cell.topology for cell in CELLS}, values)
+def figures(metric: str, values: Mapping[CellOfArm, Mapping[Block, float]]) -> MetricFigures:
+    return MetricFigures(BY_NAME[metric], {cell: cell.topology for cell in CELLS}, values)
 
 
 def judged(*metrics: str, plan: Plan = Plan()) -> tuple[tuple[Comparison, ...], tuple[Family, ...]]:  # noqa: B008 - frozen
@@ -126,7 +126,7 @@ def of(comparison: Comparison) -> tuple[str, str]:
     return comparison.baseline, comparison.dataplane
 
 
-def fixed(values: Mapping[Place, Mapping[Block, float]]) -> tuple[Comparison, ...]:
+def fixed(values: Mapping[CellOfArm, Mapping[Block, float]]) -> tuple[Comparison, ...]:
     return compare_run([figures("received_bps", values)], SIDES, Plan())[0]
 
 
@@ -175,7 +175,7 @@ def test_order_of_two_dataplanes_changes_nothing_about_the_margin(gain: float) -
     }
     found = []
     for order in (["base", "one"], ["one", "base"]):
-        (c,) = compare_run([Figures(BY_NAME["received_bps"], {CELLS[0]: "path"}, values)], order, Plan(10))[0]
+        (c,) = compare_run([MetricFigures(BY_NAME["received_bps"], {CELLS[0]: "path"}, values)], order, Plan(10))[0]
         standings = {name: one.standing for name, one in stand(order, [c]).items()}
         found.append((c.within_margin, c.verdict == ("higher" if order[0] == "base" else "lower"), standings))
     assert found[0] == found[1]

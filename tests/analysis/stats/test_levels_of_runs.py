@@ -12,7 +12,7 @@ from analysis.domain import Cell
 from analysis.metrics import BY_NAME
 from analysis.stats.change_points import scan
 from analysis.stats.change_points.detection import Levels, NightSeries, find_levels
-from analysis.stats.change_points.night_noise import Values, correlations, mean_variances, priors
+from analysis.stats.change_points.night_noise import NightValues, correlations, mean_variances, priors
 from analysis.stats.estimates.intervals import SIGNIFICANCE
 from analysis.stats.nights.level_since import LevelSince
 from analysis.stats.nights.nightly import Night, Series
@@ -26,15 +26,15 @@ STEP = math.log(0.9)
 SERIES = 20
 
 
-def run(dice: Generator, nights: int, noise: float = NOISE, count: int = SERIES) -> list[Values]:
+def run(dice: Generator, nights: int, noise: float = NOISE, count: int = SERIES) -> list[NightValues]:
     return list(dice.normal(0, noise, (count, nights)))
 
 
-def search(values: list[Values], group: object = None) -> list[Levels]:
+def search(values: list[NightValues], group: object = None) -> list[Levels]:
     return find_levels([NightSeries(one, group=group) for one in values], SIGNIFICANCE / len(values))
 
 
-def judged(values: list[Values], name: str = "received_bps", against: str | None = "iptables") -> FoundChanges:
+def judged(values: list[NightValues], name: str = "received_bps", against: str | None = "iptables") -> FoundChanges:
     began = datetime(2026, 6, 1, tzinfo=UTC)
     series = []
     for place, one in enumerate(values):
@@ -167,7 +167,7 @@ def test_suspicion_of_several_nights_is_not_that_of_one_bad_night() -> None:
     assert told <= 3
 
 
-def decline(dice: Generator, nights: int, before: int = 30, a_night: float = 0.003) -> list[Values]:
+def decline(dice: Generator, nights: int, before: int = 30, a_night: float = 0.003) -> list[NightValues]:
     values = run(dice, nights)
     values[0][before:] -= a_night * np.arange(1, nights - before + 1)
     return values

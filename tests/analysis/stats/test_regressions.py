@@ -17,7 +17,7 @@ from analysis.metrics import BY_NAME, COMPARED
 from analysis.metrics.metric import ComparedMetric
 from analysis.stats.change_points.step_search import RECENT
 from analysis.stats.nights.nightly import Night, Series
-from analysis.stats.nights.regressions import LevelChange, Status, baseline_changes, find_changes
+from analysis.stats.nights.regressions import ChangeStatus, LevelChange, baseline_changes, find_changes
 from analysis.summary.figures import change_groups
 
 CELL = Cell("pod-to-service", "iperf3", "tcp", "forward")
@@ -177,7 +177,7 @@ def only_text(found: tuple[str, ...]) -> str:
 
 
 def test_every_status_has_its_heading() -> None:
-    assert set(change_groups.KINDS) == set(get_args(Status))
+    assert set(change_groups.KINDS) == set(get_args(ChangeStatus))
     assert set(change_groups.LOUD) < set(change_groups.KINDS)
 
 

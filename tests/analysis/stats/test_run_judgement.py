@@ -11,7 +11,7 @@ import pytest
 from analysis.sql.database import connect
 from analysis.stats import run
 from analysis.stats.verdicts.judgement import Plan
-from analysis.stats.verdicts.run_judgement import Judged, judge_run, plan_of
+from analysis.stats.verdicts.run_judgement import RunJudgement, judge_run, plan_of
 from analysis.store.store import Store
 from steps.catalogue.options import method
 from tests.analysis import synthetic
@@ -27,12 +27,12 @@ def written(store: Store, recipe: Recipe, **parameters: object) -> dict[str, lis
     return rows
 
 
-def judged(store: Store, run_id: str = SMALL.run_id) -> Judged:
+def judged(store: Store, run_id: str = SMALL.run_id) -> RunJudgement:
     with connect(store) as con:
         return judge_run(con, run.load_run(con, run_id), method)
 
 
-def rounds(judgement: Judged) -> set[int]:
+def rounds(judgement: RunJudgement) -> set[int]:
     return {c.rounds for c in judgement.comparisons if c.metric == "received_bps"}
 
 

@@ -4,14 +4,14 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from analysis.domain import Cell, Variant
+from analysis.domain import Cell, StoredVariant
 from analysis.flags import FlagEffect
 from analysis.metrics import BY_NAME
 from analysis.stats.arms import RunArm
 from analysis.stats.path_metric import path_metric_fields
 from analysis.stats.run import RecordedPath, StoredRun
 from analysis.stats.verdicts.comparison import Comparison, Verdict
-from analysis.summary.answer.answer import Answer, Measured, make_answer
+from analysis.summary.answer.answer import Answer, MeasuredAmounts, make_answer
 
 MARGIN = 0.1
 
@@ -80,9 +80,9 @@ def run_of(
         skipped=(),
         cells=tuple(cells),
         variants={
-            cell.measured_by: Variant("connect", title="new connections")
+            cell.measured_by: StoredVariant("connect", title="new connections")
             if cell.tool == "tcp_connect"
-            else Variant(cell.transport, title=names[cell.transport])
+            else StoredVariant(cell.transport, title=names[cell.transport])
             for cell in cells
         },
         paths={
@@ -94,4 +94,4 @@ def run_of(
 
 def answer_of(about: StoredRun, comparisons: Sequence[Comparison], trials: int = 12) -> Answer:
     """The answer of a run of four rounds and twelve minutes."""
-    return make_answer(about, comparisons, (), Measured(trials, 4, 720.0, ""))
+    return make_answer(about, comparisons, (), MeasuredAmounts(trials, 4, 720.0, ""))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis import charts, flags, metrics
-from analysis.charts import Data
-from analysis.flags import FLAGS, KINDS, NODE_FIELDS, Kind
+from analysis.charts import ChartData
+from analysis.flags import FLAGS, KINDS, NODE_FIELDS, FigureKind
 from analysis.sql import database
 from analysis.stats import run
 from analysis.store.schema import NODE_USAGE, TRIALS
@@ -25,7 +25,7 @@ EVERY_TOOL = replace(FULL, cells=(*synthetic.LATENCY, ("pod-to-service", "servic
 POISON = 1e6
 
 
-def spoilt(kind: Kind, *, by: float | None) -> Change:
+def spoilt(kind: FigureKind, *, by: float | None) -> Change:
     """Multiplies the figures of a kind in flagged trials, or takes them away."""
 
     def change(trial: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ def multiplied(value: Any, by: float | None) -> Any:  # noqa: ANN401 - a figure,
 def answers(con: database.Connection) -> dict[str, Any]:
     """Everything that the run is turned into, as text."""
     summary = summarise(con, "run-1")
-    data = Data(con, run.load_run(con, "run-1"), summary.comparisons, summary.changes)
+    data = ChartData(con, run.load_run(con, "run-1"), summary.comparisons, summary.changes)
     found: dict[str, Any] = {q.name: database.answer_question(con, q.name).to_pylist() for q in database.questions()}
     with charts.narrowed(con, "run-1"):
         found |= {chart.name: chart.frame(data).to_pylist() for chart in charts.catalogue()}
@@ -83,7 +83,7 @@ def test_value_voided_by_a_flag_is_in_no_query(tmp_path: Path) -> None:
 
 def flags_in_turn() -> dict[int, str | None]:
     """By trial a flag that voids something, or none; in each cell there is one of each set of kinds that are voided."""
-    by_voids: dict[frozenset[Kind], list[str]] = {}
+    by_voids: dict[frozenset[FigureKind], list[str]] = {}
     for flag in FLAGS:
         if flag.voids:
             by_voids.setdefault(flag.voids, []).append(flag.name)
@@ -136,6 +136,6 @@ def test_cpu_columns_flag_keeps_the_busy_ratio(tmp_path: Path) -> None:
     assert not any(c.doubts.mark for c in summary.comparisons)
     (used,) = run.query_rows(con, "select count(busy_ratio) as busy, count(softirq_ratio) as modes from node_usage")
     assert (used["busy"], used["modes"]) == (84, 0)
-    data = Data(con, run.load_run(con, "run-1"), summary.comparisons)
+    data = ChartData(con, run.load_run(con, "run-1"), summary.comparisons)
     (chart,) = (chart for chart in charts.catalogue() if chart.name == "cpu_by_mode")
     assert charts.draw_all([chart], data)[0].variants == ()

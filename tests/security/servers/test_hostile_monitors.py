@@ -12,7 +12,7 @@ import pytest
 from analysis.errors import Problem
 from steps.domain import Monitor
 from steps.measurement.monitors import monitor_http
-from steps.measurement.monitors.sampler import read
+from steps.measurement.monitors.sampler import read_counters
 
 ANSWER = b"HTTP/1.0 200 OK\r\n\r\n{}"
 
@@ -66,7 +66,7 @@ def test_slow_monitor_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch, first
     with server(drip(first, stop)) as address:
         began = time.monotonic()
         with pytest.raises(Problem, match=r"does not answer|answers with something else"):
-            read(Monitor(node="node-b", side="server", source=address))
+            read_counters(Monitor(node="node-b", side="server", source=address))
         assert time.monotonic() - began < 5
         stop.set()
 
@@ -79,7 +79,7 @@ def test_redirection_is_not_followed() -> None:
             server(lambda connection: connection.sendall(redirection)) as address,
             pytest.raises(Problem, match="answers with something else than counters"),
         ):
-            read(Monitor(node="node-b", side="server", source=address))
+            read_counters(Monitor(node="node-b", side="server", source=address))
     assert not reached.is_set()
 
 
@@ -91,5 +91,5 @@ def test_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
             server(lambda connection: connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n{}")) as address,
             pytest.raises(Problem),
         ):
-            read(Monitor(node="node-b", side="server", source=address))
+            read_counters(Monitor(node="node-b", side="server", source=address))
     assert not reached.is_set()

@@ -7,7 +7,7 @@ import pytest
 
 from steps.catalogue import dataplanes, options, profiles, topologies
 from steps.catalogue.dataplanes import Arm, Dataplane
-from steps.catalogue.environments import LAB, Kind
+from steps.catalogue.environments import LAB, EnvironmentKind
 from steps.catalogue.profiles import Profile
 from steps.catalogue.topologies import Topology
 
@@ -17,7 +17,7 @@ def test_dataplane_catalogue_entries(entry: Dataplane) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.title
     assert re.fullmatch(r"#[0-9A-F]{6}", entry.colour)
-    assert entry.environment in get_args(Kind)
+    assert entry.environment in get_args(EnvironmentKind)
     assert (entry.environment == LAB) == entry.name.startswith("lab-"), "lab figures are labelled as such"
     assert entry.is_switched == (entry.mechanism is not None) == (entry.direct_return is not None)
     assert (entry.cni is None) == (entry.environment == LAB or not entry.is_switched)
@@ -25,7 +25,7 @@ def test_dataplane_catalogue_entries(entry: Dataplane) -> None:
 
 @pytest.mark.parametrize("field", ["name", "title", "colour"])
 def test_dataplane_names_titles_and_colours_are_unique(field: str) -> None:
-    for kind in get_args(Kind):
+    for kind in get_args(EnvironmentKind):
         values = [getattr(d, field) for d in dataplanes.of_kind(kind)]
         assert len(set(values)) == len(values)
 

@@ -64,7 +64,7 @@ def test_factor_is_known_to_all_that_compares_scales(name: str) -> None:
     entry = FACTORS[name]
     (known,) = (factor for factor in domain.FACTORS if factor.column == name)
     assert (known.option, known.of_services) == (entry.option or name, entry.of_services)
-    for defaults in (domain.Scale._field_defaults, domain.Cell._field_defaults):
+    for defaults in (domain.StoredScale._field_defaults, domain.Cell._field_defaults):
         assert defaults[name] == of_none(name)
     assert PathMetric.__dataclass_fields__[name].default == of_none(name)
     for document in (PathItem, PlannedTrial):
@@ -72,7 +72,7 @@ def test_factor_is_known_to_all_that_compares_scales(name: str) -> None:
 
 
 def test_analysis_knows_no_other_factor() -> None:
-    assert {factor.column for factor in domain.FACTORS} == {*domain.Scale._fields} == {*FACTORS}
+    assert {factor.column for factor in domain.FACTORS} == {*domain.StoredScale._fields} == {*FACTORS}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, End, Target, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topology, TopologyEnd, TopologyTarget
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.servers import monitors, trial_servers
 from steps.cluster.kube.servers.placements import VisitServers
@@ -35,7 +35,7 @@ OUTSIDE = ClusterNode(
 )
 
 
-def _is_legal(client: End, target: Target, same_node: bool) -> bool:  # noqa: FBT001 - one of a product
+def _is_legal(client: TopologyEnd, target: TopologyTarget, same_node: bool) -> bool:  # noqa: FBT001 - one of a product
     if target == "own-service":
         return client == "pod" and same_node
     inside = target in {"node-address", "pod-address"}
@@ -48,7 +48,7 @@ BEFORE_SERVER = {"service", "nodeport", "local-nodeport", "load-balancer"}
 
 ANY = [
     Topology(f"{client}-to-{target}{'-same-node' if near else ''}", "toy", "A path.", client, target, near)
-    for client, target, near in product(get_args(End), get_args(Target), (False, True))
+    for client, target, near in product(get_args(TopologyEnd), get_args(TopologyTarget), (False, True))
     if _is_legal(client, target, near)
 ]
 EVERY = [*TOPOLOGIES, *(topology for topology in ANY if topology.name not in BY_NAME)]
@@ -119,7 +119,7 @@ def test_host_network_server_is_always_there() -> None:
 def _placed(topology: Topology, there: dict[str, Object]) -> Placement:
     ports = [{"name": name, "nodePort": 30001} for name in ("iperf3-tcp", "iperf3-udp", "connect")]
     service: Object = {"metadata": {"name": "trials"}, "spec": {"clusterIP": "10.96.0.9", "ports": ports}}
-    others: dict[Target, Object] = {
+    others: dict[TopologyTarget, Object] = {
         "local-nodeport": {**service, "spec": {**service["spec"], "ports": [{**p, "nodePort": 30002} for p in ports]}},
         "load-balancer": {**service, "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}},
     }

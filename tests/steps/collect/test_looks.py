@@ -10,7 +10,7 @@ from steps.catalogue.options import Settings
 from steps.collect.looks import Look, OffVisit, look_name, read_looks
 from steps.collect.run_rows import run_rows
 from steps.domain import Visit
-from steps.run_documents import RunDocument
+from steps.run_documents import PlannedRun
 from steps.settings import schedule
 from tests.steps.builders import cut_short, settings, write_run, write_visit
 
@@ -35,7 +35,7 @@ def write(directory: Path, looks: list[Look], visits: list[Visit], chosen: Setti
     """A run of which these looks and visits are there, and no other."""
     empty = CHOSEN.model_copy(update={"rounds": 1})
     write_run(directory, empty)
-    shown = documents.read_document(directory / documents.RUN, RunDocument)
+    shown = documents.read_document(directory / documents.RUN, PlannedRun)
     documents.write_document(directory / documents.RUN, shown.model_copy(update={"settings": chosen}))
     documents.write_document(
         directory / documents.PREFLIGHT, documents.Preflight(findings=(), provenance={}, visits=VISITS)

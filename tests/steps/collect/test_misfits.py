@@ -14,7 +14,7 @@ from steps import documents
 from steps.catalogue.factors import Scale
 from steps.collect import fitting, run_rows, trial_rows
 from steps.domain import Finding, Trial
-from steps.run_documents import RunDocument
+from steps.run_documents import PlannedRun
 from steps.settings import schedule, turn_order
 from tests.steps.builders import (
     AT,
@@ -155,7 +155,7 @@ def test_run_replanned_by_preflight_is_collected_by_that_plan(tmp_path: Path) ->
     chosen = settings(dataplanes="lab-iptables,lab-nftables,lab-ebpf")
     possible = schedule.without_dataplanes(chosen, {"lab-ebpf"})
     write_run(tmp_path, possible)
-    run = documents.read_document(tmp_path / documents.RUN, RunDocument)
+    run = documents.read_document(tmp_path / documents.RUN, PlannedRun)
     documents.write_document(tmp_path / documents.RUN, run.model_copy(update={"settings": chosen}))
     preflight = documents.read_document(tmp_path / documents.PREFLIGHT, documents.Preflight)
     skipped = Finding(severity="skip", subject="lab-ebpf", reason="it needs root.")

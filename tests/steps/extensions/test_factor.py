@@ -19,13 +19,13 @@ COMPARISON = """
 import json, tempfile
 from contextlib import closing
 from pathlib import Path
-from analysis.domain import Scale
+from analysis.domain import StoredScale
 from analysis.sql.database import connect
 from analysis.summary.run.summary import summarise
 from steps.catalogue.options import method
 from tests.analysis.synthetic import Recipe, stored
 recipe = Recipe(
-    scales=(Scale(1000, pod_mtu_bytes=1450), Scale(1000, pod_mtu_bytes=1000)),
+    scales=(StoredScale(1000, pod_mtu_bytes=1450), StoredScale(1000, pod_mtu_bytes=1000)),
     slower=lambda name, scale: 1.4 if name == "gamma" and scale.pod_mtu_bytes == 1000 else 1.0,
 )
 with closing(connect(stored(Path(tempfile.mkdtemp()), recipe))) as con:

@@ -14,7 +14,7 @@ from analysis.store.index.names import is_run_id
 from steps.imports import importing, sources
 from steps.imports.importing import Imported
 from steps.imports.places import NO_MAPPING, Places
-from steps.imports.rows import Row, Tables
+from steps.imports.rows import Row, RowsByTable
 from tests.steps.imports import written
 
 PATTERN = "{dataplane}/{visit}-{topology}.json"
@@ -27,14 +27,14 @@ def imported(folder: Path, files: Mapping[str, bytes], pattern: str = PATTERN, *
     return importing.import_files("a", sources.find(str(folder)), Places.of(pattern, NO_MAPPING, given))
 
 
-def tables(found: Imported) -> Tables:
+def tables(found: Imported) -> RowsByTable:
     (run,) = found.runs
     for name, rows in run.items():
         to_table(name, str(run["runs"][0]["run_id"]), rows)
     return run
 
 
-def facts(run: Tables) -> Mapping[str, Any]:
+def facts(run: RowsByTable) -> Mapping[str, Any]:
     parameters = run["runs"][0]["parameters"]
     return cast("Mapping[str, Any]", cast("Row", parameters)["imported"])
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import BadInput
-from steps.imports.places import NO_MAPPING, Place, Places, compile_pattern, natural, read_mapping
+from steps.imports.places import NO_MAPPING, ImportPlace, Places, compile_pattern, natural, read_mapping
 from steps.imports.values import instant, number
 
 MAPPING = """
@@ -31,16 +31,16 @@ def places(pattern: str = "", **given_for_all: str) -> Places:
 def test_pattern_names_each_part_of_a_path() -> None:
     found = Places.of("{dataplane}/{topology}/{visit}-{repetition}.json", NO_MAPPING, {})
     place = found.place("ebpf/pod-to-pod/night-3-12.json")
-    assert place == Place("ebpf", "pod-to-pod", "night-3", 12)
+    assert place == ImportPlace("ebpf", "pod-to-pod", "night-3", 12)
     for other in ("ebpf/pod-to-pod/night-3-12.txt", "x/ebpf/pod-to-pod/1-1.json", "ebpf/pod-to-pod/1-x.json"):
         assert found.place(other) is None
 
 
 def test_mapping_gives_places_and_what_is_given_for_all_comes_last() -> None:
-    assert places().place("calico/dts-1.json") == Place("calico", "dts", "", 1)
-    assert places().place("rerun/deep/file.json") == Place("calico", "dts", "4")
+    assert places().place("calico/dts-1.json") == ImportPlace("calico", "dts", "", 1)
+    assert places().place("rerun/deep/file.json") == ImportPlace("calico", "dts", "4")
     given_last = places(pattern="*/{topology}.json", dataplane="Cilium 1.15")
-    assert given_last.place("x/Weird Path!.json") == Place("Cilium 1.15", "Weird Path!")
+    assert given_last.place("x/Weird Path!.json") == ImportPlace("Cilium 1.15", "Weird Path!")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.imports.places import NO_MAPPING, MappingFile, read_mapping
-from steps.imports.sides import Side, Sides
+from steps.imports.sides import ImportedName, ImportedNames
 
 NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 MAPPING = """
@@ -27,13 +27,13 @@ def mapping(text: str = MAPPING) -> MappingFile:
     return read_mapping(text.encode(), "m.toml")
 
 
-def dataplanes(*texts: str, by: MappingFile = NO_MAPPING) -> list[Side]:
-    sides = Sides.of(by, texts, ())
+def dataplanes(*texts: str, by: MappingFile = NO_MAPPING) -> list[ImportedName]:
+    sides = ImportedNames.of(by, texts, ())
     return [sides.dataplane(text) for text in texts]
 
 
-def topologies(*texts: str, by: MappingFile = NO_MAPPING) -> list[Side]:
-    sides = Sides.of(by, (), texts)
+def topologies(*texts: str, by: MappingFile = NO_MAPPING) -> list[ImportedName]:
+    sides = ImportedNames.of(by, (), texts)
     return [sides.topology(text) for text in texts]
 
 
@@ -59,12 +59,12 @@ def test_one_name_is_given_to_two_by_the_mapping_alone() -> None:
     assert re.fullmatch("pod-to-pod-[0-9a-f]{6}", names[2])
     assert [side.name for side in dataplanes("eBPF", "calico-bpf", by=mapping())][1] == "ebpf"
     assert dataplanes("eBPF", "calico-bpf", by=mapping())[0].name != "ebpf", "the mapping's word comes before"
-    assert Sides.of(mapping(), ["calico-bpf", "calico", "x"], ()).order == ["iptables", "ebpf"]
+    assert ImportedNames.of(mapping(), ["calico-bpf", "calico", "x"], ()).order == ["iptables", "ebpf"]
 
 
 @pytest.mark.parametrize("named", [dataplanes, topologies])
 def test_those_whose_names_would_be_one_stand_apart_with_the_titles_that_were_read(
-    named: Callable[..., list[Side]],
+    named: Callable[..., list[ImportedName]],
 ) -> None:
     first, second = named("Calico eBPF", "calico_ebpf")
     assert first.name == "calico-ebpf"

@@ -5,7 +5,7 @@ from itertools import combinations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.factors import Scale
 from steps.catalogue.options import Settings
 from steps.catalogue.topologies import TOPOLOGIES
@@ -72,7 +72,9 @@ def visit(*topologies: str) -> Visit:
 
 
 def settings(*topologies: str, services: int = 0) -> Settings:
-    cells = tuple(Cell(topology=name, tool="iperf3", transport="tcp", direction="forward") for name in topologies)
+    cells = tuple(
+        PlannedCell(topology=name, tool="iperf3", transport="tcp", direction="forward") for name in topologies
+    )
     scales = (Scale(services=services),)
     more = SimpleNamespace(
         services=services, scales=scales, cells=cells, streams=1, omit_s=0, idle_s=1.0, environment="prod"

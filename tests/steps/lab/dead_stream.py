@@ -13,7 +13,7 @@ from steps import documents
 from steps.measurement import results, trials
 from steps.measurement.subprocesses import search_everywhere
 from steps.tools.failure import Failure
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from tests.steps.builders import placement, settings, trial
 from tests.steps.measuring import Servers
 from tests.steps.tools.iperf3_versions import put_in_place
@@ -51,7 +51,7 @@ def main(program: str, protocol: str, direction: str, share: str, folder: str) -
     )
     output = {
         "error": found.reason if isinstance(found, Failure) else None,
-        "flags": found.flags if isinstance(found, Report) else (),
+        "flags": found.flags if isinstance(found, IperfReport) else (),
     }
     sys.stdout.write(json.dumps(output) + "\n")
 

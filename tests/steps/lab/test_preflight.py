@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.dataplanes import of_kind
 from steps.catalogue.environments import LAB
 from steps.catalogue.factors import Scale
@@ -101,7 +101,7 @@ def test_iperf3_that_is_too_old_is_refused_before_a_run(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda program: program)
     monkeypatch.setattr(preflight, "version_line", lambda _argv: printed)
-    cells = (Cell(topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward"),)
+    cells = (PlannedCell(topology="pod-to-pod", tool="iperf3", transport="udp", direction="forward"),)
     found = LabCluster().preflight(settings.model_copy(update={"cells": cells}))
     old = [f.sentence for f in found if "whose output lacks figures" in f.reason]
     sentence = (

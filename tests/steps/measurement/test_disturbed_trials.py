@@ -110,8 +110,8 @@ def test_trial_on_a_cluster_waits_for_quiet_nodes_within_its_budget(
 ) -> None:
     instead("sleep 0.3; cat $RECORDED/tcp-forward-3.21.json")
     node = BusyNode(busy_s)
-    monkeypatch.setattr("steps.measurement.monitors.sampler.read", node.read)
-    monkeypatch.setattr("steps.measurement.monitors.node_load.read", node.read)
+    monkeypatch.setattr("steps.measurement.monitors.sampler.read_counters", node.read)
+    monkeypatch.setattr("steps.measurement.monitors.node_load.read_counters", node.read)
     monitor = Monitor(node="node-a", side="client", source="http://10.0.0.1:5203/")
     place = placement(gate_foreign_cpu=True, monitors=(monitor,))
     patient = CHOSEN.model_copy(update={"remeasure_ratio": 0.5})

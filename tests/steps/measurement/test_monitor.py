@@ -15,7 +15,7 @@ from analysis.store.schema import NODE_USAGE
 from steps.counters import MODES, CoreTimes, Counters
 from steps.domain import Monitor
 from steps.measurement.monitors import monitor, monitor_http, sampler
-from steps.measurement.monitors.sampler import read
+from steps.measurement.monitors.sampler import read_counters
 from steps.tools.tool import interval_s
 from tests.steps.builders import counters
 
@@ -97,8 +97,8 @@ def test_cpu_ratios_stay_within_bounds(delta: dict[str, float], wall_s: float) -
 
 
 def test_monitor_reads_this_machine() -> None:
-    before = read(Monitor(node="here", side="server", source="local"))
-    after = read(Monitor(node="here", side="server", source="local"))
+    before = read_counters(Monitor(node="here", side="server", source="local"))
+    after = read_counters(Monitor(node="here", side="server", source="local"))
     assert after.node == "here"
     assert after.at_s > before.at_s
     assert after.cores
@@ -119,7 +119,7 @@ def test_interface_counters_from_proc_net_dev() -> None:
 @pytest.mark.parametrize("source", ["netns:no-such-namespace", "http://127.0.0.1:1/"])
 def test_unreadable_monitor_source_is_a_problem(source: str) -> None:
     with pytest.raises(Problem) as caught:
-        read(Monitor(node="node-a", side="server", source=source))
+        read_counters(Monitor(node="node-a", side="server", source=source))
     assert "\n" not in str(caught.value)
 
 
@@ -131,13 +131,13 @@ def address() -> str:
 
 
 def test_monitor_serves_its_node_by_its_own_clock(address: str) -> None:
-    found = read(Monitor(node="node-b", side="server", source=address))
+    found = read_counters(Monitor(node="node-b", side="server", source=address))
     assert found.node == "node-b"
-    assert len(found.cores) == len(read(Monitor(node="x", side="server", source="local")).cores)
+    assert len(found.cores) == len(read_counters(Monitor(node="x", side="server", source="local")).cores)
     assert abs(found.at_s - time.monotonic()) < 60
 
 
-READING = read(Monitor(node="x", side="server", source="local")).model_dump_json().encode()
+READING = read_counters(Monitor(node="x", side="server", source="local")).model_dump_json().encode()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_invalid_monitor_response_is_a_problem(body: bytes, error: str) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(Problem, match=error):
-            read(Monitor(node="node-b", side="server", source=f"http://127.0.0.1:{server.server_port}/"))
+            read_counters(Monitor(node="node-b", side="server", source=f"http://127.0.0.1:{server.server_port}/"))
         server.shutdown()
 
 

@@ -9,7 +9,7 @@ from steps.domain import Monitor
 from steps.measurement.monitors.node_load import others_ratio
 from steps.tools import tcp_connect
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.document import Document, parse
+from steps.tools.iperf3.document import IperfDocument, parse
 from steps.tools.tool import Output, OwnCpu, Task
 from tests.steps.builders import RECORDED
 
@@ -73,7 +73,7 @@ def test_iperf3_reports_shares_of_one_core_over_the_whole_test() -> None:
     output = Output((RECORDED / "cluster-tcp-pod-to-pod-3.12.json").read_bytes())
     found = iperf3.own_cpu(Task(transport="tcp", duration_s=5, omit_s=1), output)
     shares = parse(output.stdout)
-    assert isinstance(shares, Document)
+    assert isinstance(shares, IperfDocument)
     cpu = shares.end.cpu_utilization_percent
     assert cpu is not None
     assert cpu.host_system is not None

@@ -9,7 +9,7 @@ from steps import documents
 from steps.measurement import results
 from steps.measurement.references import measure_references
 from steps.tools.failure import Failure
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from tests.steps.builders import placement
 from tests.steps.measuring import CHOSEN, Servers, needs_iperf3
 
@@ -32,7 +32,7 @@ def test_idle_baseline_comes_before_the_first_reference(server: Servers, tmp_pat
     assert (found[1].idle, found[2].idle) == ({}, {})
     for document in found:
         assert document.attempt is not None
-        assert isinstance(results.read_canary(document.attempt), Report)
+        assert isinstance(results.read_canary(document.attempt), IperfReport)
     assert [line.partition(":")[0] for line in said] == [f"host network {n}/3" for n in (1, 2, 3)]
 
 

@@ -13,7 +13,7 @@ from analysis.errors import Problem
 from steps.domain import Monitor
 from steps.measurement import results
 from steps.tools import connect_probe
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from tests.steps.builders import placement, settings, trial
 from tests.steps.measuring import CHOSEN, Outcome, Servers, busy, free_port, needs_iperf3
 from tests.waiting import until
@@ -29,7 +29,7 @@ def test_real_trial(server: Servers, tmp_path: Path, protocol: str, direction: s
     assert document.error is None
     assert document.mtu_bytes == 65536
     found = results.read_results(planned, document.attempts[-1])
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     assert found.received_bps > 1e7
     assert found.duration_s == pytest.approx(1, abs=0.1)
     readings, wall_s = document.attempts[-1].readings["host"], document.attempts[-1].wall_s
@@ -49,7 +49,7 @@ def test_warm_up_is_left_out(server: Servers, tmp_path: Path) -> None:
     assert attempt.wall_s is not None
     assert attempt.wall_s > 1.9
     found = results.read_results(trial(), attempt)
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     assert found.duration_s == pytest.approx(1, abs=0.1)
 
 

@@ -20,7 +20,7 @@ from steps.measurement.monitors import monitor_http
 from steps.measurement.subprocesses import Programs
 from steps.measurement.turns import turns_http
 from steps.measurement.turns.turn_taker import Turn, TurnTaker
-from steps.measurement.turns.turns import Request
+from steps.measurement.turns.turns import TurnRequest
 from tests.waiting import until
 
 TOKEN = "0123456789abcdef" * 2
@@ -211,7 +211,7 @@ def test_single_step_does_not_wait_for_turns() -> None:
     assert not turn.lasts(31.0)
 
 
-GOOD = Request(step="pod-to-pod", steps=STEPS, next=1, lease_s=1.0, patience_s=1.0).model_dump_json().encode()
+GOOD = TurnRequest(step="pod-to-pod", steps=STEPS, next=1, lease_s=1.0, patience_s=1.0).model_dump_json().encode()
 
 
 def longer(body: bytes) -> bytes:

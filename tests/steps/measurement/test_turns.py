@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.measurement.turns.turns import ABSENT_S, POLL_S, TRANSPORT_S, Answer, Request, Turns
+from steps.measurement.turns.turns import ABSENT_S, POLL_S, TRANSPORT_S, TurnReply, TurnRequest, Turns
 
 STEPS = ("host-network", "pod-to-pod", "pod-to-service")
 PATIENCE_S = 60.0
 
 
-def request(step: str, number: int | None, *, lease_s: float = 20.0, seen: int = 0) -> Request:
-    return Request(step=step, steps=STEPS, next=number, lease_s=lease_s, patience_s=PATIENCE_S, seen=seen)
+def request(step: str, number: int | None, *, lease_s: float = 20.0, seen: int = 0) -> TurnRequest:
+    return TurnRequest(step=step, steps=STEPS, next=number, lease_s=lease_s, patience_s=PATIENCE_S, seen=seen)
 
 
 def all_ask(turns: Turns, now_s: float = 0.0, **numbers: int | None) -> None:
@@ -36,7 +36,7 @@ def test_lowest_number_measures_and_all_stay_until_all_are_done() -> None:
         turns.close(step, 1.0, gone=False)
         turns.ask(request(step, after), 1.0)
     assert given_in_order == [(1, 1), (2, 2), (4, 3), (6, 4)]
-    assert {turns.answer(name, 1.0) for name in STEPS} == {Answer(state="leave")}
+    assert {turns.answer(name, 1.0) for name in STEPS} == {TurnReply(state="leave")}
 
 
 def test_step_that_never_starts_is_waited_for_within_its_bound_and_named() -> None:
@@ -90,7 +90,7 @@ def test_turns_end_once_a_step_refuses() -> None:
     assert turns.answer("pod-to-pod", 1.0) is None, "another one still measures"
     turns.close("host-network", 1.0, gone=False)
     turns.ask(request("host-network", 4), 1.0)
-    assert {turns.answer(name, 1.0) for name in STEPS} == {Answer(state="leave", refusal="not proven")}
+    assert {turns.answer(name, 1.0) for name in STEPS} == {TurnReply(state="leave", refusal="not proven")}
 
 
 def test_turn_refusal_is_heard_before_all_steps_have_come() -> None:
@@ -167,11 +167,11 @@ def test_server_that_started_again_needs_no_step_that_has_come_and_gone() -> Non
 @pytest.mark.parametrize(
     "other",
     [
-        Request(step="stranger", steps=("stranger",), next=1, lease_s=1, patience_s=1),
-        Request(step="pod-to-pod", steps=("pod-to-pod",), next=1, lease_s=1, patience_s=1),
+        TurnRequest(step="stranger", steps=("stranger",), next=1, lease_s=1, patience_s=1),
+        TurnRequest(step="pod-to-pod", steps=("pod-to-pod",), next=1, lease_s=1, patience_s=1),
     ],
 )
-def test_request_of_another_visit_is_refused(other: Request) -> None:
+def test_request_of_another_visit_is_refused(other: TurnRequest) -> None:
     turns = Turns()
     turns.ask(request("pod-to-pod", 1), 0.0)
     with pytest.raises(ValueError, match="is not one of this visit's"):
@@ -248,14 +248,14 @@ def _act(client: _Client, turns: Turns, now_s: float, lasts_s: float) -> None:
         client.asked_s = now_s
     answer = turns.answer(client.name, now_s)
     if answer is None and now_s - client.asked_s >= POLL_S:
-        answer = Answer(state="ask-again")
+        answer = TurnReply(state="ask-again")
     if answer is not None:
         turns.close(client.name, now_s, gone=False)
         client.asked_s = None
         _hear(client, answer, now_s, lasts_s)
 
 
-def _hear(client: _Client, answer: Answer, now_s: float, lasts_s: float) -> None:
+def _hear(client: _Client, answer: TurnReply, now_s: float, lasts_s: float) -> None:
     done = len(client.measured) + client.passed
     began_s = now_s + client.delays_s[done % len(client.delays_s)]
     client.answers += 1

@@ -14,7 +14,7 @@ from steps.counters import Counters, InterfaceTraffic
 from steps.measurement import results
 from steps.proof import return_path
 from steps.settings import schedule
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from tests.steps.builders import AT, attempt, fitted, placement, settings, trial, write_run
 
 RECORDED = "tcp-reverse-omit-3.12.json"
@@ -24,7 +24,7 @@ PLACE = placement(topology="external-to-nodeport", nat_interface="eth0")
 
 def payload_bytes() -> float:
     report = results.read_results(REVERSE, fitted(attempt(RECORDED), REVERSE))
-    assert isinstance(report, Report)
+    assert isinstance(report, IperfReport)
     return report.received_bps * report.duration_s / 8
 
 
@@ -142,7 +142,7 @@ def written(directory: Path, dataplane: str, *shares: float) -> list[dict[str, o
         )
         found = documents.read_document(path, documents.TrialDocument)
         report = results.read_results(planned, found.attempts[-1])
-        assert isinstance(report, Report)
+        assert isinstance(report, IperfReport)
         moved = share * report.received_bps * report.duration_s / 8
         nat = (counted(1, eth0=(500, 700)), counted(2, eth0=(500 + moved, 700 + moved)))
         place = found.placement.model_copy(update={"nat_interface": "eth0"})

@@ -32,12 +32,12 @@ def any_settings(draw: st.DrawFn) -> Settings:
 
 
 @given(any_settings())
-def test_each_block_goes_through_all_scales_and_each_scale_through_all_cells(chosen: Settings) -> None:
+def test_each_repetition_goes_through_all_scales_and_each_scale_through_all_cells(chosen: Settings) -> None:
     for visit in schedule.make_schedule(chosen):
-        for repetition, block in groupby(visit.trials, key=lambda t: t.repetition):
-            runs = [(scale, list(trials)) for scale, trials in groupby(block, key=lambda t: t.scale)]
+        for number, repetition in groupby(visit.trials, key=lambda t: t.repetition):
+            runs = [(scale, list(trials)) for scale, trials in groupby(repetition, key=lambda t: t.scale)]
             assert sorted(s.words for s, _ in runs) == sorted(s.words for s in chosen.scales), "each once, together"
-            cells = [c for c in chosen.cells if repetition == 1 or not c.program.once_a_visit]
+            cells = [c for c in chosen.cells if number == 1 or not c.program.once_a_visit]
             for _, trials in runs:
                 measured = [(t.topology, t.variant.name, t.direction) for t in trials]
                 assert sorted(measured) == sorted((c.topology, c.variant.name, c.direction) for c in cells)
@@ -71,45 +71,45 @@ def test_scale_order_is_random_and_one_scale_leaves_the_plan_as_it_was() -> None
     assert first == second
 
 
-def test_each_block_begins_with_the_scale_that_the_cluster_has_and_each_scale_comes_at_each_place() -> None:
+def test_each_repetition_begins_with_the_scale_that_the_cluster_has_and_each_scale_comes_at_each_place() -> None:
     plan = schedule.make_schedule(SEVERAL.model_copy(update={"rounds": 200, "repetitions": 2}))
-    blocks = [
-        [scale.services for scale, _ in groupby(block, key=lambda t: t.scale)]
+    repetitions = [
+        [scale.services for scale, _ in groupby(repetition, key=lambda t: t.scale)]
         for visit in plan
-        for _, block in groupby(visit.trials, key=lambda t: t.repetition)
+        for _, repetition in groupby(visit.trials, key=lambda t: t.repetition)
     ]
-    assert all(earlier[-1] == later[0] for earlier, later in pairwise(blocks))
+    assert all(earlier[-1] == later[0] for earlier, later in pairwise(repetitions))
     for place in range(3):
-        counts = Counter(block[place] for block in blocks)
-        assert all(abs(counts[services] / len(blocks) - 1 / 3) < 0.05 for services in (0, 10, 20)), counts
+        counts = Counter(repetition[place] for repetition in repetitions)
+        assert all(abs(counts[services] / len(repetitions) - 1 / 3) < 0.05 for services in (0, 10, 20)), counts
 
 
-def test_blocks_on_a_cluster_go_up_and_down_in_turn() -> None:
+def test_repetitions_on_a_cluster_go_up_and_down_in_turn() -> None:
     chosen = choose_settings(profile="scale", environment="prod", options="services=20,0,10,30 rounds=9 repetitions=2")
     firsts = set()
     for seed in range(9):
-        blocks = [
-            [scale.services for scale, _ in groupby(block, key=lambda t: t.scale)]
+        repetitions = [
+            [scale.services for scale, _ in groupby(repetition, key=lambda t: t.scale)]
             for visit in schedule.make_schedule(chosen.model_copy(update={"seed": seed}))
-            for _, block in groupby(visit.trials, key=lambda t: t.repetition)
+            for _, repetition in groupby(visit.trials, key=lambda t: t.repetition)
         ]
-        firsts.add(tuple(blocks[0]))
-        assert all(block in ([0, 10, 20, 30], [30, 20, 10, 0]) for block in blocks)
-        assert all(earlier == later[::-1] for earlier, later in pairwise(blocks))
+        firsts.add(tuple(repetitions[0]))
+        assert all(repetition in ([0, 10, 20, 30], [30, 20, 10, 0]) for repetition in repetitions)
+        assert all(earlier == later[::-1] for earlier, later in pairwise(repetitions))
     assert len(firsts) == 2
 
 
 def test_planned_changes_on_a_cluster_are_the_differences() -> None:
     least, more, most = (Scale(services=number) for number in (0, 1_000, 5_000))
-    block_s = scale_order.block_s([most, least, more], "prod")
-    assert scale_order.block_s([most, least], "prod") < block_s < 1.2 * most.change_s(None, is_lab=False)
+    changes_s = scale_order.changes_s([most, least, more], "prod")
+    assert scale_order.changes_s([most, least], "prod") < changes_s < 1.2 * most.change_s(None, is_lab=False)
     up_s, down_s = most.change_s(more, is_lab=False), more.change_s(most, is_lab=False)
     assert up_s == down_s
     assert up_s == pytest.approx(most.change_s(None, is_lab=False) - more.change_s(None, is_lab=False))
     assert up_s > 4 * more.change_s(None, is_lab=False), "each Service costs more the more there are"
-    assert scale_order.block_s([most], "prod") == 0, "one scale is made once"
+    assert scale_order.changes_s([most], "prod") == 0, "one scale is made once"
     with_policies = [Scale(services=number, policies=many) for number in (0, 1_000) for many in (0, 100)]
-    assert scale_order.block_s(with_policies, "prod") > with_policies[-1].change_s(None, is_lab=False)
+    assert scale_order.changes_s(with_policies, "prod") > with_policies[-1].change_s(None, is_lab=False)
 
 
 def test_scale_step_only_in_visits_with_several_scales_or_churn() -> None:

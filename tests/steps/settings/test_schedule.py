@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.domain import FIRST_LOOK
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.environments import LAB
 from steps.catalogue.options import BY_NAME as OPTIONS
 from steps.catalogue.options import Settings
@@ -208,7 +208,9 @@ def test_readme_durations_are_those_of_the_profiles() -> None:
 def test_self_test_measures_every_path_and_every_tool_once_and_uses_every_dataplane(environment: str) -> None:
     chosen = choose_settings(profile="selftest", environment=environment)
     visits = schedule.make_schedule(chosen)
-    measured = [Cell.model_validate(t.model_dump(include={*Cell.model_fields})) for v in visits for t in v.trials]
+    measured = [
+        PlannedCell.model_validate(t.model_dump(include={*PlannedCell.model_fields})) for v in visits for t in v.trials
+    ]
     assert sorted(measured, key=repr) == sorted(chosen.cells, key=repr), "each once, in one dataplane"
     assert {cell.topology for cell in measured} == {topology.name for topology in TOPOLOGIES}
     other_sizes = {tool.name for tool in udp_ladder.TOOLS[1:]}

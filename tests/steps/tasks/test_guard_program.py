@@ -15,7 +15,7 @@ import pytest
 from steps.lease import API_SERVERS, POD_NAME
 from steps.tasks import guard
 from steps.tasks.guarding import guard_metrics
-from steps.tasks.guarding.guard_look import LOCK, LookError, PodApi
+from steps.tasks.guarding.guard_lock import LOCK, GuardApiError, PodApi
 from tests.steps.kube.fakes.api import Api, Fault
 from tests.steps.kube.fakes.calico import Calico
 
@@ -31,7 +31,7 @@ def test_idle_guard_imports_the_standard_library_alone() -> None:
     own = [name for name in loaded if name.startswith("steps")]
     assert own == [
         "steps", "steps.lease", "steps.tasks", "steps.tasks.guard", "steps.tasks.guarding",
-        "steps.tasks.guarding.guard_look", "steps.tasks.guarding.guard_metrics", "steps.tasks.guarding.guard_sweep",
+        "steps.tasks.guarding.guard_lock", "steps.tasks.guarding.guard_metrics", "steps.tasks.guarding.guard_sweep",
     ]  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_own_addresses_answer_where_the_service_does_not(served: tuple[Api, PodA
         closed.bind(("127.0.0.1", 0))
         nobody = str(closed.getsockname()[1])
     variables = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": nobody}
-    with pytest.raises(LookError, match=r"the API server can't be reached \(ConnectionRefusedError\)"):
+    with pytest.raises(GuardApiError, match=r"the API server can't be reached \(ConnectionRefusedError\)"):
         PodApi(variables, tmp_path).get(LOCK)
     servers = f"127.0.0.1:{nobody},{api.url.removeprefix('http://')}"
     pod = PodApi({**variables, API_SERVERS: servers}, tmp_path)
@@ -105,7 +105,7 @@ def test_calls_over_http(served: tuple[Api, PodApi]) -> None:
 def test_failed_call_is_a_sentence(served: tuple[Api, PodApi], fault: Fault, sentence: str) -> None:
     api, pod = served
     api.faults.append(fault)
-    with pytest.raises(LookError, match=sentence):
+    with pytest.raises(GuardApiError, match=sentence):
         pod.get(LOCK)
 
 
@@ -118,7 +118,7 @@ def test_lost_api_server_ends_the_pod_for_one_elsewhere(capsys: pytest.CaptureFi
             del accept
             self.calls += 1
             if self.calls > 2:
-                raise LookError("lost")
+                raise GuardApiError("lost")
             if "workflows" in path:
                 return {"metadata": {"uid": "u"}, "status": {"phase": "Running"}}
             owner = json.dumps({"workflow": "run-1", "namespace": "bench", "person": None, "uid": "u"})

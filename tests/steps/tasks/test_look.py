@@ -12,7 +12,7 @@ from steps import documents
 from steps.catalogue.options import Settings
 from steps.collect import comparing
 from steps.collect.looks import Look, look_name
-from steps.run_documents import RunDocument
+from steps.run_documents import PlannedRun
 from steps.settings import environment, schedule
 from tests.steps import builders
 from tests.steps.builders import RUN_ID, settings, write_run
@@ -27,7 +27,7 @@ def raw(tmp_path: Path) -> Path:
     """The documents of a run of which three of five rounds are measured, all visits alike."""
     place = tmp_path / "inputs" / "artifacts" / "raw"
     write_run(place, CHOSEN.model_copy(update={"rounds": 3}), RUN_ID)
-    run = documents.read_document(place / documents.RUN, RunDocument)
+    run = documents.read_document(place / documents.RUN, PlannedRun)
     documents.write_document(place / documents.RUN, run.model_copy(update={"settings": CHOSEN}))
     documents.write_document(
         place / documents.PREFLIGHT, documents.Preflight(findings=(), provenance={}, visits=VISITS)

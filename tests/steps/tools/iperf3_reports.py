@@ -7,7 +7,7 @@ import msgspec
 
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import Output, Task
 from tests.steps.builders import RECORDED
 
@@ -38,9 +38,9 @@ def planned(name: str) -> Task:
     return task_of(json.loads(recorded(name)))
 
 
-def report(name: str) -> Report:
+def report(name: str) -> IperfReport:
     found = iperf3.read(planned(name), (), Output(recorded(name)))
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     return found
 
 
@@ -50,7 +50,7 @@ def failure(stdout: bytes, stderr: bytes = b"", exit_code: int | None = 1) -> st
     return found.reason
 
 
-def figures(found: Report) -> dict[str, Any]:
+def figures(found: IperfReport) -> dict[str, Any]:
     kept = msgspec.structs.asdict(found)
     del kept["intervals"]
     return kept

@@ -6,7 +6,7 @@ import pytest
 
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import Output
 from tests.steps.tools.iperf3_reports import TCP, figures, planned, recorded, report, task_of
 
@@ -101,11 +101,11 @@ def test_report_without_intervals() -> None:
     document = json.loads(recorded("tcp-forward-3.21"))
     document["intervals"] = []
     found = iperf3.read(TCP, (), Output(json.dumps(document).encode()))
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     assert found.intervals == ()
 
 
-def losing(lost: list[int]) -> Report:
+def losing(lost: list[int]) -> IperfReport:
     """A recorded UDP test of a stream each, whose losses are these."""
     document = json.loads(recorded("udp-reverse-3.21"))
     end, start = document["end"], document["start"]["test_start"]
@@ -113,7 +113,7 @@ def losing(lost: list[int]) -> Report:
     end["sum_received"]["lost_packets"] = sum(lost)
     start["num_streams"] = len(lost)
     found = iperf3.read(task_of(document), (), Output(json.dumps(document).encode()))
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     return found
 
 
@@ -183,5 +183,5 @@ def test_iperf3_receiver_that_counted_longer_than_planned_is_flagged(seconds: fl
     received = document["end"]["sum_received"]
     received |= {"seconds": seconds, "bits_per_second": received["bytes"] * 8 / seconds}
     found = iperf3.read(TCP, (), Output(json.dumps(document).encode()))
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     assert found.flags == flags

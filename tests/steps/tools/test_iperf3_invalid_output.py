@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import Output, Task
 from tests.steps.tools.iperf3_reports import TCP, UDP, failure, planned, recorded
 
@@ -87,7 +87,7 @@ json_values = st.recursive(
 def test_any_replaced_json_value_never_raises(part: str, value: object) -> None:
     document = json.loads(recorded("cluster-udp-pod-to-service-3.12"))
     document[part] = value
-    assert isinstance(iperf3.read(UDP, (), Output(json.dumps(document).encode())), Report | Failure)
+    assert isinstance(iperf3.read(UDP, (), Output(json.dumps(document).encode())), IperfReport | Failure)
 
 
 OTHER_TESTS = {
@@ -132,7 +132,7 @@ def test_block_size_and_rate_are_checked_against_the_trial() -> None:
     assert isinstance(found, Failure)
     assert found.reason.endswith("block size 1200 B, not 1372 B; rate 2000000000 bit/s, not 1000000000 bit/s")
     right = Task(transport="udp", duration_s=1, offered_bps=2 * 10**9)
-    assert isinstance(iperf3.read(right, ("iperf3", "-l", "1200"), Output(document)), Report)
+    assert isinstance(iperf3.read(right, ("iperf3", "-l", "1200"), Output(document)), IperfReport)
 
 
 @pytest.mark.parametrize(

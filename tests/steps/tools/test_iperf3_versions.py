@@ -14,7 +14,7 @@ from steps.domain import Placement, Trial
 from steps.measurement import references, results, trials
 from steps.tools.failure import Failure
 from steps.tools.iperf3 import iperf3
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import Output
 from tests.steps.builders import RECORDED, attempt, placement, settings, trial
 from tests.steps.measuring import Servers
@@ -30,7 +30,7 @@ def document(name: str) -> dict[str, Any]:
     return found
 
 
-def read(name: str) -> Report | Failure:
+def read(name: str) -> IperfReport | Failure:
     found = document(name)
     return iperf3.read(task_of(found), (), Output(json.dumps(found).encode()))
 
@@ -41,7 +41,7 @@ def test_canary_duration_in_every_iperf3_version(version: str) -> None:
     assert "-n" not in argv
     one = attempt(stdout=json.dumps(document(f"tcp-forward-p1-{version}")), argv=argv)
     found = results.read_canary(one)
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     assert found.received_bps > 5e9
 
 
@@ -50,7 +50,7 @@ def test_byte_limited_canary_of_older_iperf3_versions(version: str) -> None:
     stdout = json.dumps(document(f"canary-by-bytes-{version}"))
     found = results.read_canary(attempt(stdout=stdout, argv=("iperf3", "-c", "10.0.0.1", "-n", "100000000")))
     if version == "3.12":
-        assert isinstance(found, Report)
+        assert isinstance(found, IperfReport)
         assert found.received_bps > 5e9
         return
     assert document(f"canary-by-bytes-{version}")["end"]["sum_received"]["bits_per_second"] < 0.8e9, "the defect"
@@ -65,7 +65,7 @@ def test_byte_limited_canary_of_older_iperf3_versions(version: str) -> None:
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_intervals_cover_the_trial_once_and_have_its_rate(version: str, direction: str, protocol: str) -> None:
     found = read(f"{protocol}-{direction}-p2-omit-{version}")
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     counted = [i for i in found.intervals if not i.omitted]
     assert counted[0].offset_s == pytest.approx(1.0, abs=0.1), "the warm-up comes before"
     assert sum(i.duration_s for i in counted) == pytest.approx(found.duration_s, rel=0.08)
@@ -78,7 +78,7 @@ def test_first_interval_after_the_warm_up() -> None:
     first = next(i["sum"] for i in document("udp-forward-p2-omit-3.22")["intervals"] if not i["sum"]["omitted"])
     assert first["bits_per_second"] == pytest.approx(1e8, rel=0.05), "the recorded defect: 200 Mbit/s were sent"
     found = read("udp-forward-p2-omit-3.22")
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     interval = next(i for i in found.intervals if not i.omitted)
     assert interval.duration_s == pytest.approx(0.5, abs=0.01)
     assert interval.bps == pytest.approx(2e8, rel=0.05)
@@ -100,7 +100,7 @@ def test_stream_with_all_packets_lost_fails_the_trial(version: str, direction: s
 
 def test_iperf3_receiver_that_counted_far_longer_than_planned_is_flagged() -> None:
     found = read("udp-reverse-p2-3.22")
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     assert found.duration_s > 1.2
     assert found.flags == ("long-receiver",)
 
@@ -115,11 +115,11 @@ def here(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     servers.stop()
 
 
-def measured(here: Placement, planned: Trial, tmp_path: Path) -> Report:
+def measured(here: Placement, planned: Trial, tmp_path: Path) -> IperfReport:
     trials.measure_trials(here, [planned], CHOSEN, tmp_path / "trials", lambda _: None, lambda *_: None)
     found = documents.read_document(tmp_path / "trials" / documents.trial_name(planned.trial), documents.TrialDocument)
     report = results.read_results(planned, found.attempts[-1])
-    assert isinstance(report, Report), report
+    assert isinstance(report, IperfReport), report
     return report
 
 
@@ -130,7 +130,7 @@ def test_real_canary_agrees_with_a_trial(here: Placement, tmp_path: Path) -> Non
     one = documents.read_document(tmp_path / documents.trial_name(2), documents.CanaryDocument).attempt
     assert one is not None
     found = results.read_canary(one)
-    assert isinstance(found, Report)
+    assert isinstance(found, IperfReport)
     assert 0.25 < found.received_bps / trialled.received_bps < 4, "a constant of 0.8 Gbit/s is a tenth and less"
     assert (one.wall_s or 0) < 3, "it is short"
 

@@ -14,7 +14,7 @@ from steps.settings.schedule import make_schedule, planned_time
 from steps.tools.failure import Failure
 from steps.tools.ladder import client, search, udp_ladder
 from steps.tools.ladder.client import Climb, ClimbRequest
-from steps.tools.ladder.search import PROBES, RESOLUTION_RATIO, Found, Probe, next_offer, result
+from steps.tools.ladder.search import PROBES, RESOLUTION_RATIO, LadderResult, Probe, next_offer, result
 from steps.tools.ladder.udp_ladder import Ladder
 from steps.tools.tool import Output, Task
 from tests.steps.builders import settings
@@ -32,14 +32,14 @@ def measured(offered_bps: float | None, most_bps: float, capacity_bps: float) ->
     return Probe(offered_bps, sent_bps, arrived * 8 * SIZE, packets, packets - arrived, 1.0)
 
 
-def searched(probe: Callable[[float | None], Probe], bound: float = BOUND) -> tuple[list[Probe], Found | None]:
+def searched(probe: Callable[[float | None], Probe], bound: float = BOUND) -> tuple[list[Probe], LadderResult | None]:
     probes: list[Probe] = []
     while offer := next_offer(probes, bound):
         probes.append(probe(offer.bps))
     return probes, result(probes, bound)
 
 
-def rate(found: Found) -> float:
+def rate(found: LadderResult) -> float:
     return sum(probe.received_bps for probe in found.probes) / len(found.probes)
 
 

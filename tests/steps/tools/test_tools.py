@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from analysis import formatting, metrics
 from analysis.store.schema import columns
-from steps.catalogue.cells import Cell
+from steps.catalogue.cells import PlannedCell
 from steps.catalogue.options import BY_NAME
 from steps.catalogue.tools import CANARY, CONNECTIVITY, SERVED, TOOLS, VARIANTS, served
 from steps.collect import run_rows
 from steps.domain import Placement
 from steps.settings.settings import load_settings
-from steps.tools.iperf3.iperf3 import Report
+from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tcp_connect import Connects
 from steps.tools.tool import FIRST_PORT, LAST_PORT, RESERVED_PORTS, Tool, shown_time
 from tests.steps.builders import placement, settings, trial, write_run
@@ -68,17 +68,19 @@ def test_sentences_of_trials_have_the_units_of_reports() -> None:
     assert connects.sentence == "connect in 152 µs, 99 % within 15.2 ms"
     assert shown_time(1.234) == formatting.quantity(1.234, "s") == "1.23 s"
     assert shown_time(None) == "an unknown time"
-    report = Report(version=None, sent_bps=2e8, received_bps=2e8, duration_s=1.0)
+    report = IperfReport(version=None, sent_bps=2e8, received_bps=2e8, duration_s=1.0)
     assert report.sentence == "200 Mbit/s"
 
 
 def test_tool_that_is_not_known_is_refused_by_a_sentence() -> None:
     with pytest.raises(ValidationError, match=r"there is no tool iperf3 over sctp|Input should be 'tcp' or 'udp'"):
-        Cell.model_validate({"topology": "pod-to-pod", "tool": "iperf3", "transport": "sctp", "direction": "forward"})
+        PlannedCell.model_validate(
+            {"topology": "pod-to-pod", "tool": "iperf3", "transport": "sctp", "direction": "forward"}
+        )
     with pytest.raises(
         ValidationError, match="there is no tool tcp_connect over udp; there are iperf3 over tcp, iperf3"
     ):
-        Cell(topology="pod-to-pod", tool="tcp_connect", transport="udp", direction="forward")
+        PlannedCell(topology="pod-to-pod", tool="tcp_connect", transport="udp", direction="forward")
 
 
 # Documents of before

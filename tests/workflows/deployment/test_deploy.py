@@ -12,7 +12,7 @@ from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Problem, Unsupported
 from steps.cluster.kube.api.client import MERGE
 from steps.cluster.kube.api.errors import DeniedError
-from steps.cluster.kube.api.transport import ClusterAccess, Transport
+from steps.cluster.kube.api.transport import ApiTransport, ClusterAccess
 from tests.steps.kube.fakes.api import WHERE, Api, Fault
 from tests.steps.kube.fakes.store import Store
 from tests.workflows.deployment.deploying import deploy_to, printed, put_lock, settings, undeploy_from
@@ -118,7 +118,7 @@ def test_missing_deploy_permission_is_reported() -> None:
 def over_http(api: Api, patience_s: float = 5.0) -> UserClient:
     configuration = Configuration()
     configuration.host = api.url
-    return UserClient(Transport(ClusterAccess(configuration), WHERE, patience_s), NAMESPACE)
+    return UserClient(ApiTransport(ClusterAccess(configuration), WHERE, patience_s), NAMESPACE)
 
 
 def test_late_or_lost_api_response_is_retried() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from tests.ordinary import ROOT
 from workflows.local.semantics.conditions import RESULTS, SIGNS
-from workflows.local.semantics.field_support import WORKFLOW, Ignored, Rule, Supported, Template
+from workflows.local.semantics.field_support import WORKFLOW, Ignored, Supported, SupportRule, Template
 from workflows.local.semantics.tags import FORMS, form_of, references, tags_in
 
 LACKING = Supported()
@@ -31,7 +31,7 @@ def rendered() -> dict[str, Any]:
     return template
 
 
-def rules(rule: Rule, path: str = "") -> Iterator[tuple[str, Rule]]:
+def rules(rule: SupportRule, path: str = "") -> Iterator[tuple[str, SupportRule]]:
     """Each field that the engine accepts, as `/spec/templates/dag/tasks/when`; templates by what they are."""
     match rule:
         case dict():
@@ -46,7 +46,7 @@ def rules(rule: Rule, path: str = "") -> Iterator[tuple[str, Rule]]:
             yield path, rule
 
 
-def used(value: object, rule: Rule, path: str = "") -> Iterator[tuple[str, str]]:
+def used(value: object, rule: SupportRule, path: str = "") -> Iterator[tuple[str, str]]:
     """Each field that a workflow uses, in the same form, with what it holds; what the engine lacks too."""
     match rule:
         case dict() if isinstance(value, dict):

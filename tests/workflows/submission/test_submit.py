@@ -12,7 +12,7 @@ from analysis.console.terminal import Terminal
 from analysis.errors import BadInput, Problem, Unsupported
 from steps.cluster.kube.api.errors import TransientError
 from steps.cluster.kube.api.permissions import WORKFLOWS
-from steps.cluster.kube.api.transport import ClusterAccess, Transport
+from steps.cluster.kube.api.transport import ApiTransport, ClusterAccess
 from steps.settings.schedule import planned_time
 from steps.settings.settings import choose_settings
 from tests.steps.kube.fakes.api import WHERE, Api, Fault
@@ -319,7 +319,7 @@ def test_last_log_line_of_a_step_is_shown(monkeypatch: pytest.MonkeyPatch) -> No
 def over_http(api: Api) -> UserClient:
     configuration = Configuration()
     configuration.host = api.url
-    return UserClient(Transport(ClusterAccess(configuration), WHERE, 5.0), NAMESPACE)
+    return UserClient(ApiTransport(ClusterAccess(configuration), WHERE, 5.0), NAMESPACE)
 
 
 def test_lost_response_starts_no_second_run() -> None:

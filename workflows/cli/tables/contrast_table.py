@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.table import Table
 
-from analysis.console.documents import Document
+from analysis.console.documents import PrintableDocument
 from analysis.console.terminal import Terminal, Text
 from analysis.stats.contrasts.contrast import Outcome
 from analysis.summary.contrast import wording
@@ -21,7 +21,7 @@ _MOST_BESIDE: Final = 10
 _MOST_RUNS: Final = 3
 
 
-def document(found: RunContrast, beside: Mapping[str, str]) -> Document:
+def document(found: RunContrast, beside: Mapping[str, str]) -> PrintableDocument:
     """The comparison in every format; `beside`: the name and the address of each file, the page first."""
     page = next(iter(beside.values()), "")
     made = cache(lambda: compare_document(found, page))
@@ -32,7 +32,7 @@ def document(found: RunContrast, beside: Mapping[str, str]) -> Document:
         for name, address in beside.items():
             console.print(f"{name}: {address}", soft_wrap=True)
 
-    return Document(
+    return PrintableDocument(
         model=made, grid=lambda: contrast_grid(made()), markdown=lambda: to_markdown(found, page), text=text
     )
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from analysis import flags, formatting
 from analysis.console.commands import report_command
-from analysis.console.documents import Document, Format, aside, print_document
+from analysis.console.documents import Format, PrintableDocument, aside, print_document
 from analysis.console.terminal import Terminal, Text
 from analysis.metrics import BY_NAME, COMPARED, LEADING
 from analysis.stats.verdicts.comparison import Comparison
@@ -57,7 +57,7 @@ def print_result(results: str, run_id: str, wanted: Format, why: str = "") -> in
     return int(bool(summary.failing) or summary.outcome != "measured")
 
 
-def document(summary: Summary, beside: Mapping[str, str]) -> Document:
+def document(summary: Summary, beside: Mapping[str, str]) -> PrintableDocument:
     """The result of a run in every format; `beside`: the name and the address of each file, the report first."""
     report = next(iter(beside.values()))
     made = cache(lambda: run_document(summary, report))
@@ -68,7 +68,7 @@ def document(summary: Summary, beside: Mapping[str, str]) -> Document:
         for name, address in beside.items():
             console.print(f"{name}: {address}", soft_wrap=True)
 
-    return Document(
+    return PrintableDocument(
         model=made, grid=lambda: comparison_grid(made()), markdown=lambda: to_markdown(summary, report), text=text
     )
 

@@ -15,12 +15,12 @@ from workflows.local.execution import mutex
 from workflows.local.execution.events import NodeFinished, NodeStarted, WorkflowWaiting
 from workflows.local.execution.pod import Pod, PodSettings
 from workflows.local.semantics.conditions import when_holds
-from workflows.local.semantics.dag import DagState, Task
+from workflows.local.semantics.dag import DagState, DagTask
 from workflows.local.semantics.loops import expand_loop, parse_items
-from workflows.local.semantics.nodes import DISPLAY_NAME, UNSUCCESSFUL, Kind, NodeStatus, Phase
+from workflows.local.semantics.nodes import DISPLAY_NAME, UNSUCCESSFUL, NodeKind, NodeStatus, Phase
 from workflows.local.semantics.tags import Scope, input_tags, render, render_all
 
-Template = dict[str, Any]
+TemplateObject = dict[str, Any]
 
 MOST_DEPTH: Final = 100
 """Of templates that run each other, as in Argo's controller."""
@@ -45,7 +45,7 @@ class Controller:
 
     def __init__(self, spec: Mapping[str, Any], pods: PodSettings, known: Scope, locks: Path | None) -> None:
         self.nodes: dict[str, NodeStatus] = {}
-        self._templates: dict[str, Template] = {t["name"]: t for t in spec["templates"]}
+        self._templates: dict[str, TemplateObject] = {t["name"]: t for t in spec["templates"]}
         self._pods = pods
         self._known = dict(known)
         self._locks = locks
@@ -60,7 +60,7 @@ class Controller:
         """Run the entrypoint or the exit handler: a template without inputs."""
         return await self._template(_Call(template, {}, name, name, parent=None))
 
-    def _start(self, call: _Call, kind: Kind, *, items: int | None = None) -> NodeStatus:
+    def _start(self, call: _Call, kind: NodeKind, *, items: int | None = None) -> NodeStatus:
         node = NodeStatus(
             call.name, call.display, call.template, kind, call.parent, "Running", inputs=dict(call.values)
         )
@@ -75,7 +75,7 @@ class Controller:
         self._pods.emit(NodeFinished(node.name, phase, message, node.duration_s or 0.0))
         return node
 
-    def _never_ran(self, dag: DagState, task: Task, display: str, phase: Phase, message: str) -> NodeStatus:
+    def _never_ran(self, dag: DagState, task: DagTask, display: str, phase: Phase, message: str) -> NodeStatus:
         call = _Call(task["template"], {}, f"{dag.node.name}.{display}", display, dag.node.name)
         return self._end(self._start(call, "Skipped"), phase, message)
 
@@ -100,7 +100,7 @@ class Controller:
             yield self.nodes[parent]
             parent = self.nodes[parent].parent
 
-    def _locked(self, template: Template, name: str) -> contextlib.AbstractAsyncContextManager[bool]:
+    def _locked(self, template: TemplateObject, name: str) -> contextlib.AbstractAsyncContextManager[bool]:
         """Hold the step's mutexes."""
         return mutex.hold(
             [m["name"] for m in template.get("synchronization", {}).get("mutexes", [])],
@@ -113,7 +113,7 @@ class Controller:
     def _refusal(self) -> str | None:
         return self._pods.shutdown.refusal(in_exit_handler=self._in_exit_handler)
 
-    async def _retry(self, template: Template, call: _Call, known: Scope) -> NodeStatus:
+    async def _retry(self, template: TemplateObject, call: _Call, known: Scope) -> NodeStatus:
         outer = self._start(call, "Retry")
         limit = int(template["retryStrategy"]["limit"])
         for attempt in itertools.count():
@@ -134,7 +134,7 @@ class Controller:
                 return self._end(outer, node.phase, "No more retries left")
         raise AssertionError
 
-    async def _pod(self, template: Template, node: NodeStatus, known: Scope) -> NodeStatus:
+    async def _pod(self, template: TemplateObject, node: NodeStatus, known: Scope) -> NodeStatus:
         try:
             ready = render_all({key: template[key] for key in _RENDERED if key in template}, known)
             ready["inputs"] = {"artifacts": render_all(template.get("inputs", {}).get("artifacts", []), known)}
@@ -146,14 +146,14 @@ class Controller:
         await Pod(ready, node, self._pods, in_exit_handler=self._in_exit_handler).run()
         return self._end(node, node.phase, node.message)
 
-    async def _dag(self, template: Template, node: NodeStatus, known: Scope) -> NodeStatus:
+    async def _dag(self, template: TemplateObject, node: NodeStatus, known: Scope) -> NodeStatus:
         dag = DagState(template, node, known)
         async with asyncio.TaskGroup() as running:
             for task in dag.tasks:
                 running.create_task(self._task(dag, task))
         return self._end(node, "Failed" if self._refusal() is not None else dag.phase())
 
-    async def _task(self, dag: DagState, task: Task) -> None:
+    async def _task(self, dag: DagState, task: DagTask) -> None:
         name = task["name"]
         await dag.wait_for_dependencies(name)
         if dag.may_start(name):
@@ -162,7 +162,7 @@ class Controller:
             dag.nodes[name] = self._never_ran(dag, task, name, "Omitted", "omitted: depends condition not met")
         dag.ended[name].set()
 
-    async def _started_task(self, dag: DagState, task: Task) -> NodeStatus:
+    async def _started_task(self, dag: DagState, task: DagTask) -> NodeStatus:
         """A task, or its loop."""
         name = task["name"]
         known, why = dag.known_before(name)
@@ -185,7 +185,7 @@ class Controller:
     async def _one(
         self,
         dag: DagState,
-        task: Task,
+        task: DagTask,
         display: str,
         known: Scope,
         why: Mapping[str, str],

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from workflows.local.semantics.nodes import Kind, Phase
+from workflows.local.semantics.nodes import NodeKind, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class NodeStarted:
 
     node: str
     template: str
-    kind: Kind
+    kind: NodeKind
     parent: str | None
     inputs: Mapping[str, str] = field(default_factory=dict)
     items: int | None = None

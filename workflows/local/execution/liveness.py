@@ -14,7 +14,7 @@ MARK: Final = ".running"
 
 LOCK_S: Final = 60
 
-State = Literal["ended", "running", "unknown"]
+Liveness = Literal["ended", "running", "unknown"]
 """Of a run; unknown where its file can't be locked, as on some file systems, or belongs to another user."""
 
 
@@ -39,9 +39,9 @@ def hold_run_lock(results: Folder, run_folder: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def run_state(results: Folder, run_folder: str) -> Iterator[State]:
+def run_state(results: Folder, run_folder: str) -> Iterator[Liveness]:
     """The state of a run. The lock of a run that has ended is held meanwhile, so that no one else collects it."""
-    state: State
+    state: Liveness
     with contextlib.ExitStack() as stack:
         try:
             descriptor = stack.enter_context(results.open_file(f"{run_folder}/{MARK}"))

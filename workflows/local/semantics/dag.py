@@ -8,7 +8,7 @@ from workflows.local.semantics.conditions import ancestors, condition_of, evalua
 from workflows.local.semantics.nodes import COMPLETED, UNSUCCESSFUL, NodeStatus, Phase
 from workflows.local.semantics.tags import Scope, task_tags
 
-Task = dict[str, Any]
+DagTask = dict[str, Any]
 
 
 class DagState:
@@ -26,7 +26,7 @@ class DagState:
     def __init__(self, template: Mapping[str, Any], node: NodeStatus, known: Scope) -> None:
         self.node = node
         self.known = known
-        self.tasks: list[Task] = template["dag"]["tasks"]
+        self.tasks: list[DagTask] = template["dag"]["tasks"]
         self.depends = {task["name"]: condition_of(task) for task in self.tasks}
         self.needs = {name: tasks_in(tree) for name, tree in self.depends.items()}
         self.slots = asyncio.Semaphore(int(template["parallelism"])) if template.get("parallelism") else None

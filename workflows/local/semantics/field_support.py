@@ -51,8 +51,8 @@ class Template:
     pod: "Fields"
 
 
-Rule: TypeAlias = "Supported | Ignored | Template | Fields | list[Any]"
-Fields: TypeAlias = "dict[str, Rule]"
+SupportRule: TypeAlias = "Supported | Ignored | Template | Fields | list[Any]"
+Fields: TypeAlias = "dict[str, SupportRule]"
 
 
 def _below(root: str) -> Supported:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Error", "Skipped", "Omitted"]
-Kind = Literal["Pod", "DAG", "TaskGroup", "Retry", "Skipped"]
+NodeKind = Literal["Pod", "DAG", "TaskGroup", "Retry", "Skipped"]
 
 COMPLETED: Final = frozenset({"Succeeded", "Failed", "Error"})
 UNSUCCESSFUL: Final = frozenset({"Failed", "Error"})
@@ -25,7 +25,7 @@ class NodeStatus:
     name: str
     display_name: str
     template: str
-    kind: Kind
+    kind: NodeKind
     parent: str | None = None
     phase: Phase = "Pending"
     message: str = ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.errors import BadInput
 from workflows.local.semantics.conditions import dependencies, last_tasks
-from workflows.local.semantics.field_support import WORKFLOW, Fields, Rule, Supported, Template, may_be_absent
+from workflows.local.semantics.field_support import WORKFLOW, Fields, Supported, SupportRule, Template, may_be_absent
 from workflows.local.semantics.tags import EXPRESSION, form_of, references, tags_in
 
 
@@ -33,7 +33,7 @@ def refuse_unsupported(workflow: Mapping[str, Any], env: Mapping[str, str]) -> N
         )
 
 
-def _field(value: Any, rule: Rule, path: tuple[str, ...]) -> Iterator[str]:  # noqa: ANN401 - JSON
+def _field(value: Any, rule: SupportRule, path: tuple[str, ...]) -> Iterator[str]:  # noqa: ANN401 - JSON
     where = "/".join(path)
     match rule:
         case dict():

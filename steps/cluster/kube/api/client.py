@@ -11,7 +11,7 @@ from steps.cluster.kube.api import encoding, permissions, watch
 from steps.cluster.kube.api.errors import ApiError
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, CLUSTER, Permission, Resource
-from steps.cluster.kube.api.transport import Transport
+from steps.cluster.kube.api.transport import ApiTransport
 from steps.settings.environment import in_context, make_command, restore_command
 
 Objects = list[Object]
@@ -31,7 +31,7 @@ class Client:
         owner_reference: to the workflow of this process, for objects in its namespace; None: there is none.
     """
 
-    def __init__(self, transport: Transport, namespace: str, owner_reference: Object | None = None) -> None:
+    def __init__(self, transport: ApiTransport, namespace: str, owner_reference: Object | None = None) -> None:
         self.namespace = namespace
         self.where, self.context = transport.where, transport.context
         self.owner_reference = owner_reference
@@ -232,13 +232,13 @@ class Client:
         on time.
         """
 
-        def look() -> tuple[Objects, str]:
+        def list_objects() -> tuple[Objects, str]:
             return self._list(resource, namespace, labels)
 
         def events(version: str, seconds: int) -> Iterator[Object]:
             return self._watch(resource, namespace, version, seconds, labelSelector=labels)
 
-        return next((found for found in watch.changes(look, events, timeout_s, every_s) if ready(found)), None)
+        return next((found for found in watch.changes(list_objects, events, timeout_s, every_s) if ready(found)), None)
 
     def _list(self, resource: Resource, namespace: str | None, labels: str, accept: str = _JSON) -> tuple[Objects, str]:
         path = self._permitted("list", resource, namespace)

@@ -14,7 +14,7 @@ from steps.cluster.kube.api.credentials.login import log_in
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID, Identity
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import WORKFLOWS
-from steps.cluster.kube.api.transport import ClusterAccess, Transport
+from steps.cluster.kube.api.transport import ApiTransport, ClusterAccess
 from steps.lease import own_addresses
 from steps.settings.environment import CONTEXT, DEPLOY_AGAIN, NAMESPACE
 
@@ -42,7 +42,7 @@ def connect(environment: str, variables: Mapping[str, str] = os.environ, *, at_p
         except Unsupported as problem:
             raise Unsupported(f"environment {environment!r}: {problem}") from None
     namespace = _namespace(environment, variables)
-    transport = Transport(access, environment, at_prompt=at_prompt)
+    transport = ApiTransport(access, environment, at_prompt=at_prompt)
     return Client(transport, namespace, _owner_reference(namespace, variables))
 
 

@@ -20,14 +20,14 @@ _LONGEST: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ApiStatus:
     """The message of a refused call. `genuine`: the body was a Status, and not a proxy's page."""
 
     message: str
     genuine: bool = True
 
     @classmethod
-    def parse(cls, body: bytes) -> "Status":
+    def parse(cls, body: bytes) -> "ApiStatus":
         """From the body of an answer."""
         try:
             found = json.loads(body)
@@ -126,7 +126,7 @@ _REASON: Final = re.compile(r"^(?:\S+ (?:\"[^\"]*\" )?is )?forbidden: ")
 _NAMESPACE: Final = re.compile(r"/namespaces/([^/?]+)")
 
 
-def explain(status: Status, code: int, path: str, login: Identity) -> str | None:
+def explain(status: ApiStatus, code: int, path: str, login: Identity) -> str | None:
     """What was refused, why, and what to do, as sentences; None if the refusal is no denial.
 
     `path`: of the request, which has the namespace.

@@ -18,7 +18,7 @@ from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
 from analysis.console.excerpts import excerpt
 from analysis.errors import Problem, Unsupported
-from steps.cluster.kube.api.denials import BETWEEN, Status, explain
+from steps.cluster.kube.api.denials import BETWEEN, ApiStatus, explain
 from steps.cluster.kube.api.identity import Identity
 from steps.settings.environment import with_context
 
@@ -79,7 +79,7 @@ def refused(
     `what`: the object, such as `DaemonSet kube-proxy`. `body`: of the answer; usually a Status object. `path`: of the
     request. `context`: the kubeconfig's, which the commands of a remedy get; empty: unknown.
     """
-    found, login = Status.parse(body), login or Identity()
+    found, login = ApiStatus.parse(body), login or Identity()
     reason = excerpt(found.message or "no reason was given").rstrip(".")
     if status == HTTPStatus.UNAUTHORIZED:
         return DeniedError(

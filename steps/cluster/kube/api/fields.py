@@ -49,7 +49,7 @@ class Field:
         return f"{self.ref} {'.'.join(self.path)}".rstrip()
 
 
-State = Mapping[Field, Value]
+FieldValues = Mapping[Field, Value]
 """Values of fields."""
 
 
@@ -74,7 +74,7 @@ def merge_patch(values: Mapping[tuple[str, ...], Value]) -> Object:
     return patch
 
 
-def field_differences(current: State, target: State) -> dict[Field, Value]:
+def field_differences(current: FieldValues, target: FieldValues) -> dict[Field, Value]:
     """The fields of the target that have another value now."""
     return {field: value for field, value in target.items() if current.get(field) != value}
 

@@ -65,7 +65,7 @@ class ClusterAccess:
     others: tuple[str, ...] = ()
 
 
-class Transport:
+class ApiTransport:
     """HTTP to one API server.
 
     Args:
@@ -99,7 +99,7 @@ class Transport:
         self._ways = [(configuration.host.rstrip("/"), _pool(configuration, where))]
         self._ways += [(other, _pool(direct, where)) for other in access.others]
 
-    def patient(self, patience_s: float) -> "Transport":
+    def patient(self, patience_s: float) -> "ApiTransport":
         """The same connections with another patience."""
         other = copy.copy(self)
         other._patience_s = patience_s  # noqa: SLF001 - a copy of this very object

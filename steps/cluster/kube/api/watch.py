@@ -24,7 +24,7 @@ SLACK_S: Final = 5.0
 
 _FIRST_PAUSE_S: Final = 0.1
 
-Look = Callable[[], tuple[Objects, str]]
+ListObjects = Callable[[], tuple[Objects, str]]
 """The objects, and the version to watch from."""
 
 Events = Callable[[str, int], Iterator[Object]]
@@ -32,23 +32,23 @@ Events = Callable[[str, int], Iterator[Object]]
 
 
 def changes(
-    look: Look, events: Events, timeout_s: float | None = None, every_s: float = LONGEST_S
+    list_objects: ListObjects, events: Events, timeout_s: float | None = None, every_s: float = LONGEST_S
 ) -> Iterator[Objects]:
     """All objects now, and again after each change, until the timeout.
 
     Args:
-        look: lists the objects.
+        list_objects: lists the objects.
         events: the events since a version.
         timeout_s: after it the objects are listed once more; None: no limit.
         every_s: how often the objects are listed at least, for conditions that depend on time.
 
     Raises:
-        Problem: of `look`.
+        Problem: of `list_objects`.
     """
     end = None if timeout_s is None else time.monotonic() + timeout_s
     pause_s = _FIRST_PAUSE_S
     while True:
-        items, version = look()
+        items, version = list_objects()
         known = {item["metadata"]["uid"]: item for item in items}
         yield [*known.values()]
         left_s = LONGEST_S if end is None else end - time.monotonic()

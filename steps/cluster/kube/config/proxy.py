@@ -13,7 +13,7 @@ _NAME: Final = "kube-proxy"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ProxyModeSource:
     """What decides the mode of one kube-proxy.
 
     Attributes:
@@ -31,15 +31,15 @@ class Source:
     known: bool = True
 
 
-def source(pod: Object | None) -> Source:
+def source(pod: Object | None) -> ProxyModeSource:
     """What decides the mode, by the spec of a pod or a pod template."""
     container = _container(pod or {})
     words = _words(container)
     if not words:
-        return Source(known=False)
+        return ProxyModeSource(known=False)
     file, flag = _option(words, "config"), _option(words, "proxy-mode")
     name, key = _config_map(pod or {}, container, file) if file else (None, None)
-    return Source(name, key, file, flag)
+    return ProxyModeSource(name, key, file, flag)
 
 
 def _container(pod: Object) -> Object:

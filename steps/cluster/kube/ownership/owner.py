@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from analysis.console.excerpts import excerpt
 from steps.cluster.kube.api.identity import WORKFLOW_NAME, WORKFLOW_UID
-from steps.cluster.kube.ownership.snapshot import Label, Name, Uid
+from steps.cluster.kube.ownership.snapshot import Label, ObjectName, Uid
 from steps.lease import POD_NAME, POD_UID
 
 _NODE_ID: Final = re.compile(r"(.+)-\d+")
@@ -27,7 +27,7 @@ class LockOwner:
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
-    workflow: Name | None
+    workflow: ObjectName | None
     namespace: Label | None
     person: Annotated[str, Field(max_length=300)] | None
     uid: Uid | None = None

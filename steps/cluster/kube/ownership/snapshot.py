@@ -20,7 +20,7 @@ _NOISY_ANNOTATIONS: Final = frozenset(
     {"kubectl.kubernetes.io/last-applied-configuration", "deprecated.daemonset.template.generation"}
 )
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Uid = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 DataplaneName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
@@ -31,7 +31,7 @@ class _Reference(StrictModel):
     version: Annotated[str, Field(pattern=r"^v[a-z0-9]{1,15}$")]
     plural: Annotated[str, Field(pattern=r"^[a-z]{1,63}$")]
     kind: Annotated[str, Field(pattern=r"^[A-Za-z]{1,63}$")]
-    name: Name
+    name: ObjectName
     namespace: Label | None
 
 
@@ -46,7 +46,7 @@ class Snapshot(StrictModel):
     version: Literal[1]
     taken_at: AwareDatetime
     dataplane: DataplaneName | None
-    nodes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2)]
+    nodes: Annotated[tuple[ObjectName, ...], Field(min_length=1, max_length=2)]
     kube_proxy_config_key: Annotated[str, Field(pattern=r"^[-._A-Za-z0-9]{1,253}$")] | None = None
     objects: Annotated[tuple[_Entry, ...], Field(max_length=16)]
 

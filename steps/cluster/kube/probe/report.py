@@ -10,9 +10,9 @@ from pydantic import AwareDatetime, Field
 
 from steps.strict_model import StrictModel
 
-Text = Annotated[str, Field(max_length=300)]
+ShortText = Annotated[str, Field(max_length=300)]
 _Count = Annotated[int, Field(ge=0, le=2**53)]
-_Metrics = Annotated[dict[Text, Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=100)]
+_Metrics = Annotated[dict[ShortText, Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
 
@@ -36,13 +36,13 @@ class HostProbe:
     """
 
     at: AwareDatetime
-    interfaces: Annotated[frozenset[Text], Field(max_length=10_000)] | None = None
+    interfaces: Annotated[frozenset[ShortText], Field(max_length=10_000)] | None = None
     tunnel_external: bool | None = None
-    proxy_mode: Text | None = None
+    proxy_mode: ShortText | None = None
     agent_ready: bool | None = None
     agent_started_at: AwareDatetime | None = None
     agent_answered_at: AwareDatetime | None = None
-    uplink: Text | None = None
+    uplink: ShortText | None = None
     uplink_mtu_bytes: _Count | None = None
     agent: _Metrics | None = None
     kube_proxy: _Metrics | None = None
@@ -69,11 +69,11 @@ class ServiceProbe:
         failed_since_ok: of those after the first success.
     """
 
-    node: Text
-    target: Text
+    node: ShortText
+    target: ShortText
     ok_at: AwareDatetime | None = None
     failed_at: AwareDatetime | None = None
-    error: Text | None = None
+    error: ShortText | None = None
     since: AwareDatetime | None = None
     failed: _Count = 0
     failed_since_ok: _Count = 0
@@ -82,7 +82,7 @@ class ServiceProbe:
 class ConnectionReport(StrictModel):
     """The results of one connection that is kept open."""
 
-    name: Text
+    name: ShortText
     protocol: Literal["tcp", "udp"]
     connected: _Count
     dropped: _Count
@@ -96,7 +96,7 @@ class ProbeReport(StrictModel):
     """One line of a probe pod's log. `host`: None for a pod in the pod network. `rests`: see `probe.rest`."""
 
     at: AwareDatetime
-    node: Text
+    node: ShortText
     host: HostProbe | None
     rests: bool = False
     answers: Annotated[tuple[ServiceProbe, ...], Field(max_length=16)]

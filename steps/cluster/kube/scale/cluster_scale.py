@@ -16,7 +16,7 @@ from steps.cluster.kube.scale.api_load import ApiLoad, recorded
 from steps.cluster.kube.scale.churn import Churn
 from steps.cluster.kube.scale.objects import SELECTOR, Quantity
 from steps.cluster.kube.scale.observations import times
-from steps.cluster.kube.scale.programming_pods import Bench
+from steps.cluster.kube.scale.programming_pods import ProgrammingPods
 from steps.cluster.kube.workloads.manifests import TRIALS
 from steps.cluster.kube.workloads.probe_pods import Site
 from steps.cluster.kube.workloads.workload import Workload
@@ -137,7 +137,7 @@ def time_changes(client: Client, sites: Sequence[Site], trial: Trial, image: str
     return msgspec.json.encode(made).decode()
 
 
-def followed(client: Client, bench: Bench) -> list[ScaleSign]:
+def followed(client: Client, bench: ProgrammingPods) -> list[ScaleSign]:
     """Whether each site's node has got all that was accepted before now."""
     try:
         found = programming.await_all(client, bench, FOLLOWS_S)

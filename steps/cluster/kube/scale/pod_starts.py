@@ -13,7 +13,7 @@ from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import BENCHMARK, PODS
 from steps.cluster.kube.probe import first_answer
 from steps.cluster.kube.scale.observations import ObservedChange
-from steps.cluster.kube.scale.programming_pods import STARTS, Bench, starting_pod
+from steps.cluster.kube.scale.programming_pods import STARTS, ProgrammingPods, starting_pod
 from steps.cluster.kube.workloads import manifests, owned
 from steps.cluster.kube.workloads.workload import READY_S, Workload
 from steps.strict_model import Seconds, StrictModel
@@ -30,7 +30,7 @@ class _Report(StrictModel):
     began_s: Annotated[float, Field(ge=0, le=1e6)]
 
 
-def observe(client: Client, bench: Bench, duration_s: float) -> list[ObservedChange]:
+def observe(client: Client, bench: ProgrammingPods, duration_s: float) -> list[ObservedChange]:
     """Start pods on every site, one after another, for so long.
 
     Raises:
@@ -45,7 +45,7 @@ def observe(client: Client, bench: Bench, duration_s: float) -> list[ObservedCha
         Workload(client, STARTS).delete(wait=False)
 
 
-def _starts(client: Client, bench: Bench, index: int, end: float) -> list[ObservedChange]:
+def _starts(client: Client, bench: ProgrammingPods, index: int, end: float) -> list[ObservedChange]:
     found: list[ObservedChange] = []
     site = bench.sites[index]
     while not found or (time.monotonic() < end and found[-1].seconds is not None):

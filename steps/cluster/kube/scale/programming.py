@@ -28,14 +28,14 @@ from steps.cluster.kube.api.permissions import BENCHMARK, ENDPOINTSLICES, NETWOR
 from steps.cluster.kube.probe.waiting_client import Awaited
 from steps.cluster.kube.scale.objects import PROGRAMMING, endpoint, endpoint_slice, service_labels
 from steps.cluster.kube.scale.observations import ObservedChange
-from steps.cluster.kube.scale.programming_pods import ECHO, ECHO_PORT, ROLE, Bench
+from steps.cluster.kube.scale.programming_pods import ECHO, ECHO_PORT, ROLE, ProgrammingPods
 from steps.cluster.kube.workloads import owned
 from steps.cluster.kube.workloads.manifests import LABEL, NAME, NAMED, service_port
 from steps.cluster.kube.workloads.workload import Workload
 from steps.polling import poll
 
-Write = Callable[[], object]
-Timed = Literal["made", "undone"]
+ApiWrite = Callable[[], object]
+TimedPart = Literal["made", "undone"]
 
 _LANES: Final = 10
 """Services that are changed at the same time, each on its own."""
@@ -63,12 +63,12 @@ class Toggle:
         arm: what the change needs beside itself, written once it is undone.
     """
 
-    make: Write
-    undo: Write
+    make: ApiWrite
+    undo: ApiWrite
     made: Awaited
     addresses: tuple[str, ...]
     port: int = ECHO_PORT
-    arm: Write = lambda: None
+    arm: ApiWrite = lambda: None
 
     def reset(self) -> None:
         """Undo it, in whatever state it is, and write what it needs."""
@@ -81,7 +81,9 @@ class Toggle:
         return "unanswered" if self.made == "answered" else "answered"
 
 
-def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_s: float) -> list[ObservedChange]:
+def observe(
+    client: Client, bench: ProgrammingPods, kind: str, duration_s: float, timeout_s: float
+) -> list[ObservedChange]:
     """Make a change of a kind again and again for so long, and return when each node followed.
 
     `kind`: the name of a tool of `steps.tools.programming`, except that of starts of pods. After `duration_s` no change
@@ -94,7 +96,7 @@ def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_
     if kind == "policy_enforced":
         return _lane(bench, _policy(client, bench), "made", duration_s, timeout_s, stopped)
     make = _service if kind == "service_added" else _endpoint
-    timed: Timed = "undone" if kind == "endpoint_removed" else "made"
+    timed: TimedPart = "undone" if kind == "endpoint_removed" else "made"
     with ThreadPoolExecutor(_LANES) as pool:
         # all have their addresses before the first gives its own back, so that none takes another's
         toggles = list(pool.map(lambda _number: make(client, bench), range(_LANES)))
@@ -102,7 +104,7 @@ def observe(client: Client, bench: Bench, kind: str, duration_s: float, timeout_
     return [each for lane in lanes for each in lane]
 
 
-def await_all(client: Client, bench: Bench, timeout_s: float) -> list[ObservedChange]:
+def await_all(client: Client, bench: ProgrammingPods, timeout_s: float) -> list[ObservedChange]:
     """Make one more Service, and wait until it is answered from each node: then all earlier ones are in its rules too.
 
     Agents get changes in the order in which the API server accepted them, and write all that they have got.
@@ -116,7 +118,12 @@ def await_all(client: Client, bench: Bench, timeout_s: float) -> list[ObservedCh
 
 
 def _lane(
-    bench: Bench, toggle: Toggle, timed: Timed, duration_s: float, timeout_s: float, stopped: threading.Event
+    bench: ProgrammingPods,
+    toggle: Toggle,
+    timed: TimedPart,
+    duration_s: float,
+    timeout_s: float,
+    stopped: threading.Event,
 ) -> list[ObservedChange]:
     """Make the change and undo it until the time is over or a node has not followed; it is undone in the end.
 
@@ -162,7 +169,9 @@ def _longest_s(so_far_s: float, observations: Sequence[ObservedChange]) -> float
     return min(max([so_far_s, *took_s]), _LONGEST_PAUSE_S)
 
 
-def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float) -> list[ObservedChange]:
+def _changed(
+    bench: ProgrammingPods, toggle: Toggle, write: ApiWrite, awaited: Awaited, timeout_s: float
+) -> list[ObservedChange]:
     """Write a change once no site's pod sees it yet, and return when each saw it.
 
     A node that was too busy to answer anybody for a while, as when it loads many rules, may look as if it had followed
@@ -183,7 +192,7 @@ def _changed(bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeo
 
 
 def _change(
-    bench: Bench, toggle: Toggle, write: Write, awaited: Awaited, timeout_s: float
+    bench: ProgrammingPods, toggle: Toggle, write: ApiWrite, awaited: Awaited, timeout_s: float
 ) -> list[ObservedChange] | str:
     """Write a change, and return when each site's pod saw it; or why it was not written, a sentence."""
     clocks = [each.clock() for each in bench.clients]
@@ -207,7 +216,7 @@ def _change(
         return found
 
 
-def _service(client: Client, bench: Bench) -> Toggle:
+def _service(client: Client, bench: ProgrammingPods) -> Toggle:
     """A Service with an address of its own, which nobody else takes while it is free unless by chance.
 
     It gets its endpoint once it is gone, so that a node that follows late answers nobody before the change.
@@ -221,7 +230,7 @@ def _service(client: Client, bench: Bench) -> Toggle:
     return Toggle(make, undo, "answered", (address,) * len(bench.sites), arm=arm)
 
 
-def _endpoint(client: Client, bench: Bench) -> Toggle:
+def _endpoint(client: Client, bench: ProgrammingPods) -> Toggle:
     """The only endpoint of a Service that exists all the time."""
     name = _new_name()
     owned.create(client, ENDPOINTSLICES, _slice(name, [], bench.version))
@@ -238,7 +247,7 @@ def _made(client: Client, name: str) -> str:
     return str(Workload(client, PROGRAMMING).services()[name]["spec"]["clusterIP"])
 
 
-def _policy(client: Client, bench: Bench) -> Toggle:
+def _policy(client: Client, bench: ProgrammingPods) -> Toggle:
     """A policy that lets nobody connect to the pods that answer; each site's pod connects to the next site's."""
     name = _new_name()
     metadata = {"name": name, "labels": _LABELS}

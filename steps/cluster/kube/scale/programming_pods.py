@@ -33,7 +33,7 @@ _PROBE: Final = "steps.cluster.kube.probe"
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class ProgrammingPods:
     """The pods that run, in the order of the sites: who connects, and the address of who answers."""
 
     image: str
@@ -52,7 +52,7 @@ class Bench:
         return self.echoes[(index + 1) % len(self.echoes)]
 
 
-def start(client: Client, sites: Sequence[Site], image: str) -> Bench:
+def start(client: Client, sites: Sequence[Site], image: str) -> ProgrammingPods:
     """Create the pods, and wait until they run. Those that exist stay.
 
     Raises:
@@ -62,7 +62,7 @@ def start(client: Client, sites: Sequence[Site], image: str) -> Bench:
     token = next(filter(None, map(pods.token_of, workload.pods().values())), None) or secrets.token_hex(16)
     made = {pod["metadata"]["name"]: pods.ip(pod) for pod in workload.ensure_pods(manifests(sites, image, token))}
     numbers = range(len(sites))
-    return Bench(
+    return ProgrammingPods(
         image,
         tuple(sites),
         tuple(WaitingClient(sites[index].node, made[_name("client", index)], token) for index in numbers),

@@ -22,7 +22,7 @@ M = TypeVar("M")
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class NodeClock:
     """How a node's monotonic clock relates to this process's. `bound_s`: by how much the offset may be wrong."""
 
     offset_s: float
@@ -42,7 +42,7 @@ class WaitingClient:
     token: str
     port: int = PORT
 
-    def clock(self) -> Clock:
+    def clock(self) -> NodeClock:
         """Ask for the node's clock several times; the shortest exchange bounds the offset best.
 
         Raises:
@@ -55,7 +55,7 @@ class WaitingClient:
                 lines.ask(ProbeRequest(self.token, "clock"))
                 there = lines.read(Now).now
                 answered = time.monotonic()
-                found.append(Clock(there - (asked + answered) / 2, (answered - asked) / 2))
+                found.append(NodeClock(there - (asked + answered) / 2, (answered - asked) / 2))
         return min(found, key=lambda each: each.bound_s)
 
     @contextmanager

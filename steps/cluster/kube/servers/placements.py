@@ -6,7 +6,7 @@ from typing import Final
 
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.tools import served
-from steps.catalogue.topologies import Target, Topology
+from steps.catalogue.topologies import Topology, TopologyTarget
 from steps.cluster.kube.api.nodes import ClusterNode, url_host
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.servers import monitors
@@ -23,8 +23,8 @@ OUTSIDE_SERVER: Final = "server-outside"
 NEAR: Final = "-near"
 """Ends the names of servers on the client's node."""
 
-LOCAL: Final[Target] = "local-nodeport"
-BALANCED: Final[Target] = "load-balancer"
+LOCAL: Final[TopologyTarget] = "local-nodeport"
+BALANCED: Final[TopologyTarget] = "load-balancer"
 """The targets with a Service of their own."""
 
 ALWAYS: Final = tuple(served(()))
@@ -55,7 +55,7 @@ class VisitServers:
     uplinks: Mapping[str, Uplink]
     tools: Sequence[Tool] = ALWAYS
     token: str = ""
-    others: Mapping[Target, Object] = field(default_factory=dict)
+    others: Mapping[TopologyTarget, Object] = field(default_factory=dict)
 
     def placement(self, topology: Topology) -> Placement:
         """How the client of a topology reaches its server."""

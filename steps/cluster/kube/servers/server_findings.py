@@ -13,7 +13,7 @@ from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.nodes import ClusterNode
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PODS, SERVICES
-from steps.cluster.kube.cni import Standing
+from steps.cluster.kube.cni import CniState
 from steps.cluster.kube.findings import skip, stop
 from steps.cluster.kube.scale import capacity, programming_pods
 from steps.cluster.kube.servers import monitors, outside_client, trial_servers
@@ -31,7 +31,7 @@ _KUBE_PROXIES: Final = ("k8s-app=kube-proxy", "component=kube-proxy")
 
 def findings(
     client: Client,
-    standing: Standing,
+    standing: CniState,
     chosen: Sequence[str],
     settings: Settings,
     *,

@@ -10,10 +10,10 @@ from typing import Final
 from analysis.errors import Problem, Unsupported
 from steps.catalogue.options import Settings
 from steps.catalogue.tools import served
-from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Target, Topology
+from steps.catalogue.topologies import BY_NAME, NODE_TO_NODE, TOPOLOGIES, Topology, TopologyTarget
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.cni import Standing
+from steps.cluster.kube.cni import CniState
 from steps.cluster.kube.scale import programming_pods
 from steps.cluster.kube.servers import monitors, outside_client
 from steps.cluster.kube.servers.placements import (
@@ -65,7 +65,7 @@ _SLACK_S: Final = 2 * 3600
 
 def prepare(
     client: Client,
-    standing: Standing,
+    standing: CniState,
     measured: Sequence[str],
     visit: Visit,
     settings: Settings,
@@ -208,9 +208,9 @@ def service(tools: Sequence[Tool] = ALWAYS) -> Object:
     return pods.service(SERVICE, TRIALS, _SERVES, ports, "NodePort")
 
 
-def other_services(wanted: Sequence[Topology], tools: Sequence[Tool] = ALWAYS) -> dict[Target, Object]:
+def other_services(wanted: Sequence[Topology], tools: Sequence[Tool] = ALWAYS) -> dict[TopologyTarget, Object]:
     """The further Services before the server that these topologies need, by their target."""
-    made: dict[Target, Object] = {}
+    made: dict[TopologyTarget, Object] = {}
     for target in dict.fromkeys(topology.target for topology in wanted if topology.target in {LOCAL, BALANCED}):
         manifest = service(tools)
         manifest["metadata"]["name"] = f"{SERVICE}-{target}"

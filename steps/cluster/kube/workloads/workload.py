@@ -19,7 +19,7 @@ from steps.cluster.kube.api.objects import Object, is_ready
 from steps.cluster.kube.api.permissions import BENCHMARK, NODES, PODS, SERVICES
 from steps.cluster.kube.workloads import comparison, manifests, owned
 
-Condition = Callable[[Object], bool]
+PodCondition = Callable[[Object], bool]
 """Of a pod."""
 
 READY_S: Final = 180.0
@@ -86,7 +86,7 @@ class Workload:
         self,
         manifests: Sequence[Object],
         timeout_s: float = READY_S,
-        is_up: Condition = is_ready,
+        is_up: PodCondition = is_ready,
         *,
         each: bool = False,
         meanwhile: Callable[[], None] = lambda: None,
@@ -143,7 +143,7 @@ class Workload:
             raise self._unready(found, there, time.monotonic() - began, is_ready, {})
 
     def _awaited(
-        self, wanted: Collection[str], timeout_s: float, is_up: Condition, *, each: bool = False
+        self, wanted: Collection[str], timeout_s: float, is_up: PodCondition, *, each: bool = False
     ) -> list[Object]:
         """The pods, once they are up, or one never will be or has no node for too long, or after the timeout.
 
@@ -238,7 +238,7 @@ class Workload:
         found: Sequence[Object],
         wanted: Mapping[str, Object],
         waited_s: float,
-        is_up: Condition,
+        is_up: PodCondition,
         refused: Mapping[str, str],
     ) -> NodesError:
         """The error that names the pods which are not up. `refused`: why the API server did not create some."""
@@ -267,7 +267,7 @@ class Workload:
         )
 
 
-def _all_up(found: Sequence[Object], wanted: Collection[str], is_up: Condition) -> bool:
+def _all_up(found: Sequence[Object], wanted: Collection[str], is_up: PodCondition) -> bool:
     up = {
         p["metadata"]["name"]
         for p in found

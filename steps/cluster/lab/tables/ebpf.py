@@ -24,11 +24,11 @@ _KEY: Final = '"key":['
 
 _ANY: Final = 0xFFFFFFFF
 
-Entry = tuple[str, bytes, bytes]
+MapEntry = tuple[str, bytes, bytes]
 """The map, the key and the value."""
 
 
-def entries(ports: Iterable[ServicePort]) -> Iterator[Entry]:
+def entries(ports: Iterable[ServicePort]) -> Iterator[MapEntry]:
     """The entries of Services: each of its addresses with its number and its backends, and each backend."""
     for port in ports:
         value = struct.pack("=II", port.number, len(port.backends))
@@ -48,7 +48,7 @@ def _frontends(port: ServicePort) -> list[bytes]:
     return [IPv4Address(address).packed + struct.pack("!HBB", number, protocol, 0) for address, number in found]
 
 
-def updates(node: LabNode, changed: Iterable[Entry]) -> Iterator[str]:
+def updates(node: LabNode, changed: Iterable[MapEntry]) -> Iterator[str]:
     """The lines for bpftool that make entries."""
     maps = PINNED / node.name / "maps"
     return (f"map update pinned {maps / name} key {_hex(key)} value {_hex(value)}" for name, key, value in changed)

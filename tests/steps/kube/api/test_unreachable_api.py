@@ -18,7 +18,7 @@ from analysis.errors import Unsupported
 from steps.cluster.kube.api import connect, waiting
 from steps.cluster.kube.api import transport as transports
 from steps.cluster.kube.api.errors import TransientError
-from steps.cluster.kube.api.transport import ClusterAccess, Transport
+from steps.cluster.kube.api.transport import ApiTransport, ClusterAccess
 from tests.steps.kube.api.kubeconfigs import certificate
 
 AT_ONCE_S = 5.0
@@ -91,7 +91,7 @@ def calling(
     if ca:
         configuration.ssl_ca_cert = str(ca)
     output: list[str] = []
-    transport = Transport(ClusterAccess(configuration), "prod", patience_s, at_prompt=at_prompt, say=output.append)
+    transport = ApiTransport(ClusterAccess(configuration), "prod", patience_s, at_prompt=at_prompt, say=output.append)
     return lambda: transport.call("GET", "/version", "the version"), output
 
 
@@ -133,7 +133,7 @@ def test_patient_call_after_a_first_response_is_transient(closed: int) -> None:
     configuration = Configuration()
     with served() as server:
         configuration.host = f"http://127.0.0.1:{server.server_port}"
-        transport = Transport(ClusterAccess(configuration), "prod", at_prompt=True, say=lambda _said: None)
+        transport = ApiTransport(ClusterAccess(configuration), "prod", at_prompt=True, say=lambda _said: None)
         assert transport.call("GET", "/version", "the version") == b"{}"
     configuration.host = f"http://127.0.0.1:{closed}"
     with pytest.raises(TransientError, match="Connection refused"):
@@ -186,7 +186,7 @@ def test_interrupted_tls_handshake_is_retried() -> None:
         raise urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol"))
 
     with pytest.raises(TransientError, match="TLS was interrupted"):
-        Transport.guarded(_Nowhere(), "x", lambda: cut("", None))  # type: ignore[arg-type]
+        ApiTransport.guarded(_Nowhere(), "x", lambda: cut("", None))  # type: ignore[arg-type]
 
 
 class _Nowhere:
@@ -206,7 +206,7 @@ def test_api_server_without_a_service_is_called_by_its_own_address(
         configuration.host = f"https://{host}:6443"
         others = tuple(f"https://127.0.0.1:{port}" for port in (closed.getsockname()[1], server.server_port))
         patience_s = 20.0 if host == "elsewhere.example" else 0.2
-        transport = Transport(
+        transport = ApiTransport(
             ClusterAccess(configuration, others=others), "prod", patience_s, say=lambda _sentence: None
         )
         transport._ways[0] = (f"https://127.0.0.1:{closed.getsockname()[1]}", transport._ways[0][1])
@@ -229,7 +229,7 @@ def test_address_with_another_servers_certificate_is_passed_by(tmp_path: Path, m
     said: list[str] = []
     with served(tls=other_files) as wrong, served(tls=files) as right:
         others = (f"https://127.0.0.1:{right.server_port}",)
-        transport = Transport(ClusterAccess(configuration, others=others), "prod", 20.0, say=said.append)
+        transport = ApiTransport(ClusterAccess(configuration, others=others), "prod", 20.0, say=said.append)
         transport._ways[0] = (f"https://127.0.0.1:{wrong.server_port}", transport._ways[0][1])
         assert transport.call("GET", "/version", "the version") == b"{}"
     assert len(said) == 1

@@ -8,7 +8,7 @@ import pytest
 import urllib3
 
 from steps.cluster.kube.api.connect import find_access
-from steps.cluster.kube.api.transport import Transport
+from steps.cluster.kube.api.transport import ApiTransport
 from tests.steps.kube.api_contract.server import CONTEXT, KINDS, Server
 from tests.steps.kube.fakes.api import NAMESPACE, Api
 from tests.steps.kube.fakes.store import Store
@@ -29,7 +29,7 @@ def real() -> Iterator[Server]:
     if not CONTEXT:
         pytest.skip("no real API server: set KUBECONFIG, and BENCHMARK_TEST_API to the context of one with Argo")
     way = find_access(CONTEXT, os.environ)
-    transport = Transport(way, CONTEXT, 30.0)
+    transport = ApiTransport(way, CONTEXT, 30.0)
     namespace = f"contract-{secrets.token_hex(4)}"
     impersonating = {"Impersonate-User": "contract-nobody"}
     server = Server(

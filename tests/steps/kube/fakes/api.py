@@ -16,7 +16,7 @@ from kubernetes.client import Configuration
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.errors import refused
 from steps.cluster.kube.api.objects import Object
-from steps.cluster.kube.api.transport import ClusterAccess, Transport
+from steps.cluster.kube.api.transport import ApiTransport, ClusterAccess
 from tests.steps.kube.fakes.answers import Answer
 from tests.steps.kube.fakes.store import Store
 
@@ -86,7 +86,7 @@ class Api:
     def client(self, patience_s: float = 10.0) -> Client:
         configuration = Configuration()
         configuration.host = self.url
-        return Client(Transport(ClusterAccess(configuration), WHERE, patience_s), NAMESPACE)
+        return Client(ApiTransport(ClusterAccess(configuration), WHERE, patience_s), NAMESPACE)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         self.answered += 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.lease import POD_NAME, POD_UID, SILENT_S
-from steps.tasks.guarding.guard_look import PodApi
+from steps.tasks.guarding.guard_lock import PodApi
 from tests.steps.kube.fakes.api import NAMESPACE, KilledError, direct_client
 from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.test_adapter import holder, kube, put_workflow, settings, visit
@@ -21,7 +21,7 @@ LATER_S = SILENT_S + 1
 
 
 class StoreApi(PodApi):
-    """The fake API server, as the guard's look calls it."""
+    """The fake API server, as the guard's check calls it."""
 
     def __init__(self, calico: Calico) -> None:
         self.store = calico.store

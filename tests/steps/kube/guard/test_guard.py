@@ -9,7 +9,7 @@ import pytest
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, PERMISSIONS, STATE
 from steps.lease import RENEWAL_S
 from steps.tasks.guarding import guard_restore
-from steps.tasks.guarding.guard_look import look
+from steps.tasks.guarding.guard_lock import check_lock
 from tests.steps.kube.fakes.api import NAMESPACE
 from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.guard.guarding import (
@@ -86,7 +86,7 @@ def test_run_that_is_alive_is_left_alone(state: str) -> None:
     calico, _before = switched()
     ALIVE[state](calico)
     now = calico.settings()
-    assert look(StoreApi(calico)).state == "run"
+    assert check_lock(StoreApi(calico)).state == "run"
     assert guarding(calico).restore_left() is None
     assert calico.settings() == now
 
@@ -97,14 +97,14 @@ def test_guard_restores_what_a_dead_run_left(state: str, dataplane: str) -> None
     calico, before = switched(dataplane)
     prepare, ending = DEAD[state]
     prepare(calico)
-    assert look(StoreApi(calico)).state == "left"
+    assert check_lock(StoreApi(calico)).state == "left"
     found = guarding(calico).restore_left()
     assert found is not None
     assert (found.run, found.problem, found.first) == ("run-1", "", True)
     assert guard_restore.message(found).startswith(f"put back what run run-1, {ending}")
     assert calico.settings() == before
     assert not held(calico)
-    assert look(StoreApi(calico)).state == "free"
+    assert check_lock(StoreApi(calico)).state == "free"
 
 
 def test_guard_leaves_the_lock_of_a_user_and_of_another_namespace() -> None:
@@ -112,13 +112,13 @@ def test_guard_leaves_the_lock_of_a_user_and_of_another_namespace() -> None:
     kube(calico).configure_for_user("ebpf")
     calico.store.advance(10 * 86_400)
     now = calico.settings()
-    assert look(StoreApi(calico)).state == "person"
+    assert check_lock(StoreApi(calico)).state == "person"
     assert guarding(calico).restore_left() is None
     calico, _before = switched()
     delete_workflow(calico)
     api = StoreApi(calico)
     api.namespace = "elsewhere"
-    assert look(api).state == "elsewhere"
+    assert check_lock(api).state == "elsewhere"
     assert calico.settings() | now
 
 
@@ -127,9 +127,9 @@ def test_old_lock_without_a_renewal_counts_from_when_it_was_taken() -> None:
     lock = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
     assert lock is not None
     lock["data"].pop("renewed_at", None)
-    assert look(StoreApi(calico)).state == "run"
+    assert check_lock(StoreApi(calico)).state == "run"
     calico.store.advance(LATER_S)
-    assert look(StoreApi(calico)).state == "left"
+    assert check_lock(StoreApi(calico)).state == "left"
 
 
 def test_lock_is_renewed_while_pods_of_the_run_are_at_work() -> None:
@@ -138,15 +138,15 @@ def test_lock_is_renewed_while_pods_of_the_run_are_at_work() -> None:
     for _minute in range(10):
         calico.store.advance(RENEWAL_S)
         put_pod(calico, "measure", "Running", READY)
-        assert look(api).state == "run"
+        assert check_lock(api).state == "run"
     lock = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
     assert lock is not None
     assert datetime.fromisoformat(lock["data"]["renewed_at"]) >= api.now - timedelta(seconds=RENEWAL_S)
     calico.store.take("", "pods", NAMESPACE, "measure")
     calico.store.advance(LATER_S - RENEWAL_S - 10)
-    assert look(api).state == "run", "the renewal counts, though no pod is left"
+    assert check_lock(api).state == "run", "the renewal counts, though no pod is left"
     calico.store.advance(RENEWAL_S + 20)
-    assert look(api).state == "left"
+    assert check_lock(api).state == "left"
 
 
 LOCK = f"configmaps {KUBE_SYSTEM}/{STATE}"
@@ -168,7 +168,7 @@ def test_damaged_lock_is_left_to_a_user(field: str, text: str) -> None:
     lock = calico.store.find("", "configmaps", KUBE_SYSTEM, STATE)
     assert lock is not None
     lock["data"][field] = text
-    assert look(StoreApi(calico)).state == "left"
+    assert check_lock(StoreApi(calico)).state == "left"
     now = calico.settings()
     found = guarding(calico).restore_left()
     assert found is not None
@@ -200,7 +200,7 @@ def test_looks_need_no_permission_beyond_the_switching_account() -> None:
     calico.store.advance(RENEWAL_S)
     put_pod(calico, "measure", "Running", READY)
     before = len(calico.store.requests)
-    look(StoreApi(calico))
+    check_lock(StoreApi(calico))
     calls = {(r.verb, r.plural) for r in calico.store.requests[before:] if r.plural}
     assert calls == {("get", "configmaps"), ("get", "workflows"), ("list", "pods"), ("patch", "configmaps")}
     assert calls <= {(entry.verb, entry.plural) for entry in PERMISSIONS if "switch" in entry.roles}

@@ -14,7 +14,7 @@ from steps.cluster.kube.restoration import Restoration
 from steps.settings import environment
 from steps.tasks import guard
 from steps.tasks.guarding import guard_restore
-from steps.tasks.guarding.guard_look import Look
+from steps.tasks.guarding.guard_lock import LockStatus
 from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.guard.guarding import GUARD, READY, StoreApi, guarding, put_pod, switched, terminated
 from tests.steps.kube.test_adapter import kube
@@ -66,7 +66,7 @@ def test_user_holding_the_lock_is_reported_once_a_day(posted: list[Object]) -> N
     kube(calico).configure_for_user("ebpf")
     told_after: list[int] = []
 
-    def act(found: Look, _variables: Mapping[str, str]) -> int:
+    def act(found: LockStatus, _variables: Mapping[str, str]) -> int:
         guard_restore.notify_of_person(found.owner, found.held_s, REPORTED)
         told_after.append(minute)
         return 0
@@ -85,9 +85,9 @@ def test_user_is_reported_whatever_an_edited_number_of_minutes_is(minutes: str) 
     calico = Calico()
     kube(calico).configure_for_user("ebpf")
     calico.store.advance(86_400)
-    acted: list[Look] = []
+    acted: list[LockStatus] = []
 
-    def act(found: Look, _variables: Mapping[str, str]) -> int:
+    def act(found: LockStatus, _variables: Mapping[str, str]) -> int:
         acted.append(found)
         return 0
 
@@ -112,13 +112,13 @@ def test_guard_stays_with_a_run_and_acts_within_seconds_of_its_end() -> None:
         if 100 < clock() < 115:
             terminated(calico)
 
-    def act(_found: Look, _variables: Mapping[str, str]) -> int:
+    def act(_found: LockStatus, _variables: Mapping[str, str]) -> int:
         acted.append(clock())
         return 0
 
     assert guard.watch(api, {}, act, sleep, clock) == 0
     assert len(acted) == 1
-    assert 100 < acted[0] < 115 + guard.LOOK_S
+    assert 100 < acted[0] < 115 + guard.CHECK_S
 
 
 def test_guard_stays_no_longer_than_its_time() -> None:
@@ -133,7 +133,7 @@ def test_guard_stays_no_longer_than_its_time() -> None:
         return (calico.store.now() - began).total_seconds()
 
     assert guard.watch(StoreApi(calico), {}, lambda *_: 1, sleep, clock) == 0
-    assert guard.STAY_S <= clock() < guard.STAY_S + 2 * guard.LOOK_S
+    assert guard.STAY_S <= clock() < guard.STAY_S + 2 * guard.CHECK_S
 
 
 def test_guard_ends_at_once_where_nothing_is_held() -> None:
@@ -156,7 +156,7 @@ def act(calico: Calico, variables: Mapping[str, str], monkeypatch: pytest.Monkey
         return guarding(calico)
 
     monkeypatch.setattr(adapter, "KubernetesCluster", made)
-    code = guard._act(Look("left", 100.0, "run-1"), variables)
+    code = guard._act(LockStatus("left", 100.0, "run-1"), variables)
     assert len(named) == 1
     return code
 
@@ -185,7 +185,7 @@ def test_guard_that_can_not_even_begin_ends_with_a_sentence(
         raise Unsupported("there is no way to this pod's cluster.")
 
     monkeypatch.setattr(adapter, "KubernetesCluster", broken)
-    assert guard._act(Look("left", 100.0, "run-1"), GUARD) == Unsupported.exit_code
+    assert guard._act(LockStatus("left", 100.0, "run-1"), GUARD) == Unsupported.exit_code
     assert capsys.readouterr().err == "there is no way to this pod's cluster.\n"
 
 

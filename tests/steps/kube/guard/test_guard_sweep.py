@@ -7,7 +7,7 @@ import pytest
 
 from steps.lease import PART_LABEL
 from steps.tasks import guard
-from steps.tasks.guarding.guard_look import LookError
+from steps.tasks.guarding.guard_lock import GuardApiError
 from steps.tasks.guarding.guard_sweep import sweep
 from tests.steps.kube.fakes.api import NAMESPACE
 from tests.steps.kube.fakes.calico import Calico
@@ -93,7 +93,7 @@ def test_refused_sweep_is_a_sentence(calico: Calico, capsys: pytest.CaptureFixtu
 
     def get(path: str, accept: str = "") -> Object | None:
         if "pods" in path:
-            raise LookError("the API server refused GET.")
+            raise GuardApiError("the API server refused GET.")
         return look_at(path, accept)
 
     api.get = get  # type: ignore[method-assign]

@@ -18,9 +18,9 @@ from steps.cluster.kube.probe import echo_server, first_answer, waiting_client
 from steps.cluster.kube.probe.waiting_client import EVERY_S, SETTLED_S, Wait
 from steps.cluster.kube.scale import programming
 from steps.cluster.kube.scale.observations import ObservedChange, times
-from steps.cluster.kube.scale.programming import Timed, Toggle
-from steps.cluster.kube.scale.programming_pods import Bench
-from steps.cluster.kube.scale.waits import Clock, WaitingClient
+from steps.cluster.kube.scale.programming import TimedPart, Toggle
+from steps.cluster.kube.scale.programming_pods import ProgrammingPods
+from steps.cluster.kube.scale.waits import NodeClock, WaitingClient
 from steps.cluster.kube.workloads.probe_pods import Site
 
 LOCAL = "127.0.0.1"
@@ -86,8 +86,8 @@ def echo() -> Iterator[Echo]:
     made.stop()
 
 
-def bench(client: WaitingClient) -> Bench:
-    return Bench("image:1", (Site("node-a", LOCAL),), (client,), (LOCAL,), TOKEN)
+def bench(client: WaitingClient) -> ProgrammingPods:
+    return ProgrammingPods("image:1", (Site("node-a", LOCAL),), (client,), (LOCAL,), TOKEN)
 
 
 def test_time_of_the_first_answer_is_that_of_the_change(echo: Echo) -> None:
@@ -139,7 +139,7 @@ def test_change_that_never_comes_is_no_missing_value() -> None:
 
 @pytest.mark.parametrize("timed", ["made", "undone"])
 def test_lane_makes_a_change_and_undoes_it_and_times_one_of_them(
-    timed: Timed, echo: Echo, monkeypatch: pytest.MonkeyPatch
+    timed: TimedPart, echo: Echo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(programming, "_PAUSE_S", 0.0)
     monkeypatch.setattr(waiting_client, "SETTLED_S", 0.1)
@@ -172,7 +172,7 @@ class Agent:
 @pytest.mark.parametrize("period_s", [0.2, 1.0, 7.0])
 @pytest.mark.parametrize("timed", ["made", "undone"])
 def test_timed_changes_meet_any_moment_of_the_agents_rhythm(
-    timed: Timed, period_s: float, monkeypatch: pytest.MonkeyPatch
+    timed: TimedPart, period_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change made right after another has worked would take a whole period each time."""
     agent = Agent(period_s)
@@ -180,7 +180,7 @@ def test_timed_changes_meet_any_moment_of_the_agents_rhythm(
     monkeypatch.setattr(time, "monotonic", lambda: agent.now_s)
     toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,))
     found = programming._lane(
-        cast("Bench", None), toggle, timed, 400 * max(period_s, 1.0), 10, cast("threading.Event", agent)
+        cast("ProgrammingPods", None), toggle, timed, 400 * max(period_s, 1.0), 10, cast("threading.Event", agent)
     )
     took_s = [each.seconds / period_s for each in found if each.seconds is not None]
     assert len(took_s) >= 100
@@ -190,7 +190,7 @@ def test_timed_changes_meet_any_moment_of_the_agents_rhythm(
 
 @pytest.mark.parametrize(("timed", "failing", "counted"), [("made", 1, 1), ("undone", 1, 1), ("made", 3, 1)])
 def test_lane_ends_with_the_first_change_that_a_node_does_not_follow(
-    timed: Timed, failing: int, counted: int, monkeypatch: pytest.MonkeyPatch
+    timed: TimedPart, failing: int, counted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = Agent(1.0)
 
@@ -200,7 +200,7 @@ def test_lane_ends_with_the_first_change_that_a_node_does_not_follow(
 
     monkeypatch.setattr(programming, "_changed", change)
     toggle = Toggle(lambda: None, lambda: None, "answered", (LOCAL,))
-    found = programming._lane(cast("Bench", None), toggle, timed, 60, 10, cast("threading.Event", agent))
+    found = programming._lane(cast("ProgrammingPods", None), toggle, timed, 60, 10, cast("threading.Event", agent))
     assert [each.seconds for each in found].count(None) == counted
     assert agent.changes == failing
 
@@ -299,4 +299,4 @@ def test_changes_that_never_came_are_later_than_all_others() -> None:
 
 
 def test_clock_of_a_node_is_read_as_ones_own() -> None:
-    assert Clock(offset_s=100.0, bound_s=0.1).here(101.5) == 1.5
+    assert NodeClock(offset_s=100.0, bound_s=0.1).here(101.5) == 1.5

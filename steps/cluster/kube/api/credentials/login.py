@@ -23,7 +23,7 @@ from steps.cluster.kube.api.credentials.kubeconfig import (
     NamedEntry,
     UserFields,
 )
-from steps.cluster.kube.api.credentials.plugins import Credential, Credentials, command
+from steps.cluster.kube.api.credentials.plugins import Credential, Credentials, plugin_command
 from steps.cluster.kube.api.identity import Identity
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _login(chosen: ChosenContext, user: UserFields) -> Identity:
             f"context {chosen.name!r}, which names no user",
             f"name one: `kubectl config set-context {shlex.quote(chosen.name)} --user=...`",
         )
-    renew = f"run `{command(user.plugin)}` by hand to see the account" if user.plugin else "log in anew"
+    renew = f"run `{plugin_command(user.plugin)}` by hand to see the account" if user.plugin else "log in anew"
     return Identity(chosen.user.called, renew, tuple(_impersonation(user)))
 
 

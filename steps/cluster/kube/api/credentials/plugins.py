@@ -125,7 +125,7 @@ class Credentials:
 
     @property
     def _called(self) -> str:
-        return f"the plugin `{command(self.plugin)}` of {self.user.called}"
+        return f"the plugin `{plugin_command(self.plugin)}` of {self.user.called}"
 
     def _failed(self, why: str) -> Unsupported:
         output = excerpt(why, _LONGEST).rstrip(".")
@@ -162,6 +162,6 @@ class TimeLimit:
                     process.kill()
 
 
-def command(plugin: Plugin) -> str:
+def plugin_command(plugin: Plugin) -> str:
     """The command line of a plugin, for a message."""
     return excerpt(" ".join([plugin.command, *(plugin.args or [])]), _LONGEST)

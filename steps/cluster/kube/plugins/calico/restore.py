@@ -16,7 +16,7 @@ from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.cluster.kube.plugins.calico.inventory import kube_proxy
 from steps.cluster.kube.plugins.calico.inventory.facts import Facts
 from steps.cluster.kube.plugins.calico.switching import desired_state, fields
-from steps.cluster.kube.plugins.calico.switching.actions import Action, command
+from steps.cluster.kube.plugins.calico.switching.actions import Action, kubectl_command
 from steps.cluster.kube.plugins.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.plugins.calico.switching.executor import ActionExecutor
 from steps.cluster.kube.plugins.calico.switching.fields import PARKING
@@ -142,5 +142,5 @@ def restore_commands(client: Client) -> list[str]:
     found = plan_restore(client)
     if found is None:
         return []
-    lines = [command(action, found.facts) for action in found.todo]
+    lines = [kubectl_command(action, found.facts) for action in found.todo]
     return [*lines, f"kubectl -n {KUBE_SYSTEM} delete configmap {STATE}"]

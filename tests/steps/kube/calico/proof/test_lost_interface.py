@@ -8,7 +8,7 @@ from steps.cluster.kube.api.permissions import PODS
 from steps.cluster.kube.plugins.calico.proof import observe
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.proof import wait
-from steps.tasks.shared.pod import ACCOUNTS, Account
+from steps.tasks.shared.pod import ACCOUNTS, ServiceAccount
 from tests.steps.kube.bench import MEASURED
 from tests.steps.kube.calico.switched import EBPF, Cluster, visit
 from tests.steps.kube.recordings import switch
@@ -60,7 +60,7 @@ def test_new_pods_do_not_wait_for_a_felix_that_lost_the_tunnel(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("account", ["observe", "switch"])
-def test_agents_whose_pods_a_proof_deletes_may_be_deleted(account: Account) -> None:
+def test_agents_whose_pods_a_proof_deletes_may_be_deleted(account: ServiceAccount) -> None:
     """By the admission policy; it refused, so that no visit in which Felix lost an interface was ever repaired."""
     cluster = Cluster(switch(EBPF))
     facts = read_state(cluster.client, to_switch=False).facts

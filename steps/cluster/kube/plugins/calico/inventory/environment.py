@@ -26,7 +26,7 @@ class ContainerVariable:
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
+class ContainerEnvironment:
     """A container's variables by name, Felix's in capitals. `unread`: sources that may have others."""
 
     variables: Mapping[str, ContainerVariable] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Environment:
         return found.value if found is not None else None
 
 
-def read_environment(containers: Iterable[Object], config_maps: ConfigMaps) -> Environment:
+def read_environment(containers: Iterable[Object], config_maps: ConfigMaps) -> ContainerEnvironment:
     """The variables of these containers. As in Kubernetes, `env` overrides `envFrom`, later entries earlier ones."""
     variables: dict[str, ContainerVariable] = {}
     unread: list[str] = []
@@ -52,7 +52,7 @@ def read_environment(containers: Iterable[Object], config_maps: ConfigMaps) -> E
         for entry in container.get("env") or []:
             if (variable := _single(entry, config_maps)) is not None:
                 variables[capitals(entry["name"])] = variable
-    return Environment(variables, tuple(dict.fromkeys(unread)))
+    return ContainerEnvironment(variables, tuple(dict.fromkeys(unread)))
 
 
 def needed_config_maps(containers: Iterable[Object], names: Iterable[str]) -> set[str]:

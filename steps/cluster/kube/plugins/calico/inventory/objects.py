@@ -98,7 +98,7 @@ class ClusterObjects:
         return self.daemon_set(KUBE_PROXY, KUBE_SYSTEM)
 
     @property
-    def agent_environment(self) -> environment.Environment:
+    def agent_environment(self) -> environment.ContainerEnvironment:
         """The environment of Calico's agent."""
         agent = self.agent
         in_kube_system = agent is not None and agent["metadata"].get("namespace") == KUBE_SYSTEM
@@ -114,12 +114,12 @@ class ClusterObjects:
         }
 
     @property
-    def proxy_source(self) -> proxy.Source:
+    def proxy_source(self) -> proxy.ProxyModeSource:
         """Where kube-proxy takes its mode from: its DaemonSet's command line, else that of its static pods."""
         if self.kube_proxy is not None:
             return proxy.source(_pod_spec(self.kube_proxy))
         sources = {proxy.source(pod.get("spec")) for pod in self.kube_proxy_pods}
-        return sources.pop() if len(sources) == 1 else proxy.Source(known=False)
+        return sources.pop() if len(sources) == 1 else proxy.ProxyModeSource(known=False)
 
     @property
     def felix_default(self) -> Object | None:

@@ -12,7 +12,7 @@ from steps.cluster.kube.api.permissions import KUBE_PROXY, KUBE_SYSTEM
 from steps.cluster.kube.plugins.calico.inventory.facts import Facts
 from steps.cluster.kube.plugins.calico.inventory.objects import CALICO_NODE
 
-Condition = Literal[
+AwaitedCondition = Literal[
     "kube-proxy parked",
     "kube-proxy rolled out",
     "Installation seen",
@@ -56,13 +56,13 @@ class RestartKubeProxy:
 class AwaitRollout:
     """Wait for a condition."""
 
-    condition: Condition
+    condition: AwaitedCondition
 
 
 Action = Write | Create | Delete | RestartKubeProxy | AwaitRollout
 
 
-def command(action: Action, facts: Facts) -> str:
+def kubectl_command(action: Action, facts: Facts) -> str:
     """The kubectl command equivalent to an action."""
     if isinstance(action, Write):
         return fields.patch_command(action.ref, action.values)

@@ -20,7 +20,7 @@ from steps.cluster.kube.plugins.calico.inventory import kube_proxy
 from steps.cluster.kube.plugins.calico.inventory.facts import Facts
 from steps.cluster.kube.plugins.calico.inventory.objects import CALICO_NODE, find_daemon_set
 from steps.cluster.kube.plugins.calico.switching import ready_pods
-from steps.cluster.kube.plugins.calico.switching.actions import Condition
+from steps.cluster.kube.plugins.calico.switching.actions import AwaitedCondition
 from steps.cluster.kube.plugins.calico.switching.fields import PROXY_CONFIG
 from steps.cluster.kube.plugins.calico.switching.operator_reaction import OperatorReaction
 from steps.polling import poll
@@ -56,7 +56,7 @@ class Conditions:
         self._sleep = around.sleep
         self._operator = OperatorReaction(around, facts)
 
-    def wait(self, condition: Condition) -> None:
+    def wait(self, condition: AwaitedCondition) -> None:
         """Wait for a condition.
 
         Raises:

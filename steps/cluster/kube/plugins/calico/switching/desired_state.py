@@ -2,7 +2,7 @@
 
 import contextlib
 
-from steps.cluster.kube.api.fields import OURS, WHOLE, Field, State, Value, field_differences, read_field
+from steps.cluster.kube.api.fields import OURS, WHOLE, Field, FieldValues, Value, field_differences, read_field
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import SERVICES_ENDPOINT
 from steps.cluster.kube.config.text import TextError
@@ -14,7 +14,7 @@ from steps.cluster.kube.plugins.calico.switching import fields
 
 
 def target(
-    dataplane: str, facts: Facts, current: State, original: State, api_server: tuple[str, str] | None
+    dataplane: str, facts: Facts, current: FieldValues, original: FieldValues, api_server: tuple[str, str] | None
 ) -> dict[Field, Value]:
     """The fields that must change for a dataplane, and their new values.
 
@@ -45,7 +45,7 @@ def target(
     return field_differences(current, wanted)
 
 
-def restored(original: State, current: State) -> dict[Field, Value]:
+def restored(original: FieldValues, current: FieldValues) -> dict[Field, Value]:
     """The values from before the run; in kube-proxy's configuration, changes of others are kept."""
     wanted = dict(original)
     for field, value in original.items():
@@ -62,7 +62,7 @@ def restored(original: State, current: State) -> dict[Field, Value]:
     return wanted
 
 
-def _calico(how: Implementation, facts: Facts, current: State, original: State) -> dict[Field, Value]:
+def _calico(how: Implementation, facts: Facts, current: FieldValues, original: FieldValues) -> dict[Field, Value]:
     bpf = how.bpf
     wanted: dict[Field, Value] = {}
     for field, value in current.items():
@@ -116,7 +116,7 @@ def _config(current: str, original: str, *, nftables: bool) -> str:
     return kube_proxy.with_mode(current, "nftables" if nftables else kube_proxy.DEFAULT_MODE)
 
 
-def _parking(facts: Facts, original: State, *, bpf: bool) -> Value:
+def _parking(facts: Facts, original: FieldValues, *, bpf: bool) -> Value:
     if not bpf:
         return None
     runs_beside = fields.runs_ebpf(original) and original.get(fields.PARKING) is None and facts.kube_proxy is not None

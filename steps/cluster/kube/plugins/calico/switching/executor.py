@@ -46,7 +46,7 @@ class ActionExecutor:
         for action in plan:
             self._around.say(actions.describe_action(action))
             if self._do(action):
-                command = actions.command(action, self._facts)
+                command = actions.kubectl_command(action, self._facts)
                 changes.append(Change(what=actions.describe_action(action), command=command))
         return changes
 

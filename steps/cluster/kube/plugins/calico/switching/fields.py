@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from analysis.console.excerpts import excerpt
-from steps.cluster.kube.api.fields import WHOLE, Field, Ref, State, Value, read_field
+from steps.cluster.kube.api.fields import WHOLE, Field, FieldValues, Ref, Value, read_field
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import (
     CALICO_GROUPS,
@@ -134,7 +134,7 @@ def may_have(field: Field, value: Value) -> bool:
     return isinstance(value, bool | int) or (isinstance(value, str) and _LABEL_VALUE.fullmatch(value) is not None)
 
 
-def unknown_value(values: State) -> tuple[str, str] | None:
+def unknown_value(values: FieldValues) -> tuple[str, str] | None:
     """The first value that a restore would not put back, in words, with a remedy; None: a restore takes them all.
 
     A switch begins only where there is none, or the cluster would stay switched until somebody restores it by hand.
@@ -176,7 +176,7 @@ def state(objects: Mapping[Ref, Object | None], wanted: tuple[Field, ...]) -> di
     return {field: read_field(objects.get(field.ref), field.path) for field in wanted}
 
 
-def runs_ebpf(values: State) -> bool:
+def runs_ebpf(values: FieldValues) -> bool:
     """Whether these values make Felix run eBPF; where an operator installed Calico, its Installation decides."""
     if LINUX_DATAPLANE in values:
         return values[LINUX_DATAPLANE] == "BPF"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from steps.cluster.kube.api import fields
-from steps.cluster.kube.api.fields import WHOLE, Field, State, Value
+from steps.cluster.kube.api.fields import WHOLE, Field, FieldValues, Value
 from steps.cluster.kube.plugins.calico.implementation import BPF
 from steps.cluster.kube.plugins.calico.inventory import kube_proxy
 from steps.cluster.kube.plugins.calico.inventory.facts import Facts
@@ -45,7 +45,9 @@ _OFF_EBPF: Final = AwaitRollout("Felix off eBPF")
 _ON_EBPF: Final = AwaitRollout("Felix on eBPF")
 
 
-def order(current: State, wanted: State, facts: Facts, *, outdated: bool, final: bool = False) -> list[Action]:
+def order(
+    current: FieldValues, wanted: FieldValues, facts: Facts, *, outdated: bool, final: bool = False
+) -> list[Action]:
     """The actions that lead from one state to another; none where they are equal.
 
     `outdated`: kube-proxy has pods older than its configuration: an earlier switch was interrupted. `final`: nothing
@@ -63,7 +65,7 @@ def order(current: State, wanted: State, facts: Facts, *, outdated: bool, final:
     return steps + [Delete(field.ref) for field, body in whole.items() if body is None]
 
 
-def _to_ebpf(current: State, changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
+def _to_ebpf(current: FieldValues, changes: FieldValues, facts: Facts, *, outdated: bool) -> list[Action]:
     parking = {**current, **changes}.get(PARKING)
     calico = _calico(changes)
     steps = _writes(_proxy_config(changes), current)
@@ -82,7 +84,7 @@ def _to_ebpf(current: State, changes: State, facts: Facts, *, outdated: bool) ->
     return steps
 
 
-def _to_rules(current: State, changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
+def _to_rules(current: FieldValues, changes: FieldValues, facts: Facts, *, outdated: bool) -> list[Action]:
     calico = _calico(changes)
     management = {MANAGEMENT: calico.pop(MANAGEMENT)} if MANAGEMENT in calico else {}
     steps = _written_in_turn(calico, current, facts)
@@ -100,7 +102,7 @@ def _to_rules(current: State, changes: State, facts: Facts, *, outdated: bool) -
     return steps
 
 
-def _restart(changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
+def _restart(changes: FieldValues, facts: Facts, *, outdated: bool) -> list[Action]:
     """Restart kube-proxy for its new configuration, unless a switch has parked it.
 
     Where the operator has, it brings kube-proxy back before the configuration is written.
@@ -111,22 +113,22 @@ def _restart(changes: State, facts: Facts, *, outdated: bool) -> list[Action]:
     return [RestartKubeProxy(), _PROXY_BACK]
 
 
-def _proxy_config(changes: State) -> dict[Field, Value]:
+def _proxy_config(changes: FieldValues) -> dict[Field, Value]:
     return {field: value for field, value in changes.items() if field.ref == PROXY_CONFIG}
 
 
-def _calico(changes: State) -> dict[Field, Value]:
+def _calico(changes: FieldValues) -> dict[Field, Value]:
     return {f: value for f, value in changes.items() if f.ref not in {PROXY, PROXY_CONFIG} and f.path != WHOLE}
 
 
-def _writes(changes: Mapping[Field, Value], current: State) -> list[Action]:
+def _writes(changes: Mapping[Field, Value], current: FieldValues) -> list[Action]:
     return [
         Write(ref, values, {path: current.get(Field(ref, path)) for path in values})
         for ref, values in fields.by_object(changes).items()
     ]
 
 
-def _written_in_turn(calico: Mapping[Field, Value], current: State, facts: Facts) -> list[Action]:
+def _written_in_turn(calico: Mapping[Field, Value], current: FieldValues, facts: Facts) -> list[Action]:
     """Write Calico's settings: the Installation's, and once they are in effect on every node, Felix's own."""
     if facts.install != "operator":
         return _writes(calico, current)
@@ -162,7 +164,7 @@ class _EnabledLater:
     held: bool
 
 
-def _enabled_later(current: State, facts: Facts) -> _EnabledLater | None:
+def _enabled_later(current: FieldValues, facts: Facts) -> _EnabledLater | None:
     """None: the operator can't be kept from enabling eBPF, or has enabled it."""
     field = next((field for field in current if field.path[-1:] == (BPF,)), None)
     if field is None or facts.operator_bpf != "false":

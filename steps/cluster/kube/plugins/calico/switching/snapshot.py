@@ -9,7 +9,7 @@ from typing import Final
 from analysis.errors import Problem
 from steps.cluster.kube.api import nodes
 from steps.cluster.kube.api.client import Client
-from steps.cluster.kube.api.fields import Field, Ref, State, Value
+from steps.cluster.kube.api.fields import Field, FieldValues, Ref, Value
 from steps.cluster.kube.api.objects import Object
 from steps.cluster.kube.api.permissions import KUBE_SYSTEM, SERVICES_ENDPOINT, STATE
 from steps.cluster.kube.config.text import TextError
@@ -81,7 +81,7 @@ def _snapshot_fields(standing: ClusterState, taken: Object, objects: dict[Ref, O
     return tuple(field for field in changed if field.ref in objects)
 
 
-def _check_configuration(field: Field, value: Value, current: State) -> None:
+def _check_configuration(field: Field, value: Value, current: FieldValues) -> None:
     """Whether the text is known to be the original by its digest, or else its mode alone can be restored."""
     now = current[field]
     if isinstance(value, str) and current[fields.DIGEST] == fields.digest(field, value):

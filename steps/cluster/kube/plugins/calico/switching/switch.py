@@ -13,7 +13,7 @@ from steps.cluster.kube.ownership.snapshot import snapshot_objects
 from steps.cluster.kube.plugins.calico.compatibility import incompatibilities
 from steps.cluster.kube.plugins.calico.inventory.facts import Facts
 from steps.cluster.kube.plugins.calico.switching import desired_state, fields
-from steps.cluster.kube.plugins.calico.switching.actions import Action, Create, command
+from steps.cluster.kube.plugins.calico.switching.actions import Action, Create, kubectl_command
 from steps.cluster.kube.plugins.calico.switching.cluster_state import ClusterState, read_state
 from steps.cluster.kube.plugins.calico.switching.dry_run import dry_run_writes
 from steps.cluster.kube.plugins.calico.switching.executor import ActionExecutor
@@ -87,7 +87,7 @@ def switch_commands(client: Client, dataplane: str) -> list[str]:
     standing = read_state(client, to_switch=True)
     held = lock.find_lock(client)
     todo = plan_switch(standing, dataplane, held.snapshot if held else None)
-    return [command(action, standing.facts) for action in todo]
+    return [kubectl_command(action, standing.facts) for action in todo]
 
 
 def cannot_switch(facts: Facts) -> str | None:

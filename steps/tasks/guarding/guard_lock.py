@@ -1,7 +1,7 @@
-"""The guard's look at a cluster's lock: whether it is free, held by a run that is alive or by a person, or left behind.
+"""The guard's check of a cluster's lock: whether it is free, held by a run that is alive or a person, or left behind.
 
 Made by the standard library alone, since it happens every minute: the clients and models of a restore take a second of
-CPU to import, and are imported where something is left. Where this look is in doubt, that restore judges anew.
+CPU to import, and are imported where something is left. Where this check is in doubt, that restore judges anew.
 """
 
 import http.client
@@ -33,13 +33,13 @@ _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1
 _PHASE: Final = "workflows.argoproj.io/phase"
 
 
-class LookError(Exception):
+class GuardApiError(Exception):
     """The API server can't be asked, or refuses; a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was found.
+class LockStatus:
+    """What a check of the lock found.
 
     Attributes:
         state: free: no lock; run: its workflow is alive; person: a person holds it; elsewhere: a workflow of another
@@ -84,7 +84,7 @@ class PodApi:
             self.namespace = (account / "namespace").read_text(encoding="ascii").strip()
             self._context = ssl.create_default_context(cafile=str(account / "ca.crt"))
         except OSError as error:
-            raise LookError(f"this pod has no service account ({error.strerror}): deploy it anew.") from None
+            raise GuardApiError(f"this pod has no service account ({error.strerror}): deploy it anew.") from None
 
     @property
     def now(self) -> datetime:
@@ -92,7 +92,7 @@ class PodApi:
         return self._now
 
     def get(self, path: str, accept: str = "application/json") -> Object | None:
-        """One object; None: there is none. Raises LookError, as the others do."""
+        """One object; None: there is none. Raises GuardApiError, as the others do."""
         return self._call("GET", path, {"Accept": accept})
 
     def patch(self, path: str, body: Object) -> None:
@@ -112,7 +112,7 @@ class PodApi:
             token = (self._account / "token").read_text(encoding="ascii").strip()
             connection = self._connected()
         except (OSError, ValueError) as error:
-            raise LookError(f"the API server can't be reached ({type(error).__name__}).") from None
+            raise GuardApiError(f"the API server can't be reached ({type(error).__name__}).") from None
         try:
             connection.request(method, path, body, {**headers, "Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
@@ -123,11 +123,11 @@ class PodApi:
                 self._now = parsedate_to_datetime(answer.headers["Date"])
             found: Object | None = json.loads(text) if answer.status != _NOT_FOUND else None
         except (OSError, http.client.HTTPException, ValueError, TypeError, RecursionError) as error:
-            raise LookError(f"the API server gave no answer to {method} {path} ({type(error).__name__}).") from None
+            raise GuardApiError(f"the API server gave no answer to {method} {path} ({type(error).__name__}).") from None
         finally:
             connection.close()
         if refused:
-            raise LookError(f"the API server refused {method} {path} with status {answer.status}.")
+            raise GuardApiError(f"the API server refused {method} {path} with status {answer.status}.")
         return found
 
     def _connected(self) -> http.client.HTTPConnection:
@@ -146,29 +146,29 @@ class PodApi:
         raise OSError
 
 
-def look(api: PodApi) -> Look:
-    """Look once; renew the lock of a run whose pods are at work, since its measuring steps may not call the API.
+def check_lock(api: PodApi) -> LockStatus:
+    """Check once; renew the lock of a run whose pods are at work, since its measuring steps may not call the API.
 
     Raises:
-        LookError: the API server can't be asked.
+        GuardApiError: the API server can't be asked.
     """
     found = api.get(LOCK)
     if found is None:
-        return Look("free")
+        return LockStatus("free")
     try:
         data = found["data"]
         name, namespace, person, uid = _owner(data["owner"])
         taken_at = _moment(data["taken_at"])
         renewed_at = _moment(data.get("renewed_at") or data["taken_at"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return Look("left")
+        return LockStatus("left")
     held_s = (api.now - taken_at).total_seconds()
     if name is None:
-        return Look("person", held_s, person or "somebody")
+        return LockStatus("person", held_s, person or "somebody")
     if namespace != api.namespace:
-        return Look("elsewhere", held_s, f"workflow {namespace}/{name}")
+        return LockStatus("elsewhere", held_s, f"workflow {namespace}/{name}")
     alive = runs(api, name, uid) and _renewed(api, name, renewed_at, found["metadata"]["uid"])
-    return Look("run" if alive else "left", held_s, name)
+    return LockStatus("run" if alive else "left", held_s, name)
 
 
 def _owner(text: str) -> tuple[str | None, str | None, str | None, str | None]:
