@@ -26,7 +26,7 @@ _FIRST: Final = (RUNS, LAB)
 
 _ALONE: Final = "pytest.mark.alone"
 _OF_THE_LAB: Final = "pytest.mark.lab"
-_OWN_LOCKS: Final = "from tests.own_locks import"
+_OWN_LOCKS: Final = "from tests.runs.own_locks import"
 """Stands in modules whose runs wait for no other module's."""
 
 _WAITING: Final = 3

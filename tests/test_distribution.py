@@ -26,7 +26,7 @@ def modules(items: list[pytest.Item]) -> list[str]:
 @pytest.mark.parametrize(
     ("names", "name"),
     [
-        (("test_run.py", "test_interrupt.py"), "runs"),
+        (("runs/test_run.py", "runs/test_interrupt.py"), "runs"),
         (("steps/lab/test_lab.py", "steps/lab/test_sandbox.py", "steps/extensions/test_catalogues.py"), "lab"),
     ],
 )
@@ -41,7 +41,13 @@ def test_process_count_is_three_more_than_cores_but_not_many(cores: int, process
 
 @pytest.mark.parametrize(
     "name",
-    ["steps/test_schedule", "test_runs", "test_interrupted_runs", "test_full_disk", "steps/test_interference"],
+    [
+        "steps/settings/test_schedule",
+        "runs/test_runs",
+        "runs/test_interrupted_runs",
+        "runs/test_full_disk",
+        "steps/measurement/test_interference",
+    ],
 )
 def test_scope_of_other_modules_and_of_runs_with_own_locks_is_the_module(name: str) -> None:
     assert distribution.scope(f"tests/{name}.py::test_x[a::b]") == f"tests/{name}.py"
@@ -49,11 +55,11 @@ def test_scope_of_other_modules_and_of_runs_with_own_locks_is_the_module(name: s
 
 def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
     items = [
-        item("tests/steps/test_schedule.py::test_a"),
+        item("tests/steps/settings/test_schedule.py::test_a"),
         item("tests/steps/test_documents.py::test_a"),
         item("tests/steps/test_documents.py::test_b", "slow"),
         item("tests/steps/lab/test_lab.py::test_a", "lab"),
-        item("tests/test_run.py::test_a", "lab"),
+        item("tests/runs/test_run.py::test_a", "lab"),
     ]
     distribution.order(items)
     assert modules(items) == [
@@ -66,18 +72,18 @@ def test_runs_lab_and_slow_modules_are_distributed_first() -> None:
 
 
 def test_module_whose_slow_tests_take_longest_comes_first() -> None:
-    two = [item("tests/test_runs.py::test_a", "slow"), item("tests/test_runs.py::test_b", "slow")]
-    items = [*two, item("tests/test_setup.py::test_a", seconds=11)]
+    two = [item("tests/runs/test_runs.py::test_a", "slow"), item("tests/runs/test_runs.py::test_b", "slow")]
+    items = [*two, item("tests/project/test_setup.py::test_a", seconds=11)]
     distribution.order(items)
     assert modules(items) == ["test_setup.py", "test_runs.py", "test_runs.py"]
 
 
 def test_module_with_a_test_that_runs_alone_is_the_last() -> None:
     items = [
-        item("tests/steps/test_interference.py::test_a", "lab", "alone"),
-        item("tests/steps/test_interference.py::test_b"),
-        item("tests/test_setup.py::test_a"),
-        item("tests/test_run.py::test_a", "lab"),
+        item("tests/steps/measurement/test_interference.py::test_a", "lab", "alone"),
+        item("tests/steps/measurement/test_interference.py::test_b"),
+        item("tests/project/test_setup.py::test_a"),
+        item("tests/runs/test_run.py::test_a", "lab"),
     ]
     distribution.order(items)
     assert modules(items) == ["test_run.py", "test_setup.py", "test_interference.py", "test_interference.py"]
@@ -85,7 +91,7 @@ def test_module_with_a_test_that_runs_alone_is_the_last() -> None:
 
 def test_lab_test_in_a_module_without_the_mark_is_refused() -> None:
     with pytest.raises(pytest.UsageError, match=r"test_schedule\.py::test_a is a test of the lab: mark it"):
-        distribution.order([item("tests/steps/test_schedule.py::test_a", "lab")])
+        distribution.order([item("tests/steps/settings/test_schedule.py::test_a", "lab")])
 
 
 def is_locked(path: Path) -> bool:

@@ -14,7 +14,7 @@ from steps.tools.iperf3.iperf3 import IperfReport
 from steps.tools.tool import Output
 from tests.fuzz import inputs, mutations
 from tests.steps.builders import PROBED, RECORDED, attempt, trial
-from tests.steps.iperf3_reports import task_of
+from tests.steps.tools.iperf3_reports import task_of
 
 Counts = dict[str, Any]
 DOCUMENTS: Final = {path.name: json.loads(path.read_bytes()) for path in sorted(RECORDED.rglob("*.json"))}

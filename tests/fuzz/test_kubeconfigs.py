@@ -13,7 +13,7 @@ from steps.cluster.kube.api import connect
 from steps.cluster.kube.api.client import Client
 from steps.cluster.kube.api.transport import ApiTransport
 from tests.fuzz import inputs
-from tests.steps.kube.kubeconfigs import EXEC_VERSION, certificate, document, written
+from tests.steps.kube.api.kubeconfigs import EXEC_VERSION, certificate, document, written
 
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1.5, 10**30, "", " ", "x" * 5_000, "\u0663", "\x07", "a\nb", "..", "/", "~", [], {}, [None],

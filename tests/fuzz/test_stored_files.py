@@ -26,7 +26,7 @@ from analysis.store.index.names import CHILDREN
 from analysis.store.integrity.audit import EVERY
 from analysis.store.storage import urls
 from analysis.store.store import Store
-from tests.analysis.stored import rows
+from tests.analysis.store.stored import rows
 from tests.fuzz import inputs
 
 TABLES: Final = ("runs", *CHILDREN)

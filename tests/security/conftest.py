@@ -8,7 +8,7 @@ from steps import documents
 from steps.domain import Monitor
 from tests.security.entrypoints import STEPS
 from tests.steps.builders import placement
-from tests.steps.run_task import Ended, run_task
+from tests.steps.tasks.run_task import Ended, run_task
 
 
 class Reached(Problem):

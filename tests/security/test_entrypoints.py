@@ -23,9 +23,9 @@ from steps.tasks.shared.step import own_identity, run_id
 from tests.security.entrypoints import HOSTILE, MANIFEST, STEPS, TEMPLATES, VALID, Object, inputs_of, valid
 from tests.steps import builders
 from tests.steps.builders import OF_RUN, RUN_ID, UID, write_run
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import Calico
-from tests.steps.run_task import Ended, run_task
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import Calico
+from tests.steps.tasks.run_task import Ended, run_task
 from workflows.local.semantics.tags import render_all
 
 OUTSIDE_THE_POD = {

@@ -18,7 +18,7 @@ from tests.security.entrypoints import (
     SETTINGS,
     valid,
 )
-from tests.steps.run_task import Ended
+from tests.steps.tasks.run_task import Ended
 
 
 def changed(**fields: object) -> str:

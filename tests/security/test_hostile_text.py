@@ -29,12 +29,12 @@ from analysis.summary.run.summary import SkippedChoice, Summary
 from steps import notification
 from steps.tasks.shared.step import ends_in_a_sentence
 from tests.analysis import synthetic
-from tests.analysis.comparisons import answer_of, compared, run_of
+from tests.analysis.summary.comparisons import answer_of, compared, run_of
 from tests.analysis.test_terminal import HOSTILE, TEXTS, is_harmless
-from tests.steps.kube.fake_api import Api, Fault
-from tests.steps.kube.fake_store import Store as ClusterStore
-from tests.steps.kube.kubeconfigs import document as kubeconfig
-from tests.steps.kube.kubeconfigs import written
+from tests.steps.kube.api.kubeconfigs import document as kubeconfig
+from tests.steps.kube.api.kubeconfigs import written
+from tests.steps.kube.fakes.api import Api, Fault
+from tests.steps.kube.fakes.store import Store as ClusterStore
 from workflows.cli.app import main
 from workflows.cli.tables.summary_table import print_summary
 

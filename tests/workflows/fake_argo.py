@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.steps.kube.fake_api import Direct
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.api import Direct
+from tests.steps.kube.fakes.store import Store
 from workflows.deployment import argo
 from workflows.deployment.user_client import UserClient
 

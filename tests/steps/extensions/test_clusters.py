@@ -14,8 +14,8 @@ CLUSTER = (
 from analysis.errors import Problem
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.adapter import KubernetesCluster
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import put_back, switch
 from tests.steps.kube.calico.clusters import findings
 

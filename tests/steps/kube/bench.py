@@ -17,10 +17,10 @@ from steps.cluster.kube.workloads import connectivity, probe_pods
 from steps.cluster.kube.workloads.manifests import STEP_REQUESTS
 from steps.domain import Placement, Visit
 from tests.steps.builders import trial
-from tests.steps.kube import fake_kubelet
-from tests.steps.kube.fake_api import Direct, direct_client
-from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_kubelet import Kubelet
+from tests.steps.kube.fakes import kubelet as fake_kubelet
+from tests.steps.kube.fakes.api import Direct, direct_client
+from tests.steps.kube.fakes.calico import Calico
+from tests.steps.kube.fakes.kubelet import Kubelet
 
 Object = dict[str, Any]
 MEASURED = ("node-a", "node-b")

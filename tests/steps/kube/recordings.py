@@ -85,7 +85,7 @@ def switch(name: str) -> Switch:
         name,
         entry["asked"],
         moment(entry["changed_at"]),
-        {node: tuple(gzip.decompress((_HERE / f"{name}.{node}.log.gz").read_bytes()).splitlines()) for node in NODES},
+        {node: tuple(gzip.decompress((_HERE / node / f"{name}.log.gz").read_bytes()).splitlines()) for node in NODES},
         tuple((moment(at), path, error) for at, path, error in entry["failures"]),
         moment(entry["probed_until"]) if entry["probed_until"] else None,
     )

@@ -14,8 +14,8 @@ from steps.cluster.kube.plugins.calico import restore
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.cluster.kube.plugins.calico.switching.switch import configure
 from steps.domain import Change
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import Calico
 
 ME = LockOwner("run-1", NAMESPACE, None)
 

@@ -13,8 +13,8 @@ from steps.cluster.kube.workloads.workload import Workload
 from steps.domain import Change, Sign, Visit
 from steps.settings.settings import choose_settings
 from tests.steps.builders import trial
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import Calico
 from workflows.cli import cluster
 
 RUN = {"ARGO_WORKFLOW_NAME": "run-1", "ARGO_WORKFLOW_UID": "uid-1"}

@@ -15,10 +15,10 @@ from steps.cluster.kube.plugins.calico.switching.snapshot import take_snapshot
 from steps.cluster.kube.workloads import connectivity
 from steps.settings.settings import choose_settings
 from tests.steps.kube.calico.clusters import ALL, label, standing
-from tests.steps.kube.fake_answers import Request
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_kubelet import Kubelet
+from tests.steps.kube.fakes.answers import Request
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import Calico
+from tests.steps.kube.fakes.kubelet import Kubelet
 
 Object = dict[str, Any]
 

@@ -15,8 +15,8 @@ from steps.measurement.subprocesses import search_everywhere
 from steps.tools.failure import Failure
 from steps.tools.iperf3.iperf3 import IperfReport
 from tests.steps.builders import placement, settings, trial
-from tests.steps.iperf3_versions import put_in_place
 from tests.steps.measuring import Servers
+from tests.steps.tools.iperf3_versions import put_in_place
 
 FIRST_PORT = 40_000
 """Of the client's streams; the second has the next one."""

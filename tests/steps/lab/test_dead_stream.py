@@ -11,7 +11,7 @@ import pytest
 
 from steps.cluster.lab.capabilities import is_privileged
 from tests.ordinary import ROOT, environment
-from tests.steps.iperf3_versions import programs
+from tests.steps.tools.iperf3_versions import programs
 
 pytestmark = pytest.mark.lab
 

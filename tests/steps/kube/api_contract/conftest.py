@@ -10,8 +10,8 @@ import urllib3
 from steps.cluster.kube.api.connect import find_access
 from steps.cluster.kube.api.transport import ApiTransport
 from tests.steps.kube.api_contract.server import CONTEXT, KINDS, Server
-from tests.steps.kube.fake_api import NAMESPACE, Api
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.api import NAMESPACE, Api
+from tests.steps.kube.fakes.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from steps.cluster.kube.plugins.calico import preflight
 from steps.cluster.kube.plugins.calico.switching.cluster_state import ClusterState, read_state
 from steps.domain import Finding
 from steps.settings.settings import choose_settings
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
 
 Object = dict[str, Any]
 Change = Callable[[Calico], object]

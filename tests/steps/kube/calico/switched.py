@@ -9,11 +9,11 @@ from steps.cluster.kube.plugins.calico.proof import observe
 from steps.cluster.kube.plugins.calico.switching.cluster_state import read_state
 from steps.domain import Moment, Sign, Visit
 from steps.proof import evaluate
-from tests.steps.kube import fake_kubelet
 from tests.steps.kube.bench import MEASURED, WITH_IMAGE
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_kubelet import Kubelet
+from tests.steps.kube.fakes import kubelet as fake_kubelet
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
+from tests.steps.kube.fakes.kubelet import Kubelet
 from tests.steps.kube.recordings import Switch, stamp
 from tests.steps.kube.switching import around
 

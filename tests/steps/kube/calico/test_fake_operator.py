@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.steps.kube import recordings
-from tests.steps.kube.calico.judgements import LOST
-from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.fake_operator import DISABLED, Operator
+from tests.steps.kube.calico.proof.judgements import LOST
+from tests.steps.kube.fakes.calico import Calico
+from tests.steps.kube.fakes.operator import DISABLED, Operator
 
 Object = dict[str, Any]
 Writes = list[tuple[str, object]]

@@ -22,8 +22,8 @@ from steps.domain import Visit
 from steps.settings.settings import choose_settings
 from tests.steps.kube.bench import EVERY, MEASURED, WITH_IMAGE, Bench, settings, visit
 from tests.steps.kube.calico.clusters import ALL, add_node, agent, daemon_set, findings, node, on_aws, standing
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
 from tests.steps.kube.switching import around
 from tests.steps.kube.test_adapter import RUN, put_workflow
 

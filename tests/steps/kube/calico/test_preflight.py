@@ -26,8 +26,8 @@ from tests.steps.kube.calico.clusters import (
     standing,
     without_calico,
 )
-from tests.steps.kube.fake_api import direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import direct_client
+from tests.steps.kube.fakes.calico import Calico
 
 
 def test_healthy_cluster_has_no_findings() -> None:

@@ -5,8 +5,8 @@ import pytest
 from steps.catalogue.factors import Scale
 from steps.cluster.kube.scale import capacity
 from steps.cluster.kube.scale.objects import Quantity
-from tests.steps.kube.fake_api import NAMESPACE, direct_client
-from tests.steps.kube.fake_calico import Calico
+from tests.steps.kube.fakes.api import NAMESPACE, direct_client
+from tests.steps.kube.fakes.calico import Calico
 
 RANGES = "servicecidrs"
 USED = "ipaddresses"

@@ -11,9 +11,9 @@ from analysis.errors import Problem
 from steps.cluster.kube.api import transport
 from steps.cluster.kube.scale import change, objects
 from steps.cluster.kube.scale.objects import ADMITS, IN_A_BATCH, RANGES, Quantity
-from tests.steps.kube.fake_answers import Object
-from tests.steps.kube.fake_api import NAMESPACE, Api, Fault, KilledError, direct_client
-from tests.steps.kube.fake_store import Store
+from tests.steps.kube.fakes.answers import Object
+from tests.steps.kube.fakes.api import NAMESPACE, Api, Fault, KilledError, direct_client
+from tests.steps.kube.fakes.store import Store
 
 OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run-1", "uid": "uid-1"}
 KINDS = {

@@ -9,9 +9,9 @@ from analysis.errors import Problem, Unsupported
 from steps.catalogue.factors import Scale
 from steps.cluster.kube.adapter import KubernetesCluster
 from steps.cluster.kube.scale import cluster_scale
-from tests.steps.kube.fake_api import NAMESPACE, KilledError, direct_client
-from tests.steps.kube.fake_calico import Calico
-from tests.steps.kube.guarding import NEXT_GUARD, guarding, killed, terminated
+from tests.steps.kube.fakes.api import NAMESPACE, KilledError, direct_client
+from tests.steps.kube.fakes.calico import Calico
+from tests.steps.kube.guard.guarding import NEXT_GUARD, guarding, killed, terminated
 from tests.steps.kube.switching import held
 from tests.steps.kube.test_adapter import OTHER, RUN, holder, kube, put_workflow, settings, visit
 
