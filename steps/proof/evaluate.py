@@ -4,12 +4,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from analysis.console.excerpts import excerpt
 from steps.catalogue.dataplanes import Arm
 from steps.domain import Proof, Sign
 
 STAYS: Final = "process"
 """The `looked_at` of a sign that is the same before the first trial and after the last, unless the node's agent started
 anew in between, which a log may no longer tell: a busy one is rotated within minutes."""
+
+_LONGEST_REASON: Final = 5_000
+"""Characters: a reason names nodes and quotes signs, of which a cluster may have many and a document long ones."""
 
 RESTART: Final = "restart"
 """The `looked_at` of a sign that a node's agent crashed or started anew, at the time when it did."""
@@ -30,7 +34,8 @@ def replaced(before: Sequence[Sign], after: Sequence[Sign]) -> str | None:
     for sign in after:
         if sign.looked_at == STAYS and first.get(sign.node, sign.seen) != sign.seen:
             then = first[sign.node]
-            return f"{sign.node}: {then} wrote the dataplane before the first trial, and {sign.seen} after the last"
+            found = f"{sign.node}: {then} wrote the dataplane before the first trial, and {sign.seen} after the last"
+            return excerpt(found, _LONGEST_REASON)
     return None
 
 
@@ -51,10 +56,12 @@ def evaluate(signs: Sequence[Sign], requested: str, nodes: Iterable[str]) -> Pro
             seen = f"{sign.node}: {sign.looked_at}: {sign.seen}"
             instead = ", ".join(sorted(set(sign.indicates)))
             reason = f"{seen}; that is {instead}, not {name}" if instead else f"{seen}; so {name} is not proven"
-            return Proof(state="disproven", observed=observed, reason=reason)
+            return Proof(state="disproven", observed=observed, reason=excerpt(reason, _LONGEST_REASON))
     if observed == name:
         return Proof(state="proven", observed=observed, reason=None)
-    return Proof(state="unproven", observed=observed, reason=_missing(candidates, name, ordered))
+    return Proof(
+        state="unproven", observed=observed, reason=excerpt(_missing(candidates, name, ordered), _LONGEST_REASON)
+    )
 
 
 def _candidates(signs: Sequence[Sign], node: str) -> frozenset[str] | None:
@@ -72,7 +79,7 @@ def _only(candidates: Iterable[frozenset[str] | None]) -> str | None:
 
 def _missing(candidates: dict[str, frozenset[str] | None], name: str, signs: Sequence[Sign]) -> str:
     """What is missing of the proof; of a node where nothing is conclusive, the first sign, which says why."""
-    first = {sign.node: f" ({sign.looked_at}: {sign.seen})" for sign in reversed(signs)}
+    first = {sign.node: f" ({excerpt(f'{sign.looked_at}: {sign.seen}')})" for sign in reversed(signs)}
     if not candidates:
         return f"{name} can't be proven: no measured node is named"
     parts = []

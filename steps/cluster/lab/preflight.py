@@ -91,7 +91,10 @@ def _kernel() -> list[Finding]:
         "bridge": ("bridge",),
         "vxlan": ("vxlan", "id", "1", "dstport", "4789", "dev", "lo"),
     }
-    run_one(Job(None, ("unshare", f"--net={path(kernel_support.NAMESPACE)}", "true")))
+    if refused := kernel_support.failure([Job(None, ("unshare", f"--net={path(kernel_support.NAMESPACE)}", "true"))]):
+        path(kernel_support.NAMESPACE).unlink()
+        remedy = kernel_support.remedy(refused, "permit the mounts of namespaces in /run/netns")
+        return [_finding((f"no network namespace can be kept under a name: {refused}", remedy))]
     found = []
     for kind, arguments in links.items():
         refused = kernel_support.failure(

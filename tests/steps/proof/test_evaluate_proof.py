@@ -105,3 +105,18 @@ def test_unproven_reason_names_node_and_missing_sign(seen: Sequence[Sign], reaso
 
 def test_proof_without_nodes_is_unproven() -> None:
     assert evaluate.evaluate([sign("node-a", "lab-ebpf")], "lab-ebpf", ()).state == "unproven"
+
+
+@pytest.mark.parametrize("names", [None, (), tuple(f"lab-{number}" for number in range(1_000))])
+def test_reason_is_bounded_whatever_the_signs_say_and_however_many_nodes_there_are(
+    names: tuple[str, ...] | None,
+) -> None:
+    nodes = [f"ip-10-0-{number}.compute.internal" for number in range(2_000)]
+    seen = [
+        sign(node, *(names or ()), telling=names is not None).model_copy(update={"seen": "x" * 99_000})
+        for node in nodes[:3]
+    ]
+    found = evaluate.evaluate(seen, "lab-ebpf", nodes)
+    assert found.state != "proven"
+    assert 100 < len(found.reason or "") <= 5_000
+    assert nodes[0] in (found.reason or "")

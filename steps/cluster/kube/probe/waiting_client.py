@@ -217,7 +217,7 @@ def _request(line: bytes, token: str) -> ProbeRequest | None:
     """A request with the token; None: it is none."""
     try:
         found = _REQUEST.decode(line)
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return found if hmac.compare_digest(found.token.encode(), token.encode()) else None
 

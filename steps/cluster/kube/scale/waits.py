@@ -78,7 +78,7 @@ class WaitingClient:
                     yield _Lines(opened, answers)
         except OSError as error:
             raise Problem(f"the probe on {self.node} does not answer: {error.strerror or error}.") from None
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise Problem(f"the probe on {self.node} gave an answer that is not one of its program.") from None
 
 

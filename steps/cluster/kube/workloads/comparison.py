@@ -63,14 +63,14 @@ def _runtime(spec: Object, expected: Object) -> Iterator[str]:
 def _added(
     spec: Object, known: Collection[str], known_init: Collection[str], prefixes: tuple[str, ...] = ()
 ) -> Iterator[str]:
-    for kind, field, names in (
-        ("container", "containers", known),
-        ("init container", "initContainers", known_init),
-        ("ephemeral container", "ephemeralContainers", ()),
+    for kind, field, names, own in (
+        ("container", "containers", known, prefixes),
+        ("init container", "initContainers", known_init, prefixes),
+        ("ephemeral container", "ephemeralContainers", (), ()),  # of which Argo adds none
     ):
         for container in spec.get(field) or ():
             name = str(container.get("name"))
-            if name in names or name.startswith(prefixes):
+            if name in names or name.startswith(own):
                 continue
             what = "sidecar" if kind == "init container" and container.get("restartPolicy") == "Always" else kind
             yield f"it has {'an' if what[0] in 'aeiou' else 'a'} {what} {name}, which was added to it"

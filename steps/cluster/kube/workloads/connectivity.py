@@ -40,7 +40,7 @@ _IMAGE_S: Final = 120.0
 _POLL_S: Final = 0.5
 _LONGEST_LINE_BYTES: Final = 4096
 _PROTOCOLS: Final = ("by TCP", "by UDP")
-_SILENT: Final = "has reported nothing"
+_SILENT: Final = "has reported nothing that this version of the program can read"
 _READY: Final = "/tmp/ready"  # noqa: S108 - in the pod's own volume
 
 # A new Service refuses connections for a second or two. The pod is ready when all addresses have answered once.

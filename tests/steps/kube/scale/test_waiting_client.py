@@ -256,6 +256,22 @@ def test_requests_without_the_token_are_not_answered() -> None:
         assert who.clock().bound_s < 1.0
 
 
+@pytest.mark.parametrize("answer", [b'{"\xff": 1}\n', b"[" * 50_000 + b"\n", b"\n", b"no JSON\n", b'{"at_s": null}\n'])
+def test_answer_that_is_none_is_a_problem_that_names_the_node(answer: bytes) -> None:
+    with socket.create_server((LOCAL, 0)) as server:
+
+        def reply() -> None:
+            with server.accept()[0] as opened:
+                opened.recv(1_000)
+                opened.sendall(answer)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        with pytest.raises(Problem, match="the probe on node-a gave an answer that is not one of its program"):
+            WaitingClient("node-a", LOCAL, TOKEN, server.getsockname()[1]).clock()
+        thread.join(10)
+
+
 def noted(wait: Wait, *attempts: tuple[float, float, bool]) -> list[bool]:
     return [wait.note(started, ended, answered=answered) for started, ended, answered in attempts]
 

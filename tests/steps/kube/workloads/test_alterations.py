@@ -54,6 +54,7 @@ ALTERED = [
     (native_sidecar, "it has a sidecar istio-proxy, which was added to it"),
     (init_container, "it has an init container istio-init, which was added to it"),
     (in_spec(ephemeralContainers=[{"name": "debugger-1"}]), "it has an ephemeral container debugger-1"),
+    (in_spec(ephemeralContainers=[{"name": "init-artifact-x"}]), "it has an ephemeral container init-artifact-x"),
     (annotate("ambient.istio.io/redirection", "enabled"), "Istio's ambient mode redirects its traffic"),
     (annotate("linkerd.io/proxy-version", "edge-25.11.1"), "Linkerd injected a proxy"),
     (annotate("kubernetes.io/egress-bandwidth", "10M"), "what it may send is limited by annotation"),

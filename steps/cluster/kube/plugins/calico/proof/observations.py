@@ -33,7 +33,7 @@ def read_observations(
     for node in measured:
         missed = [] if logs.get(node) is not None else ["calico-node's log could not be read"]
         if reports[node].host is None:
-            missed.append("no probe pod there has reported yet")
+            missed.append("no probe pod there has reported what this version can read")
         found.append(
             Observation(
                 node,
