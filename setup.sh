@@ -9,9 +9,9 @@ programs=$venv/programs # links, which `steps.measurement.subprocesses` finds be
 export PATH=$programs:$PATH:/usr/sbin:/sbin
 root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
 
-# program -> Debian package, as in steps/cluster/lab/network/namespaces.py
+# program -> Debian package, as in steps/cluster/lab/network/programs.py
 declare -A needed=([iperf3]=iperf3 [sockperf]=sockperf [ip]=iproute2 [bridge]=iproute2 [iptables-nft]=iptables
-  [iptables-nft-restore]=iptables [nft]=nftables [ethtool]=ethtool [nsenter]=util-linux
+  [iptables-nft-restore]=iptables [iptables-nft-save]=iptables [nft]=nftables [ethtool]=ethtool [nsenter]=util-linux
   [unshare]=util-linux [setpriv]=util-linux [mount]=mount [umount]=mount)
 
 # For a part only. What it takes to have it: a check, the packages to try one after another, what is skipped without it.

@@ -81,7 +81,13 @@ def _table(schema: pa.Schema, cells: list[tuple[str, ...]]) -> Table:
 
 
 def _print_records(names: list[str], cells: list[tuple[str, ...]], console: Terminal) -> None:
-    """A line for each column of each row, as no terminal is wide enough for a hundred columns."""
+    """A line for each column of each row, as no terminal is wide enough for a hundred columns.
+
+    Without rows there is a line for each column's name.
+    """
+    if not cells:
+        console.print("\n".join(names), soft_wrap=True)
+        return
     width = max(map(len, names))
     for number, row in enumerate(cells, start=1):
         console.print(f"row {number}", style="bold")
@@ -106,9 +112,11 @@ def _value(scalar: pa.Scalar) -> object:
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):
-        text = str(scalar.cast(pa.string()).as_py())
-        # of a time in nanoseconds, finer than Python's, Arrow gives all digits
-        return "out of range" if text.startswith("<") else text.replace(" ", "T")
+        kind = scalar.type
+        if (pa.types.is_timestamp(kind) or pa.types.is_time64(kind)) and kind.unit == "ns":
+            # finer than Python's times; of all others Arrow's text may have another year
+            return str(scalar.cast(pa.string()).as_py()).replace(" ", "T")
+        return "out of range"
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -86,7 +86,7 @@ def _loose(files: ObjectStorage, stock: Inventory, keep_loose: int) -> list[RunE
     """The entries with rows of their own to pack: more than one of a kind."""
     own = [entry for entry in stock.counting if not is_packed(entry.name)]
     earlier = sorted(own, key=lambda entry: entry.written_at)[: max(0, len(own) - keep_loose)]
-    kinds = _by_kind(stock, _rested(files, earlier))
+    kinds = _by_kind(_environments(stock), _rested(files, earlier))
     return [entry for entries in kinds.values() if len(entries) > 1 for entry in entries]
 
 
@@ -96,11 +96,16 @@ def _rested(files: ObjectStorage, entries: Iterable[RunEntry]) -> list[RunEntry]
     return [entry for entry in entries if files.local or entry.written_at < before]
 
 
-def _by_kind(stock: Inventory, entries: Iterable[RunEntry]) -> dict[PackKind, list[RunEntry]]:
+def _environments(stock: Inventory) -> dict[str, str | None]:
+    """Of all runs, by their ids."""
     environments: dict[str, str | None] = {}
     for rows in stock.runs.values():
         names = rows["environment"].to_pylist() if "environment" in rows.column_names else [None] * rows.num_rows
         environments.update(zip(rows["run_id"].to_pylist(), names, strict=True))
+    return environments
+
+
+def _by_kind(environments: Mapping[str, str | None], entries: Iterable[RunEntry]) -> dict[PackKind, list[RunEntry]]:
     kinds: dict[PackKind, list[RunEntry]] = defaultdict(list)
     for entry in entries:
         kinds[entry.version, environments[entry.run_id]].append(entry)
@@ -114,9 +119,10 @@ def _mergeable(files: ObjectStorage, stock: Inventory, merge_at: int) -> list[li
         if is_packed(entry.name):
             entries_of[entry.name].append(entry)
     alike: dict[tuple[int, frozenset[PackKind]], list[str]] = defaultdict(list)
+    environments = _environments(stock)
     for name, entries in sorted(entries_of.items()):
         if len(_rested(files, entries)) == len(entries):
-            alike[int(log(len(entries), MERGE_AT)), frozenset(_by_kind(stock, entries))].append(name)
+            alike[int(log(len(entries), MERGE_AT)), frozenset(_by_kind(environments, entries))].append(name)
     return [[e for name in names for e in entries_of[name]] for names in alike.values() if len(names) >= merge_at]
 
 
@@ -142,7 +148,7 @@ def _pack(
     schemas = {name: one.schema for name, one in checked.sound.items()}
     sound = sorted((entry for entry in entries if bad.isdisjoint(entry.children)), key=lambda entry: entry.run_id)
     packed: list[RunEntry] = []
-    for (version, _), found in _by_kind(stock, sound).items():
+    for (version, _), found in _by_kind(_environments(stock), sound).items():
         write = partial(_write_pack, files, version, joined=joined, schemas=schemas)
         # a FileNotFoundError: another process packed or rewrote one of them; the next write tries again
         with contextlib.suppress(FileNotFoundError):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -151,6 +152,34 @@ def test_time_in_nanoseconds_has_all_its_digits(zone: str | None, text: str) -> 
     times = pa.array([1_577_836_800_123_456_789, None], pa.timestamp("ns", zone))
     print_table(pa.table({"at": times}), Terminal(file=out))
     assert out.getvalue() == f"at\n{text}\n\n"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "timestamptz '100000-01-01'",
+        "timestamptz '40000-01-01'",
+        "'infinity'::timestamptz",
+        "'-infinity'::timestamptz",
+        "[timestamp_ns '2020-01-01 00:00:00.123456789']",
+        "{'d': date '20000-01-01'}",
+        "[date '20000-01-01']",
+        "map {'d': date '20000-01-01'}",
+        "union_value(d := date '20000-01-01')",
+    ],
+)
+def test_value_that_python_does_not_have_is_printed_as_such(expression: str) -> None:
+    out = io.StringIO()
+    with duckdb.connect() as con:
+        print_table(con.sql(f"select {expression} as a").to_arrow_table(), Terminal(file=out))
+    assert out.getvalue() == "a\nout of range\n"
+
+
+def test_answer_without_rows_names_its_columns_on_a_narrow_terminal() -> None:
+    out = io.StringIO()
+    answer = pa.table({f"column_{number}": pa.array([], pa.float64()) for number in range(40)})
+    print_table(answer, Terminal(file=out, force_terminal=True, color_system=None, width=80))
+    assert out.getvalue().splitlines() == [*(f"column_{number}" for number in range(40)), "0 rows"]
 
 
 @pytest.mark.parametrize("standard_input", ["<&-", "< binary"])

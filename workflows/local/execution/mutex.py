@@ -45,6 +45,10 @@ def _open(path: Path) -> int:
         break
     if os.path.lexists(path):
         raise Unsupported(f"lock file {path} can't be opened: {reason}; remove it.")
+    if not path.parent.is_dir():
+        raise Unsupported(
+            f"lock file {path} can't be created: there is no folder {path.parent}; make it, writable for all."
+        )
     raise Unsupported(f"lock file {path} can't be created: {reason}; make room for it, and {path.parent} writable.")
 
 
